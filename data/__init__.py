@@ -1,0 +1,1 @@
+"""Contracts, tables, store, vendor formats, label quality. No torch, no Prefect."""

@@ -1,0 +1,159 @@
+"""A campaign: one labeled behaviour with all of its settings, from one TOML file.
+
+Every setting is read by somebody and unknown keys are refused: a setting that nobody reads is a lie. A file may carry
+`[presets.NAME]` tables that replace part of its settings, such as the paper's own hyperparameters.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data.canonical import Document
+from data.refused import Refused
+
+SHIPPED = Path(__file__).resolve().parent.parent / "campaigns"
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Text(Settings):
+    """What a query and a response are (seed-facts 1.1 of the paper's four tasks)."""
+
+    queries: str = "embedded"  # or a folder with train.parquet and test.parquet: query_id, text
+    query_tokens: int = Field(gt=0)
+    query_ends_at: str | None = None  # cut after the last such token; queries without it are dropped
+    response_tokens: int = Field(gt=0)
+    truncate_at: str  # the sentence end: keep everything up to and including the first one ...
+    truncate_after: int = Field(ge=0)  # ... at or after this 0-based index
+    temperature: float = Field(gt=0)
+    invalid_score: float  # replaces the score of a response without a sentence end
+
+
+class Batch(Settings):
+    """What a round sends to labelers."""
+
+    questions: int = Field(gt=0)
+    samples: int = Field(default=4, ge=2, le=10)
+    probe_share: float = Field(ge=0, le=1)  # questions with half of their samples from the base; the rest: champion
+
+
+class Reward(Settings):
+    """Reward training (paper section 2.1)."""
+
+    batch: int = Field(gt=0)  # questions
+    lr: float = Field(gt=0)
+    held_out_share: float = Field(gt=0, lt=0.5)  # of the queries; measures accuracy, never trained on
+    normalisation_samples: int = Field(ge=64)
+
+
+class Policy(Settings):
+    """PPO (paper section 2.1 and released code)."""
+
+    episodes: int = Field(gt=0)
+    batch: int = Field(gt=0)  # episodes an update
+    responses_per_query: int = Field(gt=0)  # they share the query's computation
+    epochs: int = Field(default=4, gt=0)
+    lr: float = Field(gt=0)
+    kl_coefficient: float = Field(ge=0)  # beta, at the start where a target adapts it
+    kl_target: float | None = Field(default=None, gt=0)  # nats a sequence; None keeps beta fixed
+    kl_horizon: float = Field(default=10_000, gt=0)  # episodes
+    whiten_rewards: bool = True
+    gamma: float = 1.0
+    lam: float = 0.95
+    clip: float = 0.2
+    value_clip: float = 0.2
+    value_coefficient: float = 0.1
+    micro_batch: int = Field(default=64, gt=0)  # queries in memory at once; changes no result
+
+
+class Evaluation(Settings):
+    queries: int = Field(gt=0)  # held-out test queries, a pair of responses each
+
+
+class Labelers(Settings):
+    """A pool of simulated labelers: an opinion, and how people differ from it."""
+
+    prefers: Literal["positive", "negative", "descriptive", "plain"]
+    count: int = Field(gt=0)
+    noise: float = Field(ge=0)  # standard deviation of a labeler's error, in units of the opinion's own
+    slot_bias: float = Field(ge=0)  # the same for a labeler's fondness of each position
+    error_rate: float = Field(ge=0, le=1)  # answers at random
+    seed: int
+
+
+class Promotion(Settings):
+    win_rate_above: float = Field(ge=0, le=1)  # the lower bound must lie above it
+
+
+class Campaign(Settings):
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
+    base: str  # "embedded", a folder, or a name that transformers loads
+    instructions: str
+    text: Text
+    batch: Batch
+    reward: Reward
+    policy: Policy
+    evaluation: Evaluation
+    promotion: Promotion
+    labelers: Labelers | None = None  # answer batches at once; without them, people do
+    judges: Labelers | None = None  # decide the win rate; never the labelers whose answers were trained on
+
+    def recipe(self) -> Document:
+        """Return the settings that decide what a run learns: part of the run's id."""
+        return self.model_dump(mode="json", include={"text", "reward", "policy", "evaluation", "judges", "promotion"})
+
+
+def shipped_campaigns() -> list[str]:
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def presets(campaign: str) -> list[str]:
+    """Name the presets of a campaign."""
+    return sorted(_read(campaign).get("presets", {}))
+
+
+def load_campaign(campaign: str, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> Campaign:
+    """Load a shipped campaign by name, or any by the path of its TOML; raise Refused naming every wrong key.
+
+    `preset` and then `changes` replace part of the settings.
+    """
+    settings = _read(campaign)
+    choices = settings.pop("presets", {})
+    if preset is not None:
+        if preset not in choices:
+            offered = ", ".join(sorted(choices)) or "none"
+            raise Refused(f"Campaign {campaign} has no preset {preset}; it has: {offered}.")
+        settings = merged(settings, choices[preset])
+    settings = merged(settings, changes or {})
+    try:
+        return Campaign.model_validate(settings)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise Refused(f"Campaign {campaign} is not right: {faults}.") from error
+
+
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with `changes` laid over them, table by table."""
+    result = dict(settings)
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _read(campaign: str) -> dict[str, Any]:
+    path = Path(campaign) if campaign.endswith(".toml") else SHIPPED / f"{campaign}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        offered = ", ".join(shipped_campaigns())
+        raise Refused(
+            f"There is no campaign {campaign}. Shipped: {offered}; or give the path of a .toml file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise Refused(f"Campaign {path} cannot be read: {error}.") from error

@@ -1,0 +1,49 @@
+"""One way to write JSON, one way to hash it, and documents that carry their own hash.
+
+Ids are hashes of what they name, so two machines that do the same work give it the same id.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from data.refused import Refused
+
+Document = dict[str, Any]
+
+
+def canonical_json(value: object) -> bytes:
+    """Write JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_id(value: object) -> str:
+    """Return the 16 hexadecimal digits by which a value is known; it starts with a letter, so no tool reads a number."""
+    return "x" + sha256(canonical_json(value))[:15]
+
+
+def seal(document: Document) -> bytes:
+    """Write a document together with the hash of the rest of it."""
+    return canonical_json(document | {"sha256": sha256(canonical_json(document))})
+
+
+def unseal(data: bytes, where: str) -> Document:
+    """Read a sealed document; raise Refused where a byte of it was changed."""
+    try:
+        document: Document = json.loads(data)
+        stated = document.pop("sha256")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise Refused(f"{where} is damaged: it is not a sealed document. Restore it from a backup.") from error
+    if sha256(canonical_json(document)) != stated:
+        raise Refused(f"{where} is damaged: its content does not match its own sha256. Restore it from a backup.")
+    return document

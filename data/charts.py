@@ -1,0 +1,83 @@
+"""Plots as inline SVG: they need no server, no script and no network, and they print."""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+INK, BLUE, RED, GREY = "#222222", "#1f5fa8", "#b3261e", "#9a9a9a"
+plt.rcParams.update(
+    {
+        "svg.fonttype": "none",  # text stays text
+        "svg.hashsalt": "andon",  # equal data give equal bytes
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+    }
+)
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.tight_layout()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def line(
+    x: Sequence[float],
+    y: Sequence[float],
+    *,
+    title: str,
+    x_label: str,
+    level: float | None = None,
+    level_label: str = "",
+) -> str:
+    """Draw one curve, with an optional level to compare it to; long, noisy curves get their running mean on top."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    window = len(y) // 20
+    axes.plot(x, y, color=BLUE, alpha=0.35 if window > 1 else 1.0, linewidth=1)
+    if window > 1:
+        means = [sum(y[max(0, i - window) : i + 1]) / (i + 1 - max(0, i - window)) for i in range(len(y))]
+        axes.plot(x, means, color=BLUE, linewidth=1.6)
+    if level is not None:
+        axes.axhline(level, color=RED, linewidth=1, linestyle="--")
+        axes.annotate(level_label, (x[-1], level), color=RED, ha="right", va="bottom", fontsize=8)
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    axes.set_xlabel(x_label)
+    return _svg(figure)
+
+
+def histogram(groups: dict[str, Sequence[float]], *, title: str, x_label: str) -> str:
+    """Draw distributions over one another."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    for (label, values), colour in zip(groups.items(), (GREY, BLUE, RED), strict=False):
+        axes.hist(values, bins=40, density=True, alpha=0.6, color=colour, label=label)
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    axes.set_xlabel(x_label)
+    axes.set_yticks([])
+    axes.legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def intervals(points: Sequence[tuple[str, float, float, float]], *, title: str, level: float, level_label: str) -> str:
+    """Draw shares with their intervals (label, value, low, high), beside the level they must clear."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    for place, (_, value, low, high) in enumerate(points):
+        axes.plot([place, place], [low, high], color=BLUE, linewidth=1.5)
+        axes.plot([place], [value], "o", color=BLUE)
+        axes.annotate(f"{value:.2f}", (place, value), textcoords="offset points", xytext=(7, -3), fontsize=8)
+    axes.axhline(level, color=RED, linewidth=1, linestyle="--")
+    axes.annotate(level_label, (-0.45, level), color=RED, va="bottom", fontsize=8)
+    axes.set_xticks(range(len(points)), [label for label, *_ in points])
+    axes.set_xlim(-0.5, len(points) - 0.5)
+    axes.set_ylim(0, 1)
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    return _svg(figure)

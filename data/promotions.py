@@ -1,0 +1,69 @@
+"""Which run's policy is champion: the last entry of a log that only grows, so a rollback is an entry too."""
+
+from data import log
+from data.canonical import Document
+from data.publication import Publication, read_manifest
+from data.refused import Refused
+from data.store import Store, folders
+
+
+def run_prefix(campaign: str, run: str) -> str:
+    return f"campaigns/{campaign}/runs/{run}"
+
+
+def runs(store: Store, campaign: str) -> list[Publication]:
+    """Return the finished runs of a campaign, oldest first."""
+    prefix = f"campaigns/{campaign}/runs"
+    found = [read_manifest(store, f"{prefix}/{run}") for run in folders(store, prefix)]
+    return sorted((run for run in found if run is not None), key=lambda run: (run.manifest["ended"], run["run"]))
+
+
+def find_run(store: Store, campaign: str, run: str) -> Publication:
+    """Return a finished run; raise Refused where there is none of that id."""
+    published = read_manifest(store, run_prefix(campaign, run))
+    if published is None:
+        offered = ", ".join(r["run"] for r in runs(store, campaign)) or "none yet"
+        raise Refused(f"Campaign {campaign} has no finished run {run} in {store.uri}; it has: {offered}.")
+    return published
+
+
+def history(store: Store, campaign: str) -> list[Document]:
+    return log.entries(store, f"campaigns/{campaign}/promotions/log")
+
+
+def champion(store: Store, campaign: str) -> str | None:
+    """Return the run whose policy the next round samples from; None means the base."""
+    so_far = history(store, campaign)
+    return so_far[-1]["run"] if so_far else None
+
+
+def promote(store: Store, campaign: str, run: str, reason: str) -> Document | None:
+    """Make a finished run champion and return the log entry; None where it is champion already."""
+    find_run(store, campaign, run)
+
+    def decide(so_far: list[Document]) -> Document | None:
+        if so_far and so_far[-1]["run"] == run:
+            return None
+        return {"kind": "promote", "run": run, "reason": reason}
+
+    return log.append(store, f"campaigns/{campaign}/promotions/log", decide)
+
+
+def rollback(store: Store, campaign: str, reason: str) -> Document:
+    """Move the champion back to the one before it, or to the base, and return the log entry."""
+
+    def decide(so_far: list[Document]) -> Document:
+        if not so_far or so_far[-1]["run"] is None:
+            raise Refused(f"Campaign {campaign} has no champion to roll back from in {store.uri}.")
+        stack: list[str | None] = [None]
+        for entry in so_far:
+            if entry["kind"] == "promote":
+                stack.append(entry["run"])
+            else:
+                stack.pop()
+        stack.pop()
+        return {"kind": "rollback", "run": stack[-1], "reason": reason}
+
+    entry = log.append(store, f"campaigns/{campaign}/promotions/log", decide)
+    assert entry is not None
+    return entry

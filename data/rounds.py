@@ -1,0 +1,59 @@
+"""Where a campaign stands, read off what is published: there is no status to keep in step with reality."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from data.labels import batches, deliveries, read_label_set
+from data.promotions import champion, runs
+from data.store import Store
+
+
+class Round(NamedTuple):
+    """One turn of the loop so far."""
+
+    number: int
+    batches: list[str]
+    questions: int
+    labels: int
+    run: str | None
+    win_rate: float | None
+    waits_for: str
+
+
+def rounds(store: Store, campaign: str) -> list[Round]:
+    """Return every round that has a batch, oldest first."""
+    labels: Counter[str] = Counter()
+    for entry in deliveries(store, campaign):
+        labels[entry["batch"]] += entry["accepted"]
+    finished = {run["round"]: run for run in runs(store, campaign)}
+    leader = champion(store, campaign)
+    published = batches(store, campaign)
+    result = []
+    for number in sorted({batch["round"] for batch in published}):
+        mine = [batch for batch in published if batch["round"] == number]
+        answered = sum(labels[batch["batch"]] for batch in mine)
+        run = finished.get(number)
+        win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
+        if run is not None:
+            waits_for = "nothing: its policy is champion" if run["run"] == leader else "nothing"
+        else:
+            waits_for = "a retrain" if answered else "labels"
+        ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
+        result.append(Round(number, ids, questions, answered, run["run"] if run else None, win_rate, waits_for))
+    return result
+
+
+def round_of(store: Store, campaign: str, label_set: str) -> int:
+    """Return the last round that a label set holds labels of."""
+    document, _ = read_label_set(store, campaign, label_set)
+    return max(int(batch["round"]) for batch in batches(store, campaign) if batch["batch"] in document["batches"])
+
+
+def round_to_export(store: Store, campaign: str) -> int:
+    """Return the first round that has no labels yet."""
+    return next((r.number for r in rounds(store, campaign) if not r.labels), len(rounds(store, campaign)) + 1)
+
+
+def round_to_finish(store: Store, campaign: str) -> int:
+    """Return the first round that has no run yet."""
+    return next((r.number for r in rounds(store, campaign) if r.run is None), len(rounds(store, campaign)) + 1)

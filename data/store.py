@@ -1,0 +1,132 @@
+"""The store: named bytes that are written once and never changed.
+
+Promises, held by tests/test_store_contract.py for every backend: a name holds all of its bytes or does not exist;
+of several writers of one name exactly one creates it; what was created is listed from then on; and once `put_new`
+returns, the bytes survive a power loss. Nothing is overwritten or renamed, so readers need no locks.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Protocol
+
+from data.refused import Refused
+
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
+
+
+def check_key(key: str) -> str:
+    """Return the key, or raise ValueError where it could leave the store or be listed under another name."""
+    if not KEY.fullmatch(key) or len(key) > 900:
+        raise ValueError(f"not a key of the store: {key!r}")
+    return key
+
+
+class Store(Protocol):
+    """What every backend offers; keys are like `campaigns/sentiment/runs/x1f/manifest.json`."""
+
+    uri: str
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Create `key`; return False, and change nothing, where it exists."""
+
+    def put_file(self, key: str, source: Path) -> bool:
+        """`put_new` with the bytes of a file, in constant memory."""
+
+    def read(self, key: str) -> bytes:
+        """Return the bytes of `key`; raise FileNotFoundError where there is none."""
+
+    def local_path(self, key: str) -> Path:
+        """Return a file on this machine that holds the bytes of `key`; nobody may write to it."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """List, in order, all keys that begin with the folder `prefix`."""
+
+
+class LocalStore:
+    """A folder. Temporary file, fsync, hard link to the name, fsync of the folder: a name is never half there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.uri = str(self.root)
+        self._durable: set[Path] = set()
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        return self._create(check_key(key), lambda file: file.write(data))
+
+    def put_file(self, key: str, source: Path) -> bool:
+        with source.open("rb") as content:
+            return self._create(check_key(key), lambda file: shutil.copyfileobj(content, file, 1 << 20))
+
+    def read(self, key: str) -> bytes:
+        return (self.root / check_key(key)).read_bytes()
+
+    def local_path(self, key: str) -> Path:
+        path = self.root / check_key(key)
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        return path
+
+    def keys(self, prefix: str) -> list[str]:
+        found = (Path(folder) / name for folder, _, names in os.walk(self.root / check_key(prefix)) for name in names)
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def _create(self, key: str, write: Callable[[IO[bytes]], object]) -> bool:
+        final = self.root / key
+        self._make_durable(final.parent)
+        self._make_durable(self.root / ".tmp")
+        descriptor, name = tempfile.mkstemp(dir=self.root / ".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(name, final)
+                created = True
+            except FileExistsError:
+                created = False
+            # The loser syncs too: it will act on the winner's entry, and the winner may have died before its own sync.
+            _sync_folder(final.parent)
+            return created
+        finally:
+            os.unlink(name)
+
+    def _make_durable(self, folder: Path) -> None:
+        """Create a folder and sync every folder above it, once in the life of this object."""
+        if folder in self._durable:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise Refused(f"The store {self.root} cannot be written: {error.strerror} at {error.filename}.") from error
+        above = folder
+        while above != self.root.parent:
+            _sync_folder(above)
+            above = above.parent
+        _sync_folder(self.root.parent)
+        self._durable.add(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_store(uri: str) -> Store:
+    """Open the store at a local folder; `s3://` follows with its own backend behind the same contract."""
+    if "://" in uri:
+        raise Refused(f"The store {uri} is not a local folder; this version opens local folders only.")
+    return LocalStore(Path(uri).expanduser())
+
+
+def folders(store: Store, prefix: str) -> Iterator[str]:
+    """Name the folders directly below `prefix`, in order."""
+    depth = prefix.count("/") + 1
+    yield from sorted({key.split("/")[depth] for key in store.keys(prefix) if key.count("/") > depth})

@@ -1,0 +1,37 @@
+"""Flow: one turn of the loop, as far as labels come at once; for people it exports the batch and ends."""
+
+import tempfile
+from pathlib import Path
+
+from prefect import flow
+
+from data.rounds import round_to_finish
+from data.store import open_store
+from flows.export_batch import export_batch
+from flows.ingest_labels import ingest_labels
+from flows.retrain import retrain
+from flows.settings import configured
+from tasks.labels import answer_batch
+
+
+@flow
+def batch_round(
+    campaign: str,
+    store: str,
+    questions: int | None = None,
+    seed: int = 1,
+    base: str | None = None,
+    preset: str | None = None,
+    round_number: int | None = None,
+) -> str | None:
+    """Go through a round and return its run; None where the batch now waits for people."""
+    settings = configured(campaign, preset, questions=questions, base=base)
+    number = round_number or round_to_finish(open_store(store), settings.name)
+    batch = export_batch(campaign, store, questions, seed, base, preset, number)
+    if settings.labelers is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        answers = answer_batch(store, settings, batch, Path(folder))
+        if answers is not None:
+            ingest_labels(campaign, store, answers)
+    return retrain(campaign, store, seed, base, preset, number)

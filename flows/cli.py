@@ -1,0 +1,231 @@
+"""The command line: `andon --help` is the table of contents.
+
+For people first; with --json the last line of standard output is one JSON object and everything else goes to standard
+error. Exit codes: 0 done, 1 refused with a reason, 2 usage, 3 the line is stopped. Flows are imported late, because
+Prefect reads its settings when it is imported, and `andon status` should not wait for torch.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.campaign import load_campaign
+from data.promotions import promote, rollback
+from data.refused import Refused
+from data.rounds import rounds
+from data.store import open_store
+from flows.environment import prepare
+from flows.summary import Result, demo_table, run_lines, run_result, status_lines, status_result
+
+app = typer.Typer(
+    help="RLHF in batched rounds: sample, export, label, ingest, retrain from the base, evaluate, promote.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Name = Annotated[str, typer.Argument(help="a shipped campaign, or the path of a .toml file", metavar="CAMPAIGN")]
+StoreUri = Annotated[str, typer.Option("--store", help="the folder that holds everything")]
+Json = Annotated[bool, typer.Option("--json", help="end standard output with one JSON object")]
+Base = Annotated[str | None, typer.Option("--base", help="embedded, a checkpoint folder, or a hub name")]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="settings named in the campaign's file, such as code-124m")
+]
+Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
+Seed = Annotated[int, typer.Option("--seed", help="of weights, orders and samples")]
+STORE = "andon-store"
+
+
+@app.command()
+def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) -> None:
+    """Run two rounds on the embedded base with simulated labelers, and show what they bought."""
+    began = time.monotonic()
+    prepare(store)
+    from flows.batch_round import batch_round
+
+    for number in (1, 2):
+        run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
+    assert run is not None
+    result = run_result(store, "sentiment", run) | {"rounds": 2, "seconds": round(time.monotonic() - began, 1)}
+    _finish(result, as_json, demo_table(store, "sentiment", result))
+
+
+@app.command()
+def export(
+    campaign: Name,
+    questions: Annotated[int | None, typer.Option("--questions", min=1, help="how many questions to ask")] = None,
+    store: StoreUri = STORE,
+    seed: Annotated[int, typer.Option("--seed", help="of the queries and samples drawn")] = 0,
+    base: Base = None,
+    preset: Preset = None,
+    as_json: Json = False,
+) -> None:
+    """Sample a batch of questions and write the files that go to labelers."""
+    load_campaign(campaign, preset)
+    prepare(store)
+    from flows.export_batch import export_batch
+    from tasks.batches import vendor_files
+
+    batch = export_batch(campaign, store, questions, seed, base, preset)
+    files = [str(path) for path in vendor_files(store, load_campaign(campaign).name, batch)]
+    lines = [
+        f"batch {batch}",
+        *(f"send to labelers: {file}" for file in files),
+        f"then: andon ingest {campaign} ANSWERS",
+    ]
+    _finish({"batch": batch, "vendor_files": files}, as_json, lines)
+
+
+@app.command()
+def ingest(
+    campaign: Name,
+    file: Annotated[Path, typer.Argument(help="answers as Parquet or CSV", metavar="FILE")],
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Take a delivered answer file in; the same file again adds nothing."""
+    load_campaign(campaign)
+    prepare(store)
+    from flows.ingest_labels import ingest_labels
+
+    outcome = ingest_labels(campaign, store, file.absolute())
+    lines = [
+        f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
+        f"{outcome.duplicates:,} duplicates",
+        *(f"  quarantined {count:,}: {reason} ..." for reason, count in outcome.reasons.items()),
+        f"label set {outcome.label_set}",
+    ]
+    _finish(outcome._asdict(), as_json, lines)
+
+
+@app.command()
+def retrain(
+    campaign: Name,
+    store: StoreUri = STORE,
+    seed: Seed = 1,
+    base: Base = None,
+    preset: Preset = None,
+    as_json: Json = False,
+) -> None:
+    """Train reward model and policy from the base on all labels; evaluate, report, promote if the gate holds."""
+    load_campaign(campaign, preset)
+    prepare(store)
+    from flows.retrain import retrain as flow
+
+    run = flow(campaign, store, seed, base, preset)
+    result = run_result(store, load_campaign(campaign).name, run)
+    _finish(result, as_json, run_lines(result))
+
+
+@app.command("round")
+def one_round(
+    campaign: Name,
+    labels: Annotated[
+        int | None, typer.Option("--labels", min=1, help="how many questions to ask, one label each")
+    ] = None,
+    store: StoreUri = STORE,
+    seed: Seed = 1,
+    base: Base = None,
+    preset: Preset = None,
+    as_json: Json = False,
+) -> None:
+    """Go through the round that is due: with simulated labelers to its end, with people until their labels are due."""
+    began = time.monotonic()
+    name = load_campaign(campaign, preset).name
+    prepare(store)
+    from flows.batch_round import batch_round
+
+    run = batch_round(campaign, store, labels, seed, base, preset)
+    if run is None:
+        waiting = next(r for r in rounds(open_store(store), name) if r.run is None)
+        result: Result = {"round": waiting.number, "batches": waiting.batches, "waits_for": waiting.waits_for}
+        _finish(result, as_json, [f"round {waiting.number}: batch {waiting.batches[-1]} waits for {waiting.waits_for}"])
+        return
+    result = run_result(store, name, run) | {"seconds": round(time.monotonic() - began, 1)}
+    _finish(result, as_json, run_lines(result))
+
+
+@app.command()
+def evaluate(
+    campaign: Name,
+    run: Annotated[str, typer.Argument(help="a finished run", metavar="RUN")],
+    queries: Annotated[int | None, typer.Option("--queries", min=2, help="how many test queries")] = None,
+    store: StoreUri = STORE,
+    seed: Annotated[int, typer.Option("--seed", help="of the samples drawn")] = 2,
+    base: Base = None,
+    preset: Preset = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a finished run's policy beside zero-shot again, with other samples."""
+    prepare(store)
+    from data.promotions import find_run
+    from data.publication import read_manifest
+
+    name = load_campaign(campaign, preset).name
+    find_run(open_store(store), name, run)
+    from flows.evaluate import evaluate as flow
+
+    published = read_manifest(open_store(store), flow(campaign, store, run, seed, queries, base, preset))
+    assert published is not None
+    facts = published.manifest["facts"] | {"run": run}
+    win_rate = facts["win_rate"]
+    judged = f"win rate {win_rate['value']:.3f} [{win_rate['low']:.3f}, {win_rate['high']:.3f}], " if win_rate else ""
+    lines = [
+        f"{run} on {facts['pairs']} queries: {judged}KL {facts['kl']:.2f} nats a sequence, {facts['valid']:.0%} valid"
+    ]
+    _finish(facts, as_json, lines)
+
+
+@app.command()
+def status(store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Show every campaign's rounds and what each waits for."""
+    result = status_result(store)
+    _finish(result, as_json, status_lines(result))
+
+
+@app.command()
+def report(run: Annotated[str, typer.Argument(metavar="RUN")], store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Print where the report of a run is."""
+    for campaign in status_result(store)["campaigns"]:
+        if run in campaign["runs"]:
+            result = run_result(store, campaign["campaign"], run)
+            return _finish({"report": result["report"]}, as_json, [result["report"]])
+    raise Refused(f"There is no finished run {run} in {store}; andon status lists them.")
+
+
+@app.command("promote")
+def promote_by_hand(campaign: Name, run: str, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Make a run's policy champion, whatever the gate said."""
+    entry = promote(open_store(store), load_campaign(campaign).name, run, reason)
+    _finish({"champion": run, "changed": entry is not None}, as_json, [f"champion of {campaign}: {run}"])
+
+
+@app.command("rollback")
+def roll_back(campaign: Name, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Make the champion before this one champion again."""
+    entry = rollback(open_store(store), load_campaign(campaign).name, reason)
+    _finish({"champion": entry["run"]}, as_json, [f"champion of {campaign}: {entry['run'] or 'the base'}"])
+
+
+def _finish(result: Result, as_json: bool, lines: list[str]) -> None:
+    sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line and exit code 1."""
+    try:
+        app()
+    except Refused as refusal:
+        sys.stderr.write(f"andon: {refusal}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("andon: interrupted; what was published stays, run the same command to go on.\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

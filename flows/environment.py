@@ -1,0 +1,42 @@
+"""What must be set before Prefect is imported, and how progress reaches the terminal."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from data.refused import Refused
+
+
+def prepare(store: str, quiet_prefect: bool = True) -> None:
+    """Point Prefect at a home of its own beside the store, unless the user's environment says otherwise.
+
+    Without a server of the user's (PREFECT_API_URL) flows run on Prefect's ephemeral one, on SQLite in that home.
+    """
+    home = (
+        Path(store).expanduser().absolute() / ".prefect" if "://" not in store else Path.home() / ".andon" / "prefect"
+    )
+    defaults = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "andon",  # the stage lines also appear on the run's page
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a first start migrates its database
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if quiet_prefect:
+        defaults["PREFECT_LOGGING_LEVEL"] = "WARNING"
+        defaults["PREFECT_LOGGING_SERVER_LEVEL"] = "ERROR"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    try:
+        Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"The store {store} cannot be written: {error.strerror} at {error.filename}.") from error
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("andon")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [lines]
+    logger.propagate = False

@@ -1,0 +1,29 @@
+"""Flow: reward model and policy from the base on all labels, evaluated, reported, and promoted if the gate holds."""
+
+from prefect import flow
+
+from flows.settings import configured
+from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
+from tasks.labels import freeze_labels
+from tasks.training import run_id, train_policy, train_reward
+
+
+@flow
+def retrain(
+    campaign: str,
+    store: str,
+    seed: int = 1,
+    base: str | None = None,
+    preset: str | None = None,
+    through_round: int | None = None,
+) -> str:
+    """Make the run that these labels, settings and seed decide, and return its id; no step is done twice."""
+    settings = configured(campaign, preset, base=base)
+    label_set = freeze_labels(store, settings.name, through_round)
+    run = run_id(settings, label_set, seed)
+    train_reward(store, settings, run, label_set, seed)
+    train_policy(store, settings, run, seed)
+    evaluation = evaluate_policy(store, settings, run, seed)
+    publish_run(store, settings, run, label_set, evaluation, seed)
+    promote_if_better(store, settings, run, evaluation)
+    return run

@@ -1,0 +1,105 @@
+"""What the command line says of a store: as data for scripts, as lines for people."""
+
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from data.labels import batches, deliveries
+from data.promotions import champion, find_run, runs
+from data.publication import read_manifest
+from data.rounds import rounds
+from data.store import folders, open_store
+
+Result = dict[str, Any]
+
+
+def run_result(store_uri: str, campaign: str, run: str) -> Result:
+    """Return what scripts read of a finished run."""
+    store = open_store(store_uri)
+    published = find_run(store, campaign, run)
+    policy = read_manifest(store, published.manifest["inputs"]["policy"])
+    assert policy is not None
+    result: Result = {
+        "run": run,
+        "policy": str(policy.folder()),
+        "report": str(published.path("report.html")),
+        "store": store.uri,
+        "label_set": published["label_set"],
+        "labels": published["labels"],
+        "reward_accuracy": published["reward_accuracy"]["value"],
+        "reward_accuracy_ci": [published["reward_accuracy"]["low"], published["reward_accuracy"]["high"]],
+        "reward_accuracy_chance": published["reward_accuracy_chance"],
+        "kl_nats_per_seq": published["kl_nats_per_seq"],
+        "champion": champion(store, campaign) == run,
+    }
+    if (win_rate := published["win_rate"]) is not None:
+        result |= {"win_rate": win_rate["value"], "win_rate_ci": [win_rate["low"], win_rate["high"]]}
+    return result
+
+
+def run_lines(result: Result) -> list[str]:
+    """Describe a finished run in a few lines."""
+    low, high = result["reward_accuracy_ci"]
+    lines = []
+    if "win_rate" in result:
+        ci_low, ci_high = result["win_rate_ci"]
+        lines.append(f"win rate over zero-shot   {result['win_rate']:.3f}   95 %: {ci_low:.3f} to {ci_high:.3f}")
+    lines += [
+        f"reward-model accuracy     {result['reward_accuracy']:.3f}   95 %: {low:.3f} to {high:.3f}; "
+        f"chance {result['reward_accuracy_chance']:.3f}",
+        f"KL from the base          {result['kl_nats_per_seq']:.2f}    nats a sequence",
+        f"labels                    {result['labels']:,}",
+        f"champion                  {'yes' if result['champion'] else 'no'}",
+        f"policy                    {result['policy']}",
+        f"report                    {result['report']}",
+    ]
+    return lines
+
+
+def demo_table(store_uri: str, campaign: str, result: Result) -> list[str]:
+    """Show what the demo's rounds bought: numbers, and samples before and after."""
+    published = find_run(open_store(store_uri), campaign, result["run"])
+    evaluation = read_manifest(open_store(store_uri), published.manifest["inputs"]["evaluation"])
+    assert evaluation is not None
+    lines = ["", f"store                     {result['store']}", *run_lines(result), ""]
+    for pair in pq.read_table(evaluation.path("pairs.parquet")).slice(0, 4).to_pylist():
+        lines += [f"  query      ... {_one_line(pair['query'])[-90:]}"]
+        lines += [f"  zero-shot  {_one_line(pair['zero_shot'])}", f"  policy     {_one_line(pair['policy'])}", ""]
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def status_result(store_uri: str) -> Result:
+    """Return every campaign of a store with its rounds."""
+    store = open_store(store_uri)
+    found = []
+    for name in folders(store, "campaigns"):
+        found.append(
+            {
+                "campaign": name,
+                "champion": champion(store, name),
+                "batches": [batch["batch"] for batch in batches(store, name)],
+                "labels": sum(entry["accepted"] for entry in deliveries(store, name)),
+                "runs": [run["run"] for run in runs(store, name)],
+                "rounds": [turn._asdict() for turn in rounds(store, name)],
+            }
+        )
+    return {"store": store.uri, "campaigns": found}
+
+
+def status_lines(result: Result) -> list[str]:
+    """Show the rounds of every campaign on one screen."""
+    if not result["campaigns"]:
+        return [f"{result['store']} is empty: andon export CAMPAIGN, or andon demo, begins one."]
+    lines = []
+    for campaign in result["campaigns"]:
+        lines.append(f"{campaign['campaign']}   champion: {campaign['champion'] or 'the base'}")
+        lines.append("  round  questions  labels  win rate  waits for")
+        for turn in campaign["rounds"]:
+            win_rate = f"{turn['win_rate']:.3f}" if turn["win_rate"] is not None else "-"
+            row = f"  {turn['number']:>5}  {turn['questions']:>9,}  {turn['labels']:>6,}  {win_rate:>8}  "
+            lines.append(row + turn["waits_for"])
+    return lines

@@ -1,0 +1,1 @@
+"""Torch: language models, sampling, reward model, PPO. No Prefect, no S3."""

@@ -1,0 +1,79 @@
+"""From labels to comparisons that the reward model trains on, and those held out to measure it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from data.batch import read_key
+from data.campaign import Text
+from data.canonical import sha256
+from data.labels import Label
+from data.publication import Publication
+from data.refused import Refused
+from models.base import Base
+from models.reward import Comparison
+from models.sampling import in_chunks, sample
+from models.tokens import PAD, encode_query, pad_left, single_token, truncate
+
+
+class Split(NamedTuple):
+    """Comparisons by query, so that no query is on both sides."""
+
+    train: list[Comparison]
+    held_out: list[Comparison]
+
+
+def is_held_out(query_id: str, share: float) -> bool:
+    """Decide by the query's id alone, so that a query stays on its side in every round."""
+    return int(sha256(query_id.encode())[:8], 16) < share * 2**32
+
+
+def split_comparisons(
+    base: Base, batches: Sequence[Publication], labels: Sequence[Label], rules: Text, held_out_share: float
+) -> Split:
+    """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
+
+    The tokens that were sampled are used where the base reads with the same vocabulary, else the texts are encoded anew.
+    """
+    questions = {}
+    for batch in batches:
+        same = batch["vocabulary"] == base.vocabulary
+        for row in read_key(batch.path("key/samples.parquet")):
+            questions[row["question_id"]] = (same, row)
+    split = Split([], [])
+    for label in labels:
+        same, row = questions[label.question_id]
+        query = row["query_tokens"] if same else encode_query(base.tokenizer, row["query"], rules)
+        responses = [s["tokens"] if same else _encode_response(base, s["text"], rules) for s in row["samples"]]
+        if query:
+            side = split.held_out if is_held_out(row["query_id"], held_out_share) else split.train
+            side.append(Comparison(query, responses, label.best_sample))
+    if not split.train:
+        raise Refused("The label set leaves no question to train on: ingest more labels first.")
+    return split
+
+
+def _encode_response(base: Base, text: str, rules: Text) -> list[int]:
+    ids: list[int] = base.tokenizer.encode(" " + text, add_special_tokens=False)
+    return ids[: rules.response_tokens]
+
+
+@torch.no_grad()
+def base_responses(base: Base, queries: Sequence[list[int]], rules: Text, count: int, seed: int) -> list[Comparison]:
+    """Sample `count` valid responses of the base, truncated, one a row: what scores are normalised on."""
+    device = next(base.model.parameters()).device
+    draw = torch.Generator(device).manual_seed(seed)
+    stop = single_token(base.tokenizer, rules.truncate_at)
+    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed)).tolist()
+    found: list[Comparison] = []
+    for part in in_chunks(order * 50, 64):
+        rows = [queries[i] for i in part]
+        tokens = sample(base.model, pad_left(rows, rules.query_tokens).to(device), 4, rules, draw).tokens
+        cut, valid = truncate(tokens, stop, rules.truncate_after)
+        for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
+            kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]
+            found += [Comparison(query, [response], 0) for response in kept]
+        if len(found) >= count:
+            return found[:count]
+    raise Refused(f"The base ends too few sentences by the campaign's rules: {len(found)} of {count} in 50 passes.")

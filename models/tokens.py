@@ -1,0 +1,61 @@
+"""From text to the fixed shapes of the paper and back: query rules, truncation, validity, padding.
+
+Padding is -1 here, an id that no vocabulary has: it cannot be sampled, embedded or mistaken for an end of text.
+Queries are padded on the left, responses on the right, so a response follows its query without a gap.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.campaign import Text
+from data.refused import Refused
+
+PAD = -1
+
+
+def single_token(tokenizer: Any, text: str) -> int:
+    """Return the id of a text that must be one token, as the paper's rules need of "." and newline."""
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    if len(ids) != 1:
+        raise Refused(f"{text!r} is {len(ids)} tokens for this base; a rule of the campaign needs it to be one.")
+    return int(ids[0])
+
+
+def encode_query(tokenizer: Any, text: str, rules: Text) -> list[int] | None:
+    """Return at most `query_tokens` ids that end at a sentence end; None where the text has none (seed-facts 1.1)."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)[: rules.query_tokens]
+    if rules.query_ends_at is None:
+        return ids or None
+    stop = single_token(tokenizer, rules.query_ends_at)
+    ends = [index for index, token in enumerate(ids) if token == stop]
+    return ids[: ends[-1] + 1] if ends else None
+
+
+def pad_left(rows: Sequence[Sequence[int]], width: int) -> Tensor:
+    """Stack token lists into [B, width], padded on the left."""
+    return torch.tensor([[PAD] * (width - len(row)) + list(row) for row in rows])
+
+
+def pad_right(rows: Sequence[Sequence[int]], width: int) -> Tensor:
+    """Stack token lists into [B, width], padded on the right."""
+    return torch.tensor([list(row) + [PAD] * (width - len(row)) for row in rows])
+
+
+def truncate(responses: Tensor, stop: int, after: int) -> tuple[Tensor, Tensor]:
+    """Cut responses [..., R] behind the first `stop` token at or after index `after`.
+
+    Returns the responses with PAD behind the cut, and whether there was such a token [...]: whether each is valid.
+    """
+    stops = responses == stop
+    stops[..., :after] = False
+    behind = stops.cumsum(-1) - stops.long() > 0
+    return responses.masked_fill(behind, PAD), stops.any(-1)
+
+
+def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """Return the text that people read: no padding, no special tokens, no spaces at the ends."""
+    text: str = tokenizer.decode([token for token in tokens if token != PAD], skip_special_tokens=True)
+    return text.strip()

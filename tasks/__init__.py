@@ -1,0 +1,1 @@
+"""One Prefect task a step: read, call models or data, publish."""

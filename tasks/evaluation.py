@@ -1,0 +1,157 @@
+"""Prefect tasks that end a run: evaluate its policy, write its report, and promote it where the gate holds."""
+
+import json
+import random
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.campaign import Campaign, Labelers
+from data.canonical import Document, content_id
+from data.promotions import champion, history, promote, run_prefix, runs
+from data.publication import publish, read_manifest
+from data.report import run_report
+from data.rounds import round_of
+from data.simulated import choose
+from data.statistics import Proportion, proportion
+from data.store import open_store
+from models.base import open_base
+from models.evaluation import Pair, behaviour, pairs
+from tasks.stage import say
+from tasks.training import query_tokens
+
+
+def judge(judges: Labelers, found: list[Pair]) -> list[bool]:
+    """Show every pair in random order to a judge; True where the policy's response is preferred."""
+    preferred = []
+    for number, pair in enumerate(found):
+        policy_at = random.Random(f"{judges.seed} {number}").randrange(2)
+        options = [pair.zero_shot, pair.policy] if policy_at else [pair.policy, pair.zero_shot]
+        preferred.append(choose(judges, f"pair {number} {pair.query}", options).best == policy_at)
+    return preferred
+
+
+@task(cache_policy=NO_CACHE)
+def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> str:
+    """Measure a run's policy beside zero-shot on test queries; publish it and return where.
+
+    The first evaluation of a run lies in its folder; with other settings or another seed, beside it.
+    """
+    store = open_store(store_uri)
+    question = content_id([campaign.evaluation.model_dump(), campaign.judges and campaign.judges.model_dump(), seed])
+    prefix = f"{run_prefix(campaign.name, run)}/evaluations/{question}"
+    if read_manifest(store, prefix) is not None:
+        say("evaluation: published")
+        return prefix
+    began = datetime.now(UTC)
+    base = open_base(campaign.base)
+    trained = read_manifest(store, f"{run_prefix(campaign.name, run)}/policy")
+    assert trained is not None
+    policy = open_base(str(trained.folder()))
+    queries = query_tokens(campaign, base, "test")
+    queries = random.Random(0).sample(queries, min(len(queries), campaign.evaluation.queries * 5 // 4))
+    say(f"evaluation: policy and zero-shot on {campaign.evaluation.queries:,} test queries")
+    found = pairs(policy.model, base, queries, campaign.text, seed)[: campaign.evaluation.queries]
+    measured = behaviour(policy.model, base, queries[: campaign.evaluation.queries], campaign.text, seed)
+    preferred = None if campaign.judges is None else judge(campaign.judges, found)
+    win_rate = None if preferred is None else proportion(sum(preferred), len(preferred))
+    if win_rate is not None:
+        say(f"evaluation: win rate over zero-shot {win_rate}, {measured.kl:.1f} nats a sequence")
+    table = pa.table(
+        {
+            "query": [pair.query for pair in found],
+            "zero_shot": [pair.zero_shot for pair in found],
+            "policy": [pair.policy for pair in found],
+            "policy_preferred": pa.array(preferred if preferred is not None else [None] * len(found), pa.bool_()),
+        }
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        pq.write_table(table, Path(scratch) / "pairs.parquet")
+        facts = {
+            "pairs": len(found),
+            "win_rate": None if win_rate is None else win_rate._asdict(),
+            "kl": measured.kl,
+            "kl_standard_error": measured.kl_standard_error,
+            "valid": measured.valid,
+        }
+        inputs = {"run": run, "base": base.fingerprint, "policy": policy.fingerprint, "seed": seed}
+        files: dict[str, Path | bytes] = {"pairs.parquet": Path(scratch) / "pairs.parquet"}
+        publish(store, prefix, "evaluation", files, inputs=inputs, facts=facts, began=began)
+    return prefix
+
+
+@task(cache_policy=NO_CACHE)
+def publish_run(store_uri: str, campaign: Campaign, run: str, label_set: str, evaluation: str, seed: int) -> None:
+    """Write the metrics table and the report of a run, and publish the run: from here on it is finished."""
+    store, prefix = open_store(store_uri), run_prefix(campaign.name, run)
+    if read_manifest(store, prefix) is not None:
+        return
+    began = datetime.now(UTC)
+    steps = {name: read_manifest(store, f"{prefix}/{name}") for name in ("reward", "policy")}
+    steps["evaluation"] = read_manifest(store, evaluation)
+    done = {name: step for name, step in steps.items() if step is not None}
+    histories = {name: json.loads(done[name].path("history.json").read_text()) for name in ("reward", "policy")}
+    facts: Document = {
+        "run": run,
+        "round": round_of(store, campaign.name, label_set),
+        "label_set": label_set,
+        "labels": done["reward"]["train_labels"] + done["reward"]["held_out_labels"],
+        "base": campaign.base,
+        "seed": seed,
+        "reward_accuracy": done["reward"]["accuracy"],
+        "reward_accuracy_chance": done["reward"]["chance"],
+        "win_rate": done["evaluation"]["win_rate"],
+        "kl_nats_per_seq": done["evaluation"]["kl"],
+        "valid": done["evaluation"]["valid"],
+        "recipe": campaign.recipe(),
+        "campaign": campaign.model_dump(mode="json"),
+    }
+    pairs_table = pq.read_table(done["evaluation"].path("pairs.parquet"))
+    with tempfile.TemporaryDirectory() as scratch:
+        metrics = Path(scratch) / "metrics.parquet"
+        pq.write_table(metrics_table(histories), metrics)
+        earlier = [(published["round"], published["win_rate"]) for published in runs(store, campaign.name)]
+        report = run_report(
+            campaign, facts, done["reward"].manifest["facts"], histories, pairs_table.to_pylist(), earlier
+        )
+        files: dict[str, Path | bytes] = {"metrics.parquet": metrics, "report.html": report.encode()}
+        inputs = {"label_set": label_set, "seed": seed}
+        inputs |= {name: step.prefix for name, step in done.items()}
+        publish(store, prefix, "run", files, inputs=inputs, facts=facts, began=began)
+
+
+def metrics_table(histories: dict[str, list[dict[str, float]]]) -> pa.Table:
+    """Return every metric of every step as one long table: stage, step, name, value."""
+    rows = [
+        {"stage": stage, "step": step, "name": name, "value": float(value)}
+        for stage, history in histories.items()
+        for step, metrics in enumerate(history)
+        for name, value in metrics.items()
+    ]
+    schema = pa.schema([("stage", pa.string()), ("step", pa.int64()), ("name", pa.string()), ("value", pa.float64())])
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+@task(cache_policy=NO_CACHE)
+def promote_if_better(store_uri: str, campaign: Campaign, run: str, evaluation: str) -> bool:
+    """Promote a run whose win rate clears the campaign's gate with its lower bound; return whether it is champion."""
+    store = open_store(store_uri)
+    if any(entry["run"] == run for entry in history(store, campaign.name)):
+        return champion(store, campaign.name) == run  # decided before; a rollback of it stands
+    published = read_manifest(store, evaluation)
+    assert published is not None
+    if published["win_rate"] is None:
+        say("promotion: nobody judged the policy, so it waits for andon promote")
+        return False
+    win_rate, gate = Proportion(**published["win_rate"]), campaign.promotion.win_rate_above
+    if win_rate.low <= gate:
+        say(f"promotion: no, the win rate's lower bound {win_rate.low:.3f} does not clear {gate}")
+        return False
+    promote(store, campaign.name, run, f"win rate over zero-shot {win_rate} clears {gate}")
+    say(f"promotion: {run} is champion")
+    return True

@@ -1,0 +1,10 @@
+"""One line a stage, for the person at the terminal and for the run's page in Prefect."""
+
+import logging
+
+LOGGER = logging.getLogger("andon")
+
+
+def say(line: str) -> None:
+    """Tell what begins or what came out."""
+    LOGGER.info(line)
