@@ -17,6 +17,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +38,10 @@ def austen(sources: Path) -> dict[str, str]:
     import rdata
 
     stem = next(sources.glob("**/janeaustenr/data/Rdata.rdb")).with_suffix("")
-    read = lambda raw: rdata.conversion.convert(rdata.parser.parse_data(raw))  # noqa: E731
+
+    def read(raw: bytes) -> Any:
+        return rdata.conversion.convert(rdata.parser.parse_data(raw))
+
     index = read(gzip.decompress(stem.with_suffix(".rdx").read_bytes()))["variables"]
     blob = stem.with_suffix(".rdb").read_bytes()
     novels = {}
@@ -103,7 +107,7 @@ def main() -> None:
             split[name].append((f"{title}-{number:04d}", piece))
     for name, stride in (("train", 1), ("test", 2)):
         seen: set[str] = set()
-        rows = []
+        rows: list[tuple[str, str, str]] = []
         for passage_id, passage in split[name]:
             for text in windows(passage, stride):
                 if text not in seen:

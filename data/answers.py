@@ -149,8 +149,8 @@ def _first_line(error: Exception) -> str:
 def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str], int]) -> Verdict:
     """Judge every row of an answer file against the questions of its batch.
 
-    `known` holds the answers that count already: (question, labeler) -> best as shown. Raise Refused where the file as a
-    whole cannot be trusted, naming the first bad row.
+    `known` holds the answers that count already: (question, labeler) -> best as shown. Raise Refused where the file as
+    a whole cannot be trusted, naming the first bad row.
     """
     verdict = Verdict()
     first: dict[tuple[str, str], Answer] = {}

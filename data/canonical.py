@@ -28,7 +28,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def content_id(value: object) -> str:
-    """Return the 16 hexadecimal digits by which a value is known; it starts with a letter, so no tool reads a number."""
+    """Return the 16 characters by which a value is known; the first is a letter, so that no tool reads a number."""
     return "x" + sha256(canonical_json(value))[:15]
 
 

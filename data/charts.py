@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 INK, BLUE, RED, GREY = "#222222", "#1f5fa8", "#b3261e", "#9a9a9a"
 plt.rcParams.update(

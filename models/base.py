@@ -1,7 +1,7 @@
 """Loading pretrained causal language models; the one place that knows how transformers builds them.
 
-Everything else asks three things of a model: hidden states of its body, logits of some hidden states, and a copy. So
-any decoder-only model of transformers can be a base. Models stay in eval mode for good: the paper's dropout is never on.
+Everything else asks three things of a model: hidden states of its body, logits of some hidden states, and a copy.
+So any decoder-only model of transformers can be a base. Models stay in eval mode for good: dropout is never on.
 """
 
 import copy
@@ -76,7 +76,8 @@ def fingerprint(model: nn.Module) -> str:
 def trainable_copy(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy with weights of its own, ready for gradients, still without dropout."""
     duplicate: PreTrainedModel = copy.deepcopy(model)
-    return duplicate.requires_grad_(True).eval()
+    duplicate.requires_grad_(True).eval()
+    return duplicate
 
 
 def hidden_size(model: PreTrainedModel) -> int:
@@ -89,7 +90,8 @@ def context_length(model: PreTrainedModel) -> int:
 
 def body(model: PreTrainedModel) -> PreTrainedModel:
     """Return the transformer without its language-model head."""
-    inner: PreTrainedModel = model.base_model
+    inner = model.base_model
+    assert isinstance(inner, PreTrainedModel)
     return inner
 
 

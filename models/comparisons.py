@@ -34,7 +34,7 @@ def split_comparisons(
 ) -> Split:
     """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
 
-    The tokens that were sampled are used where the base reads with the same vocabulary, else the texts are encoded anew.
+    The tokens that were sampled are used where the base has the same vocabulary, else the texts are encoded anew.
     """
     questions = {}
     for batch in batches:

@@ -25,7 +25,7 @@ def _seconds(dtype: torch.dtype) -> float:
 def bf16_pays(device_type: str) -> bool:
     """Say whether matrix products in bf16 are clearly faster than in fp32 on this kind of device."""
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device_type == "cpu" and _seconds(torch.bfloat16) < 0.7 * _seconds(torch.float32)
 
 

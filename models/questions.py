@@ -51,8 +51,8 @@ def draw_questions(
             encoded = encoded[taken:]
     if len(questions) < count:
         raise Refused(
-            f"Only {len(questions)} of {count} questions could be drawn from {len(queries)} queries: the base ends too few "
-            f"sentences by the rules of campaign {campaign.name}. Ask for fewer questions, or give more queries."
+            f"Only {len(questions)} of {count} questions could be drawn from {len(queries)} queries: the base ends too "
+            f"few sentences by the rules of campaign {campaign.name}. Ask for fewer, or give more queries."
         )
     return questions[:count]
 

@@ -55,7 +55,9 @@ def sample(
     state = out.repeat_interleave(k, 0)  # [B * k, d]
     seen = real.repeat_interleave(k, 0)[:, None, None, :]  # [B * k, 1, 1, S]
     position = positions[:, -1:].repeat_interleave(k, 0)
-    tokens, logprobs, values = [], [], []
+    tokens: list[Tensor] = []
+    logprobs: list[Tensor] = []
+    values: list[Tensor] = []
     for _ in range(rules.response_tokens):
         if tokens:
             seen = torch.cat([seen, torch.ones_like(seen[..., :1])], -1)

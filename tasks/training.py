@@ -40,7 +40,7 @@ def run_id(campaign: Campaign, label_set: str, seed: int) -> str:
 
 @task(cache_policy=NO_CACHE)
 def train_reward(store_uri: str, campaign: Campaign, run: str, label_set: str, seed: int) -> None:
-    """Train the run's reward model on its label set, and publish it; nothing to do where it is published."""
+    """Train the run's reward model on its label set, and publish it, unless it is published."""
     store, prefix = open_store(store_uri), f"{run_prefix(campaign.name, run)}/reward"
     if read_manifest(store, prefix) is not None:
         say("reward model: published")
@@ -83,7 +83,7 @@ def train_reward(store_uri: str, campaign: Campaign, run: str, label_set: str, s
 
 @task(cache_policy=NO_CACHE)
 def train_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> None:
-    """Train the run's policy against its published reward model, and publish it; nothing to do where it is published."""
+    """Train the run's policy against its published reward model, and publish it, unless it is published."""
     store, prefix = open_store(store_uri), f"{run_prefix(campaign.name, run)}/policy"
     if read_manifest(store, prefix) is not None:
         say("policy: published")

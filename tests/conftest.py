@@ -1,0 +1,92 @@
+"""Shared by all tests: a tiny real language model, a campaign small enough to run, an ephemeral Prefect."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+# Before Prefect is imported by any test.
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+
+from data.campaign import Campaign, load_campaign
+from models.base import EMBEDDED, Base, best_device, fingerprint
+
+TINY = {
+    "batch": {"questions": 12},
+    "reward": {"batch": 4, "normalisation_samples": 64},
+    "policy": {"episodes": 64, "batch": 32, "micro_batch": 4},
+    "evaluation": {"queries": 16},
+}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.set_num_threads(1)  # the models are too small for more
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-2 of two layers with random weights and the embedded tokenizer, as a checkpoint folder."""
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+    )
+    folder = tmp_path_factory.mktemp("tiny")
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():  # spread the logits, so that temperature and truncation have something to bite on
+        model.transformer.wte.weight *= 4
+        model.transformer.ln_f.bias[:] = 18 * model.transformer.wte.weight[tokenizer.convert_tokens_to_ids(".")]
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Base:
+    from models.base import open_base
+
+    return open_base(str(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tiny: Base) -> Base:
+    """The same size with rotary positions and grouped keys: nothing may know GPT-2's inner names."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tiny.tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = LlamaForCausalLM(config).eval().requires_grad_(False).to(best_device())
+    return Base("tiny-llama", model, tiny.tokenizer, fingerprint(model), tiny.vocabulary)
+
+
+@pytest.fixture
+def campaign(tiny_folder: Path) -> Campaign:
+    """The sentiment campaign on the tiny model, with sizes of a test."""
+    return load_campaign("sentiment", changes={"base": str(tiny_folder), **TINY})
+
+
+@pytest.fixture(scope="session")
+def prefect() -> Iterator[None]:
+    """One ephemeral Prefect server for all flow tests."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

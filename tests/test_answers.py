@@ -1,0 +1,201 @@
+"""Answer files: good rows go in, bad rows are named with their reason, untrustworthy files are refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from data.answers import Asked, Verdict, judge
+from data.batch import question_id
+from data.refused import Refused
+
+ASKED = {question_id(b"s", n): Asked(f"{n:064x}", (2, 0, 3, 1)) for n in range(200)}
+IDS = list(ASKED)
+
+
+def rows(n: int = 200, **changes: Any) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = []
+    for number in range(n):
+        row = {"question_id": IDS[number], "content_sha256": ASKED[IDS[number]].content_sha256, "labeler_id": "ann"}
+        made.append(row | {"best": number % 4} | changes)
+    return made
+
+
+def as_csv(table: pa.Table, path: Path) -> None:
+    pa.csv.write_csv(table, path)
+
+
+WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {"parquet": pq.write_table, "csv": as_csv}
+
+
+@pytest.fixture(params=sorted(WRITERS))
+def deliver(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[list[dict[str, Any]]], Path]:
+    def write(given: list[dict[str, Any]]) -> Path:
+        path = tmp_path / f"answers.{request.param}"
+        WRITERS[request.param](pa.Table.from_pylist(given), path)
+        return path
+
+    return write
+
+
+def reasons(verdict: Verdict) -> list[str]:
+    return [entry["reason"] for entry in verdict.quarantined]
+
+
+def test_a_good_file_is_accepted_and_labels_name_samples(deliver: Callable[..., Path]) -> None:
+    verdict = judge(deliver(rows()), ASKED, {})
+    assert (len(verdict.accepted), verdict.quarantined, verdict.duplicates) == (200, [], 0)
+    assert [(a.best, a.best_sample) for a in verdict.accepted[:4]] == [(0, 2), (1, 0), (2, 3), (3, 1)]
+
+
+def test_optional_columns_are_kept(deliver: Callable[..., Path]) -> None:
+    optional = {"seconds": 12.5, "confidence": 7.0, "note": "=1+1, he said", "answered_at": "2026-05-01T10:00:00+02:00"}
+    verdict = judge(deliver(rows(3, **optional)), ASKED, {})
+    assert dict(verdict.accepted[0].optional) == optional
+    flagged = judge(deliver(rows(3, flags="stop_run;unsafe")), ASKED, {})
+    assert flagged.accepted[0].optional["flags"] == ["stop_run", "unsafe"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"best": 4}, "options 0 to 3"),
+        ({"best": -1}, "options 0 to 3"),
+        ({"question_id": "../../etc/passwd"}, "not one of ours"),
+        ({"question_id": question_id(b"other", 1)}, "not in this batch"),
+        ({"content_sha256": "0" * 64}, "another text or order"),
+        ({"labeler_id": ""}, "labeler_id is missing"),
+        ({"labeler_id": " "}, "not a name"),
+        ({"labeler_id": "x" * 300}, "not a name"),
+    ],
+)
+def test_one_bad_row_is_quarantined_alone(deliver: Callable[..., Path], change: dict[str, Any], reason: str) -> None:
+    given = rows()
+    given[7] |= change
+    verdict = judge(deliver(given), ASKED, {})
+    assert len(verdict.accepted) == 199
+    (bad,) = verdict.quarantined
+    assert bad["row"] == 8 and reason in bad["reason"]
+    name, value = next(iter(change.items()))
+    assert str(bad["raw"][name]) == str(value), "the raw value is kept"
+
+
+@pytest.mark.parametrize("value", ["2.5", "B", "two", "nan", "inf", "1e0", " 2 ", "", "0x1", "９"])
+def test_text_that_is_no_index_is_quarantined(tmp_path: Path, value: str) -> None:
+    given = [row | {"best": str(row["best"])} for row in rows()]
+    given[0]["best"] = value
+    as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
+    verdict = judge(tmp_path / "a.csv", ASKED, {})
+    assert len(verdict.quarantined) == 1 and "best is" in reasons(verdict)[0]
+
+
+def test_whole_numbers_may_be_floats_as_pandas_writes_them_beside_gaps(tmp_path: Path) -> None:
+    given = [row | {"best": float(row["best"])} for row in rows()]
+    given[3]["best"] = None
+    pq.write_table(pa.Table.from_pylist(given), tmp_path / "a.parquet")
+    verdict = judge(tmp_path / "a.parquet", ASKED, {})
+    assert len(verdict.accepted) == 199 and reasons(verdict) == ["best is missing"]
+
+
+def test_the_same_answer_twice_counts_once(deliver: Callable[..., Path]) -> None:
+    verdict = judge(deliver(rows() + rows(50)), ASKED, {})
+    assert (len(verdict.accepted), verdict.duplicates) == (200, 50)
+
+
+def test_contradictory_rows_are_both_out(deliver: Callable[..., Path]) -> None:
+    given = rows()
+    given.append(given[0] | {"best": 3})
+    verdict = judge(deliver(given), ASKED, {})
+    assert len(verdict.accepted) == 199
+    assert sorted(entry["row"] for entry in verdict.quarantined) == [1, 201]
+
+
+def test_a_later_file_cannot_change_an_answer(deliver: Callable[..., Path]) -> None:
+    known = {(IDS[0], "ann"): 0, (IDS[1], "ann"): 3}
+    verdict = judge(deliver(rows()), ASKED, known)
+    assert (len(verdict.accepted), verdict.duplicates) == (198, 1)
+    assert "conflicts with the earlier answer 3" in reasons(verdict)[0]
+
+
+def test_every_row_has_exactly_one_fate(deliver: Callable[..., Path]) -> None:
+    given = [*rows(), *rows(5), rows(1)[0] | {"best": 9}]
+    verdict = judge(deliver(given), ASKED, {})
+    assert len(verdict.accepted) + len(verdict.quarantined) + verdict.duplicates == verdict.rows == len(given)
+
+
+def test_many_bad_rows_refuse_the_file_and_name_the_first(deliver: Callable[..., Path]) -> None:
+    given = rows()
+    for row in given[20:40]:
+        row["best"] = 4
+    with pytest.raises(
+        Refused, match=r"20 of 200 rows .* the first is row 21: best is 4; the question has options 0 to 3"
+    ):
+        judge(deliver(given), ASKED, {})
+
+
+def refused(path: Path, content: bytes | str, match: str) -> None:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(Refused, match=match) as caught:
+        judge(path, ASKED, {})
+    assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+HEADER = "question_id,content_sha256,labeler_id,best\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        ("a.csv", "", "empty"),
+        ("a.csv", HEADER, "no rows"),
+        ("a.parquet", b"PAR1", "not a whole Parquet file"),
+        ("a.parquet", b"PAR1" + b"\x00" * 200 + b"PAR1", "not a whole Parquet file"),
+        ("a.parquet", b"PK\x03\x04zip", "zip or Excel"),
+        ("a.parquet", b"\x1f\x8bgzip", "gzip"),
+        ("a.csv", "question_id;content_sha256;labeler_id;best\na;b;c;1\n", "Separate columns by commas"),
+        ("a.csv", "question_id,content_sha256,best\na,b,1\n", "lacks the column labeler_id"),
+        ("a.csv", "question_id,content_sha256,labeler_id,best,best\na,b,c,1,1\n", "column best twice"),
+        ("a.csv", "Question_ID,content_sha256,labeler_id,best\na,b,c,1\n", "lacks the column question_id"),
+        ("a.csv", HEADER.encode("utf-16"), "UTF-8"),
+        ("a.csv", HEADER.encode() + b"a,b,Ren\xe9,1\n", "not a whole CSV|UTF-8"),
+        ("a.csv", HEADER + "a,b,c,1,extra\n", "not a whole CSV"),
+        ("a.csv", HEADER + 'a,"b,c,1\n', "not a whole CSV|rows cannot be used"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: bytes | str, match: str
+) -> None:
+    refused(tmp_path / name, content, match)
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(rows()), tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    refused(tmp_path / "cut.parquet", whole[: len(whole) // 2], "not a whole Parquet file")
+
+
+@pytest.mark.parametrize("values", [[True] * 200, ["1"] * 200, [[1]] * 200])
+def test_parquet_types_are_not_guessed(tmp_path: Path, values: list[Any]) -> None:
+    given = [row | {"best": value} for row, value in zip(rows(), values, strict=True)]
+    pq.write_table(pa.Table.from_pylist(given), tmp_path / "a.parquet")
+    with pytest.raises(Refused, match="must be an integer"):
+        judge(tmp_path / "a.parquet", ASKED, {})
+
+
+def test_ids_that_look_like_nothing_or_numbers_stay_text(tmp_path: Path) -> None:
+    given = [row | {"labeler_id": name} for row, name in zip(rows(4), ["NA", "None", "007", "1e5"], strict=True)]
+    as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
+    verdict = judge(tmp_path / "a.csv", ASKED, {})
+    assert [answer.labeler_id for answer in verdict.accepted] == ["NA", "None", "007", "1e5"]
+
+
+def test_a_byte_order_mark_and_other_columns_do_no_harm(tmp_path: Path) -> None:
+    given = [row | {"team": "x"} for row in rows(4)]
+    as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
+    text = "\ufeff" + (tmp_path / "a.csv").read_text()
+    (tmp_path / "b.csv").write_text(text)
+    assert len(judge(tmp_path / "b.csv", ASKED, {}).accepted) == 4

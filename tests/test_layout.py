@@ -1,0 +1,78 @@
+"""The folders show the architecture: flows -> tasks -> models -> data, never up."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("flows", "tasks", "models", "data")
+FORBIDDEN = {
+    "data": {"torch", "transformers", "accelerate", "prefect"},
+    "models": {"prefect", "boto3"},
+    "tasks": {"typer"},
+    "flows": {"torch", "transformers"},
+}
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yield the top-level packages that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield (node.module or "").split(".")[0]
+
+
+def faults(layer: str, source: str) -> list[str]:
+    """Name what a module of a layer may not import."""
+    above = set(LAYERS[: LAYERS.index(layer)])
+    return sorted(set(imported(source)) & (above | FORBIDDEN[layer] | {"tests", "base", "bench"}))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_no_layer_imports_upwards(layer: str) -> None:
+    files = sorted((ROOT / layer).rglob("*.py"))
+    assert files, f"{layer}/ is empty"
+    found = {str(file.relative_to(ROOT)): faults(layer, file.read_text()) for file in files}
+    assert not {file: names for file, names in found.items() if names}
+
+
+def test_the_rule_finds_what_it_forbids() -> None:
+    assert faults("data", "def f():\n    from models.base import open_base\n") == ["models"]
+    assert faults("models", "import prefect.flows") == ["prefect"]
+    assert faults("flows", "from tasks.labels import x\nimport data.store") == []
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_four_names_are_this_trees(name: str) -> None:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None and spec.origin is not None
+    assert Path(spec.origin).resolve().is_relative_to(ROOT)
+
+
+def test_no_flow_hides_a_module_of_the_standard_library() -> None:
+    assert not {file.stem for file in (ROOT / "flows").glob("*.py")} & set(sys.stdlib_module_names)
+
+
+def test_every_module_says_what_it_is() -> None:
+    files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*.py")]
+    assert [str(file) for file in files if not ast.get_docstring(ast.parse(file.read_text()))] == []
+
+
+def test_no_path_of_a_machine_is_in_the_tree() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    binary = {".parquet", ".safetensors", ".png", ".gz"}
+    personal = re.compile(r"(?<![\w.])/(?:home|Users|root|work|tmp)/\w")
+    texts = {
+        name: (ROOT / name).read_text()
+        for name in listed
+        if Path(name).suffix not in binary and (ROOT / name).is_file()
+    }
+    assert {name: match.group() for name, text in texts.items() if (match := personal.search(text))} == {}

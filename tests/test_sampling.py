@@ -1,0 +1,83 @@
+"""Sampling: the distribution that is scored is the one that was sampled from."""
+
+import pytest
+import torch
+
+from data.campaign import load_campaign
+from models.base import Base, logits
+from models.ppo import PolicyModel, response_logprobs
+from models.sampling import sample, sample_valid
+from models.tokens import pad_left, single_token, truncate
+
+RULES = load_campaign("sentiment").text
+QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2]]
+
+
+@pytest.fixture(params=["gpt2", "llama"])
+def base(request: pytest.FixtureRequest, tiny: Base, tiny_llama: Base) -> Base:
+    return tiny if request.param == "gpt2" else tiny_llama
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_log_probabilities_of_sampling_equal_those_of_a_forward_pass(base: Base) -> None:
+    queries = pad_left(QUERIES, RULES.query_tokens)
+    samples = sample(base.model, queries, 4, RULES, draw())
+    again = response_logprobs(base.model, queries, samples.tokens, RULES.temperature, part=2)
+    torch.testing.assert_close(samples.logprobs, again, atol=1e-4, rtol=0)
+    at_one = response_logprobs(base.model, queries, samples.tokens, 1.0, part=2)
+    assert (at_one - again).abs().max() > 0.05, "temperature must be in the log-probabilities"
+
+
+def test_every_response_has_full_length_whatever_is_sampled(base: Base) -> None:
+    samples = sample(base.model, pad_left(QUERIES * 20, RULES.query_tokens), 4, RULES, draw())
+    assert samples.tokens.shape == (60, 4, 24)
+    assert samples.tokens.min() >= 0 and samples.tokens.max() < base.model.config.vocab_size
+    assert (samples.logprobs < 0).all()
+
+
+def test_no_token_is_excluded_by_a_top_k(base: Base) -> None:
+    rules = RULES.model_copy(update={"response_tokens": 1})
+    samples = sample(base.model, pad_left([[5, 9, 300, 7]], RULES.query_tokens), 4000, rules, draw())
+    with torch.no_grad():
+        hidden = base.model(input_ids=torch.tensor([[5, 9, 300, 7]]), output_hidden_states=True).hidden_states[-1][
+            :, -1
+        ]
+        expected = (logits(base.model, hidden) / rules.temperature).softmax(-1)[0]
+    counts = torch.bincount(samples.tokens.flatten(), minlength=len(expected)).float()
+    top = expected.argsort(descending=True)
+    for group in (top[:20], top[20:100], top[100:]):
+        share, truth = float(counts[group].sum() / 4000), float(expected[group].sum())
+        assert abs(share - truth) < 4 * (truth * (1 - truth) / 4000) ** 0.5 + 1e-3
+
+
+def test_a_seed_repeats_its_samples(base: Base) -> None:
+    queries = pad_left(QUERIES, RULES.query_tokens)
+    one, two, other = (sample(base.model, queries, 2, RULES, draw(seed)).tokens for seed in (3, 3, 4))
+    assert torch.equal(one, two) and not torch.equal(one, other)
+
+
+def test_values_are_of_the_state_before_each_token(tiny: Base) -> None:
+    policy = PolicyModel(tiny.model)
+    queries = pad_left(QUERIES, RULES.query_tokens)
+    zero = sample(policy.language_model, queries, 2, RULES, draw(), policy.value_head)
+    assert (zero.values == 0).all(), "a fresh value head says nothing"
+    torch.nn.init.normal_(policy.value_head.weight)
+    samples = sample(policy.language_model, queries, 2, RULES, draw(), policy.value_head)
+    with torch.no_grad():
+        _, values, _ = policy(queries, samples.tokens, RULES.temperature)
+    torch.testing.assert_close(samples.values, values, atol=1e-4, rtol=0)
+
+
+def test_people_see_only_valid_distinct_responses(tiny: Base) -> None:
+    stop = single_token(tiny.tokenizer, ".")
+    found = sample_valid(tiny.model, QUERIES, 3, RULES, stop, draw(), title="test")
+    assert [len(responses) for responses in found] == [3, 3, 3]
+    for responses in found:
+        assert len({tuple(tokens) for tokens in responses}) == 3
+        for tokens in responses:
+            assert tokens[-1] == stop and 17 <= len(tokens) <= 24
+            cut, valid = truncate(torch.tensor([tokens + [1] * (24 - len(tokens))]), stop, 16)
+            assert valid.all() and cut[0, : len(tokens)].tolist() == tokens
