@@ -44,7 +44,7 @@ def run_report(
         passed=win_rate is not None and win_rate.low > campaign.promotion.win_rate_above,
         pairs=pairs[:SAMPLES_SHOWN],
         last=histories["policy"][-1],
-        plots=[Markup(plot) for plot in _plots(campaign, reward, histories, points)],
+        plots=[Markup(plot) for plot in _plots(campaign, reward, histories, pairs, points)],
     )
 
 
@@ -52,6 +52,7 @@ def _plots(
     campaign: Campaign,
     reward: Mapping[str, Any],
     histories: Mapping[str, Sequence[Mapping[str, float]]],
+    pairs: Sequence[Mapping[str, Any]],
     points: Sequence[tuple[str, float, float, float]],
 ) -> list[str]:
     policy, trained = histories["policy"], histories["reward"]
@@ -75,6 +76,9 @@ def _plots(
     chance = {"level": reward["chance"], "level_label": "chance"}
     accuracy = [step["accuracy"] for step in trained]
     plots.append(charts.line(labels, accuracy, title="Reward model: accuracy in training", x_label="labels", **chance))
-    groups = {"base samples": reward["base_scores"]}
-    plots.append(charts.histogram(groups, title="Scores after normalisation", x_label="score"))
+    groups = {
+        "zero-shot": [pair["zero_shot_score"] for pair in pairs],
+        "policy": [pair["policy_score"] for pair in pairs],
+    }
+    plots.append(charts.histogram(groups, title="Scores of valid responses, test queries", x_label="score"))
     return plots

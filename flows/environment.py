@@ -8,7 +8,7 @@ from pathlib import Path
 from data.refused import Refused
 
 
-def prepare(store: str, quiet_prefect: bool = True) -> None:
+def prepare(store: str) -> None:
     """Point Prefect at a home of its own beside the store, unless the user's environment says otherwise.
 
     Without a server of the user's (PREFECT_API_URL) flows run on Prefect's ephemeral one, on SQLite in that home.
@@ -23,11 +23,11 @@ def prepare(store: str, quiet_prefect: bool = True) -> None:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "andon",  # the stage lines also appear on the run's page
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a first start migrates its database
+        # A refusal is one line of ours, not a traceback of Prefect's; the run's page still shows everything.
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if quiet_prefect:
-        defaults["PREFECT_LOGGING_LEVEL"] = "WARNING"
-        defaults["PREFECT_LOGGING_SERVER_LEVEL"] = "ERROR"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     try:

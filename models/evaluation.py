@@ -10,16 +10,9 @@ from transformers import PreTrainedModel
 from data.campaign import Text
 from models.base import Base
 from models.ppo import response_logprobs
+from models.reward import Comparison
 from models.sampling import in_chunks, progress, sample, sample_valid
-from models.tokens import decode, pad_left, single_token, truncate
-
-
-class Pair(NamedTuple):
-    """One held-out query with a valid response of each system, as people would read them."""
-
-    query: str
-    zero_shot: str
-    policy: str
+from models.tokens import pad_left, single_token, truncate
 
 
 class Behaviour(NamedTuple):
@@ -30,8 +23,13 @@ class Behaviour(NamedTuple):
     valid: float
 
 
-def pairs(policy: PreTrainedModel, base: Base, queries: Sequence[list[int]], rules: Text, seed: int) -> list[Pair]:
-    """Sample one valid response of each system to each query; queries where one yields none are left out."""
+def pairs(
+    policy: PreTrainedModel, base: Base, queries: Sequence[list[int]], rules: Text, seed: int
+) -> list[Comparison]:
+    """Sample one valid response of zero-shot (0) and of the policy (1) to each query, truncated, as people see them.
+
+    Queries where one of them yields none are left out; nobody has chosen yet, so `best` is 0 throughout.
+    """
     stop = single_token(base.tokenizer, rules.truncate_at)
     device = next(base.model.parameters()).device
     found = [
@@ -39,7 +37,7 @@ def pairs(policy: PreTrainedModel, base: Base, queries: Sequence[list[int]], rul
         for model, title in ((base.model, "evaluating zero-shot"), (policy, "evaluating policy"))
     ]
     return [
-        Pair(decode(base.tokenizer, query), decode(base.tokenizer, zero_shot[0]), decode(base.tokenizer, tuned[0]))
+        Comparison(query, [zero_shot[0], tuned[0]], 0)
         for query, zero_shot, tuned in zip(queries, *found, strict=True)
         if zero_shot and tuned
     ]

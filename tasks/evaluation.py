@@ -21,18 +21,20 @@ from data.simulated import choose
 from data.statistics import Proportion, proportion
 from data.store import open_store
 from models.base import open_base
-from models.evaluation import Pair, behaviour, pairs
+from models.evaluation import behaviour, pairs
+from models.reward import load_reward_model, score_all
+from models.tokens import decode
 from tasks.stage import say
 from tasks.training import query_tokens
 
 
-def judge(judges: Labelers, found: list[Pair]) -> list[bool]:
+def judge(judges: Labelers, zero_shot: list[str], policy: list[str]) -> list[bool]:
     """Show every pair in random order to a judge; True where the policy's response is preferred."""
     preferred = []
-    for number, pair in enumerate(found):
+    for number, pair in enumerate(zip(zero_shot, policy, strict=True)):
         policy_at = random.Random(f"{judges.seed} {number}").randrange(2)
-        options = [pair.zero_shot, pair.policy] if policy_at else [pair.policy, pair.zero_shot]
-        preferred.append(choose(judges, f"pair {number} {pair.query}", options).best == policy_at)
+        options = pair if policy_at else pair[::-1]
+        preferred.append(choose(judges, f"pair {number}", options).best == policy_at)
     return preferred
 
 
@@ -51,22 +53,28 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> 
     began = datetime.now(UTC)
     base = open_base(campaign.base)
     trained = read_manifest(store, f"{run_prefix(campaign.name, run)}/policy")
-    assert trained is not None
+    scorer = read_manifest(store, f"{run_prefix(campaign.name, run)}/reward")
+    assert trained is not None and scorer is not None
     policy = open_base(str(trained.folder()))
     queries = query_tokens(campaign, base, "test")
     queries = random.Random(0).sample(queries, min(len(queries), campaign.evaluation.queries * 5 // 4))
     say(f"evaluation: policy and zero-shot on {campaign.evaluation.queries:,} test queries")
     found = pairs(policy.model, base, queries, campaign.text, seed)[: campaign.evaluation.queries]
     measured = behaviour(policy.model, base, queries[: campaign.evaluation.queries], campaign.text, seed)
-    preferred = None if campaign.judges is None else judge(campaign.judges, found)
+    scores = score_all(load_reward_model(scorer.folder()), found)
+    texts = [[decode(base.tokenizer, tokens) for tokens in (pair.query, *pair.responses)] for pair in found]
+    query, zero_shot, tuned = (list(column) for column in zip(*texts, strict=True))
+    preferred = None if campaign.judges is None else judge(campaign.judges, zero_shot, tuned)
     win_rate = None if preferred is None else proportion(sum(preferred), len(preferred))
     if win_rate is not None:
         say(f"evaluation: win rate over zero-shot {win_rate}, {measured.kl:.1f} nats a sequence")
     table = pa.table(
         {
-            "query": [pair.query for pair in found],
-            "zero_shot": [pair.zero_shot for pair in found],
-            "policy": [pair.policy for pair in found],
+            "query": query,
+            "zero_shot": zero_shot,
+            "policy": tuned,
+            "zero_shot_score": scores[:, 0].tolist(),
+            "policy_score": scores[:, 1].tolist(),
             "policy_preferred": pa.array(preferred if preferred is not None else [None] * len(found), pa.bool_()),
         }
     )

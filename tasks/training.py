@@ -75,7 +75,6 @@ def train_reward(store_uri: str, campaign: Campaign, run: str, label_set: str, s
             "normalised_after": after._asdict(),
             "base_score_mean": float(fresh.mean()),  # on samples that did not set gain and bias
             "base_score_std": float(fresh.std()),
-            "base_scores": [round(score, 4) for score in fresh.flatten().tolist()],
         }
         inputs = {"label_set": label_set, "base": base.fingerprint, "seed": seed}
         publish(store, prefix, "reward", files, inputs=inputs, facts=facts, began=began)

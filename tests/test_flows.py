@@ -1,0 +1,208 @@
+"""Whole rounds through real Prefect flows, on a tiny model: published once, resumed where they stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from data.campaign import SHIPPED
+from data.promotions import champion, history
+from data.publication import read_manifest
+from data.store import LocalStore
+from flows import cli
+
+pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
+Andon = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The sentiment campaign as a user's own file, with sizes of a test."""
+    text = (SHIPPED / "sentiment.toml").read_text().split("[presets")[0]
+    for old, new in {
+        'base = "embedded"': f'base = "{tiny_folder}"',
+        "questions = 5000": "questions = 24",
+        "batch = 16": "batch = 8",
+        "normalisation_samples = 512": "normalisation_samples = 64",
+        "queries = 512": "queries = 24",
+        "win_rate_above = 0.5": "win_rate_above = 0.0",
+    }.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    lines = ["episodes = 64" if line.startswith("episodes") else line for line in text.splitlines()]
+    path = tmp_path / "tiny.toml"
+    path.write_text("\n".join(lines).replace("batch = 256", "batch = 32").replace("batch = 128", "batch = 32"))
+    return path
+
+
+@pytest.fixture
+def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Andon:
+    """Run a command of the CLI on one store and return the JSON object that ends its output."""
+
+    def run(*arguments: object, code: int = 0) -> dict[str, Any]:
+        command = ["andon", *map(str, arguments), "--store", str(tmp_path / "store")]
+        monkeypatch.setattr(sys, "argv", [*command, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert (ended.value.code or 0) == code, err
+        if code:
+            (line,) = [line for line in err.splitlines() if line.startswith("andon: ")]
+            assert "Traceback" not in err
+            return {"message": line}
+        result: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return result
+
+    return run
+
+
+def files_of(store: Path) -> dict[str, float]:
+    return {str(p): p.stat().st_mtime for p in store.rglob("*") if p.is_file() and ".prefect" not in p.parts}
+
+
+def test_two_rounds_run_and_running_them_again_does_nothing(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
+    first = andon("round", tiny_toml)
+    assert {"run", "policy", "report", "win_rate", "win_rate_ci", "reward_accuracy", "kl_nats_per_seq"} <= first.keys()
+    assert first["labels"] == 24 and first["champion"]
+    second = andon("round", tiny_toml)
+    assert second["labels"] == 48 and second["run"] != first["run"] and second["champion"]
+
+    store = LocalStore(tmp_path / "store")
+    status = andon("status")["campaigns"][0]
+    assert [turn["run"] for turn in status["rounds"]] == [first["run"], second["run"]]
+    later = read_manifest(store, f"campaigns/sentiment/batches/{status['batches'][1]}")
+    assert later is not None
+    assert later.manifest["inputs"]["champion"] == first["run"], "round 2 samples from round 1's champion"
+    key = pq.read_table(later.path("key/samples.parquet")).to_pylist()
+    writers = [{sample["policy"] for sample in row["samples"]} for row in key]
+    assert {len(policies) for policies in writers} == {1, 2}, "some questions are probes, with samples of both"
+
+    from flows.batch_round import batch_round
+
+    before = files_of(tmp_path / "store")
+    assert batch_round(str(tiny_toml), str(tmp_path / "store"), round_number=1) == first["run"]
+    assert batch_round(str(tiny_toml), str(tmp_path / "store"), round_number=2) == second["run"]
+    assert files_of(tmp_path / "store") == before
+    assert champion(store, "sentiment") == second["run"], "doing round 1 again does not bring its champion back"
+
+
+def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
+    andon: Andon, tiny_toml: Path, tmp_path: Path
+) -> None:
+    andon("round", tiny_toml)
+    one = andon("retrain", tiny_toml, "--seed", 5)
+    store = LocalStore(tmp_path / "store")
+    published = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}")
+    assert published is not None
+
+    from tasks.evaluation import metrics_table
+    from tasks.training import train_policy, train_reward
+
+    # The same inputs under another name: trained anew, to the same bytes.
+    campaign_settings = cli.load_campaign(str(tiny_toml))
+    train_reward.fn(str(tmp_path / "store"), campaign_settings, "run-again", one["label_set"], 5)
+    train_policy.fn(str(tmp_path / "store"), campaign_settings, "run-again", 5)
+    for step in ("reward", "policy"):
+        a = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}/{step}")
+        b = read_manifest(store, f"campaigns/sentiment/runs/run-again/{step}")
+        assert a is not None and b is not None
+        weights = "model.safetensors"
+        assert a.manifest["files"][weights]["sha256"] == b.manifest["files"][weights]["sha256"]
+    table = pq.read_table(published.path("metrics.parquet"))
+    assert table.schema == metrics_table({}).schema and {"kl", "score", "loss"} <= set(table["name"].to_pylist())
+
+
+def test_the_loop_by_hand_with_a_labeler_of_ones_own(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
+    sent = andon("export", tiny_toml, "--questions", 20)
+    assert andon("export", tiny_toml, "--questions", 20) == sent, "exporting again changes nothing"
+    (file,) = sent["vendor_files"]
+    questions = pq.read_table(file).select(["question_id", "content_sha256"])
+    answers = questions.append_column("labeler_id", [["me"] * 20]).append_column("best", [[1] * 20])
+    pyarrow.csv.write_csv(answers, tmp_path / "answers.csv")
+    assert andon("status")["campaigns"][0]["rounds"][0]["waits_for"] == "labels"
+    done = andon("ingest", tiny_toml, tmp_path / "answers.csv")
+    assert (done["accepted"], done["quarantined"], done["duplicates"]) == (20, 0, 0) and done["label_set"]
+    run = andon("retrain", tiny_toml)
+    assert run["labels"] == 20 and run["label_set"] == done["label_set"]
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(run["policy"]), AutoTokenizer.from_pretrained(run["policy"])
+    assert model.config.vocab_size == len(tokenizer)
+    assert Path(run["report"]).read_text().startswith("<!doctype html>")
+
+
+def test_without_simulated_labelers_a_round_ends_with_the_export(andon: Andon, tiny_toml: Path) -> None:
+    text = tiny_toml.read_text()
+    tiny_toml.write_text(text.split("[labelers]")[0])
+    waiting = andon("round", tiny_toml)
+    assert (waiting["round"], waiting["waits_for"]) == (1, "labels")
+
+
+def test_promotion_and_rollback_are_entries_of_a_log(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
+    first = andon("round", tiny_toml)["run"]
+    second = andon("retrain", tiny_toml, "--seed", 7)["run"]
+    store = LocalStore(tmp_path / "store")
+    assert champion(store, "sentiment") == second
+    assert andon("rollback", tiny_toml, "--reason", "worse to read")["champion"] == first
+    andon("retrain", tiny_toml, "--seed", 7)
+    assert champion(store, "sentiment") == first, "a rolled back run is not promoted again by itself"
+    assert andon("promote", tiny_toml, second, "--reason", "second thoughts")["changed"]
+    assert andon("rollback", tiny_toml, "--reason", "no")["champion"] == first
+    assert andon("rollback", tiny_toml, "--reason", "no")["champion"] is None
+    assert "no champion" in andon("rollback", tiny_toml, "--reason", "no", code=1)["message"]
+    assert [entry["kind"] for entry in history(store, "sentiment")] == [
+        *("promote", "promote", "rollback", "promote", "rollback", "rollback")
+    ]
+    assert andon("evaluate", tiny_toml, second, "--queries", 12)["pairs"] == 12
+
+
+def test_what_a_user_gets_wrong_is_one_line(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
+    def refused(*arguments: object) -> str:
+        return str(andon(*arguments, code=1)["message"])
+
+    assert "Shipped: " in refused("round", "sentimental")
+    assert "no checkpoint folder ./nowhere" in refused("export", tiny_toml, "--base", "./nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "cannot be loaded" in refused("export", tiny_toml, "--base", tmp_path / "empty")
+    assert "no labels" in refused("retrain", tiny_toml)
+    assert "no preset tiny" in refused("retrain", tiny_toml, "--preset", "tiny")
+    (tmp_path / "a.csv").write_text("question_id,content_sha256,labeler_id,best\nq,h,me,1\n")
+    assert "has no batch" in refused("ingest", tiny_toml, tmp_path / "a.csv")
+    andon("export", tiny_toml, "--questions", 2)
+    assert "answers no question" in refused("ingest", tiny_toml, tmp_path / "a.csv")
+    assert "no finished run" in refused("report", "run-x")
+    assert "no finished run" in refused("promote", tiny_toml, "run-x", "--reason", "y")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(tiny_toml.read_text().replace("episodes", "epsiodes"))
+    assert "policy.epsiodes" in refused("round", wrong)
+
+
+def test_a_round_that_was_killed_goes_on_from_what_was_published(tiny_toml: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    command = [sys.executable, "-m", "flows.cli", "round", str(tiny_toml), "--store", str(store), "--json"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    killed = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert killed.stderr is not None
+    for line in killed.stderr:
+        if "policy: PPO" in line:
+            killed.send_signal(signal.SIGKILL)
+            break
+    killed.wait()
+    killed.stderr.close()
+    (manifest,) = store.glob("campaigns/sentiment/runs/*/reward/manifest.json")
+    published = manifest.read_bytes()
+    assert not list(store.glob("campaigns/sentiment/runs/*/policy/manifest.json"))
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result = json.loads(again.stdout.splitlines()[-1])
+    assert "reward model: published" in again.stderr and result["run"] == manifest.parent.parent.name
+    assert manifest.read_bytes() == published
+    assert len(list(store.glob("campaigns/sentiment/labels/log/*"))) == 1
