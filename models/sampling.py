@@ -1,11 +1,12 @@
 """Sampling responses: fixed length, temperature, no top-k, no stop at end of text (seed-facts 1.1).
 
-The query is prefilled once and its key-value cache copied to the k responses. Log-probabilities and values come from
-the sampling pass itself, so PPO needs no second pass over its rollouts.
+The query is prefilled once, and the k responses grow side by side behind it in one key-value cache: [query | first
+tokens | second tokens | ...]. Log-probabilities and values come from the sampling pass itself, so PPO needs no second
+pass over its rollouts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -40,39 +41,36 @@ def sample(
     value_head: nn.Module | None = None,
 ) -> Samples:
     """Sample k responses to each query [B, Q] (padded left) with the generator `draw`."""
-    batch = len(queries)
-    real = queries != PAD
-    causal = torch.ones(queries.shape[1], queries.shape[1], dtype=torch.bool, device=queries.device).tril()
-    itself = torch.eye(queries.shape[1], dtype=torch.bool, device=queries.device)
-    attention = (causal & real[:, None, None, :]) | itself
+    batch, width = queries.shape
+    device = queries.device
+    real = (queries != PAD)[:, None, None, :]  # [B, 1, 1, Q]
+    causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+    itself = torch.eye(width, dtype=torch.bool, device=device)
+    own = torch.eye(k, dtype=torch.bool, device=device).expand(batch, 1, k, k)
     positions = query_positions(queries)
-    cache = DynamicCache(config=model.config)
-    with autocast(queries.device):
-        out = hidden_states(
-            model, queries.clamp(min=0), attention, positions, past_key_values=cache, use_cache=True
-        ).last_hidden_state[:, -1]
-    cache.batch_repeat_interleave(k)
-    state = out.repeat_interleave(k, 0)  # [B * k, d]
-    seen = real.repeat_interleave(k, 0)[:, None, None, :]  # [B * k, 1, 1, S]
-    position = positions[:, -1:].repeat_interleave(k, 0)
+    step: dict[str, Any] = {"past_key_values": DynamicCache(config=model.config), "use_cache": True}
+    with autocast(device):
+        prefill = hidden_states(model, queries.clamp(min=0), (causal & real) | itself, positions, **step)
+    state = prefill.last_hidden_state[:, -1:].expand(batch, k, -1)  # [B, k, d]
+    sees = real.expand(batch, 1, k, width)
+    position = positions[:, -1:].expand(batch, k)
     tokens: list[Tensor] = []
     logprobs: list[Tensor] = []
     values: list[Tensor] = []
     for _ in range(rules.response_tokens):
         if tokens:
-            seen = torch.cat([seen, torch.ones_like(seen[..., :1])], -1)
-            with autocast(queries.device):
-                state = hidden_states(
-                    model, tokens[-1], seen, position, past_key_values=cache, use_cache=True
-                ).last_hidden_state[:, -1]
-        distribution = (logits(model, state) / rules.temperature).log_softmax(-1)
-        token = torch.multinomial(distribution.exp(), 1, generator=draw)  # [B * k, 1]
+            # One column for each response: a response sees the query and its own columns.
+            sees = torch.cat([sees, own], -1)
+            position = position + 1
+            with autocast(device):
+                state = hidden_states(model, tokens[-1], sees, position, **step).last_hidden_state
+        distribution = (logits(model, state) / rules.temperature).log_softmax(-1)  # [B, k, V]
+        token = torch.multinomial(distribution.exp().flatten(0, 1), 1, generator=draw).view(batch, k)
         tokens.append(token)
-        logprobs.append(distribution.gather(1, token))
-        values.append(torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()))
-        position = position + 1
-    shape = (batch, k, rules.response_tokens)
-    return Samples(*(torch.cat(column, 1).view(shape) for column in (tokens, logprobs, values)))
+        logprobs.append(distribution.gather(-1, token[..., None]).squeeze(-1))
+        value = torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()).squeeze(-1)
+        values.append(value)
+    return Samples(*(torch.stack(column, -1) for column in (tokens, logprobs, values)))
 
 
 def in_chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -102,7 +100,7 @@ def sample_valid(
         for _ in range(MOST_TRIES):
             for part in in_chunks(waiting, chunk):
                 padded = pad_left([queries[i] for i in part], rules.query_tokens).to(device)
-                cut, valid = truncate(sample(model, padded, k, rules, draw).tokens, stop, rules.truncate_after)
+                cut, valid = truncate(sample(model, padded, max(k, 4), rules, draw).tokens, stop, rules.truncate_after)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
                     found[i].update(dict.fromkeys(kept))
