@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test lint bench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -16,8 +16,11 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 
+bench: .venv/installed
+	$(BIN)/python -m bench.learner
+
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."
 	$(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@

@@ -1,7 +1,7 @@
 """Plots as inline SVG: they need no server, no script and no network, and they print."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 
@@ -55,7 +55,7 @@ def line(
     return _svg(figure)
 
 
-def histogram(groups: dict[str, Sequence[float]], *, title: str, x_label: str) -> str:
+def histogram(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str) -> str:
     """Draw distributions over one another."""
     figure, axes = plt.subplots(figsize=(4.2, 2.5))
     for (label, values), colour in zip(groups.items(), (GREY, BLUE, RED), strict=False):

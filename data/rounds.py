@@ -35,7 +35,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         run = finished.get(number)
         win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
         if run is not None:
-            waits_for = "nothing: its policy is champion" if run["run"] == leader else "nothing"
+            waits_for = (
+                "nothing: its policy is champion" if run["run"] == leader else "nothing: its policy is not champion"
+            )
         else:
             waits_for = "a retrain" if answered else "labels"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)

@@ -42,7 +42,10 @@ STORE = "andon-store"
 
 @app.command()
 def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) -> None:
-    """Run two rounds on the embedded base with simulated labelers, and show what they bought."""
+    """Run two rounds with simulated labelers.
+
+    On the embedded base; ends with what the rounds bought.
+    """
     began = time.monotonic()
     prepare(store)
     from flows.batch_round import batch_round
@@ -64,7 +67,7 @@ def export(
     preset: Preset = None,
     as_json: Json = False,
 ) -> None:
-    """Sample a batch of questions and write the files that go to labelers."""
+    """Sample questions and write the files for labelers."""
     load_campaign(campaign, preset)
     prepare(store)
     from flows.export_batch import export_batch
@@ -87,7 +90,10 @@ def ingest(
     store: StoreUri = STORE,
     as_json: Json = False,
 ) -> None:
-    """Take a delivered answer file in; the same file again adds nothing."""
+    """Take a delivered answer file in.
+
+    The same file, or the same answers in another, add nothing.
+    """
     load_campaign(campaign)
     prepare(store)
     from flows.ingest_labels import ingest_labels
@@ -111,7 +117,10 @@ def retrain(
     preset: Preset = None,
     as_json: Json = False,
 ) -> None:
-    """Train reward model and policy from the base on all labels; evaluate, report, promote if the gate holds."""
+    """Train from the base on all labels.
+
+    Reward model and policy; then evaluate, report, and promote if the gate holds.
+    """
     load_campaign(campaign, preset)
     prepare(store)
     from flows.retrain import retrain as flow
@@ -133,7 +142,10 @@ def one_round(
     preset: Preset = None,
     as_json: Json = False,
 ) -> None:
-    """Go through the round that is due: with simulated labelers to its end, with people until their labels are due."""
+    """Go through the round that is due.
+
+    With simulated labelers to its end; with people until their labels are due.
+    """
     began = time.monotonic()
     name = load_campaign(campaign, preset).name
     prepare(store)
@@ -160,7 +172,7 @@ def evaluate(
     preset: Preset = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a finished run's policy beside zero-shot again, with other samples."""
+    """Measure a finished run again, with other samples."""
     prepare(store)
     from data.promotions import find_run
     from data.publication import read_manifest
@@ -182,7 +194,7 @@ def evaluate(
 
 @app.command()
 def status(store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Show every campaign's rounds and what each waits for."""
+    """Show all rounds and what each waits for."""
     result = status_result(store)
     _finish(result, as_json, status_lines(result))
 

@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.campaign import SHIPPED
+from data.campaign import SHIPPED, load_campaign
 from data.promotions import champion, history
 from data.publication import read_manifest
 from data.store import LocalStore
@@ -107,7 +107,7 @@ def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
     from tasks.training import train_policy, train_reward
 
     # The same inputs under another name: trained anew, to the same bytes.
-    campaign_settings = cli.load_campaign(str(tiny_toml))
+    campaign_settings = load_campaign(str(tiny_toml))
     train_reward.fn(str(tmp_path / "store"), campaign_settings, "run-again", one["label_set"], 5)
     train_policy.fn(str(tmp_path / "store"), campaign_settings, "run-again", 5)
     for step in ("reward", "policy"):

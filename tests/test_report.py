@@ -35,7 +35,13 @@ def render(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A f
         "recipe": campaign.recipe(),
     }
     normalised = {"n": 64, "mean": 0.1, "std": 1.2, "gain": 0.8, "bias": -0.1}
-    reward = {"train_labels": 720, "chance": 0.25, "loss": 1.1, "base_score_mean": 0.0, "base_score_std": 1.0}
+    reward: dict[str, Any] = {
+        "train_labels": 720,
+        "chance": 0.25,
+        "loss": 1.1,
+        "base_score_mean": 0.0,
+        "base_score_std": 1.0,
+    }
     reward |= {"normalised_after": normalised}
     step = {"episodes": 64, "score": 0.5, "kl": 3.0, "valid": 0.5, "kl_coefficient": 0.1, "entropy": 2.0}
     histories = {
