@@ -42,7 +42,7 @@ def judge(judges: Labelers, zero_shot: list[str], policy: list[str]) -> list[boo
 def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> str:
     """Measure a run's policy beside zero-shot on test queries; publish it and return where.
 
-    The first evaluation of a run lies in its folder; with other settings or another seed, beside it.
+    Other settings or another seed make another evaluation beside it.
     """
     store = open_store(store_uri)
     question = content_id([campaign.evaluation.model_dump(), campaign.judges and campaign.judges.model_dump(), seed])

@@ -31,7 +31,7 @@ def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
         'base = "embedded"': f'base = "{tiny_folder}"',
         "questions = 5000": "questions = 24",
         "batch = 16": "batch = 8",
-        "normalisation_samples = 512": "normalisation_samples = 64",
+        "normalisation_samples = 256": "normalisation_samples = 64",
         "queries = 512": "queries = 24",
         "win_rate_above = 0.5": "win_rate_above = 0.0",
     }.items():
@@ -39,7 +39,7 @@ def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
         text = text.replace(old, new)
     lines = ["episodes = 64" if line.startswith("episodes") else line for line in text.splitlines()]
     path = tmp_path / "tiny.toml"
-    path.write_text("\n".join(lines).replace("batch = 256", "batch = 32").replace("batch = 128", "batch = 32"))
+    path.write_text("\n".join(lines).replace("batch = 128", "batch = 32"))
     return path
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.campaign import load_campaign
 from data.refused import Refused
@@ -25,6 +27,18 @@ def test_a_response_ends_with_the_first_stop_at_or_after_16(stops: tuple[int, ..
     assert bool(valid) is (kept is not None)
     expected = row(*stops)[: kept or 24]
     assert cut[0].tolist() == expected + [PAD] * (24 - len(expected))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(0, 30))
+def test_truncation_keeps_a_prefix_and_cuts_nothing_else(tokens: list[int], after: int) -> None:
+    cut, valid = truncate(torch.tensor(tokens), STOP, after)
+    kept = [token for token in cut.tolist() if token != PAD]
+    assert kept == tokens[: len(kept)] and len(cut) == len(tokens)
+    assert bool(valid) is (STOP in tokens[after:])
+    if valid:
+        assert kept[-1] == STOP and STOP not in kept[after:-1]
+    else:
+        assert kept == tokens
 
 
 def test_truncation_works_on_any_leading_shape_and_leaves_its_input() -> None:
