@@ -33,6 +33,11 @@ class Text(Settings):
     temperature: float = Field(gt=0)
     invalid_score: float  # replaces the score of a response without a sentence end
 
+    @property
+    def positions(self) -> int:
+        """How many tokens a language model must hold."""
+        return self.query_tokens + self.response_tokens
+
 
 class Batch(Settings):
     """What a round sends to labelers."""

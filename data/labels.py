@@ -78,7 +78,7 @@ def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingest
     digest = sha256_of_file(delivery)
     batch, asked = _batch_of(store, campaign, delivery)
     prefix = f"campaigns/{campaign}"
-    inbox = f"{prefix}/inbox/{batch['batch']}/{digest[:16]}{delivery.suffix.lower()[:8]}"
+    inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, delivery)
     arrived = store.local_path(inbox)
     if sha256_of_file(arrived) != digest:

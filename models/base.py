@@ -37,8 +37,11 @@ class Base:
     vocabulary: str
 
 
-def open_base(name: str) -> Base:
-    """Load `embedded`, a folder or a hub name; raise Refused where there is no such causal language model."""
+def open_base(name: str, positions: int = 0) -> Base:
+    """Load `embedded`, a folder or a hub name; raise Refused where there is no such causal language model.
+
+    `positions` is how many tokens of query and response it must hold.
+    """
     source = str(EMBEDDED) if name == "embedded" else name
     # transformers would answer a missing folder with a hub error; say what is really wrong.
     looks_like_folder = name.startswith((".", "/", "~")) or name.count("/") > 1
@@ -56,6 +59,8 @@ def open_base(name: str) -> Base:
     except (OSError, ValueError, KeyError, ImportError) as error:
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Refused(f"The base {name} cannot be loaded as a causal language model: {first}") from error
+    if (longest := int(getattr(model.config, "max_position_embeddings", positions))) < positions:
+        raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {positions} for query and response.")
     model.eval().requires_grad_(False).to(best_device())
     return Base(name, model, tokenizer, fingerprint(model), content_id(tokenizer.get_vocab()))
 
@@ -82,10 +87,6 @@ def trainable_copy(model: PreTrainedModel) -> PreTrainedModel:
 
 def hidden_size(model: PreTrainedModel) -> int:
     return int(model.config.hidden_size)
-
-
-def context_length(model: PreTrainedModel) -> int:
-    return int(model.config.max_position_embeddings)
 
 
 def body(model: PreTrainedModel) -> PreTrainedModel:

@@ -51,7 +51,7 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> 
         say("evaluation: published")
         return prefix
     began = datetime.now(UTC)
-    base = open_base(campaign.base)
+    base = open_base(campaign.base, campaign.text.positions)
     trained = read_manifest(store, f"{run_prefix(campaign.name, run)}/policy")
     scorer = read_manifest(store, f"{run_prefix(campaign.name, run)}/reward")
     assert trained is not None and scorer is not None

@@ -34,7 +34,13 @@ def query_tokens(campaign: Campaign, base: Base, split: str) -> list[list[int]]:
 def run_id(campaign: Campaign, label_set: str, seed: int) -> str:
     """Return the id of a run: a hash of all that decides its outcome."""
     return "run-" + content_id(
-        [campaign.name, open_base(campaign.base).fingerprint, label_set, campaign.recipe(), seed]
+        [
+            campaign.name,
+            open_base(campaign.base, campaign.text.positions).fingerprint,
+            label_set,
+            campaign.recipe(),
+            seed,
+        ]
     )
 
 
@@ -46,7 +52,7 @@ def train_reward(store_uri: str, campaign: Campaign, run: str, label_set: str, s
         say("reward model: published")
         return
     began = datetime.now(UTC)
-    base, text = open_base(campaign.base), campaign.text
+    base, text = open_base(campaign.base, campaign.text.positions), campaign.text
     document, labels = read_label_set(store, campaign.name, label_set)
     sources = [batch for batch in batches(store, campaign.name) if batch["batch"] in document["batches"]]
     split = split_comparisons(base, sources, labels, text, campaign.reward.held_out_share)
@@ -88,7 +94,7 @@ def train_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> Non
         say("policy: published")
         return
     began = datetime.now(UTC)
-    base, text = open_base(campaign.base), campaign.text
+    base, text = open_base(campaign.base, campaign.text.positions), campaign.text
     scorer = read_manifest(store, f"{run_prefix(campaign.name, run)}/reward")
     assert scorer is not None
     say(f"policy: PPO from the base, {campaign.policy.episodes:,} episodes")

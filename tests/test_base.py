@@ -88,6 +88,11 @@ def test_a_missing_folder_is_refused_in_words(name: str) -> None:
         open_base(name)
 
 
+def test_a_base_that_is_too_short_is_refused_before_anything_is_sampled(tiny_folder: Path) -> None:
+    with pytest.raises(Refused, match="holds 128 tokens; the campaign needs 575"):
+        open_base(str(tiny_folder), positions=575)
+
+
 def test_a_folder_without_a_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="cannot be loaded") as caught:
         open_base(str(tmp_path))
