@@ -5,6 +5,7 @@ counts is what comes out of reading that log. Inside the store a label names a s
 """
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,17 +73,19 @@ def asked_in(batch: Publication) -> dict[str, Asked]:
 
 
 def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingested:
-    """Take a delivered answer file into the labels of a campaign, once; raise Refused where it cannot be trusted."""
+    """Take a delivered answer file into the labels of a campaign, once; raise Refused where it cannot be trusted.
+
+    `scratch` is an empty folder of the caller's.
+    """
     if not delivery.is_file():
         raise Refused(f"There is no file {delivery}.")
-    digest = sha256_of_file(delivery)
-    batch, asked = _batch_of(store, campaign, delivery)
+    arrived = scratch / delivery.name  # a copy of our own: what is judged is what is stored, whatever happens outside
+    shutil.copyfile(delivery, arrived)
+    digest = sha256_of_file(arrived)
+    batch, asked = _batch_of(store, campaign, arrived)
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
-    store.put_file(inbox, delivery)
-    arrived = store.local_path(inbox)
-    if sha256_of_file(arrived) != digest:
-        raise Refused(f"{delivery.name} changed while it was read: deliver it again when it is complete.")
+    store.put_file(inbox, arrived)
     outcome: dict[str, Document] = {}
 
     def commit(so_far: list[Document]) -> Document | None:

@@ -1,5 +1,6 @@
 """Labels: delivered, judged and committed once each, and frozen by content."""
 
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from data.batch import Question, Sample, blind, write_parts, write_table
 from data.campaign import Labelers
-from data.labels import deliveries, freeze, ingest, read_label_set
+from data.labels import Ingested, deliveries, freeze, ingest, read_label_set
 from data.publication import publish
 from data.refused import Refused
 from data.rounds import round_to_export, round_to_finish, rounds
@@ -41,6 +42,11 @@ def send(store: LocalStore, folder: Path, round_number: int, campaign: str = "se
     return [path for _, path in parts]
 
 
+def take_in(store: LocalStore, campaign: str, delivery: Path) -> Ingested:
+    with tempfile.TemporaryDirectory() as scratch:
+        return ingest(store, campaign, delivery, Path(scratch))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store")
@@ -52,13 +58,13 @@ def answers(store: LocalStore, tmp_path: Path) -> Path:
 
 
 def test_a_delivery_counts_once_however_often_it_comes(store: LocalStore, answers: Path, tmp_path: Path) -> None:
-    first = ingest(store, "sentiment", answers, tmp_path)
+    first = take_in(store, "sentiment", answers)
     assert (first.accepted, first.quarantined, first.duplicates) == (60, 0, 0)
-    again = ingest(store, "sentiment", answers, tmp_path)
+    again = take_in(store, "sentiment", answers)
     assert (again.accepted, again.duplicates, again.label_set) == (0, 60, first.label_set)
     table = pq.read_table(answers)
     pq.write_table(table.take(list(range(59, -1, -1))), tmp_path / "resorted.parquet", compression="gzip")
-    resorted = ingest(store, "sentiment", tmp_path / "resorted.parquet", tmp_path)
+    resorted = take_in(store, "sentiment", tmp_path / "resorted.parquet")
     assert (resorted.accepted, resorted.duplicates, resorted.label_set) == (0, 60, first.label_set)
 
 
@@ -71,13 +77,13 @@ def test_the_way_a_delivery_is_cut_changes_nothing(tmp_path: Path) -> None:
         table = pq.read_table(write_answers(POOL, send(store, folder / "b1", 1), folder / "all.parquet"))
         for start, end in zip(cuts, cuts[1:], strict=False):
             pq.write_table(table.slice(start, end - start), folder / "part.parquet")
-            outcome = ingest(store, "sentiment", folder / "part.parquet", folder)
+            outcome = take_in(store, "sentiment", folder / "part.parquet")
         label_sets.append(outcome.label_set)
     assert label_sets[0] == label_sets[1]
 
 
 def test_labels_name_the_sample_and_not_the_place(store: LocalStore, answers: Path, tmp_path: Path) -> None:
-    outcome = ingest(store, "sentiment", answers, tmp_path)
+    outcome = take_in(store, "sentiment", answers)
     assert outcome.label_set is not None
     _, labels = read_label_set(store, "sentiment", outcome.label_set)
     shown = {row["question_id"]: row for row in pq.read_table(tmp_path / "b1" / "part-1.parquet").to_pylist()}
@@ -93,28 +99,28 @@ def test_labels_name_the_sample_and_not_the_place(store: LocalStore, answers: Pa
 def test_a_refused_file_leaves_no_trace_in_the_labels(store: LocalStore, answers: Path, tmp_path: Path) -> None:
     table = pq.read_table(answers)
     pq.write_table(table.set_column(3, "best", pa.array([7] * 60)), tmp_path / "bad.parquet")
-    with pytest.raises(Refused, match="row 1: best is 7"):
-        ingest(store, "sentiment", tmp_path / "bad.parquet", tmp_path)
+    with pytest.raises(Refused, match="bad.parquet: 60 of 60 .* row 1: best is 7"):
+        take_in(store, "sentiment", tmp_path / "bad.parquet")
     assert deliveries(store, "sentiment") == [] and freeze(store, "sentiment") is None
-    assert ingest(store, "sentiment", answers, tmp_path).accepted == 60
+    assert take_in(store, "sentiment", answers).accepted == 60
 
 
 def test_answers_of_another_batch_are_refused_in_one_line(store: LocalStore, answers: Path, tmp_path: Path) -> None:
     other = LocalStore(tmp_path / "other")
     foreign = write_answers(POOL, send(other, tmp_path / "b9", 9), tmp_path / "foreign.parquet")
     with pytest.raises(Refused, match="answers no question of campaign sentiment") as caught:
-        ingest(store, "sentiment", foreign, tmp_path)
+        take_in(store, "sentiment", foreign)
     assert "\n" not in str(caught.value)
     with pytest.raises(Refused, match="no batch"):
-        ingest(store, "descriptiveness", answers, tmp_path)
+        take_in(store, "descriptiveness", answers)
     with pytest.raises(Refused, match="There is no file"):
-        ingest(store, "sentiment", tmp_path / "nowhere.csv", tmp_path)
+        take_in(store, "sentiment", tmp_path / "nowhere.csv")
 
 
 def test_a_label_set_of_earlier_rounds_stays_what_it_was(store: LocalStore, answers: Path, tmp_path: Path) -> None:
-    first = ingest(store, "sentiment", answers, tmp_path).label_set
+    first = take_in(store, "sentiment", answers).label_set
     later = write_answers(POOL, send(store, tmp_path / "b2", 2), tmp_path / "later.parquet")
-    second = ingest(store, "sentiment", later, tmp_path).label_set
+    second = take_in(store, "sentiment", later).label_set
     assert second != first
     assert freeze(store, "sentiment", through_round=1) == first
     assert freeze(store, "sentiment", through_round=2) == freeze(store, "sentiment") == second
@@ -124,7 +130,7 @@ def test_a_label_set_of_earlier_rounds_stays_what_it_was(store: LocalStore, answ
 
 
 def test_a_changed_label_file_is_found(store: LocalStore, answers: Path, tmp_path: Path) -> None:
-    outcome = ingest(store, "sentiment", answers, tmp_path)
+    outcome = take_in(store, "sentiment", answers)
     path = store.root / deliveries(store, "sentiment")[0]["accepted_key"]
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert outcome.label_set is not None
@@ -136,7 +142,7 @@ def test_where_a_campaign_stands_is_read_off_the_store(store: LocalStore, answer
     (waiting,) = rounds(store, "sentiment")
     assert (waiting.number, waiting.labels, waiting.waits_for) == (1, 0, "labels")
     assert (round_to_export(store, "sentiment"), round_to_finish(store, "sentiment")) == (1, 1)
-    ingest(store, "sentiment", answers, tmp_path)
+    take_in(store, "sentiment", answers)
     (labeled,) = rounds(store, "sentiment")
     assert (labeled.labels, labeled.waits_for) == (60, "a retrain")
     assert (round_to_export(store, "sentiment"), round_to_finish(store, "sentiment")) == (2, 1)
