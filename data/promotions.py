@@ -27,6 +27,13 @@ def find_run(store: Store, campaign: str, run: str) -> Publication:
     return published
 
 
+def policy_of(store: Store, campaign: str, run: str) -> Publication:
+    """Return the published policy of a finished run."""
+    published = read_manifest(store, find_run(store, campaign, run).manifest["inputs"]["policy"])
+    assert published is not None
+    return published
+
+
 def history(store: Store, campaign: str) -> list[Document]:
     return log.entries(store, f"campaigns/{campaign}/promotions/log")
 

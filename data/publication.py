@@ -46,11 +46,11 @@ class Publication:
             raise Refused(f"{entry['key']} in {self.store.uri} is damaged: restore it from a backup, or run again.")
         return path
 
-    def folder(self, part: str = "") -> Path:
-        """Return a local folder with all files whose names begin with `part`, each one checked."""
-        names = [name for name in self.names() if name.startswith(part)]
-        paths = [self.path(name) for name in names]
-        return paths[0].parents[names[0].removeprefix(part).count("/")]
+    def folder(self) -> Path:
+        """Return a local folder with all files of the step, each one checked."""
+        paths = {name: self.path(name) for name in self.names()}
+        name, path = next(iter(paths.items()))
+        return path.parents[name.count("/")]
 
 
 def read_manifest(store: Store, prefix: str) -> Publication | None:

@@ -81,6 +81,7 @@ class LocalStore:
         descriptor, name = tempfile.mkstemp(dir=self.root / ".tmp")
         try:
             with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), 0o644)  # a team reads one store; mkstemp's 0600 is for secrets
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())

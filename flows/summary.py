@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from data.labels import batches, deliveries
-from data.promotions import champion, find_run, runs
+from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
 from data.rounds import rounds
 from data.store import folders, open_store
@@ -17,11 +17,9 @@ def run_result(store_uri: str, campaign: str, run: str) -> Result:
     """Return what scripts read of a finished run."""
     store = open_store(store_uri)
     published = find_run(store, campaign, run)
-    policy = read_manifest(store, published.manifest["inputs"]["policy"])
-    assert policy is not None
     result: Result = {
         "run": run,
-        "policy": str(policy.folder()),
+        "policy": str(policy_of(store, campaign, run).folder()),
         "report": str(published.path("report.html")),
         "store": store.uri,
         "label_set": published["label_set"],

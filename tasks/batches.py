@@ -12,7 +12,7 @@ from data.batch import blind, read_key, write_parts, write_table
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.labels import batches
-from data.promotions import champion, find_run
+from data.promotions import champion, policy_of
 from data.publication import publish, read_manifest
 from data.queries import load_queries
 from data.store import open_store
@@ -42,7 +42,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     base = open_base(campaign.base, campaign.text.positions)
     policies, leader = {BASE: base}, champion(store, campaign.name)
     if leader is not None:
-        policies[CHAMPION] = open_base(str(find_run(store, campaign.name, leader).folder("policy/")))
+        policies[CHAMPION] = open_base(str(policy_of(store, campaign.name, leader).folder()))
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
     earlier = [
         row["query_id"]
