@@ -5,6 +5,7 @@ quarantined with its reason and raw values where only that row is wrong. Nothing
 text throughout, because readers that infer types turn ids into numbers and 'NA' into nothing.
 """
 
+import csv
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -111,10 +112,10 @@ def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
         if not (pa.types.is_integer(best) or pa.types.is_floating(best) or pa.types.is_null(best)):
             raise Refused(f"{path.name}: the column best is {best}; it must be an integer, the 0-based option shown.")
         for name in ("question_id", "content_sha256", "labeler_id"):
-            if not any(is_text(file.schema_arrow.field(name).type) for is_text in TEXT_TYPES):
-                raise Refused(
-                    f"{path.name}: the column {name} is {file.schema_arrow.field(name).type}; it must be text."
-                )
+            kind = file.schema_arrow.field(name).type
+            plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if not any(is_text(plain) for is_text in TEXT_TYPES):
+                raise Refused(f"{path.name}: the column {name} is {kind}; it must be text.")
         for batch in file.iter_batches(20_000, columns=columns):
             batch.validate(full=True)
             yield batch
@@ -125,8 +126,7 @@ def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline().strip()
-        names = [name.strip('"') for name in header.split(",")]
+            names = next(csv.reader(file), [])
         _check_columns(path, names)
         as_text = pa.csv.ConvertOptions(
             column_types={name: pa.string() for name in names},
@@ -136,7 +136,7 @@ def _csv(path: Path) -> Iterator[pa.RecordBatch]:
         quoted = pa.csv.ParseOptions(newlines_in_values=True)
         with pa.csv.open_csv(path, parse_options=quoted, convert_options=as_text) as reader:
             yield from reader
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path.name} is neither Parquet nor UTF-8 text: deliver Parquet, or CSV in UTF-8.") from error
     except pa.ArrowInvalid as error:
         raise Refused(f"{path.name} is not a whole CSV file ({_first_line(error)}): deliver it again.") from error

@@ -186,6 +186,14 @@ def test_parquet_types_are_not_guessed(tmp_path: Path, values: list[Any]) -> Non
         judge(tmp_path / "a.parquet", ASKED, {})
 
 
+def test_category_columns_of_pandas_are_text_too(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(rows())
+    for name in ("question_id", "labeler_id"):
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert len(judge(tmp_path / "a.parquet", ASKED, {}).accepted) == 200
+
+
 def test_ids_that_look_like_nothing_or_numbers_stay_text(tmp_path: Path) -> None:
     given = [row | {"labeler_id": name} for row, name in zip(rows(4), ["NA", "None", "007", "1e5"], strict=True)]
     as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
