@@ -7,9 +7,9 @@ Every setting is read by somebody and unknown keys are refused: a setting that n
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data.canonical import Document
 from data.refused import Refused
@@ -74,6 +74,12 @@ class Policy(Settings):
     value_clip: float = 0.2
     value_coefficient: float = 0.1
     micro_batch: int = Field(default=64, gt=0)  # queries in memory at once; changes no result
+
+    @model_validator(mode="after")
+    def _divide_exactly(self) -> Self:
+        if self.batch % self.responses_per_query:
+            raise ValueError(f"batch {self.batch} must be a multiple of responses_per_query {self.responses_per_query}")
+        return self
 
 
 class Evaluation(Settings):

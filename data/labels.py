@@ -80,7 +80,10 @@ def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingest
     if not delivery.is_file():
         raise Refused(f"There is no file {delivery}.")
     arrived = scratch / delivery.name  # a copy of our own: what is judged is what is stored, whatever happens outside
-    shutil.copyfile(delivery, arrived)
+    try:
+        shutil.copyfile(delivery, arrived)
+    except OSError as error:
+        raise Refused(f"{delivery} cannot be read: {error.strerror}.") from error
     digest = sha256_of_file(arrived)
     batch, asked = _batch_of(store, campaign, arrived)
     prefix = f"campaigns/{campaign}"

@@ -30,6 +30,7 @@ def test_campaigns_ship() -> None:
         ("temperature = 0.7", 'temperature = "warm"', "text.temperature"),
         ("temperature = 0.7", "temperature = 0", "text.temperature"),
         ("[text]", "[text", "cannot be read"),
+        ("responses_per_query = 4", "responses_per_query = 5", "must be a multiple"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
