@@ -190,11 +190,13 @@ def test_a_round_that_was_killed_goes_on_from_what_was_published(tiny_toml: Path
     store = tmp_path / "store"
     command = [sys.executable, "-m", "flows.cli", "round", str(tiny_toml), "--store", str(store), "--json"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    killed = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    killed = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert killed.stderr is not None
     for line in killed.stderr:
         if "policy: PPO" in line:
-            killed.send_signal(signal.SIGKILL)
+            os.killpg(killed.pid, signal.SIGKILL)  # and its ephemeral Prefect server with it
             break
     killed.wait()
     killed.stderr.close()
