@@ -18,6 +18,11 @@ def test_every_shipped_campaign_loads(name: str, preset: str | None) -> None:
     assert campaign.policy.episodes >= campaign.policy.batch
 
 
+def test_the_campaign_of_the_example_loads() -> None:
+    campaign = load_campaign(str(SHIPPED.parent / "docs" / "by-hand" / "places.toml"))
+    assert campaign.labelers is None, "the example is answered by hand"
+
+
 def test_campaigns_ship() -> None:
     assert {"sentiment", "descriptiveness"} <= set(shipped_campaigns())
 
