@@ -7,8 +7,9 @@ demo: .venv/installed
 	$(BIN)/andon demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not flow"
+	$(BIN)/python -m pytest -m "not flow and not mutation"
 	$(BIN)/python -m pytest -m flow
+	$(BIN)/python -m pytest -m mutation
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -5,15 +5,16 @@ import torch
 from data.campaign import load_campaign
 from data.queries import load_queries
 from models.base import open_base
-from models.sampling import sample
+from models.sampling import draw_noise, sample
 from models.tokens import decode, encode_query, pad_left
 
 
 def main() -> None:
     rules, base = load_campaign("sentiment").text, open_base("embedded")
-    encoded = (encode_query(base.tokenizer, query.text, rules) for query in load_queries("embedded", "test"))
+    encoded = (encode_query(base.tokenizer, query.text, rules) for query in load_queries(rules, "test"))
     queries = [tokens for tokens in encoded if tokens][:4]
-    samples = sample(base.model, pad_left(queries, rules.query_tokens), 2, rules, torch.Generator().manual_seed(0))
+    noise = draw_noise(len(queries), 2, rules, torch.Generator().manual_seed(0))
+    samples = sample(base.model, pad_left(queries), noise, rules)
     for query, responses in zip(queries, samples.tokens.tolist(), strict=True):
         print(f"QUERY     ... {' '.join(decode(base.tokenizer, query).split())[-84:]}")
         for response in responses:

@@ -13,7 +13,8 @@ from data.campaign import load_campaign
 from data.queries import load_queries
 from models import ppo, reward
 from models.base import open_base
-from models.sampling import sample
+from models.preferences import best_of
+from models.sampling import draw_noise, sample
 from models.tokens import encode_query, pad_left, single_token
 
 RUNS = 5
@@ -36,18 +37,18 @@ def main() -> None:
     campaign = load_campaign("sentiment")
     rules, base = campaign.text, open_base("embedded")
     stop = single_token(base.tokenizer, rules.truncate_at)
-    encoded = (encode_query(base.tokenizer, query.text, rules) for query in load_queries("embedded", "train"))
+    encoded = (encode_query(base.tokenizer, query.text, rules) for query in load_queries(rules, "train"))
     queries = [tokens for tokens in encoded if tokens][:128]
-    padded = pad_left(queries[:64], rules.query_tokens)
-    draw = torch.Generator().manual_seed(0)
+    padded = pad_left(queries[:64])
+    noise = draw_noise(64, 4, rules, torch.Generator().manual_seed(0))
     print(f"{torch.get_num_threads()} threads, {base.model.num_parameters():,} parameters")
 
     tokens = 64 * 4 * rules.response_tokens
-    measure("sampling, 64 queries x 4", "tokens", tokens, lambda: sample(base.model, padded, 4, rules, draw))
+    measure("sampling, 64 queries x 4", "tokens", tokens, lambda: sample(base.model, padded, noise, rules))
 
-    drawn = sample(base.model, padded, 4, rules, draw).tokens.tolist()
-    rows = [reward.Comparison(query, list(four), 0) for query, four in zip(queries[:64], drawn, strict=True)]
-    model = reward.new_reward_model(base.model, rules.query_tokens, rules.response_tokens, 0)
+    drawn = sample(base.model, padded, noise, rules).tokens.tolist()
+    rows = [best_of(query, list(four), 0) for query, four in zip(queries[:64], drawn, strict=True)]
+    model = reward.new_reward_model(base.model, 0)
     measure("reward training, k = 4", "questions", 64, lambda: reward.train(model, rows, campaign.reward, 0))
 
     settings = campaign.policy.model_copy(update={"episodes": campaign.policy.batch})

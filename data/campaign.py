@@ -24,9 +24,14 @@ class Settings(BaseModel):
 class Text(Settings):
     """What a query and a response are (seed-facts 1.1 of the paper's four tasks)."""
 
-    queries: str = "embedded"  # or a folder with train.parquet and test.parquet: query_id, text
+    queries: str = "embedded"  # or a folder of your own, or hub:NAME; see data/queries.py
+    columns: tuple[str, str] | None = None  # of a hub dataset: its text, and its reference response
+    cleaning: Literal["none", "tldr", "cnndm"] = "none"
     query_tokens: int = Field(gt=0)
+    query_starts_after: str | None = None  # drop all up to the first such token; queries without it are dropped
     query_ends_at: str | None = None  # cut after the last such token; queries without it are dropped
+    prefix: str = ""  # what the policy, and only the policy, reads before a query ...
+    suffix: str = ""  # ... and behind it
     response_tokens: int = Field(gt=0)
     truncate_at: str  # the sentence end: keep everything up to and including the first one ...
     truncate_after: int = Field(ge=0)  # ... at or after this 0-based index
@@ -47,6 +52,16 @@ class Batch(Settings):
     probe_share: float = Field(ge=0, le=1)  # questions with half of their samples from the base; the rest: champion
 
 
+class Supervised(Settings):
+    """Fine-tuning on reference responses before anything else (paper section 2.1)."""
+
+    batch: int = Field(gt=0)  # examples
+    lr: float = Field(gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)  # of the queries; never trained on
+    micro_batch: int = Field(default=32, gt=0)  # examples in memory at once
+
+
 class Reward(Settings):
     """Reward training (paper section 2.1)."""
 
@@ -54,6 +69,9 @@ class Reward(Settings):
     lr: float = Field(gt=0)
     held_out_share: float = Field(gt=0, lt=0.5)  # of the queries; measures accuracy, never trained on
     normalisation_samples: int = Field(ge=64)
+    normalise_on: Literal["scored", "raw"] = "scored"  # truncated valid base samples, or all of them (released code)
+    models: int = Field(default=1, ge=1)  # of consecutive seeds; their mean scores, their spread says how sure they are
+    micro_batch: int = Field(default=64, gt=0)  # questions in memory at once; changes no result
 
 
 class Policy(Settings):
@@ -67,6 +85,7 @@ class Policy(Settings):
     kl_coefficient: float = Field(ge=0)  # beta, at the start where a target adapts it
     kl_target: float | None = Field(default=None, gt=0)  # nats a sequence; None keeps beta fixed
     kl_horizon: float = Field(default=10_000, gt=0)  # episodes
+    value_model: Literal["head", "separate"] = "head"  # on the policy's body, or a copy of the reward model
     whiten_rewards: bool = True
     gamma: float = 1.0
     lam: float = 0.95
@@ -82,8 +101,17 @@ class Policy(Settings):
         return self
 
 
+class Checkpointing(Settings):
+    """How often a training saves its state; changes no result."""
+
+    supervised_steps: int = Field(default=200, gt=0)
+    reward_steps: int = Field(default=200, gt=0)
+    policy_updates: int = Field(default=50, gt=0)
+
+
 class Evaluation(Settings):
     queries: int = Field(gt=0)  # held-out test queries, a pair of responses each
+    best_of: int = Field(default=0, ge=0)  # also measure the base's best of n by the reward model, no PPO; 0: do not
 
 
 class Labelers(Settings):
@@ -107,8 +135,10 @@ class Campaign(Settings):
     instructions: str
     text: Text
     batch: Batch
+    supervised: Supervised | None = None  # for queries that come with a reference response
     reward: Reward
     policy: Policy
+    checkpoints: Checkpointing = Checkpointing()
     evaluation: Evaluation
     promotion: Promotion
     labelers: Labelers | None = None  # answer batches at once; without them, people do
@@ -116,7 +146,8 @@ class Campaign(Settings):
 
     def recipe(self) -> Document:
         """Return the settings that decide what a run learns: part of the run's id."""
-        return self.model_dump(mode="json", include={"text", "reward", "policy", "evaluation", "judges", "promotion"})
+        decisive = {"text", "supervised", "reward", "policy", "evaluation", "judges", "promotion"}
+        return self.model_dump(mode="json", include=decisive)
 
 
 def shipped_campaigns() -> list[str]:

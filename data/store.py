@@ -2,7 +2,8 @@
 
 Promises, held by tests/test_store_contract.py for every backend: a name holds all of its bytes or does not exist;
 of several writers of one name exactly one creates it; what was created is listed from then on; and once `put_new`
-returns, the bytes survive a power loss. Nothing is overwritten or renamed, so readers need no locks.
+returns, the bytes survive a power loss. Nothing is overwritten or renamed, so readers need no locks; only the
+checkpoints of a training under way are ever removed.
 """
 
 import os
@@ -45,6 +46,9 @@ class Store(Protocol):
     def keys(self, prefix: str) -> list[str]:
         """List, in order, all keys that begin with the folder `prefix`."""
 
+    def drop(self, key: str) -> None:
+        """Remove `key` if it exists. Only for the checkpoints of a training: nothing that was made is ever dropped."""
+
 
 class LocalStore:
     """A folder. Temporary file, fsync, hard link to the name, fsync of the folder: a name is never half there."""
@@ -73,6 +77,9 @@ class LocalStore:
     def keys(self, prefix: str) -> list[str]:
         found = (Path(folder) / name for folder, _, names in os.walk(self.root / check_key(prefix)) for name in names)
         return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def drop(self, key: str) -> None:
+        (self.root / check_key(key)).unlink(missing_ok=True)
 
     def _create(self, key: str, write: Callable[[IO[bytes]], object]) -> bool:
         final = self.root / key

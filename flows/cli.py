@@ -35,6 +35,9 @@ Base = Annotated[str | None, typer.Option("--base", help="embedded, a checkpoint
 Preset = Annotated[
     str | None, typer.Option("--preset", help="settings named in the campaign's file, such as code-124m")
 ]
+Launch = Annotated[
+    Path | None, typer.Option("--launch", help="an accelerate config: train in several processes, as on many GPUs")
+]
 Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
 Seed = Annotated[int, typer.Option("--seed", help="of weights, orders and samples")]
 STORE = "andon-store"
@@ -108,6 +111,31 @@ def ingest(
     _finish(outcome._asdict(), as_json, lines)
 
 
+@app.command("import")
+def import_file(
+    campaign: Name,
+    file: Annotated[Path, typer.Argument(help="offline_5k.json or its like", metavar="FILE")],
+    store: StoreUri = STORE,
+    base: Base = None,
+    preset: Preset = None,
+    as_json: Json = False,
+) -> None:
+    """Take in a label file published with the paper of 2019.
+
+    Token ids of GPT-2, best of k; the base must have its vocabulary.
+    """
+    load_campaign(campaign, preset)
+    prepare(store)
+    from flows.ingest_labels import import_labels
+
+    outcome = import_labels(campaign, store, file.absolute(), base, preset)
+    lines = [
+        f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.duplicates:,} known already",
+        f"label set {outcome.label_set}",
+    ]
+    _finish(outcome._asdict(), as_json, lines)
+
+
 @app.command()
 def retrain(
     campaign: Name,
@@ -115,6 +143,7 @@ def retrain(
     seed: Seed = 1,
     base: Base = None,
     preset: Preset = None,
+    launch: Launch = None,
     as_json: Json = False,
 ) -> None:
     """Train from the base on all labels.
@@ -125,7 +154,7 @@ def retrain(
     prepare(store)
     from flows.retrain import retrain as flow
 
-    run = flow(campaign, store, seed, base, preset)
+    run = flow(campaign, store, seed, base, preset, launch=launch)
     result = run_result(store, load_campaign(campaign).name, run)
     _finish(result, as_json, run_lines(result))
 

@@ -1,4 +1,4 @@
-"""Flow: take one delivered answer file into the labels of a campaign."""
+"""Flows: take labels into a campaign, from a vendor's answer file or from those who collected them elsewhere."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from prefect import flow
 
 from data.labels import Ingested
 from flows.settings import configured
+from tasks.imports import import_published
 from tasks.labels import ingest_file
 
 
@@ -13,3 +14,11 @@ from tasks.labels import ingest_file
 def ingest_labels(campaign: str, store: str, delivery: Path) -> Ingested:
     """Validate a file and commit what it adds; the same file again adds nothing."""
     return ingest_file(store, configured(campaign).name, delivery)
+
+
+@flow
+def import_labels(
+    campaign: str, store: str, file: Path, base: str | None = None, preset: str | None = None
+) -> Ingested:
+    """Take in a label file that was published with the paper of 2019; the same file again adds nothing."""
+    return import_published(store, configured(campaign, preset, base=base), file)

@@ -1,11 +1,14 @@
 """Flow: reward model and policy from the base on all labels, evaluated, reported, and promoted if the gate holds."""
 
+from pathlib import Path
+
 from prefect import flow
 
 from flows.settings import configured
+from models.steps import Job
 from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
 from tasks.labels import freeze_labels
-from tasks.training import run_id, train_policy, train_reward
+from tasks.training import run_id, train_policy, train_reward, train_supervised
 
 
 @flow
@@ -16,13 +19,19 @@ def retrain(
     base: str | None = None,
     preset: str | None = None,
     through_round: int | None = None,
+    launch: Path | None = None,
 ) -> str:
-    """Make the run that these labels, settings and seed decide, and return its id; no step is done twice."""
+    """Make the run that these labels, settings and seed decide, and return its id; no step is done twice.
+
+    `launch` is an accelerate config for training in several processes.
+    """
     settings = configured(campaign, preset, base=base)
     label_set = freeze_labels(store, settings.name, through_round)
     run = run_id(settings, label_set, seed)
-    train_reward(store, settings, run, label_set, seed)
-    train_policy(store, settings, run, seed)
+    job = Job(store, settings, run, label_set, seed)
+    train_supervised(job, launch)
+    train_reward(job, launch)
+    train_policy(job, launch)
     evaluation = evaluate_policy(store, settings, run, seed)
     publish_run(store, settings, run, label_set, evaluation, seed)
     promote_if_better(store, settings, run, evaluation)

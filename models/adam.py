@@ -1,9 +1,9 @@
 """Adam as TensorFlow computed it, from torch's Adam with a different epsilon at each step (seed-facts pitfall 31)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 EPSILON = 1e-5
 BETAS = (0.9, 0.999)
@@ -30,3 +30,20 @@ class Adam:
             group["eps"] = EPSILON / (1 - BETAS[1] ** self.steps) ** 0.5
         self.torch.step()
         self.torch.zero_grad(set_to_none=True)
+
+    def moments(self, model: nn.Module) -> dict[str, dict[str, Tensor]]:
+        """Return `exp_avg` and `exp_avg_sq` of every parameter that was stepped, by its name in the model."""
+        state = self.torch.state
+        return {
+            name: {moment: state[parameter][moment] for moment in ("exp_avg", "exp_avg_sq")}
+            for name, parameter in model.named_parameters()
+            if parameter in state
+        }
+
+    def restore(self, model: nn.Module, moments: Mapping[str, Mapping[str, Tensor]], steps: int) -> None:
+        """Continue after `steps` steps with these moments."""
+        self.steps = steps
+        for name, parameter in model.named_parameters():
+            if name in moments:
+                state = {moment: tensor.to(parameter.device) for moment, tensor in moments[name].items()}
+                self.torch.state[parameter] = {"step": torch.tensor(float(steps)), **state}

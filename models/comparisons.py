@@ -12,9 +12,9 @@ from data.labels import Label
 from data.publication import Publication
 from data.refused import Refused
 from models.base import Base
-from models.reward import Comparison
-from models.sampling import in_chunks, sample
-from models.tokens import PAD, encode_query, pad_left, single_token, truncate
+from models.preferences import Comparison, best_of
+from models.sampling import draw_noise, in_chunks, sample
+from models.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
 
 
 class Split(NamedTuple):
@@ -45,35 +45,39 @@ def split_comparisons(
     for label in labels:
         same, row = questions[label.question_id]
         query = row["query_tokens"] if same else encode_query(base.tokenizer, row["query"], rules)
-        responses = [s["tokens"] if same else _encode_response(base, s["text"], rules) for s in row["samples"]]
+        responses = [s["tokens"] if same else encode_response(base.tokenizer, s["text"], rules) for s in row["samples"]]
         if query:
             side = split.held_out if is_held_out(row["query_id"], held_out_share) else split.train
-            side.append(Comparison(query, responses, label.best_sample))
+            side.append(best_of(query, responses, label.best_sample))
     if not split.train:
         raise Refused("The label set leaves no question to train on: ingest more labels first.")
     return split
 
 
-def _encode_response(base: Base, text: str, rules: Text) -> list[int]:
-    ids: list[int] = base.tokenizer.encode(" " + text, add_special_tokens=False)
-    return ids[: rules.response_tokens]
-
-
 @torch.no_grad()
-def base_responses(base: Base, queries: Sequence[list[int]], rules: Text, count: int, seed: int) -> list[Comparison]:
-    """Sample `count` valid responses of the base, truncated, one a row: what scores are normalised on."""
+def base_responses(
+    base: Base, queries: Sequence[list[int]], rules: Text, count: int, seed: int, scored: bool = True
+) -> list[Comparison]:
+    """Sample `count` responses of the base, one a row: what scores are normalised on.
+
+    `scored`: those that would be scored, truncated and valid. Else all as they are, as the released code did.
+    """
     device = next(base.model.parameters()).device
-    draw = torch.Generator(device).manual_seed(seed)
+    draw = torch.Generator().manual_seed(seed)
+    around = encode_affixes(base.tokenizer, rules).around
     stop = single_token(base.tokenizer, rules.truncate_at)
     order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed)).tolist()
     found: list[Comparison] = []
     for part in in_chunks(order * 50, 64):
         rows = [queries[i] for i in part]
-        tokens = sample(base.model, pad_left(rows, rules.query_tokens).to(device), 4, rules, draw).tokens
-        cut, valid = truncate(tokens, stop, rules.truncate_after)
+        contexts = pad_left([around(query) for query in rows]).to(device)
+        tokens = sample(base.model, contexts, draw_noise(len(rows), 4, rules, draw), rules).tokens
+        cut, valid = (
+            truncate(tokens, stop, rules.truncate_after) if scored else (tokens, torch.ones_like(tokens[..., 0]))
+        )
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
             kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]
-            found += [Comparison(query, [response], 0) for response in kept]
+            found += [Comparison(query, [response]) for response in kept]
         if len(found) >= count:
             return found[:count]
     raise Refused(f"The base ends too few sentences by the campaign's rules: {len(found)} of {count} in 50 passes.")

@@ -9,10 +9,11 @@ from transformers import PreTrainedModel
 
 from data.campaign import Text
 from models.base import Base
-from models.ppo import response_logprobs
-from models.reward import Comparison
-from models.sampling import in_chunks, progress, sample, sample_valid
-from models.tokens import pad_left, single_token, truncate
+from models.ensemble import Ensemble
+from models.policy import response_logprobs
+from models.preferences import Comparison
+from models.sampling import draw_noise, progress, sample, sample_valid
+from models.tokens import encode_affixes, pad_left, single_token, truncate
 
 
 class Behaviour(NamedTuple):
@@ -24,23 +25,40 @@ class Behaviour(NamedTuple):
 
 
 def pairs(
-    policy: PreTrainedModel, base: Base, queries: Sequence[list[int]], rules: Text, seed: int
+    policy: PreTrainedModel,
+    base: Base,
+    score: Ensemble,
+    queries: Sequence[list[int]],
+    rules: Text,
+    seed: int,
+    best_of: int = 0,
 ) -> list[Comparison]:
     """Sample one valid response of zero-shot (0) and of the policy (1) to each query, truncated, as people see them.
 
-    Queries where one of them yields none are left out; nobody has chosen yet, so `best` is 0 throughout.
+    With `best_of`, also (2) the one with the highest score of that many of the base's: rejection sampling, what the
+    reward model buys without any training of a policy. Queries where a system yields none are left out; nobody has
+    chosen yet.
     """
     stop = single_token(base.tokenizer, rules.truncate_at)
-    device = next(base.model.parameters()).device
+    around = encode_affixes(base.tokenizer, rules).around
+    contexts = [around(query) for query in queries]
     found = [
-        sample_valid(model, queries, 1, rules, stop, torch.Generator(device).manual_seed(seed), title=title)
-        for model, title in ((base.model, "evaluating zero-shot"), (policy, "evaluating policy"))
+        sample_valid(model, contexts, k, rules, stop, torch.Generator().manual_seed(seed), title=title)
+        for model, k, title in (
+            (base.model, best_of or 1, "evaluating zero-shot"),
+            (policy, 1, "evaluating policy"),
+        )
     ]
     return [
-        Comparison(query, [zero_shot[0], tuned[0]], 0)
+        Comparison(query, [zero_shot[0], tuned[0], *([_best(score, query, zero_shot)] if best_of else [])])
         for query, zero_shot, tuned in zip(queries, *found, strict=True)
         if zero_shot and tuned
     ]
+
+
+def _best(score: Ensemble, query: list[int], responses: list[list[int]]) -> list[int]:
+    scores = score.scores([Comparison(query, responses)]).mean(0)[0]
+    return responses[int(scores.argmax())]
 
 
 @torch.no_grad()
@@ -49,13 +67,14 @@ def behaviour(
 ) -> Behaviour:
     """Sample one response to each query and compare its log-probabilities under policy and base."""
     device = next(base.model.parameters()).device
-    draw = torch.Generator(device).manual_seed(seed)
+    draw = torch.Generator().manual_seed(seed)
+    around = encode_affixes(base.tokenizer, rules).around
     stop = single_token(base.tokenizer, rules.truncate_at)
     kls: list[Tensor] = []
     valid: list[Tensor] = []
-    for part in progress(list(in_chunks(queries, chunk)), "evaluating KL", "batch"):
-        padded = pad_left(part, rules.query_tokens).to(device)
-        samples = sample(policy, padded, 1, rules, draw)
+    for start in progress(range(0, len(queries), chunk), "evaluating KL", "batch"):
+        padded = pad_left([around(query) for query in queries[start : start + chunk]]).to(device)
+        samples = sample(policy, padded, draw_noise(len(padded), 1, rules, draw), rules)
         reference = response_logprobs(base.model, padded, samples.tokens, rules.temperature, chunk)
         kls.append((samples.logprobs - reference).sum(-1).flatten())
         valid.append(truncate(samples.tokens, stop, rules.truncate_after)[1].float().flatten())

@@ -11,7 +11,7 @@ from data.queries import Query
 from data.refused import Refused
 from models.base import Base
 from models.sampling import in_chunks, sample_valid
-from models.tokens import decode, encode_query, single_token
+from models.tokens import decode, encode_affixes, encode_query, single_token
 
 BASE, CHAMPION = "base", "champion"
 
@@ -37,7 +37,7 @@ def draw_questions(
     again = [query for query in queries if query.query_id in used]
     shuffled.shuffle(fresh)
     shuffled.shuffle(again)
-    draw = torch.Generator(next(base.model.parameters()).device).manual_seed(seed)
+    draw = torch.Generator().manual_seed(seed)
     questions: list[Question] = []
     for part in in_chunks(fresh + again, max(64, -(-count // 4))):
         missing = count - len(questions)
@@ -74,7 +74,8 @@ def _ask(
 ) -> list[Question]:
     """Sample the responses of some queries; those with too few valid or with equal texts are left out."""
     samples: list[list[Sample]] = [[] for _ in encoded]
-    ids = [tokens for _, tokens in encoded]
+    around = encode_affixes(policies[BASE].tokenizer, campaign.text).around
+    ids = [around(tokens) for _, tokens in encoded]
     for writer, k in writers.items():
         policy = policies[writer]
         found = sample_valid(policy.model, ids, k, campaign.text, stop, draw, title=f"sampling from {writer}")

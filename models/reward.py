@@ -6,33 +6,27 @@ before training (so that the first losses are sensible) and after it (so that th
 between rounds). Unlike the released code we measure that on truncated, valid responses: those that will be scored.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import AutoModel, PreTrainedModel
 
 from data.campaign import Reward
+from data.checkpoints import Checkpoints
 from data.statistics import Proportion, proportion
 from models.adam import Adam
 from models.base import best_device, body, hidden_size, trainable_copy
+from models.checkpoint import restore_state, save_state
 from models.precision import autocast
+from models.preferences import Comparison, agreement, preference_loss, targets
+from models.processes import Processes
 from models.sampling import in_chunks, progress
 from models.shared_query import shared_query, states_at_end
 from models.tokens import pad_left, pad_right
-
-
-class Comparison(NamedTuple):
-    """One label: a query, k truncated responses, and the index of the one that was chosen."""
-
-    query: list[int]
-    responses: list[list[int]]
-    best: int
 
 
 class Normalisation(NamedTuple):
@@ -48,7 +42,7 @@ class Normalisation(NamedTuple):
 class RewardModel(nn.Module):
     """Body, scalar head, gain and bias. Called with queries [B, Q] and truncated responses [B, k, R]: scores [B, k]."""
 
-    def __init__(self, transformer: PreTrainedModel, query_tokens: int, response_tokens: int) -> None:
+    def __init__(self, transformer: PreTrainedModel) -> None:
         super().__init__()
         size = hidden_size(transformer)
         self.body = transformer
@@ -57,8 +51,6 @@ class RewardModel(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.gain = nn.Parameter(torch.ones(()))
         self.bias = nn.Parameter(torch.zeros(()))
-        self.query_tokens = query_tokens
-        self.response_tokens = response_tokens
 
     def forward(self, queries: Tensor, responses: Tensor) -> Tensor:
         row = shared_query(queries, responses)
@@ -70,33 +62,29 @@ class RewardModel(nn.Module):
         scores: Tensor = self.gain * self.head(at_end).squeeze(-1) + self.bias
         return scores
 
-    def tensors(self, rows: Sequence[Comparison]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries [B, Q], responses [B, k, R] and best [B] of some comparisons with equal k."""
+    def tensors(self, rows: Sequence[Comparison]) -> tuple[Tensor, Tensor]:
+        """Return queries [B, Q] and responses [B, k, R] of comparisons with equal k, as wide as the longest of them."""
         device = self.gain.device
-        k = len(rows[0].responses)
-        queries = pad_left([row.query for row in rows], self.query_tokens)
-        responses = pad_right([r for row in rows for r in row.responses], self.response_tokens)
-        best = torch.tensor([row.best for row in rows])
-        return queries.to(device), responses.view(len(rows), k, -1).to(device), best.to(device)
+        queries = pad_left([row.query for row in rows])
+        responses = pad_right([response for row in rows for response in row.responses])
+        return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
 
     @torch.no_grad()
-    def normalise(self, rows: Sequence[Comparison]) -> Normalisation:
-        """Set gain and bias so that the scores of these responses have mean 0 and (population) deviation 1."""
+    def normalise(self, rows: Sequence[Comparison], mean: float = 0.0, std: float = 1.0) -> Normalisation:
+        """Set gain and bias so that the scores of these responses have this mean and (population) deviation."""
         self.gain.fill_(1.0)
         self.bias.zero_()
         scores = score_all(self, rows)
-        std, mean = torch.std_mean(scores, correction=0)
-        self.gain.fill_(1 / std)
-        self.bias.fill_(-mean / std)
-        return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
+        found_std, found_mean = torch.std_mean(scores, correction=0)
+        self.gain.fill_(std / found_std)
+        self.bias.fill_(mean - self.gain * found_mean)
+        return Normalisation(scores.numel(), float(found_mean), float(found_std), float(self.gain), float(self.bias))
 
     def save(self, folder: Path) -> None:
         """Write the body as a checkpoint of transformers, and the head beside it."""
         self.body.save_pretrained(folder, safe_serialization=True)
         rest = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
         save_file(rest, folder / "head.safetensors")
-        shape = {"query_tokens": self.query_tokens, "response_tokens": self.response_tokens}
-        (folder / "reward.json").write_text(json.dumps(shape))
 
 
 def load_reward_model(folder: Path) -> RewardModel:
@@ -104,40 +92,70 @@ def load_reward_model(folder: Path) -> RewardModel:
     transformer = AutoModel.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
     )
-    model = RewardModel(transformer, **json.loads((folder / "reward.json").read_text()))
+    model = RewardModel(transformer)
     model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)
     return model.eval().requires_grad_(False).to(best_device())
 
 
-def new_reward_model(base: PreTrainedModel, query_tokens: int, response_tokens: int, seed: int) -> RewardModel:
+def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
     """Return an untrained reward model: the base's body and a fresh head."""
     torch.manual_seed(seed)
-    return RewardModel(body(trainable_copy(base)), query_tokens, response_tokens).eval().to(best_device())
+    return RewardModel(body(trainable_copy(base))).eval().to(best_device())
 
 
 @torch.no_grad()
 def score_all(model: RewardModel, rows: Sequence[Comparison], chunk: int = 64) -> Tensor:
-    """Return the scores [N, k] of comparisons with equal k."""
-    return torch.cat([model(*model.tensors(part)[:2]) for part in in_chunks(rows, chunk)])
+    """Return the scores [N, k] of comparisons with equal k.
+
+    Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
+    """
+    processes = Processes()
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
+    scores = []
+    for part in in_chunks(order, chunk * processes.count):
+        mine = processes.share(part) or part[:1]
+        part_scores = model(*model.tensors([rows[i] for i in mine]))
+        scores.append(processes.gather_ragged(part_scores, len(part)))
+    together = torch.cat(scores)
+    return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
 
 
-def train(model: RewardModel, rows: Sequence[Comparison], settings: Reward, seed: int) -> list[dict[str, float]]:
+def train(
+    model: RewardModel, rows: Sequence[Comparison], settings: Reward, seed: int, checkpoints: Checkpoints | None = None
+) -> list[dict[str, float]]:
     """Train for one epoch with linear decay; return loss and accuracy of every step.
 
-    The loss of a label is the cross-entropy of the softmax over its k scores with the choice as target.
+    The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one.
     """
+    processes = Processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     optimizer = Adam(model.parameters(), settings.lr)
-    history = []
-    for start in progress(range(0, len(rows), settings.batch), "reward model", "step"):
-        queries, responses, best = model.tensors([rows[i] for i in order[start : start + settings.batch]])
-        scores = model(queries, responses)
-        loss = cross_entropy(scores, best)
-        loss.backward()
+    first, facts = restore_state(checkpoints, model, optimizer)
+    history: list[dict[str, float]] = facts.get("history", [])
+    for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
+        start = step * settings.batch
+        batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
+        loss, right = _backward(model, batch, settings.micro_batch, processes)
+        processes.sum_gradients(model.parameters())
         optimizer.step(remaining=1 - start / len(rows))
-        accuracy = float((scores.argmax(-1) == best).float().mean())
-        history.append({"labels": start + len(best), "loss": loss.item(), "accuracy": accuracy})
+        history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
+        save_state(checkpoints, step + 1, model, optimizer, {"history": history})
     return history
+
+
+def _backward(
+    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, processes: Processes
+) -> tuple[float, float]:
+    """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
+    sums = torch.zeros(1, 2)
+    for part in in_chunks(processes.share(batch), micro_batch):
+        label = targets(part).to(model.gain.device)
+        scores = model(*model.tensors(part))
+        loss = preference_loss(scores, label).sum() / len(batch)
+        loss.backward()
+        sums += torch.tensor([[loss.item(), float(agreement(scores, label).sum()) / len(batch)]])
+    loss_sum, right = processes.gather(sums.to(model.gain.device)).sum(0).tolist()
+    return loss_sum, right
 
 
 class HeldOut(NamedTuple):
@@ -148,11 +166,17 @@ class HeldOut(NamedTuple):
     loss: float
 
 
-def evaluate(model: RewardModel, rows: Sequence[Comparison]) -> HeldOut:
-    """Measure accuracy and loss on held-out comparisons, beside chance."""
+def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
+    """Measure accuracy and loss of scores [members, N, k] on held-out comparisons, beside chance."""
     if not rows:
         return HeldOut(proportion(0, 0), float("nan"), float("nan"))
-    scores = score_all(model, rows)
-    best = torch.tensor([row.best for row in rows], device=scores.device)
-    right = int((scores.argmax(-1) == best).sum())
-    return HeldOut(proportion(right, len(rows)), 1 / scores.shape[1], float(cross_entropy(scores, best)))
+    scores = scores_of(rows).mean(0)
+    label = targets(rows).to(scores.device)
+    right = int(agreement(scores, label).sum())
+    return HeldOut(proportion(right, len(rows)), 1 / scores.shape[1], float(preference_loss(scores, label).mean()))
+
+
+if __name__ == "__main__":
+    from models.steps import main
+
+    main("reward")

@@ -31,17 +31,21 @@ class Samples(NamedTuple):
     values: Tensor  # [B, k, R], of the state before each token; zero without a value head
 
 
+def draw_noise(queries: int, k: int, rules: Text, draw: torch.Generator) -> Tensor:
+    """Draw the random numbers [B, k, R] that decide k responses to each query."""
+    return torch.rand(queries, k, rules.response_tokens, generator=draw)
+
+
 @torch.no_grad()
 def sample(
-    model: PreTrainedModel,
-    queries: Tensor,
-    k: int,
-    rules: Text,
-    draw: torch.Generator,
-    value_head: nn.Module | None = None,
+    model: PreTrainedModel, queries: Tensor, noise: Tensor, rules: Text, value_head: nn.Module | None = None
 ) -> Samples:
-    """Sample k responses to each query [B, Q] (padded left) with the generator `draw`."""
+    """Sample k responses to each query [B, Q] (padded left): a function of the model and of `noise` [B, k, R].
+
+    So a row's responses do not depend on the batch it lies in, nor on the process or the device that samples it.
+    """
     batch, width = queries.shape
+    k = noise.shape[1]
     device = queries.device
     real = (queries != PAD)[:, None, None, :]  # [B, 1, 1, Q]
     causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
@@ -57,7 +61,7 @@ def sample(
     tokens: list[Tensor] = []
     logprobs: list[Tensor] = []
     values: list[Tensor] = []
-    for _ in range(rules.response_tokens):
+    for points in noise.to(device).unbind(-1):
         if tokens:
             # One column for each response: a response sees the query and its own columns.
             sees = torch.cat([sees, own], -1)
@@ -65,7 +69,7 @@ def sample(
             with autocast(device):
                 state = hidden_states(model, tokens[-1], sees, position, **step).last_hidden_state
         distribution = (logits(model, state) / rules.temperature).log_softmax(-1)  # [B, k, V]
-        token = draw_tokens(distribution, draw)
+        token = draw_tokens(distribution, points)
         tokens.append(token)
         logprobs.append(distribution.gather(-1, token[..., None]).squeeze(-1))
         value = torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()).squeeze(-1)
@@ -73,15 +77,14 @@ def sample(
     return Samples(*(torch.stack(column, -1) for column in (tokens, logprobs, values)))
 
 
-def draw_tokens(distribution: Tensor, draw: torch.Generator) -> Tensor:
-    """Draw one token from each log-softmax [..., V] by inverting its cumulative sum: one random number a token.
+def draw_tokens(distribution: Tensor, points: Tensor) -> Tensor:
+    """Draw one token from each log-softmax [..., V] by inverting its cumulative sum at a point [...] of [0, 1).
 
-    torch.multinomial draws one a vocabulary entry, which was 40 % of all sampling time here.
+    torch.multinomial draws a random number a vocabulary entry, which was 40 % of all sampling time here.
     """
     cumulative = distribution.exp().cumsum(-1)
-    total = cumulative[..., -1:]
-    point = torch.rand(total.shape, generator=draw, device=total.device) * total
-    return torch.searchsorted(cumulative, point, right=True).clamp(max=distribution.shape[-1] - 1).squeeze(-1)
+    at = points[..., None] * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, at, right=True).clamp(max=distribution.shape[-1] - 1).squeeze(-1)
 
 
 def in_chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -110,8 +113,9 @@ def sample_valid(
         waiting = list(range(len(queries)))
         for _ in range(MOST_TRIES):
             for part in in_chunks(waiting, chunk):
-                padded = pad_left([queries[i] for i in part], rules.query_tokens).to(device)
-                cut, valid = truncate(sample(model, padded, max(k, 4), rules, draw).tokens, stop, rules.truncate_after)
+                padded = pad_left([queries[i] for i in part]).to(device)
+                drawn = sample(model, padded, draw_noise(len(part), max(k, 4), rules, draw), rules)
+                cut, valid = truncate(drawn.tokens, stop, rules.truncate_after)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
                     found[i].update(dict.fromkeys(kept))
@@ -122,7 +126,9 @@ def sample_valid(
     return [[list(tokens) for tokens in list(distinct)[:k]] for distinct in found]
 
 
-def progress(items: Iterable[T], title: str, unit: str) -> Iterable[T]:
-    """Show a bar on a terminal; stay silent in a log."""
-    bar: Iterable[T] = tqdm(items, desc=title, unit=unit, disable=None, leave=False)
+def progress(steps: range, title: str, unit: str, first: int = 0) -> Iterable[int]:
+    """Go through the steps from `first` on, with a bar on a terminal; silent in a log."""
+    bar: Iterable[int] = tqdm(
+        steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=len(steps)
+    )
     return bar

@@ -5,7 +5,7 @@ Queries are padded on the left, responses on the right, so a response follows it
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,9 +24,33 @@ def single_token(tokenizer: Any, text: str) -> int:
     return int(ids[0])
 
 
+class Affixes(NamedTuple):
+    """What the policy, and only the policy, reads around a query (seed-facts 1.1): "TL;DR:" before its response."""
+
+    prefix: tuple[int, ...] = ()
+    suffix: tuple[int, ...] = ()
+
+    def around(self, query: Sequence[int]) -> list[int]:
+        return [*self.prefix, *query, *self.suffix]
+
+
+NO_AFFIXES = Affixes()
+
+
+def encode_affixes(tokenizer: Any, rules: Text) -> Affixes:
+    prefix, suffix = (tokenizer.encode(text, add_special_tokens=False) for text in (rules.prefix, rules.suffix))
+    return Affixes(tuple(prefix), tuple(suffix))
+
+
 def encode_query(tokenizer: Any, text: str, rules: Text) -> list[int] | None:
-    """Return at most `query_tokens` ids that end at a sentence end; None where the text has none (seed-facts 1.1)."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)[: rules.query_tokens]
+    """Return at most `query_tokens` ids by the campaign's start and end rules; None where the text has no such part."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    if rules.query_starts_after is not None:
+        start = single_token(tokenizer, rules.query_starts_after)
+        if start not in ids:
+            return None
+        ids = ids[ids.index(start) + 1 :]
+    ids = ids[: rules.query_tokens]
     if rules.query_ends_at is None:
         return ids or None
     stop = single_token(tokenizer, rules.query_ends_at)
@@ -34,13 +58,21 @@ def encode_query(tokenizer: Any, text: str, rules: Text) -> list[int] | None:
     return ids[: ends[-1] + 1] if ends else None
 
 
-def pad_left(rows: Sequence[Sequence[int]], width: int) -> Tensor:
-    """Stack token lists into [B, width], padded on the left."""
+def encode_response(tokenizer: Any, text: str, rules: Text) -> list[int]:
+    """Return the ids of a response that is given as text, as long as the policy could have made it."""
+    ids: list[int] = tokenizer.encode(" " + text.strip(), add_special_tokens=False)
+    return ids[: rules.response_tokens]
+
+
+def pad_left(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:
+    """Stack token lists into [B, width], padded on the left; as wide as the longest where that is more."""
+    width = max(width, *(len(row) for row in rows))
     return torch.tensor([[PAD] * (width - len(row)) + list(row) for row in rows])
 
 
-def pad_right(rows: Sequence[Sequence[int]], width: int) -> Tensor:
-    """Stack token lists into [B, width], padded on the right."""
+def pad_right(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:
+    """Stack token lists into [B, width], padded on the right; as wide as the longest where that is more."""
+    width = max(width, *(len(row) for row in rows))
     return torch.tensor([list(row) + [PAD] * (width - len(row)) for row in rows])
 
 

@@ -49,7 +49,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         for batch in batches(store, campaign.name)
         for row in read_key(batch.path("key/samples.parquet"))
     ]
-    queries = load_queries(campaign.text.queries, "train")
+    queries = load_queries(campaign.text, "train")
     questions = draw_questions(policies, queries, campaign, campaign.batch.questions, seed + round_number, set(earlier))
     vendor, key = blind(questions, campaign.instructions, secret=os.urandom(32))
     with tempfile.TemporaryDirectory() as scratch:

@@ -21,11 +21,11 @@ from data.simulated import choose
 from data.statistics import Proportion, proportion
 from data.store import open_store
 from models.base import open_base
+from models.ensemble import load_ensemble
 from models.evaluation import behaviour, pairs
-from models.reward import load_reward_model, score_all
+from models.steps import query_tokens
 from models.tokens import decode
 from tasks.stage import say
-from tasks.training import query_tokens
 
 
 def judge(judges: Labelers, zero_shot: list[str], policy: list[str]) -> list[bool]:
@@ -59,30 +59,31 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> 
     queries = query_tokens(campaign, base, "test")
     queries = random.Random(0).sample(queries, min(len(queries), campaign.evaluation.queries * 5 // 4))
     say(f"evaluation: policy and zero-shot on {campaign.evaluation.queries:,} test queries")
-    found = pairs(policy.model, base, queries, campaign.text, seed)[: campaign.evaluation.queries]
+    score, best_of = load_ensemble(scorer.folder()), campaign.evaluation.best_of
+    found = pairs(policy.model, base, score, queries, campaign.text, seed, best_of)[: campaign.evaluation.queries]
     measured = behaviour(policy.model, base, queries[: campaign.evaluation.queries], campaign.text, seed)
-    scores = score_all(load_reward_model(scorer.folder()), found)
+    scores = score.scores(found).mean(0)
     texts = [[decode(base.tokenizer, tokens) for tokens in (pair.query, *pair.responses)] for pair in found]
-    query, zero_shot, tuned = (list(column) for column in zip(*texts, strict=True))
-    preferred = None if campaign.judges is None else judge(campaign.judges, zero_shot, tuned)
-    win_rate = None if preferred is None else proportion(sum(preferred), len(preferred))
-    if win_rate is not None:
-        say(f"evaluation: win rate over zero-shot {win_rate}, {measured.kl:.1f} nats a sequence")
-    table = pa.table(
-        {
-            "query": query,
-            "zero_shot": zero_shot,
-            "policy": tuned,
-            "zero_shot_score": scores[:, 0].tolist(),
-            "policy_score": scores[:, 1].tolist(),
-            "policy_preferred": pa.array(preferred if preferred is not None else [None] * len(found), pa.bool_()),
-        }
-    )
+    query, zero_shot, *others = (list(column) for column in zip(*texts, strict=True))
+    columns: dict[str, object] = {"query": query, "zero_shot": zero_shot, "zero_shot_score": scores[:, 0].tolist()}
+    win_rates: dict[str, Proportion | None] = {}
+    for index, (system, responses) in enumerate(zip(("policy", "best_of"), others, strict=False), 1):
+        preferred = None if campaign.judges is None else judge(campaign.judges, zero_shot, responses)
+        win_rates[system] = None if preferred is None else proportion(sum(preferred), len(preferred))
+        columns |= {system: responses, f"{system}_score": scores[:, index].tolist()}
+        columns[f"{system}_preferred"] = pa.array([None] * len(found) if preferred is None else preferred, pa.bool_())
+        if win_rates[system] is not None:
+            name = {"policy": f"{measured.kl:.1f} nats a sequence", "best_of": f"the base's best of {best_of}"}[system]
+            say(f"evaluation: win rate over zero-shot {win_rates[system]}, {name}")
+    table = pa.table(columns)
     with tempfile.TemporaryDirectory() as scratch:
         pq.write_table(table, Path(scratch) / "pairs.parquet")
         facts = {
             "pairs": len(found),
-            "win_rate": None if win_rate is None else win_rate._asdict(),
+            **{
+                {"policy": "win_rate", "best_of": "best_of_win_rate"}[system]: rate and rate._asdict()
+                for system, rate in win_rates.items()
+            },
             "kl": measured.kl,
             "kl_standard_error": measured.kl_standard_error,
             "valid": measured.valid,
@@ -114,6 +115,7 @@ def publish_run(store_uri: str, campaign: Campaign, run: str, label_set: str, ev
         "reward_accuracy": done["reward"]["accuracy"],
         "reward_accuracy_chance": done["reward"]["chance"],
         "win_rate": done["evaluation"]["win_rate"],
+        "best_of_win_rate": done["evaluation"].manifest["facts"].get("best_of_win_rate"),
         "kl_nats_per_seq": done["evaluation"]["kl"],
         "valid": done["evaluation"]["valid"],
         "recipe": campaign.recipe(),

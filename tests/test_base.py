@@ -43,7 +43,7 @@ def test_it_predicts_english_far_better_than_chance(embedded: Base) -> None:
 
 
 def test_there_are_queries_enough_and_all_distinct(embedded: Base) -> None:
-    for queries, enough in ((load_queries("embedded", "train"), 6000), (load_queries("embedded", "test"), 1000)):
+    for queries, enough in ((load_queries(RULES, "train"), 6000), (load_queries(RULES, "test"), 1000)):
         assert len({query.text for query in queries}) == len(queries)
         usable = {tuple(ids) for query in queries if (ids := encode_query(embedded.tokenizer, query.text, RULES))}
         assert len(usable) >= enough
@@ -55,8 +55,8 @@ def test_no_text_crosses_from_training_to_test_queries() -> None:
         words = text.split()
         return {" ".join(words[i : i + 10]) for i in range(len(words) - 9)}
 
-    train = set().union(*(shingles(query.text) for query in load_queries("embedded", "train")))
-    test = set().union(*(shingles(query.text) for query in load_queries("embedded", "test")))
+    train = set().union(*(shingles(query.text) for query in load_queries(RULES, "train")))
+    test = set().union(*(shingles(query.text) for query in load_queries(RULES, "test")))
     assert train and test and not train & test
 
 

@@ -4,7 +4,9 @@ import torch
 
 from data.campaign import Labelers, load_campaign
 from models.base import Base, trainable_copy
+from models.ensemble import Ensemble
 from models.evaluation import behaviour, pairs
+from models.reward import new_reward_model
 from tasks.evaluation import judge
 
 RULES = load_campaign("sentiment").text
@@ -25,10 +27,18 @@ def test_the_base_does_not_diverge_from_itself_and_another_model_does(tiny: Base
 
 def test_both_systems_answer_with_valid_truncated_responses(tiny: Base) -> None:
     stop = tiny.tokenizer.convert_tokens_to_ids(".")
-    found = pairs(tiny.model, tiny, QUERIES, RULES, seed=0)
+    score = Ensemble([new_reward_model(tiny.model, 0)])
+    found = pairs(tiny.model, tiny, score, QUERIES, RULES, seed=0)
     assert len(found) == len(QUERIES)
     for pair in found:
         assert [tokens[-1] for tokens in pair.responses] == [stop, stop]
+
+
+def test_the_best_of_n_is_the_bases_and_scores_at_least_as_high(tiny: Base) -> None:
+    score = Ensemble([new_reward_model(tiny.model, 0)])
+    found = pairs(tiny.model, tiny, score, QUERIES, RULES, seed=0, best_of=4)
+    zero_shot, _, best = score.scores(found).mean(0).unbind(-1)
+    assert (best >= zero_shot - 1e-6).all() and float((best - zero_shot).mean()) > 0.1
 
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from data.store import LocalStore
 from flows import cli
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
+ROOT = Path(__file__).resolve().parent.parent
 Andon = Callable[..., dict[str, Any]]
 
 
@@ -30,7 +32,6 @@ def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
     for old, new in {
         'base = "embedded"': f'base = "{tiny_folder}"',
         "questions = 5000": "questions = 24",
-        "batch = 16": "batch = 8",
         "normalisation_samples = 256": "normalisation_samples = 64",
         "queries = 512": "queries = 24",
         "win_rate_above = 0.5": "win_rate_above = 0.0",
@@ -103,13 +104,15 @@ def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
     published = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}")
     assert published is not None
 
+    from models.steps import Job
     from tasks.evaluation import metrics_table
     from tasks.training import train_policy, train_reward
 
     # The same inputs under another name: trained anew, to the same bytes.
     campaign_settings = load_campaign(str(tiny_toml))
-    train_reward.fn(str(tmp_path / "store"), campaign_settings, "run-again", one["label_set"], 5)
-    train_policy.fn(str(tmp_path / "store"), campaign_settings, "run-again", 5)
+    job = Job(str(tmp_path / "store"), campaign_settings, "run-again", one["label_set"], 5)
+    train_reward.fn(job)
+    train_policy.fn(job)
     for step in ("reward", "policy"):
         a = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}/{step}")
         b = read_manifest(store, f"campaigns/sentiment/runs/run-again/{step}")
@@ -184,6 +187,64 @@ def test_what_a_user_gets_wrong_is_one_line(andon: Andon, tiny_toml: Path, tmp_p
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(tiny_toml.read_text().replace("episodes", "epsiodes"))
     assert "policy.epsiodes" in refused("round", wrong)
+
+
+@pytest.fixture
+def answered(andon: Andon, tiny_toml: Path, tmp_path: Path) -> Path:
+    """A store with labels that nobody trained on yet; training saves its state at every step."""
+    tiny_toml.write_text(tiny_toml.read_text() + "\n[checkpoints]\nreward_steps = 1\npolicy_updates = 1\n")
+    (file,) = andon("export", tiny_toml, "--questions", 24)["vendor_files"]
+    questions = pq.read_table(file).select(["question_id", "content_sha256"])
+    answers = questions.append_column("labeler_id", [["me"] * 24]).append_column("best", [[0, 1, 2, 3] * 6])
+    pq.write_table(answers, tmp_path / "answers.parquet")
+    andon("ingest", tiny_toml, tmp_path / "answers.parquet")
+    return tmp_path / "store"
+
+
+def outcome(store: Path) -> dict[str, str]:
+    """The hashes of all that training made, by step and file."""
+    found: dict[str, str] = {}
+    for manifest in store.glob("campaigns/sentiment/runs/*/*/manifest.json"):
+        files = json.loads(manifest.read_text())["files"]
+        found |= {f"{manifest.parent.name}/{name}": entry["sha256"] for name, entry in files.items()}
+    return found
+
+
+def killed_at_first(running: subprocess.Popen[bytes], store: Path, pattern: str) -> None:
+    """Kill a process and all of its children as soon as a file appears in the store."""
+    while not list(store.glob(pattern)):
+        try:
+            running.wait(timeout=0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError("it ended before it could be killed")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def test_training_killed_at_any_step_goes_on_to_the_same_bytes(answered: Path, tiny_toml: Path) -> None:
+    killed, whole = answered.parent / "killed", answered.parent / "whole"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    for copy in (killed, whole):
+        shutil.copytree(answered, copy, ignore=shutil.ignore_patterns(".prefect"))
+
+    def retrain(store: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "flows.cli", "retrain", str(tiny_toml), "--store", str(store)]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    for step in ("reward/member-0", "policy"):
+        killed_at_first(retrain(killed), killed, f"campaigns/*/runs/*/{step}/checkpoints/*/manifest.json")
+    assert [retrain(store).wait() for store in (killed, whole)] == [0, 0]
+    assert len(outcome(whole)) > 10 and outcome(killed) == outcome(whole)
+    assert not list(killed.rglob("state.safetensors")), "what the checkpoints led to is published"
+
+
+def test_training_in_two_processes_publishes_what_one_would(andon: Andon, answered: Path, tiny_toml: Path) -> None:
+    one = andon("retrain", tiny_toml)
+    shutil.rmtree(next(answered.glob("campaigns/sentiment/runs/*")))
+    two = andon("retrain", tiny_toml, "--launch", ROOT / "deploy" / "accelerate" / "many-gpus.yaml")
+    assert two["run"] == one["run"] and two["reward_accuracy"] == one["reward_accuracy"]
+    assert two["kl_nats_per_seq"] == pytest.approx(one["kl_nats_per_seq"], abs=0.05)
 
 
 def test_a_round_that_was_killed_goes_on_from_what_was_published(tiny_toml: Path, tmp_path: Path) -> None:

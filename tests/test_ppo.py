@@ -9,20 +9,10 @@ from torch import Tensor
 from data.campaign import Policy, Text, load_campaign
 from models.adam import BETAS, EPSILON, Adam
 from models.base import Base, fingerprint
-from models.ppo import (
-    KLController,
-    PolicyModel,
-    Rollout,
-    Score,
-    gae,
-    improve,
-    policy_loss,
-    roll_out,
-    token_rewards,
-    train,
-    value_loss,
-    whiten,
-)
+from models.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
+from models.policy import PolicyModel, Rollout, Score, roll_out
+from models.ppo import improve, train
+from models.sampling import draw_noise
 from models.tokens import pad_left, single_token
 
 CAMPAIGN = load_campaign("sentiment")
@@ -33,8 +23,12 @@ SETTINGS: Policy = CAMPAIGN.policy.model_copy(
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92], [7] * 10, [1], [2, 3, 4], [500, 501]]
 
 
-def draw(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def roll(base: Base, score: Score, policy: PolicyModel | None = None) -> Rollout:
+    """Roll out the policy, the base itself unless one is given, once on all queries."""
+    queries = pad_left(QUERIES)
+    noise = draw_noise(len(QUERIES), 4, RULES, torch.Generator().manual_seed(0))
+    stop = single_token(base.tokenizer, ".")
+    return roll_out(policy or PolicyModel(base.model), base.model, score, queries, queries, noise, RULES, stop, 3)
 
 
 def count_of(token: int) -> Score:
@@ -44,9 +38,7 @@ def count_of(token: int) -> Score:
 
 @pytest.fixture
 def rollout(tiny: Base) -> Rollout:
-    stop = single_token(tiny.tokenizer, ".")
-    queries = pad_left(QUERIES, RULES.query_tokens)
-    return roll_out(PolicyModel(tiny.model), tiny.model, count_of(stop), queries, SETTINGS, RULES, stop, draw())
+    return roll(tiny, count_of(single_token(tiny.tokenizer, ".")))
 
 
 # --- rewards
@@ -66,24 +58,19 @@ def test_each_token_pays_for_its_own_divergence_and_the_last_earns_the_score() -
 
 
 def test_an_invalid_response_scores_exactly_what_the_campaign_says(tiny: Base) -> None:
-    stop = single_token(tiny.tokenizer, ".")
-    queries = pad_left(QUERIES, RULES.query_tokens)
-    huge = lambda q, r: torch.full(r.shape[:2], 1000.0)  # noqa: E731
-    out = roll_out(PolicyModel(tiny.model), tiny.model, huge, queries, SETTINGS, RULES, stop, draw())
+    out = roll(tiny, lambda q, r: torch.full(r.shape[:2], 1000.0))
     assert 0 < out.valid.sum() < out.valid.numel(), "the test needs both kinds"
     assert (out.scores[~out.valid] == -1).all() and (out.scores[out.valid] == 1000).all()
 
 
 def test_the_score_sees_the_truncated_response_and_training_the_whole(tiny: Base) -> None:
-    stop = single_token(tiny.tokenizer, ".")
     seen: list[Tensor] = []
 
     def watch(queries: Tensor, responses: Tensor) -> Tensor:
         seen.append(responses)
         return torch.zeros(responses.shape[:2])
 
-    queries = pad_left(QUERIES, RULES.query_tokens)
-    out = roll_out(PolicyModel(tiny.model), tiny.model, watch, queries, SETTINGS, RULES, stop, draw())
+    out = roll(tiny, watch)
     cut = torch.cat(seen)
     assert (cut == -1).any() and (out.tokens >= 0).all()
     assert torch.equal(cut[cut >= 0], out.tokens[cut >= 0])

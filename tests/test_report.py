@@ -42,7 +42,7 @@ def render(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A f
         "base_score_mean": 0.0,
         "base_score_std": 1.0,
     }
-    reward |= {"normalised_after": normalised}
+    reward |= {"normalised_after": [normalised], "models": 1}
     step = {"episodes": 64, "score": 0.5, "kl": 3.0, "valid": 0.5, "kl_coefficient": 0.1, "entropy": 2.0}
     histories = {
         "policy": [step | {"episodes": 64 * n} for n in range(1, 50)],

@@ -8,8 +8,11 @@ import torch
 from data.campaign import load_campaign
 from models.base import Base, fingerprint
 from models.comparisons import base_responses, is_held_out
-from models.reward import Comparison, RewardModel, evaluate, load_reward_model, new_reward_model, score_all, train
-from models.tokens import PAD
+from models.ensemble import Ensemble
+from models.preferences import Comparison, best_of
+from models.reward import RewardModel, evaluate, load_reward_model, new_reward_model, score_all, train
+from models.sampling import draw_noise, sample
+from models.tokens import PAD, pad_left, truncate
 
 SETTINGS = load_campaign("sentiment").reward
 LIKED = 77
@@ -24,19 +27,19 @@ def comparisons(n: int, seed: int = 0, responses: int = 4) -> list[Comparison]:
         texts = torch.randint(100, 400, (responses, 8), generator=draw).tolist()
         best = int(torch.randint(responses, (), generator=draw))
         texts[best][int(torch.randint(8, (), generator=draw))] = LIKED
-        rows.append(Comparison(query, texts, best))
+        rows.append(best_of(query, texts, best))
     return rows
 
 
 @pytest.fixture
 def model(tiny: Base) -> RewardModel:
-    return new_reward_model(tiny.model, 10, 8, seed=0)
+    return new_reward_model(tiny.model, seed=0)
 
 
 def test_the_head_starts_with_the_papers_spread_and_the_body_with_the_bases(tiny: Base) -> None:
-    heads = torch.cat([new_reward_model(tiny.model, 10, 8, seed).head.weight.detach() for seed in range(200)])
+    heads = torch.cat([new_reward_model(tiny.model, seed).head.weight.detach() for seed in range(200)])
     assert abs(float(heads.std()) - 33**-0.5) < 0.01
-    model = new_reward_model(tiny.model, 10, 8, 0)
+    model = new_reward_model(tiny.model, 0)
     assert float(model.head.bias) == 0 and float(model.gain) == 1 and float(model.bias) == 0
     assert fingerprint(model.body) == fingerprint(tiny.model.base_model)
 
@@ -51,9 +54,9 @@ def test_a_score_does_not_depend_on_padding_or_on_who_shares_the_batch(model: Re
     together = score_all(model, rows)
     alone = torch.cat([score_all(model, [row]) for row in rows])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
-    wider = new_reward_model(model.body, 31, 15, 0)
-    wider.load_state_dict(model.state_dict())
-    torch.testing.assert_close(score_all(wider, rows), together, atol=1e-5, rtol=0)
+    queries, responses = pad_left([row.query for row in rows], 31), torch.tensor([row.responses for row in rows])
+    wider = torch.cat([responses, torch.full((6, 4, 7), PAD)], -1)
+    torch.testing.assert_close(model(queries, wider), together, atol=1e-5, rtol=0)
 
 
 def test_it_reads_the_last_real_token_of_the_truncated_response(model: RewardModel) -> None:
@@ -72,15 +75,15 @@ def test_it_learns_which_response_was_chosen(model: RewardModel) -> None:
     settings = SETTINGS.model_copy(update={"lr": 3e-3, "batch": 16})
     history = train(model, comparisons(1000), settings, seed=0)
     assert sum(step["loss"] for step in history[-10:]) < 0.5 * sum(step["loss"] for step in history[:10])
-    held_out = evaluate(model, comparisons(200, seed=9))
+    held_out = evaluate(Ensemble([model]).scores, comparisons(200, seed=9))
     assert held_out.accuracy.low > 0.6 and held_out.chance == 0.25
 
 
 def test_labels_of_the_wrong_index_teach_the_opposite(model: RewardModel) -> None:
     settings = SETTINGS.model_copy(update={"lr": 3e-3, "batch": 16})
-    wrong = [row._replace(best=(row.best + 1) % 4) for row in comparisons(1000)]
+    wrong = [best_of(q, r, (c[0].shares.index(1.0) + 1) % 4) for q, r, c, *_ in comparisons(1000)]
     train(model, wrong, settings, seed=0)
-    assert evaluate(model, comparisons(200, seed=9)).accuracy.high < 0.25
+    assert evaluate(Ensemble([model]).scores, comparisons(200, seed=9)).accuracy.high < 0.25
 
 
 def test_every_label_is_used_once_an_epoch(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +125,18 @@ def test_it_is_normalised_on_valid_truncated_responses_of_the_base(tiny: Base) -
     assert len(rows) == 40
     assert all(row.responses[0][-1] == stop and 17 <= len(row.responses[0]) <= 24 for row in rows)
     assert base_responses(tiny, [[4, 5, 6], [9]], rules, 40, seed=0) == rows
+
+
+def test_it_is_normalised_on_what_the_frozen_base_itself_writes(tiny: Base) -> None:
+    rules, query = load_campaign("sentiment").text, [4, 5, 6]
+    noise = draw_noise(50, 4, rules, torch.Generator().manual_seed(0))
+    drawn = sample(tiny.model, pad_left([query] * 50), noise, rules).tokens
+    raw = base_responses(tiny, [query], rules, 200, seed=0, scored=False)
+    assert [row.responses[0] for row in raw] == drawn.flatten(0, 1).tolist(), "all of them, as the released code did"
+    scored = base_responses(tiny, [query], rules, 40, seed=0)
+    cut, valid = truncate(drawn, tiny.tokenizer.convert_tokens_to_ids("."), rules.truncate_after)
+    wanted = [[token for token in row if token != PAD] for row in cut[valid].tolist()]
+    assert [row.responses[0] for row in scored] == wanted[:40]
 
 
 def test_a_saved_model_gives_the_same_scores_and_holds_no_pickle(model: RewardModel, tmp_path: Path) -> None:

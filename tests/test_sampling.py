@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from torch import Tensor
 
-from data.campaign import load_campaign
+from data.campaign import Text, load_campaign
 from models.base import Base, logits
-from models.ppo import PolicyModel, response_logprobs
-from models.sampling import sample, sample_valid
+from models.policy import PolicyModel, response_logprobs
+from models.sampling import draw_noise, sample, sample_valid
 from models.tokens import pad_left, single_token, truncate
 
 RULES = load_campaign("sentiment").text
@@ -22,9 +23,13 @@ def draw(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def noise(queries: int, k: int, seed: int = 0, rules: Text = RULES) -> Tensor:
+    return draw_noise(queries, k, rules, draw(seed))
+
+
 def test_log_probabilities_of_sampling_equal_those_of_a_forward_pass(base: Base) -> None:
     queries = pad_left(QUERIES, RULES.query_tokens)
-    samples = sample(base.model, queries, 4, RULES, draw())
+    samples = sample(base.model, queries, noise(3, 4), RULES)
     again = response_logprobs(base.model, queries, samples.tokens, RULES.temperature, part=2)
     torch.testing.assert_close(samples.logprobs, again, atol=1e-4, rtol=0)
     at_one = response_logprobs(base.model, queries, samples.tokens, 1.0, part=2)
@@ -32,7 +37,7 @@ def test_log_probabilities_of_sampling_equal_those_of_a_forward_pass(base: Base)
 
 
 def test_every_response_has_full_length_whatever_is_sampled(base: Base) -> None:
-    samples = sample(base.model, pad_left(QUERIES * 20, RULES.query_tokens), 4, RULES, draw())
+    samples = sample(base.model, pad_left(QUERIES * 20, RULES.query_tokens), noise(60, 4), RULES)
     assert samples.tokens.shape == (60, 4, 24)
     assert samples.tokens.min() >= 0 and samples.tokens.max() < base.model.config.vocab_size
     assert (samples.logprobs < 0).all()
@@ -40,7 +45,7 @@ def test_every_response_has_full_length_whatever_is_sampled(base: Base) -> None:
 
 def test_no_token_is_excluded_by_a_top_k(base: Base) -> None:
     rules = RULES.model_copy(update={"response_tokens": 1})
-    samples = sample(base.model, pad_left([[5, 9, 300, 7]], RULES.query_tokens), 4000, rules, draw())
+    samples = sample(base.model, pad_left([[5, 9, 300, 7]], RULES.query_tokens), noise(1, 4000, rules=rules), rules)
     with torch.no_grad():
         hidden = base.model(input_ids=torch.tensor([[5, 9, 300, 7]]), output_hidden_states=True).hidden_states[-1][
             :, -1
@@ -53,19 +58,21 @@ def test_no_token_is_excluded_by_a_top_k(base: Base) -> None:
         assert abs(share - truth) < 4 * (truth * (1 - truth) / 4000) ** 0.5 + 1e-3
 
 
-def test_a_seed_repeats_its_samples(base: Base) -> None:
-    queries = pad_left(QUERIES, RULES.query_tokens)
-    one, two, other = (sample(base.model, queries, 2, RULES, draw(seed)).tokens for seed in (3, 3, 4))
+def test_responses_are_a_function_of_their_own_noise(base: Base) -> None:
+    queries = pad_left(QUERIES)
+    one, two, other = (sample(base.model, queries, noise(3, 2, seed), RULES).tokens for seed in (3, 3, 4))
     assert torch.equal(one, two) and not torch.equal(one, other)
+    alone = sample(base.model, pad_left(QUERIES[2:]), noise(3, 2, 3)[2:], RULES).tokens
+    assert torch.equal(one[2:], alone), "whoever shares the batch, and however it is padded"
 
 
 def test_values_are_of_the_state_before_each_token(tiny: Base) -> None:
     policy = PolicyModel(tiny.model)
     queries = pad_left(QUERIES, RULES.query_tokens)
-    zero = sample(policy.language_model, queries, 2, RULES, draw(), policy.value_head)
+    zero = sample(policy.language_model, queries, noise(3, 2), RULES, policy.value_head)
     assert (zero.values == 0).all(), "a fresh value head says nothing"
     torch.nn.init.normal_(policy.value_head.weight)
-    samples = sample(policy.language_model, queries, 2, RULES, draw(), policy.value_head)
+    samples = sample(policy.language_model, queries, noise(3, 2), RULES, policy.value_head)
     with torch.no_grad():
         _, values, _ = policy(queries, samples.tokens, RULES.temperature)
     torch.testing.assert_close(samples.values, values, atol=1e-4, rtol=0)

@@ -1,0 +1,53 @@
+"""The state of a training as tensors and JSON, so that a killed process goes on to the same result, bit by bit.
+
+Random numbers are a function of seed and step, and so is the data cursor; what is left to keep are the weights, the
+moments of Adam, the price of KL and the metrics so far. safetensors and JSON, never pickle, which runs code on loading.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from data.checkpoints import Checkpoints
+from models.adam import Adam
+
+
+def save_state(
+    checkpoints: Checkpoints | None, step: int, model: nn.Module, optimizer: Adam, facts: dict[str, Any]
+) -> None:
+    """Publish the state after `step` steps where one is due; `facts` is the rest of it, as JSON."""
+    if checkpoints is None or not checkpoints.due(step):
+        return
+    tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
+    for name, moments in optimizer.moments(model).items():
+        tensors |= {f"{moment}.{name}": tensor for moment, tensor in moments.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
+        rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}))
+        checkpoints.save(step, {path.name: path for path in (weights, rest)})
+
+
+@torch.no_grad()
+def restore_state(checkpoints: Checkpoints | None, model: nn.Module, optimizer: Adam) -> tuple[int, dict[str, Any]]:
+    """Put the last saved state into model and optimizer; return its step, 0 where there is none, and its facts."""
+    found = None if checkpoints is None else checkpoints.latest()
+    if found is None:
+        return 0, {}
+    step, published = found
+    tensors = load_file(published.path("state.safetensors"))
+    for name, parameter in model.named_parameters():
+        parameter.copy_(tensors[f"model.{name}"])
+    facts = json.loads(published.path("state.json").read_text())
+    moments = {
+        name: {moment: tensors[f"{moment}.{name}"] for moment in ("exp_avg", "exp_avg_sq")}
+        for name, _ in model.named_parameters()
+        if f"exp_avg.{name}" in tensors
+    }
+    optimizer.restore(model, moments, facts.pop("optimizer_steps"))
+    return step, facts

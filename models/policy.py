@@ -1,0 +1,123 @@
+"""The policy: a language model with a value for every state, and what a batch of its episodes is.
+
+The value is a head on the same body, zero at the start (paper), or a body of its own that starts as the reward model
+(Stiennon et al. 2020: early value updates then cannot damage the policy).
+
+Shapes: B queries, each between its affixes a context, k responses to each, R tokens. Log-probs and values [B, k, R] are
+of the state *before* each token.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from data.campaign import Text
+from models.base import hidden_size, hidden_states, logits, trainable_copy
+from models.precision import autocast
+from models.reward import RewardModel
+from models.sampling import sample
+from models.shared_query import shared_query, states_before
+from models.tokens import truncate
+
+Score = Callable[[Tensor, Tensor], Tensor]  # queries [B, Q], truncated responses [B, k, R] -> scores [B, k]
+
+
+class Rollout(NamedTuple):
+    """One batch of episodes and what it earned."""
+
+    queries: Tensor  # [B, Q], what the reward model reads
+    contexts: Tensor  # [B, C], what the policy reads: the query between the campaign's affixes
+    tokens: Tensor  # [B, k, R]
+    logprobs: Tensor  # [B, k, R], of the policy that sampled
+    values: Tensor  # [B, k, R]
+    reference: Tensor  # [B, k, R], log-probs of the base
+    scores: Tensor  # [B, k], -1 where invalid
+    valid: Tensor  # [B, k]
+
+
+class PolicyModel(nn.Module):
+    """A language model with a value head on its body, or beside it where a reward model is given to start from."""
+
+    def __init__(self, base: PreTrainedModel, value_from: RewardModel | None = None) -> None:
+        super().__init__()
+        self.language_model = trainable_copy(base)
+        self.value_head = nn.Linear(hidden_size(base), 1)
+        self.value_body: PreTrainedModel | None = None
+        if value_from is None:
+            nn.init.zeros_(self.value_head.weight)
+            nn.init.zeros_(self.value_head.bias)
+        else:
+            self.value_body = trainable_copy(value_from.body)
+            with torch.no_grad():
+                self.value_head.weight.copy_(value_from.gain * value_from.head.weight)
+                self.value_head.bias.copy_(value_from.gain * value_from.head.bias + value_from.bias)
+
+    def forward(self, contexts: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probs, values and entropies [B, k, R] of given responses."""
+        states = _states(self.language_model, contexts, tokens)
+        distribution = (logits(self.language_model, states) / temperature).log_softmax(-1)
+        entropy = -(distribution.detach().exp() * distribution.detach()).sum(-1)
+        values = self.values(contexts, tokens) if self.value_body is not None else self.value_head(states).squeeze(-1)
+        return _chosen(distribution, tokens), values, entropy
+
+    def values(self, contexts: Tensor, tokens: Tensor) -> Tensor:
+        """Return the separate value model's values [B, k, R]."""
+        assert self.value_body is not None
+        values: Tensor = self.value_head(_states(self.value_body, contexts, tokens)).squeeze(-1)
+        return values
+
+
+def _states(model: PreTrainedModel, contexts: Tensor, tokens: Tensor) -> Tensor:
+    """Return the fp32 states [B, k, R, d] before each response token."""
+    row = shared_query(contexts, tokens)
+    with autocast(contexts.device):
+        out = hidden_states(model, row.tokens, row.attention, row.positions, use_cache=False)
+    return states_before(out.last_hidden_state, contexts.shape[1], tokens.shape[1], tokens.shape[2]).float()
+
+
+def _chosen(distribution: Tensor, tokens: Tensor) -> Tensor:
+    return distribution.gather(-1, tokens[..., None]).squeeze(-1)
+
+
+@torch.no_grad()
+def response_logprobs(
+    model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float, part: int
+) -> Tensor:
+    """Return log-probs [B, k, R] of given responses at the sampling temperature, `part` queries at a time."""
+    return torch.cat(
+        [
+            _chosen((logits(model, _states(model, c, t)) / temperature).log_softmax(-1), t)
+            for c, t in zip(contexts.split(part), tokens.split(part), strict=True)
+        ]
+    )
+
+
+@torch.no_grad()
+def roll_out(
+    policy: PolicyModel,
+    reference: PreTrainedModel,
+    score: Score,
+    queries: Tensor,
+    contexts: Tensor,
+    noise: Tensor,
+    rules: Text,
+    stop: int,
+    part: int,
+) -> Rollout:
+    """Sample responses to contexts [B, C] with `noise` [B, k, R], and measure them by reference and reward model.
+
+    Sampling takes the whole batch at once, measuring `part` queries at a time. The reward model sees only the queries.
+    """
+    sampled = sample(policy.language_model, contexts, noise, rules, policy.value_head)
+    pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
+    values = sampled.values
+    if policy.value_body is not None:
+        values = torch.cat([policy.values(context, tokens) for context, tokens in pairs])
+    base_logprobs = response_logprobs(reference, contexts, sampled.tokens, rules.temperature, part)
+    cut, valid = truncate(sampled.tokens, stop, rules.truncate_after)
+    scores = torch.cat([score(q, c) for q, c in zip(queries.split(part), cut.split(part), strict=True)])
+    scores = scores.masked_fill(~valid, rules.invalid_score)
+    return Rollout(queries, contexts, sampled.tokens, sampled.logprobs, values, base_logprobs, scores, valid)

@@ -1,0 +1,110 @@
+"""What a label says about k responses, and the loss of scores that should have said the same.
+
+A label is a chain of choices (Plackett-Luce): the best of all, then the best of the rest, and so on as far as the
+labeler went. Best-of-k is a chain of one, a pair is best-of-2, a tie or several labelers share one choice out. Ratings
+are numbers of their own and are compared as such (seed-facts section 2).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Choice(NamedTuple):
+    """One choice: the options it was made among, and the share of the votes that each of them got (sum 1)."""
+
+    among: tuple[int, ...]
+    shares: tuple[float, ...]
+
+
+class Comparison(NamedTuple):
+    """One label: a query, k truncated responses, and what was chosen among them or how they were rated."""
+
+    query: list[int]
+    responses: list[list[int]]
+    choices: tuple[Choice, ...] = ()
+    ratings: tuple[float, ...] = ()
+    weight: float = 1.0
+
+
+def best_of(query: list[int], responses: list[list[int]], best: int, weight: float = 1.0) -> Comparison:
+    """One response was chosen among all (paper, section 2.1)."""
+    return ranked(query, responses, [[best]], weight)
+
+
+def ranked(
+    query: list[int], responses: list[list[int]], groups: Sequence[Sequence[int]], weight: float = 1.0
+) -> Comparison:
+    """Responses in groups, best first; within a group they tie, and those in no group come after all others.
+
+    A full ranking of k is k - 1 choices, since the last one is none.
+    """
+    left = list(range(len(responses)))
+    named = [option for group in groups for option in group]
+    if len(set(named)) < len(named) or not set(named) <= set(left):
+        raise ValueError(f"a ranking names each of {len(left)} options at most once, not {groups}")
+    choices = []
+    for group in groups:
+        if len(left) > len(group):
+            choices.append(Choice(tuple(left), tuple((option in group) / len(group) for option in left)))
+        left = [option for option in left if option not in group]
+    return Comparison(query, responses, tuple(choices), weight=weight)
+
+
+def voted(query: list[int], responses: list[list[int]], votes: Sequence[float]) -> Comparison:
+    """Several labelers chose; the label weighs as much as all of their votes, as if each were a label of its own."""
+    total = float(sum(votes))
+    choice = Choice(tuple(range(len(responses))), tuple(vote / total for vote in votes))
+    return Comparison(query, responses, (choice,), weight=total)
+
+
+def rated(query: list[int], responses: list[list[int]], ratings: Sequence[float], weight: float = 1.0) -> Comparison:
+    """Every response got a number."""
+    return Comparison(query, responses, ratings=tuple(ratings), weight=weight)
+
+
+class Targets(NamedTuple):
+    """Labels as tensors: B comparisons of k responses with at most S choices."""
+
+    shares: Tensor  # [B, S, k]; a missing choice is all zeros and costs nothing
+    among: Tensor  # [B, S, k], True where an option could be chosen
+    ratings: Tensor  # [B, k], NaN where there are none
+    weights: Tensor  # [B]
+
+    def to(self, device: torch.device) -> "Targets":
+        return Targets(*(tensor.to(device) for tensor in self))
+
+
+def targets(rows: Sequence[Comparison]) -> Targets:
+    """Stack the labels of comparisons with equal k."""
+    k = len(rows[0].responses)
+    stages = max(1, max(len(row.choices) for row in rows))
+    shares = torch.zeros(len(rows), stages, k)
+    among = torch.ones(len(rows), stages, k, dtype=torch.bool)
+    ratings = torch.full((len(rows), k), torch.nan)
+    for b, row in enumerate(rows):
+        for s, choice in enumerate(row.choices):
+            among[b, s] = False
+            among[b, s, list(choice.among)] = True
+            shares[b, s, list(choice.among)] = torch.tensor(choice.shares)
+        if row.ratings:
+            ratings[b] = torch.tensor(row.ratings)
+    return Targets(shares, among, ratings, torch.tensor([row.weight for row in rows]))
+
+
+def preference_loss(scores: Tensor, label: Targets) -> Tensor:
+    """Return the loss [B] of scores [B, k], weighted: cross-entropy of every choice, mean squared error of ratings."""
+    rows = scores[:, None, :].masked_fill(~label.among, -torch.inf).log_softmax(-1)
+    chosen = -(label.shares * rows.masked_fill(~label.among, 0.0)).sum((1, 2))
+    rated = ~label.ratings.isnan()
+    error = (scores - label.ratings.masked_fill(~rated, 0.0)).masked_fill(~rated, 0.0)
+    return label.weights * (chosen + (error**2).mean(-1))
+
+
+def agreement(scores: Tensor, label: Targets) -> Tensor:
+    """Say of each comparison [B] whether the highest score is where the first choice, or the rating, is highest."""
+    wanted = torch.where(label.ratings.isnan(), label.shares[:, 0], label.ratings)
+    best = wanted.max(-1, keepdim=True).values
+    return (wanted == best).gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)

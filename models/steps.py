@@ -1,0 +1,227 @@
+"""The trainings of a run as steps: read what they need from the store, train, publish. Here, or started by accelerate.
+
+Every process of a training runs the same step; the first one of them publishes. A step that is published is not done
+again, and one that was killed goes on from its last checkpoint.
+"""
+
+import json
+import logging
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from data.campaign import Campaign
+from data.canonical import Document
+from data.checkpoints import Checkpoints
+from data.labels import batches, read_label_set
+from data.promotions import run_prefix
+from data.publication import Publication, publish, read_manifest
+from data.queries import Query, Split, load_queries
+from data.refused import Refused
+from data.store import Store, open_store
+from models import ppo, reward, supervised
+from models.base import Base, fingerprint, open_base, save_language_model
+from models.card import model_card
+from models.comparisons import base_responses, is_held_out, split_comparisons
+from models.ensemble import Ensemble, load_ensemble
+from models.processes import Processes
+from models.tokens import encode_affixes, encode_query, encode_response, single_token
+
+LOGGER = logging.getLogger("andon")
+
+
+class Job(NamedTuple):
+    """What a run is made of; JSON for a process that is started for it."""
+
+    store: str
+    campaign: Campaign
+    run: str
+    label_set: str
+    seed: int
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}))
+
+    @staticmethod
+    def read(path: Path) -> "Job":
+        job = json.loads(path.read_text())
+        return Job(**job | {"campaign": Campaign.model_validate(job["campaign"])})
+
+    def prefix(self, step: str) -> str:
+        return f"{run_prefix(self.campaign.name, self.run)}/{step}"
+
+    def published(self, step: str) -> Publication | None:
+        return read_manifest(open_store(self.store), self.prefix(step))
+
+    def checkpoints(self, step: str, every: int) -> Checkpoints:
+        return Checkpoints(open_store(self.store), self.prefix(step), every)
+
+
+def say(line: str) -> None:
+    """Tell what begins or what came out, once however many processes there are."""
+    if Processes().first:
+        LOGGER.info(line)
+
+
+def query_tokens(campaign: Campaign, base: Base, split: Split) -> list[list[int]]:
+    """Return the queries of a split that fit the campaign's rules, in the order of the source."""
+    encoded = (encode_query(base.tokenizer, query.text, campaign.text) for query in load_queries(campaign.text, split))
+    return [tokens for tokens in encoded if tokens]
+
+
+def start_of(job: Job) -> Base:
+    """Return what reward model and policy start from: the base, or the base fine-tuned on references."""
+    if job.campaign.supervised is None:
+        return open_base(job.campaign.base, job.campaign.text.positions)
+    tuned = job.published("supervised")
+    assert tuned is not None
+    return open_base(str(tuned.folder()), job.campaign.text.positions)
+
+
+def supervised_step(job: Job) -> None:
+    """Fine-tune the base on the reference responses of the campaign's queries, where the campaign asks for it."""
+    settings, text = job.campaign.supervised, job.campaign.text
+    if settings is None or job.published("supervised") is not None:
+        return
+    began, base = datetime.now(UTC), open_base(job.campaign.base, text.positions)
+    queries = [query for query in load_queries(text, "train") if query.response]
+    sides: list[list[supervised.Example]] = [[], []]
+    for query in queries:
+        if example := _example(base, query, job.campaign):
+            sides[is_held_out(query.query_id, settings.validation_share)].append(example)
+    train, validation = sides
+    if not train or not validation:
+        raise Refused(f"Campaign {job.campaign.name} fine-tunes on references, but its queries have no `response`.")
+    say(f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out")
+    checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
+    before = supervised.validation_loss(base.model, validation)
+    model, history = supervised.fine_tune(base.model, train, settings, job.seed, checkpoints)
+    after = supervised.validation_loss(model, validation)
+    say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
+    with tempfile.TemporaryDirectory() as scratch:
+        save_language_model(model, base.tokenizer, Path(scratch))
+        facts = {"examples": len(train), "validation_loss": after, "validation_loss_of_base": before}
+        inputs = {"base": base.fingerprint, "seed": job.seed}
+        _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began)
+    checkpoints.clear()
+
+
+def _example(base: Base, query: Query, campaign: Campaign) -> supervised.Example | None:
+    tokens = encode_query(base.tokenizer, query.text, campaign.text)
+    if not tokens or not query.response:
+        return None
+    stop = single_token(base.tokenizer, campaign.text.truncate_at)
+    response = encode_response(base.tokenizer, query.response, campaign.text)
+    if response[-1] != stop:  # a policy that learns from it must also learn to end
+        response = [*response, stop][: campaign.text.response_tokens]
+    return encode_affixes(base.tokenizer, campaign.text).around(tokens), response
+
+
+def reward_step(job: Job) -> None:
+    """Train the run's reward model on its label set, and publish it."""
+    if job.published("reward") is not None:
+        return say("reward model: published")
+    began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.reward
+    base, store = start_of(job), open_store(job.store)
+    document, labels = read_label_set(store, job.campaign.name, job.label_set)
+    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
+    split = split_comparisons(base, sources, labels, text, settings.held_out_share)
+    say(f"reward model: training on {len(split.train):,} labels, {len(split.held_out):,} held out")
+    count = settings.normalisation_samples
+    scored = settings.normalise_on == "scored"
+    normal = base_responses(base, query_tokens(job.campaign, base, "train"), text, 2 * count, job.seed, scored)
+    members, histories, normalised = [], [], []
+    for number in range(settings.models):
+        model = reward.new_reward_model(base.model, job.seed + number)
+        before = model.normalise(normal[:count])
+        checkpoints = job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
+        histories.append(reward.train(model, split.train, settings, job.seed + number, checkpoints))
+        normalised.append((before, model.normalise(normal[:count])))
+        members.append(model)
+    ensemble = Ensemble(members)
+    fresh = ensemble.scores(normal[count:])
+    held_out = reward.evaluate(ensemble.scores, split.held_out)
+    say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
+    facts = {
+        "train_labels": len(split.train),
+        "held_out_labels": len(split.held_out),
+        "accuracy": held_out.accuracy._asdict(),
+        "chance": held_out.chance,
+        "loss": held_out.loss,
+        "models": settings.models,
+        "normalised_before": normalised[0][0]._asdict(),
+        "normalised_after": [after._asdict() for _, after in normalised],
+        "base_score_mean": float(fresh.mean(0).mean()),  # on samples that did not set gain and bias
+        "base_score_std": float(fresh.mean(0).std()),
+        "base_score_spread": float(fresh.std(0).mean()) if settings.models > 1 else None,
+    }
+    inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed}
+    with tempfile.TemporaryDirectory() as scratch:
+        ensemble.save(Path(scratch))
+        _publish(job, "reward", Path(scratch), {"history.json": histories[0]}, inputs, facts, began)
+    for number in range(settings.models):
+        job.checkpoints(f"reward/member-{number}", 1).clear()
+
+
+def policy_step(job: Job) -> None:
+    """Train the run's policy against its published reward model, and publish it."""
+    if job.published("policy") is not None:
+        return say("policy: published")
+    began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.policy
+    base, scorer = start_of(job), job.published("reward")
+    assert scorer is not None
+    score = load_ensemble(scorer.folder())
+    say(f"policy: PPO from the base, {settings.episodes:,} episodes")
+    checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
+    metrics: list[ppo.Metrics] = []
+    policy = ppo.train(
+        settings,
+        text,
+        base.model,
+        score,
+        query_tokens(job.campaign, base, "train"),
+        stop_token=single_token(base.tokenizer, text.truncate_at),
+        seed=job.seed,
+        log=metrics.append,
+        affixes=encode_affixes(base.tokenizer, text),
+        value_from=score.members[0] if settings.value_model == "separate" else None,
+        checkpoints=checkpoints,
+    )
+    assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
+    last = metrics[-1]
+    say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
+    inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed}
+    with tempfile.TemporaryDirectory() as scratch:
+        save_language_model(policy.language_model, base.tokenizer, Path(scratch))
+        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, base.name, last))
+        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, {"last": last}, began)
+    checkpoints.clear()
+
+
+def _publish(
+    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: Document, began: datetime
+) -> None:
+    """Publish all files of a folder and some JSON beside them, from the first process."""
+    if Processes().first:
+        files: dict[str, Path | bytes] = {
+            path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+        }
+        files |= {name: json.dumps(document).encode() for name, document in documents.items()}
+        store: Store = open_store(job.store)
+        publish(store, job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
+    Processes().wait()
+
+
+STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_step}
+
+
+def main(step: str) -> None:
+    """Run one step of the job in the file that the command line names: how accelerate starts a training."""
+    logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    LOGGER.setLevel(logging.INFO)
+    try:
+        STEPS[step](Job.read(Path(sys.argv[1])))
+    except Refused as refusal:
+        sys.exit(f"andon: {refusal}")

@@ -1,0 +1,86 @@
+"""Supervised fine-tuning on reference responses, for campaigns that have some (paper section 2.1, "supervised + RL").
+
+One epoch, cosine decay to zero, dropout in this stage only; what comes out replaces the base as the start of policy and
+reward model and as the policy's reference.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from data.campaign import Supervised
+from data.checkpoints import Checkpoints
+from models.adam import Adam
+from models.base import hidden_states, logits, trainable_copy
+from models.checkpoint import restore_state, save_state
+from models.precision import autocast
+from models.processes import Processes
+from models.sampling import in_chunks, progress
+from models.shared_query import shared_query, states_before
+from models.tokens import PAD, pad_left, pad_right
+
+Example = tuple[list[int], list[int]]  # a context, as the policy reads it, and its reference response
+
+
+def response_loss(model: PreTrainedModel, examples: Sequence[Example]) -> Tensor:
+    """Return the summed cross-entropy of all reference tokens; the context is read and not predicted."""
+    device = next(model.parameters()).device
+    contexts = pad_left([context for context, _ in examples]).to(device)
+    responses = pad_right([response for _, response in examples]).to(device)[:, None, :]
+    row = shared_query(contexts, responses)
+    with autocast(device):
+        hidden = hidden_states(model, row.tokens, row.attention, row.positions, use_cache=False).last_hidden_state
+    before = states_before(hidden, contexts.shape[1], 1, responses.shape[2])
+    real = responses != PAD
+    return cross_entropy(logits(model, before[real]), responses[real], reduction="sum")
+
+
+def fine_tune(
+    base: PreTrainedModel,
+    examples: Sequence[Example],
+    settings: Supervised,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+) -> tuple[PreTrainedModel, list[dict[str, float]]]:
+    """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
+    processes = Processes()
+    model = trainable_copy(base)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = settings.dropout
+    model.train()
+    optimizer = Adam(model.parameters(), settings.lr)
+    first, facts = restore_state(checkpoints, model, optimizer)
+    history: list[dict[str, float]] = facts.get("history", [])
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
+    for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
+        torch.manual_seed((seed * 1_000_003 + step) * processes.count + processes.rank)  # dropout's numbers
+        batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
+        tokens = sum(len(response) for _, response in batch)
+        loss = torch.zeros(1, device=next(model.parameters()).device)
+        for part in in_chunks(processes.share(batch), settings.micro_batch):
+            of_part = response_loss(model, part) / tokens
+            of_part.backward()
+            loss += of_part.detach()
+        processes.sum_gradients(model.parameters())
+        optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
+        history.append({"examples": step * settings.batch + len(batch), "loss": float(processes.gather(loss).sum())})
+        save_state(checkpoints, step + 1, model, optimizer, {"history": history})
+    return model.eval().requires_grad_(False), history
+
+
+@torch.no_grad()
+def validation_loss(model: PreTrainedModel, examples: Sequence[Example], chunk: int = 32) -> float:
+    """Return the mean cross-entropy, nats a token, of reference responses that were not trained on."""
+    total = sum(float(response_loss(model, part)) for part in in_chunks(examples, chunk))
+    return total / sum(len(response) for _, response in examples)
+
+
+if __name__ == "__main__":
+    from models.steps import main
+
+    main("supervised")

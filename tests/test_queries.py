@@ -1,0 +1,101 @@
+"""Queries of every source come out alike, and news and posts come out fit to ask about."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.campaign import Text, load_campaign
+from data.cleaning import clean
+from data.queries import Query, load_queries
+from data.refused import Refused
+
+ROWS = [{"query_id": f"q{i}", "text": f"Passage {i} of a book.", "response": f"Summary {i}."} for i in range(5)]
+
+
+def rules(**changes: object) -> Text:
+    return load_campaign("sentiment", changes={"text": changes}).text
+
+
+def write(folder: Path, kind: str, rows: list[dict[str, str]]) -> None:
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), folder / "train.parquet")
+    elif kind == "jsonl":
+        (folder / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+    else:
+        (folder / "train.txt").write_text("\n\n".join(row["text"].replace(" of", "\nof") for row in rows) + "\n")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "txt"])
+def test_every_kind_of_file_gives_the_same_queries(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, kind, ROWS)
+    queries = load_queries(rules(queries=str(tmp_path)), "train")
+    assert [query.text for query in queries] == [row["text"] for row in ROWS]
+    if kind != "txt":
+        assert queries == [Query(**row) for row in ROWS]
+
+
+def test_a_query_without_an_id_is_known_by_its_text(tmp_path: Path) -> None:
+    write(tmp_path, "jsonl", [{"text": "One."}, {"text": "Two."}])
+    first = load_queries(rules(queries=str(tmp_path)), "train")
+    write(tmp_path, "jsonl", [{"text": "Zero."}, {"text": "One."}])
+    second = load_queries(rules(queries=str(tmp_path)), "train")
+    assert first[0].query_id == second[1].query_id and len({q.query_id for q in first + second}) == 3
+
+
+def test_a_dataset_by_name_gives_its_columns_and_lends_a_test_split(tmp_path: Path) -> None:
+    rows = [{"article": f"News {i}.", "highlights": f"N{i}."} for i in range(400)]
+    pq.write_table(pa.Table.from_pylist([*rows, rows[0]]), tmp_path / "train.parquet")
+    source = rules(queries=f"hub:{tmp_path}", columns=["article", "highlights"])
+    train, test = load_queries(source, "train"), load_queries(source, "test")
+    assert len(train) + len(test) == 400 and 1 <= len(test) < 30, "a repeated text counts once, in one of the splits"
+    assert {q.text: q.response for q in train + test} == {row["article"]: row["highlights"] for row in rows}
+    with pytest.raises(Refused, match="no column body; it has: article, highlights"):
+        load_queries(rules(queries=f"hub:{tmp_path}", columns=["body", "highlights"]), "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train.parquet", b"PAR1", "cannot be read"),
+        ("train.jsonl", b'{"text": "a"}\n{"te', "cannot be read"),
+        ("train.jsonl", b'{"body": "a"}\n', "cannot be read from .*text"),
+        ("train.txt", b"\xff\xfe", "cannot be read"),
+        ("train.txt", b"\n\n", "no query"),
+        ("train.jsonl", b'{"query_id": "a", "text": "x"}\n{"query_id": "a", "text": "y"}\n', "repeat a query_id"),
+        ("test.txt", b"x", "put a .parquet"),
+    ],
+)
+def test_a_source_that_is_wrong_is_refused_in_a_sentence(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Refused, match=message):
+        load_queries(rules(queries=str(tmp_path)), "train")
+
+
+@pytest.mark.parametrize(
+    ("raw", "cleaned"),
+    [
+        ("By .\nJane Q. Smith .\nand Tom Jones\nA dog ran off.", "A dog ran off."),
+        ("LONDON, England (CNN) -- A dog ran off.", "A dog ran off."),
+        ("(CNN)A dog ran off.", "A dog ran off."),
+        ("A dog ran off. " * 10 + "He said (CNN) knew.", "A dog ran off. " * 10 + "He said (CNN) knew."),
+        (
+            "PUBLISHED:\n.\n06:21 EST, 12 March 2013\n.\n| .\nUPDATED:\n.\n11:12 EST, 12 March 2013\n.\nA dog ran.",
+            "A dog ran.",
+        ),
+        ("A dog ran.\n\n\n\nIt\u2019s back.\n\n@highlight\n\nDog gone", "A dog ran.\n\nIt's back."),
+        ("A caf\u00c3\u00a9 burned.", "A caf\u00e9 burned."),
+        ("By the river a dog ran.\nIt swam.", "By the river a dog ran.\nIt swam."),
+    ],
+)
+def test_an_article_keeps_its_text_and_nothing_else(raw: str, cleaned: str) -> None:
+    assert clean("cnndm", raw) == cleaned
+
+
+def test_a_post_keeps_its_paragraphs() -> None:
+    assert clean("tldr", "  One\u2019s\n\n\n\ntwo.\n") == "One's\n\ntwo."
+    assert clean("none", " as it is\n\n\n\n") == " as it is\n\n\n\n"

@@ -1,0 +1,119 @@
+"""A training that was killed goes on to the same weights and metrics, bit by bit, wherever it was killed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from data.campaign import Supervised, load_campaign
+from data.checkpoints import Checkpoints
+from data.store import LocalStore
+from models import ppo, reward, supervised
+from models.base import Base, fingerprint
+from models.preferences import best_of
+from models.tokens import single_token
+
+CAMPAIGN = load_campaign("sentiment")
+QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92], [7] * 10, [1]]
+STEPS = 6
+History = list[dict[str, float]]
+Training = Callable[[Base, Checkpoints | None], tuple[str, History]]  # fingerprint of the weights, and metrics
+
+
+class Killed(Exception):
+    """Stands for a process that is gone: nothing of it survives but the store."""
+
+
+class Dying(Checkpoints):
+    """The checkpoints of a process that is killed after `dies_at` steps."""
+
+    def __init__(self, store: LocalStore, every: int, dies_at: int) -> None:
+        super().__init__(store, "runs/r/step", every)
+        self.dies_at = dies_at
+
+    def due(self, step: int) -> bool:
+        if step > self.dies_at:
+            raise Killed
+        return super().due(step)
+
+
+def train_reward(base: Base, checkpoints: Checkpoints | None) -> tuple[str, History]:
+    draw = torch.Generator().manual_seed(0)
+    rows = [best_of([5, 6, i], torch.randint(100, 400, (4, 8), generator=draw).tolist(), i % 4) for i in range(30)]
+    model = reward.new_reward_model(base.model, 3)
+    history = reward.train(model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, checkpoints)
+    return fingerprint(model), history
+
+
+def train_policy(base: Base, checkpoints: Checkpoints | None) -> tuple[str, History]:
+    changes = {"episodes": 8 * STEPS, "batch": 8, "kl_target": 1.0, "kl_horizon": 50.0, "lr": 1e-3}
+    history: History = []
+    policy = ppo.train(
+        CAMPAIGN.policy.model_copy(update=changes),
+        CAMPAIGN.text,
+        base.model,
+        lambda queries, responses: (responses == 7).sum(-1).float(),
+        QUERIES,
+        stop_token=single_token(base.tokenizer, "."),
+        seed=3,
+        log=history.append,
+        checkpoints=checkpoints,
+    )
+    return fingerprint(policy), history
+
+
+def fine_tune(base: Base, checkpoints: Checkpoints | None) -> tuple[str, History]:
+    examples = [([5, 6, i], [7, 8, i, 9]) for i in range(24)]
+    model, history = supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints)
+    return fingerprint(model), history
+
+
+TRAININGS = pytest.mark.parametrize("training", [train_reward, train_policy, fine_tune])
+
+
+@TRAININGS
+@pytest.mark.parametrize("every", [1, 2])
+def test_wherever_it_is_killed_the_result_is_the_same(
+    tiny: Base, tmp_path: Path, training: Training, every: int
+) -> None:
+    whole = training(tiny, None)
+    assert len(whole[1]) == STEPS
+    for dies_at in range(STEPS):
+        store = LocalStore(tmp_path / f"store-{dies_at}")
+        with pytest.raises(Killed):
+            training(tiny, Dying(store, every, dies_at))
+        found = Checkpoints(store, "runs/r/step", every).latest()
+        assert (found[0] if found else 0) == dies_at // every * every
+        assert training(tiny, Checkpoints(store, "runs/r/step", every)) == whole
+
+
+@TRAININGS
+def test_killed_again_and_again_it_still_arrives(tiny: Base, tmp_path: Path, training: Training) -> None:
+    store = LocalStore(tmp_path)
+    for dies_at in (1, 1, 2, 4):
+        with pytest.raises(Killed):
+            training(tiny, Dying(store, 1, dies_at))
+    assert training(tiny, Checkpoints(store, "runs/r/step", 1)) == training(tiny, None)
+
+
+def test_only_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tiny: Base, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    checkpoints = Checkpoints(store, "runs/r/step", 1)
+    with pytest.raises(Killed):
+        train_policy(tiny, Dying(store, 1, 4))
+    manifests = [key for key in store.keys("runs") if key.endswith("manifest.json")]
+    assert [key.split("/")[-2] for key in manifests] == ["00000003", "00000004"]
+    (weights,) = tmp_path.glob("runs/r/step/checkpoints/00000004/*/state.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    found = checkpoints.latest()
+    assert found is not None and found[0] == 3
+    assert train_policy(tiny, checkpoints) == train_policy(tiny, None)
+    checkpoints.clear()
+    assert checkpoints.latest() is None and not store.keys("runs")
+
+
+def test_a_checkpoint_holds_no_pickle(tiny: Base, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train_reward(tiny, Dying(LocalStore(tmp_path), 1, 1))
+    assert {path.suffix for path in tmp_path.glob("runs/**/*") if path.is_file()} == {".safetensors", ".json"}
