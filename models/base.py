@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from data.canonical import content_id
 from data.refused import Refused
+from models.memory import keep_freed_memory
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "base" / "model"
 FUSED_GELU = {"gelu_new": "gelu_pytorch_tanh"}  # the same function in one kernel
@@ -42,6 +43,7 @@ def open_base(name: str, positions: int = 0) -> Base:
 
     `positions` is how many tokens of query and response it must hold.
     """
+    keep_freed_memory()
     source = str(EMBEDDED) if name == "embedded" else name
     # transformers would answer a missing folder with a hub error; say what is really wrong.
     looks_like_folder = name.startswith((".", "/", "~")) or name.count("/") > 1
