@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench bench-peer
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -24,4 +24,17 @@ bench: .venv/installed
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# Beside what users have today: TRL in an environment of its own, and beside it the last TRL that has a PPOTrainer.
+bench-peer: .venv/installed .venv-peer/installed
+	$(BIN)/python -m bench.versus
+	$(BIN)/python -m bench.scaling docs/performance-scaling.svg
+	$(BIN)/python -m bench.large reward
+	$(BIN)/python -m bench.large ppo
+
+.venv-peer/installed: constraints.txt
+	$(PYTHON) -m venv .venv-peer
+	PIP_CONSTRAINT=constraints.txt .venv-peer/bin/python -m pip install --quiet --disable-pip-version-check torch trl==1.16.0
+	.venv-peer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-peer/trl-1.12 trl==1.12.0
 	@touch $@

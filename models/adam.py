@@ -20,7 +20,7 @@ class Adam:
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         self.lr = lr
         self.steps = 0
-        self.torch = torch.optim.Adam(parameters, lr=lr, betas=BETAS, eps=EPSILON, fused=False, foreach=True)
+        self.torch = torch.optim.Adam(parameters, lr=lr, betas=BETAS, eps=EPSILON, fused=True)
 
     def step(self, remaining: float) -> None:
         """Take one step at `lr * remaining`, the linear decay to zero, and clear the gradients."""

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from data.campaign import Text
-from models.base import hidden_size, hidden_states, logits, trainable_copy
+from models.base import hidden_size, hidden_states, trainable_copy
+from models.logprobs import chosen_logprobs
 from models.precision import autocast
 from models.reward import RewardModel
 from models.sampling import sample
@@ -58,10 +59,9 @@ class PolicyModel(nn.Module):
     def forward(self, contexts: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probs, values and entropies [B, k, R] of given responses."""
         states = _states(self.language_model, contexts, tokens)
-        distribution = (logits(self.language_model, states) / temperature).log_softmax(-1)
-        entropy = -(distribution.detach().exp() * distribution.detach()).sum(-1)
+        logprobs, entropy = chosen_logprobs(self.language_model, states, tokens, temperature)
         values = self.values(contexts, tokens) if self.value_body is not None else self.value_head(states).squeeze(-1)
-        return _chosen(distribution, tokens), values, entropy
+        return logprobs, values, entropy
 
     def values(self, contexts: Tensor, tokens: Tensor) -> Tensor:
         """Return the separate value model's values [B, k, R]."""
@@ -78,10 +78,6 @@ def _states(model: PreTrainedModel, contexts: Tensor, tokens: Tensor) -> Tensor:
     return states_before(out.last_hidden_state, contexts.shape[1], tokens.shape[1], tokens.shape[2]).float()
 
 
-def _chosen(distribution: Tensor, tokens: Tensor) -> Tensor:
-    return distribution.gather(-1, tokens[..., None]).squeeze(-1)
-
-
 @torch.no_grad()
 def response_logprobs(
     model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float, part: int
@@ -89,7 +85,7 @@ def response_logprobs(
     """Return log-probs [B, k, R] of given responses at the sampling temperature, `part` queries at a time."""
     return torch.cat(
         [
-            _chosen((logits(model, _states(model, c, t)) / temperature).log_softmax(-1), t)
+            chosen_logprobs(model, _states(model, c, t), t, temperature)[0]
             for c, t in zip(contexts.split(part), tokens.split(part), strict=True)
         ]
     )

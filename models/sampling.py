@@ -68,23 +68,27 @@ def sample(
             position = position + 1
             with autocast(device):
                 state = hidden_states(model, tokens[-1], sees, position, **step).last_hidden_state
-        distribution = (logits(model, state) / rules.temperature).log_softmax(-1)  # [B, k, V]
-        token = draw_tokens(distribution, points)
+        token, logprob = draw_tokens(logits(model, state / rules.temperature), points)
         tokens.append(token)
-        logprobs.append(distribution.gather(-1, token[..., None]).squeeze(-1))
+        logprobs.append(logprob)
         value = torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()).squeeze(-1)
         values.append(value)
     return Samples(*(torch.stack(column, -1) for column in (tokens, logprobs, values)))
 
 
-def draw_tokens(distribution: Tensor, points: Tensor) -> Tensor:
-    """Draw one token from each log-softmax [..., V] by inverting its cumulative sum at a point [...] of [0, 1).
+def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw a token from each softmax of logits [..., V], which are overwritten, and return it with its log-prob [...].
 
-    torch.multinomial draws a random number a vocabulary entry, which was 40 % of all sampling time here.
+    It inverts the cumulative sum at a point [...] of [0, 1). torch.multinomial draws a random number a vocabulary
+    entry, which was 40 % of all sampling time here.
     """
-    cumulative = distribution.exp().cumsum(-1)
+    scores -= scores.amax(-1, keepdim=True)
+    powers = scores.exp()
+    cumulative = powers.cumsum(-1)
     at = points[..., None] * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, at, right=True).clamp(max=distribution.shape[-1] - 1).squeeze(-1)
+    token = torch.searchsorted(cumulative, at, right=True).clamp(max=scores.shape[-1] - 1)
+    logprob = scores.gather(-1, token).squeeze(-1) - powers.sum(-1).log()
+    return token.squeeze(-1), logprob
 
 
 def in_chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from data.campaign import Campaign
 from data.canonical import Document
 from data.checkpoints import Checkpoints
@@ -22,10 +24,11 @@ from data.queries import Query, Split, load_queries
 from data.refused import Refused
 from data.store import Store, open_store
 from models import ppo, reward, supervised
-from models.base import Base, fingerprint, open_base, save_language_model
+from models.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.card import model_card
 from models.comparisons import base_responses, is_held_out, split_comparisons
 from models.ensemble import Ensemble, load_ensemble
+from models.precision import precision
 from models.processes import Processes
 from models.tokens import encode_affixes, encode_query, encode_response, single_token
 
@@ -210,6 +213,8 @@ def _publish(
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
         store: Store = open_store(job.store)
+        kind = best_device().type  # what else decides the bits of a training
+        facts = facts | {"device": kind, "precision": precision(kind), "threads": torch.get_num_threads()}
         publish(store, job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
     Processes().wait()
 

@@ -11,6 +11,8 @@ import torch
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+# Equality to 1e-4 is a promise of fp32; what bf16 may change has a test of its own (test_precision.py).
+os.environ["ANDON_PRECISION"] = "fp32"
 
 from data.campaign import Campaign, load_campaign
 from models.base import EMBEDDED, Base, best_device, fingerprint

@@ -81,14 +81,20 @@ MUTATIONS = [
     Mutation(
         "temperature missing in training",
         "models/policy.py",
-        (("(logits(self.language_model, states) / temperature)", "logits(self.language_model, states)"),),
+        (("self.language_model, states, tokens, temperature", "self.language_model, states, tokens, 1.0"),),
         "tests/test_ppo.py::test_at_the_start_ratio_is_1_kl_0_and_values_0",
     ),
     Mutation(
         "temperature missing in the reference",
         "models/policy.py",
-        (("(logits(model, _states(model, c, t)) / temperature)", "logits(model, _states(model, c, t))"),),
+        (("_states(model, c, t), t, temperature", "_states(model, c, t), t, 1.0"),),
         "tests/test_ppo.py::test_at_the_start_ratio_is_1_kl_0_and_values_0",
+    ),
+    Mutation(
+        "gradient of a log-prob without its normaliser",
+        "models/logprobs.py",
+        (("gradient * (weight[tokens] - means)", "gradient * weight[tokens]"),),
+        "tests/test_logprobs.py::test_they_equal_the_plain_formula_with_their_gradients",
     ),
     Mutation(
         "normalised on the wrong model",
