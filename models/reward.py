@@ -168,8 +168,6 @@ class HeldOut(NamedTuple):
 
 def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
     """Measure accuracy and loss of scores [members, N, k] on held-out comparisons, beside chance."""
-    if not rows:
-        return HeldOut(proportion(0, 0), float("nan"), float("nan"))
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)
     right = int(agreement(scores, label).sum())

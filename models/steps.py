@@ -95,8 +95,11 @@ def supervised_step(job: Job) -> None:
         if example := _example(base, query, job.campaign):
             sides[is_held_out(query.query_id, settings.validation_share)].append(example)
     train, validation = sides
-    if not train or not validation:
+    if not queries:
         raise Refused(f"Campaign {job.campaign.name} fine-tunes on references, but its queries have no `response`.")
+    if not train or not validation:
+        share = f"a validation_share of {settings.validation_share}"
+        raise Refused(f"Campaign {job.campaign.name} has {len(queries)} references, too few for {share}. Give more.")
     say(f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out")
     checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
     before = supervised.validation_loss(base.model, validation)
@@ -131,6 +134,9 @@ def reward_step(job: Job) -> None:
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
     sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
     split = split_comparisons(base, sources, labels, text, settings.held_out_share)
+    if not split.train or not split.held_out:
+        share = f"a held_out_share of {settings.held_out_share}"
+        raise Refused(f"{len(labels)} labels are too few for {share}: nothing would measure the model. Label more.")
     say(f"reward model: training on {len(split.train):,} labels, {len(split.held_out):,} held out")
     count = settings.normalisation_samples
     scored = settings.normalise_on == "scored"

@@ -239,6 +239,19 @@ def test_a_pulled_stop_is_heard_before_the_next_update(tiny: Base) -> None:
 # --- Adam
 
 
+def test_the_rate_falls_from_its_start_to_one_step_above_zero(tiny: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates, step = [], Adam.step
+
+    def noted(optimizer: Adam, remaining: float) -> None:
+        step(optimizer, remaining)
+        rates.append(optimizer.torch.param_groups[0]["lr"])
+
+    monkeypatch.setattr(Adam, "step", noted)
+    settings = SETTINGS.model_copy(update={"episodes": 128, "batch": 32, "epochs": 2, "lr": 0.008})
+    train(settings, RULES, tiny.model, count_of(13), QUERIES, stop_token=13, seed=0, log=lambda _: None)
+    assert rates == pytest.approx([0.008, 0.008, 0.006, 0.006, 0.004, 0.004, 0.002, 0.002])
+
+
 def test_adam_is_tensorflows() -> None:
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
     optimizer = Adam([weight], lr=0.1)
