@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench bench-peer
+.PHONY: demo test lint bench bench-labels bench-peer
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -19,6 +19,9 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m bench.learner
+
+bench-labels: .venv/installed
+	$(BIN)/python -m bench.label_quality
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."

@@ -1,39 +1,26 @@
-"""Answer files: read what a vendor delivered, and judge every row of it.
+"""Answers: judge every row of what a vendor delivered.
 
-A file is refused where its rows cannot be trusted to be rows (wrong format, missing column, most ids unknown); a row is
-quarantined with its reason and raw values where only that row is wrong. Nothing is guessed or repaired. CSV is read as
-text throughout, because readers that infer types turn ids into numbers and 'NA' into nothing.
+A row is quarantined with its reason and raw values where only that row is wrong; the file is refused where more than a
+few are. Nothing is guessed or repaired.
 """
 
-import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
+from typing import Any, NamedTuple
 
 from data.batch import QUESTION_ID
+from data.delivery import OPTIONAL, read_rows
 from data.refused import Refused
 
-REQUIRED = ("question_id", "content_sha256", "labeler_id", "best")
-OPTIONAL = ("seconds", "confidence", "note", "flags", "answered_at")
 BAD_ROWS_ALLOWED = 0.05
+FEWEST_TO_SEE_ONE_BASED = 50
 LONGEST_NOTE = 20_000
 LONGEST_LABELER_ID = 200
-MOST_BYTES = 2 << 30
-FOREIGN = {
-    b"PK\x03\x04": "a zip or Excel file",
-    b"\x1f\x8b": "gzip",
-    b"ARROW1": "Arrow IPC",
-    b"\xd0\xcf\x11\xe0": "Excel",
-}
-TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string)
 
 
 @dataclass(frozen=True)
@@ -56,100 +43,33 @@ class Answer:
     optional: Mapping[str, Any]
 
 
+class Known(NamedTuple):
+    """An answer that counts already."""
+
+    best: int  # as shown
+    label_id: str
+
+
 @dataclass
 class Verdict:
-    """What became of every row of a file: accepted + quarantined + duplicates = rows."""
+    """What became of every row of a file: accepted + quarantined + duplicates + skipped = rows."""
 
     rows: int = 0
     accepted: list[Answer] = field(default_factory=list)
     quarantined: list[dict[str, Any]] = field(default_factory=list)  # row, reason, raw
     duplicates: int = 0
+    skipped: int = 0  # questions that a labeler would not answer
 
 
 class BadRow(Exception):
     """Why one row cannot be accepted."""
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (row number from 1, row) of a Parquet or CSV file; raise Refused where the file is not one."""
-    size = path.stat().st_size if path.is_file() else 0
-    if size == 0:
-        raise Refused(f"{path.name} is empty: there is nothing to read.")
-    if size > MOST_BYTES:
-        raise Refused(f"{path.name} has {size:,} bytes: deliver it in files of at most {MOST_BYTES:,}.")
-    with path.open("rb") as file:
-        head = file.read(8)
-    for magic, name in FOREIGN.items():
-        if head.startswith(magic):
-            raise Refused(f"{path.name} is {name}: deliver answers as Parquet or as UTF-8 CSV.")
-    batches = _parquet(path) if head.startswith(b"PAR1") else _csv(path)
-    number = 0
-    for batch in batches:
-        for row in batch.to_pylist():
-            number += 1
-            yield number, row
-    if number == 0:
-        raise Refused(f"{path.name} has no rows: nothing was answered.")
-
-
-def _check_columns(path: Path, names: list[str]) -> list[str]:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise Refused(f"{path.name} has the column {repeated[0]} twice: keep one.")
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        hint = " Separate columns by commas." if len(names) == 1 and re.search(r"[;\t|]", names[0]) else ""
-        found = ", ".join(names[:12])[:300]
-        raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {found}.{hint}")
-    return [name for name in (*REQUIRED, *OPTIONAL) if name in names]
-
-
-def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        columns = _check_columns(path, file.schema_arrow.names)
-        best = file.schema_arrow.field("best").type
-        if not (pa.types.is_integer(best) or pa.types.is_floating(best) or pa.types.is_null(best)):
-            raise Refused(f"{path.name}: the column best is {best}; it must be an integer, the 0-based option shown.")
-        for name in ("question_id", "content_sha256", "labeler_id"):
-            kind = file.schema_arrow.field(name).type
-            plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not any(is_text(plain) for is_text in TEXT_TYPES):
-                raise Refused(f"{path.name}: the column {name} is {kind}; it must be text.")
-        for batch in file.iter_batches(20_000, columns=columns):
-            batch.validate(full=True)
-            yield batch
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path.name} is not a whole Parquet file ({_first_line(error)}): deliver it again.") from error
-
-
-def _csv(path: Path) -> Iterator[pa.RecordBatch]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file), [])
-        _check_columns(path, names)
-        as_text = pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            strings_can_be_null=False,
-            quoted_strings_can_be_null=False,
-        )
-        quoted = pa.csv.ParseOptions(newlines_in_values=True)
-        with pa.csv.open_csv(path, parse_options=quoted, convert_options=as_text) as reader:
-            yield from reader
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise Refused(f"{path.name} is neither Parquet nor UTF-8 text: deliver Parquet, or CSV in UTF-8.") from error
-    except pa.ArrowInvalid as error:
-        raise Refused(f"{path.name} is not a whole CSV file ({_first_line(error)}): deliver it again.") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160].rstrip(".") if str(error) else type(error).__name__
-
-
-def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str], int]) -> Verdict:
+def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str], Known]) -> Verdict:
     """Judge every row of an answer file against the questions of its batch.
 
-    `known` holds the answers that count already: (question, labeler) -> best as shown. Raise Refused where the file as
+    `known` holds the answers that count already, by question and labeler. Another answer to one of them is taken only
+    where it names the label that it supersedes. Raise Refused where the file as
     a whole cannot be trusted, naming the first bad row.
     """
     verdict = Verdict()
@@ -158,14 +78,20 @@ def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str]
     for number, raw in read_rows(path):
         verdict.rows = number
         try:
+            if is_skip(raw.get("skip")):
+                verdict.skipped += 1
+                continue
             answer = _answer(number, raw, asked)
             key = (answer.question_id, answer.labeler_id)
-            if key in known and known[key] != answer.best:
-                raise BadRow(f"conflicts with the earlier answer {known[key]} of {answer.labeler_id}")
+            corrects = answer.optional.get("supersedes")
+            if corrects is not None and (key not in known or known[key].label_id != corrects):
+                raise BadRow(f"supersedes {_shown(corrects)}, which is no standing answer of {answer.labeler_id} here")
+            if key in known and known[key].best != answer.best and corrects is None:
+                raise BadRow(f"conflicts with the earlier answer {known[key].best} of {answer.labeler_id}")
             if key in first and first[key].best != answer.best:
                 contradicted.add(key)
                 raise BadRow(f"contradicts row {first[key].row} of the same labeler")
-            if key in known or key in first:
+            if (key in known and known[key].best == answer.best) or key in first:
                 verdict.duplicates += 1
                 continue
             first[key] = answer
@@ -176,6 +102,7 @@ def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str]
         raw = {name: getattr(answer, name) for name in ("question_id", "labeler_id", "best")}
         verdict.quarantined.append({"row": answer.row, "reason": "contradicted by a later row", "raw": raw})
     verdict.accepted = list(first.values())
+    _refuse_one_based(path, verdict, asked)
     if len(verdict.quarantined) > BAD_ROWS_ALLOWED * verdict.rows:
         worst = min(verdict.quarantined, key=lambda entry: entry["row"])
         raise Refused(
@@ -183,6 +110,23 @@ def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str]
             f"{BAD_ROWS_ALLOWED:.0%}, so none was taken; the first is row {worst['row']}: {worst['reason']}."
         )
     return verdict
+
+
+def _refuse_one_based(path: Path, verdict: Verdict, asked: Mapping[str, Asked]) -> None:
+    """Refuse a file that counts its options from 1: nothing is ever 0, and some are one beyond the last."""
+    chosen = Counter(answer.best for answer in verdict.accepted)
+    k = max((len(question.shown) for question in asked.values()), default=0)
+    beyond = sum(entry["reason"].startswith(f"best is {k};") for entry in verdict.quarantined)
+    if len(verdict.accepted) + beyond >= FEWEST_TO_SEE_ONE_BASED and beyond and not chosen[0]:
+        raise Refused(
+            f"{path.name}: indices look one-based: best is {k} in {beyond:,} rows and 0 in none, while options count "
+            f"from 0 to {k - 1}. Nothing was taken and nothing is shifted for you; have it delivered again."
+        )
+
+
+def is_skip(value: object) -> bool:
+    """Say whether a labeler chose not to answer."""
+    return value is True or str(value).strip().lower() in ("true", "1", "yes")
 
 
 def _answer(number: int, raw: Mapping[str, Any], asked: Mapping[str, Asked]) -> Answer:
@@ -200,7 +144,8 @@ def _answer(number: int, raw: Mapping[str, Any], asked: Mapping[str, Asked]) -> 
     best = _index(raw["best"])
     if not 0 <= best < len(question.shown):
         raise BadRow(f"best is {best}; the question has options 0 to {len(question.shown) - 1}")
-    optional = {name: _optional(name, raw[name]) for name in OPTIONAL if raw.get(name) not in (None, "", [])}
+    given = [name for name in OPTIONAL if name != "skip" and raw.get(name) not in (None, "", [])]
+    optional = {name: _optional(name, raw[name]) for name in given}
     return Answer(qid, labeler, best, question.shown[best], number, optional)
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from data.canonical import canonical_json, sha256
 
 SCHEMA_VERSION = "1.0"
+ROLES = ("main", "overlap", "gold")
 QUESTION_ID = re.compile(r"q[bcdfghjkmnpqrstv]{16}")
 ROWS_PER_FILE = 20_000
 SAMPLE = pa.struct([("text", pa.string()), ("tokens", pa.list_(pa.int32())), ("policy", pa.string())])
@@ -31,6 +32,9 @@ KEY = pa.schema(
         ("query_tokens", pa.list_(pa.int32())),
         ("samples", pa.list_(SAMPLE)),  # in the order in which they were drawn
         ("shown", pa.list_(pa.int8())),  # shown[position] = index of the sample at that position
+        ("item", pa.string()),  # the same for all copies of a question
+        ("role", pa.string()),  # one of ROLES
+        ("gold", pa.int8()),  # index of the sample that is known to be best
     ]
 )
 
@@ -52,6 +56,13 @@ class Question:
     query: str
     query_tokens: list[int]
     samples: tuple[Sample, ...]
+    role: str = "main"  # or `overlap`: a further copy of a main question; or `gold`: its best sample is known
+    gold: int | None = None
+
+    @property
+    def item(self) -> str:
+        """What all copies of a question have in common."""
+        return "i" + sha256(canonical_json([self.query, [sample.text for sample in self.samples]]))[:15]
 
 
 def questions_schema(samples: int) -> pa.Schema:
@@ -91,6 +102,7 @@ def blind(questions: Sequence[Question], instructions: str, secret: bytes) -> tu
         shown_rows.append(row | {"schema_version": SCHEMA_VERSION})
         key_row: dict[str, Any] = {"question_id": qid, "content_sha256": digest, "query_id": question.query_id}
         key_row |= {"query": question.query, "query_tokens": question.query_tokens, "shown": shown}
+        key_row |= {"item": question.item, "role": question.role, "gold": question.gold}
         key_rows.append(key_row | {"samples": [sample.__dict__ for sample in question.samples]})
     shown_rows.sort(key=lambda row: row["question_id"])
     key_rows.sort(key=lambda row: row["question_id"])
@@ -115,6 +127,7 @@ def write_parts(table: pa.Table, folder: Path) -> list[tuple[str, Path]]:
 
 
 def read_key(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a key file."""
+    """Yield the rows of a key file; one from before there were roles has main questions only."""
     for part in pq.ParquetFile(path).iter_batches(2_000):
-        yield from part.to_pylist()
+        for row in part.to_pylist():
+            yield {"item": row["question_id"], "role": "main", "gold": None} | row

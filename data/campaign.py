@@ -50,6 +50,14 @@ class Batch(Settings):
     questions: int = Field(gt=0)
     samples: int = Field(default=4, ge=2, le=10)
     probe_share: float = Field(ge=0, le=1)  # questions with half of their samples from the base; the rest: champion
+    overlap_share: float = Field(default=0.0, ge=0, le=1)  # of the questions, sent more than once: they show agreement
+    overlap_copies: int = Field(default=3, ge=2, le=10)  # of such a question, each with an id and an order of its own
+    gold_share: float = Field(default=0.0, ge=0, le=0.5)  # questions with a known answer, for each question asked
+    gold: str | None = None  # file of such questions: beside the shipped campaigns, or a path; see data/composition.py
+
+    def questions_for(self, labels: int) -> int:
+        """Return how many different questions give so many labels to train on, the copies of some counted."""
+        return max(1, round(labels / (1 + self.overlap_share * (self.overlap_copies - 1))))
 
 
 class Supervised(Settings):
@@ -125,6 +133,18 @@ class Labelers(Settings):
     seed: int
 
 
+class Quality(Settings):
+    """What labels must show before anything is trained on them (exchange-and-quality.md 4.4); data/diagnosis.py."""
+
+    gold_accuracy: float = Field(default=0.85, ge=0, le=1)  # below: hold the batch
+    labeler_gold: float = Field(default=0.7, ge=0, le=1)  # below, on ten gold answers or more: hold the labeler
+    guessers_share: float = Field(default=0.08, ge=0, le=1)  # of labels by those who answer at random; above: hold
+    fast_share: float = Field(default=0.3, ge=0, le=1)  # of a labeler's answers too fast to have read; above: hold
+    words_a_second: float = Field(default=15.0, gt=0)  # what nobody can read
+    agreement_drift: float = Field(default=4.0, gt=0)  # standard deviations from earlier batches; beyond: hold
+    evidence: float = Field(default=7.0, gt=0)  # nats by which a fault must explain the answers better than none
+
+
 class Promotion(Settings):
     win_rate_above: float = Field(ge=0, le=1)  # the lower bound must lie above it
 
@@ -135,6 +155,7 @@ class Campaign(Settings):
     instructions: str
     text: Text
     batch: Batch
+    quality: Quality = Quality()
     supervised: Supervised | None = None  # for queries that come with a reference response
     reward: Reward
     policy: Policy

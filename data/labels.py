@@ -7,7 +7,7 @@ counts is what comes out of reading that log. Inside the store a label names a s
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data import log
-from data.answers import Asked, judge, read_rows
+from data.answers import Answer, Asked, Known, judge
+from data.assessment import assess
 from data.batch import read_key, write_table
-from data.canonical import Document, canonical_json, seal, sha256, sha256_of_file, unseal
+from data.campaign import Quality
+from data.canonical import Document, canonical_json, seal, sha256, sha256_of_file
+from data.decisions import history as decisions
+from data.decisions import record, standings
+from data.delivery import read_rows
+from data.diagnosis import faults_of_the_file
+from data.evidence import Row, collect
 from data.publication import Publication, read_manifest
 from data.refused import Refused
 from data.store import Store, folders
+from data.texts import text_measures
+
+Predict = Callable[[Publication], Mapping[str, int]]
 
 LABEL = pa.schema(
     [
@@ -36,26 +46,22 @@ LABEL = pa.schema(
         ("note", pa.string()),
         ("flags", pa.list_(pa.string())),
         ("answered_at", pa.string()),
+        ("supersedes", pa.string()),  # the label that this one corrects
     ]
 )
 
 
 class Ingested(NamedTuple):
-    """What one delivery added."""
+    """What one delivery added, and what is now decided about its batch."""
 
     batch: str
     accepted: int
     quarantined: int
     duplicates: int
-    label_set: str | None
     reasons: dict[str, int]
-
-
-class Label(NamedTuple):
-    batch_id: str
-    question_id: str
-    labeler_id: str
-    best_sample: int
+    decision: str = "accept"
+    findings: tuple[Document, ...] = ()
+    label_set: str | None = None  # of all that counts, where somebody froze it
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
@@ -72,11 +78,22 @@ def asked_in(batch: Publication) -> dict[str, Asked]:
     return {row["question_id"]: Asked(row["content_sha256"], tuple(row["shown"])) for row in rows}
 
 
-def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingested:
+def ingest(
+    store: Store,
+    campaign: str,
+    delivery: Path,
+    scratch: Path,
+    policy: Quality | None = None,
+    predict: Predict = lambda batch: {},
+    despite: str | None = None,
+) -> Ingested:
     """Take a delivered answer file into the labels of a campaign, once; raise Refused where it cannot be trusted.
 
-    `scratch` is an empty folder of the caller's.
+    `scratch` is an empty folder of the caller's. `predict` tells what the last reward model likes best of each question
+    of a batch. A file whose answers as a whole look wrong is refused with a diagnosis, unless a person says `despite`
+    which reason it shall be taken.
     """
+    policy = policy or Quality()
     if not delivery.is_file():
         raise Refused(f"There is no file {delivery}.")
     arrived = scratch / delivery.name  # a copy of our own: what is judged is what is stored, whatever happens outside
@@ -86,6 +103,7 @@ def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingest
         raise Refused(f"{delivery} cannot be read: {error.strerror}.") from error
     digest = sha256_of_file(arrived)
     batch, asked = _batch_of(store, campaign, arrived)
+    predicted = predict(batch)
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, arrived)
@@ -96,12 +114,14 @@ def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingest
         if earlier is not None:
             outcome["entry"] = earlier | {"accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}
             return None
-        known = {(row.question_id, row.labeler_id): row.best_shown for row in _committed(store, so_far, batch["batch"])}
+        standing = standing_labels(committed(store, so_far, batch["batch"]))
+        known = {(row.question_id, row.labeler_id): Known(row.best_shown, row.label_id) for row in standing}
         verdict = judge(arrived, asked, known)
+        _refuse_faults(store, campaign, batch, digest, delivery.name, verdict.accepted, predicted, despite)
         rows = [
             {"batch_id": batch["batch"], "question_id": a.question_id, "labeler_id": a.labeler_id}
-            | {"label_id": sha256(canonical_json([batch["batch"], a.question_id, a.labeler_id, a.best_sample]))}
-            | {"best_sample": a.best_sample, "best_shown": a.best, "source_row": a.row, **a.optional}
+            | {"label_id": label_id(batch["batch"], a), "best_sample": a.best_sample, "best_shown": a.best}
+            | {"source_row": a.row, **a.optional}
             for a in verdict.accepted
         ]
         write_table(pa.Table.from_pylist(rows, schema=LABEL), scratch / "accepted.parquet")
@@ -122,17 +142,77 @@ def ingest(store: Store, campaign: str, delivery: Path, scratch: Path) -> Ingest
             "accepted": len(rows),
             "quarantined": len(verdict.quarantined),
             "duplicates": verdict.duplicates,
+            "skipped": verdict.skipped,
             "reasons": dict(reasons),
             "accepted_key": accepted_key,
             "accepted_sha256": accepted_sha256,
             "quarantined_key": quarantine_key,
+            "despite": despite,
         }
         return outcome["entry"]
 
     log.append(store, f"{prefix}/labels/log", commit)
     entry = outcome["entry"]
+    assessment = assess_batch(store, campaign, batch, policy, predicted)
     counts = entry["accepted"], entry["quarantined"], entry["duplicates"]
-    return Ingested(entry["batch"], *counts, freeze(store, campaign), entry["reasons"])
+    standing = standings(store, campaign)[batch["batch"]]
+    return Ingested(
+        entry["batch"],
+        *counts,
+        entry["reasons"],
+        standing.decision,
+        tuple(assessment["findings"]),
+    )
+
+
+def label_id(batch: str, answer: Answer) -> str:
+    """Name a label by all that it says: a correction is a label of its own."""
+    said = [batch, answer.question_id, answer.labeler_id, answer.best_sample]
+    superseded = answer.optional.get("supersedes")
+    return sha256(canonical_json([*said, superseded] if superseded else said))
+
+
+def _refuse_faults(
+    store: Store,
+    campaign: str,
+    batch: Publication,
+    digest: str,
+    name: str,
+    accepted: list[Answer],
+    predicted: Mapping[str, int],
+    despite: str | None,
+) -> None:
+    """Refuse a file whose answers as a whole look wrong, and keep a report that its vendor can be sent."""
+    rows = [Row(a.question_id, a.labeler_id, a.best_sample, a.best, a.optional.get("seconds")) for a in accepted]
+    findings = faults_of_the_file(collect(key_rows(batch), rows, predicted)) if rows else []
+    if not findings or despite is not None:
+        return
+    fault = findings[0]
+    key = f"campaigns/{campaign}/quality/refused/{digest}.json"
+    store.put_new(key, seal({"file": name, "file_sha256": digest, "batch": batch["batch"], **fault._asdict()}))
+    raise Refused(
+        f"{name}: {fault.fault}: {fault.evidence}. Nothing was taken. Have the file corrected and deliver it again, or "
+        f'take it with andon ingest --despite "your reason". The report for the vendor is {key} in {store.uri}.'
+    )
+
+
+def key_rows(batch: Publication) -> list[dict[str, Any]]:
+    return list(read_key(batch.path("key/samples.parquet")))
+
+
+def assess_batch(
+    store: Store, campaign: str, batch: Publication, policy: Quality, predicted: Mapping[str, int]
+) -> Document:
+    """Assess all answers to a batch so far, and record it where it says something new."""
+    labels = standing_labels(committed(store, deliveries(store, campaign), batch["batch"]))
+    rows = [Row(x.question_id, x.labeler_id, x.best_sample, x.best_shown, x.seconds) for x in labels]
+    key = key_rows(batch)
+    earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
+    earlier.pop(batch["batch"], None)
+    assessment = assess(
+        collect(key, rows, predicted), len(key), policy, list(earlier.values()), text_measures(key, rows)
+    )
+    return record(store, campaign, batch["batch"], assessment)
 
 
 def _batch_of(store: Store, campaign: str, delivery: Path) -> tuple[Publication, dict[str, Asked]]:
@@ -151,16 +231,18 @@ def _batch_of(store: Store, campaign: str, delivery: Path) -> tuple[Publication,
     return best, asked[best["batch"]]
 
 
-class _Committed(NamedTuple):
+class Committed(NamedTuple):
     label_id: str
     batch_id: str
     question_id: str
     labeler_id: str
     best_sample: int
     best_shown: int
+    seconds: float | None
+    supersedes: str | None
 
 
-def _committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[_Committed]:
+def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:
     """Yield the labels of the log's entries, each file checked against the hash in its entry."""
     for entry in entries:
         if batch is not None and entry["batch"] != batch:
@@ -168,44 +250,20 @@ def _committed(store: Store, entries: list[Document], batch: str | None = None) 
         path = store.local_path(entry["accepted_key"])
         if sha256_of_file(path) != entry["accepted_sha256"]:
             raise Refused(f"{entry['accepted_key']} in {store.uri} is damaged: restore it from a backup.")
-        columns = pq.read_table(path, columns=list(_Committed._fields)).to_pydict()
-        yield from map(_Committed, *(columns[name] for name in _Committed._fields))
+        table = pq.read_table(path)
+        if "supersedes" not in table.column_names:  # a store from before there were corrections
+            table = table.append_column("supersedes", pa.nulls(len(table), pa.string()))
+        columns = table.select(list(Committed._fields)).to_pydict()
+        yield from map(Committed, *(columns[name] for name in Committed._fields))
+
+
+def standing_labels(labels: Iterable[Committed]) -> list[Committed]:
+    """Leave out the labels that a later one corrects."""
+    all_of_them = list(labels)
+    corrected = {label.supersedes for label in all_of_them}
+    return [label for label in all_of_them if label.label_id not in corrected]
 
 
 def deliveries(store: Store, campaign: str) -> list[Document]:
     """Return the log of what was ingested."""
     return log.entries(store, f"campaigns/{campaign}/labels/log")
-
-
-def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
-    """Freeze all accepted labels, or those of the first rounds, and return the label set; None where there are none."""
-    rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
-    committed = [e for e in deliveries(store, campaign) if through_round is None or rounds[e["batch"]] <= through_round]
-    rows = sorted(_committed(store, committed), key=lambda row: row.label_id)
-    if not rows:
-        return None
-    label_set = "ls" + sha256(canonical_json([row.label_id for row in rows]))[:14]
-    document: Document = {
-        "label_set": label_set,
-        "labels": len(rows),
-        "questions": len({row.question_id for row in rows}),
-        "labelers": len({row.labeler_id for row in rows}),
-        "batches": sorted({row.batch_id for row in rows}),
-        "files": sorted(
-            {(entry["accepted_key"], entry["accepted_sha256"]) for entry in committed if entry["accepted"]}
-        ),
-    }
-    store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
-    return label_set
-
-
-def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
-    """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
-    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
-    try:
-        document = unseal(store.read(key), f"{key} in {store.uri}")
-    except (FileNotFoundError, ValueError) as error:
-        raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
-    named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
-    rows = sorted(_committed(store, named), key=lambda row: row.label_id)
-    return document, [Label(row.batch_id, row.question_id, row.labeler_id, row.best_sample) for row in rows]

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from data import charts
 from data.campaign import Campaign
+from data.lineage import Node
 from data.statistics import Proportion
 
 SAMPLES_SHOWN = 40
@@ -24,11 +25,13 @@ def run_report(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     pairs: Sequence[Mapping[str, Any]],
     earlier: Sequence[tuple[int, Mapping[str, Any] | None]],
+    origin: Sequence[Node] = (),
 ) -> str:
     """Render the report of a finished run.
 
     `facts` and `reward` are what run and reward model say of themselves, `histories` their metrics by step, `pairs` the
-    held-out queries with both responses, `earlier` the (round, win rate) of the runs before.
+    held-out queries with both responses, `earlier` the (round, win rate) of the runs before, `origin` the run and all
+    that it was made from.
     """
     win_rates = [*earlier, (facts["round"], facts["win_rate"])]
     points = [(f"round {number}", rate["value"], rate["low"], rate["high"]) for number, rate in win_rates if rate]
@@ -44,6 +47,7 @@ def run_report(
         passed=win_rate is not None and win_rate.low > campaign.promotion.win_rate_above,
         pairs=pairs[:SAMPLES_SHOWN],
         last=histories["policy"][-1],
+        origin=Markup(charts.lineage(origin, facts["run"])) if origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, reward, histories, pairs, points)],
     )
 

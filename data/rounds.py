@@ -3,7 +3,9 @@
 from collections import Counter
 from typing import NamedTuple
 
-from data.labels import batches, deliveries, read_label_set
+from data.decisions import standings
+from data.label_sets import read_label_set
+from data.labels import batches, deliveries
 from data.promotions import champion, runs
 from data.store import Store
 
@@ -28,6 +30,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     finished = {run["round"]: run for run in runs(store, campaign)}
     leader = champion(store, campaign)
     published = batches(store, campaign)
+    decided = standings(store, campaign)
     result = []
     for number in sorted({batch["round"] for batch in published}):
         mine = [batch for batch in published if batch["round"] == number]
@@ -40,6 +43,10 @@ def rounds(store: Store, campaign: str) -> list[Round]:
             )
         else:
             waits_for = "a retrain" if answered else "labels"
+            if held := [
+                decided[b["batch"]] for b in mine if b["batch"] in decided and decided[b["batch"]].decision != "accept"
+            ]:
+                waits_for = f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
         result.append(Round(number, ids, questions, answered, run["run"] if run else None, win_rate, waits_for))
     return result

@@ -5,7 +5,6 @@ error. Exit codes: 0 done, 1 refused with a reason, 2 usage, 3 the line is stopp
 Prefect reads its settings when it is imported, and `andon status` should not wait for torch.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,33 +13,12 @@ from typing import Annotated
 import typer
 
 from data.campaign import load_campaign
-from data.promotions import promote, rollback
 from data.refused import Refused
 from data.rounds import rounds
 from data.store import open_store
 from flows.environment import prepare
-from flows.summary import Result, demo_table, run_lines, run_result, status_lines, status_result
-
-app = typer.Typer(
-    help="RLHF in batched rounds: sample, export, label, ingest, retrain from the base, evaluate, promote.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-Name = Annotated[str, typer.Argument(help="a shipped campaign, or the path of a .toml file", metavar="CAMPAIGN")]
-StoreUri = Annotated[str, typer.Option("--store", help="the folder that holds everything")]
-Json = Annotated[bool, typer.Option("--json", help="end standard output with one JSON object")]
-Base = Annotated[str | None, typer.Option("--base", help="embedded, a checkpoint folder, or a hub name")]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="settings named in the campaign's file, such as code-124m")
-]
-Launch = Annotated[
-    Path | None, typer.Option("--launch", help="an accelerate config: train in several processes, as on many GPUs")
-]
-Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
-Seed = Annotated[int, typer.Option("--seed", help="of weights, orders and samples")]
-STORE = "andon-store"
+from flows.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
+from flows.summary import Result, demo_table, ingested_lines, run_lines, run_result
 
 
 @app.command()
@@ -57,7 +35,7 @@ def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) 
         run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
     assert run is not None
     result = run_result(store, "sentiment", run) | {"rounds": 2, "seconds": round(time.monotonic() - began, 1)}
-    _finish(result, as_json, demo_table(store, "sentiment", result))
+    finish(result, as_json, demo_table(store, "sentiment", result))
 
 
 @app.command()
@@ -68,22 +46,26 @@ def export(
     seed: Annotated[int, typer.Option("--seed", help="of the queries and samples drawn")] = 0,
     base: Base = None,
     preset: Preset = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="also csv, jsonl, label-studio or argilla; may be repeated")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample questions and write the files for labelers."""
-    load_campaign(campaign, preset)
+    name = load_campaign(campaign, preset).name
     prepare(store)
     from flows.export_batch import export_batch
-    from tasks.batches import vendor_files
+    from tasks.batches import format_files, vendor_files
 
     batch = export_batch(campaign, store, questions, seed, base, preset)
-    files = [str(path) for path in vendor_files(store, load_campaign(campaign).name, batch)]
+    files = [str(path) for path in vendor_files(store, name, batch)]
+    files += [str(path) for each in formats or [] for path in format_files(store, name, batch, each)]
     lines = [
         f"batch {batch}",
         *(f"send to labelers: {file}" for file in files),
         f"then: andon ingest {campaign} ANSWERS",
     ]
-    _finish({"batch": batch, "vendor_files": files}, as_json, lines)
+    finish({"batch": batch, "vendor_files": files}, as_json, lines)
 
 
 @app.command()
@@ -91,9 +73,12 @@ def ingest(
     campaign: Name,
     file: Annotated[Path, typer.Argument(help="answers as Parquet or CSV", metavar="FILE")],
     store: StoreUri = STORE,
+    despite: Annotated[
+        str | None, typer.Option("--despite", help="take answers that look wrong all the same; the reason is recorded")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take a delivered answer file in.
+    """Take a delivered answer file in, and say what its answers are worth.
 
     The same file, or the same answers in another, add nothing.
     """
@@ -101,14 +86,8 @@ def ingest(
     prepare(store)
     from flows.ingest_labels import ingest_labels
 
-    outcome = ingest_labels(campaign, store, file.absolute())
-    lines = [
-        f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
-        f"{outcome.duplicates:,} duplicates",
-        *(f"  quarantined {count:,}: {reason} ..." for reason, count in outcome.reasons.items()),
-        f"label set {outcome.label_set}",
-    ]
-    _finish(outcome._asdict(), as_json, lines)
+    outcome = ingest_labels(campaign, store, file.absolute(), despite)
+    finish(outcome._asdict(), as_json, ingested_lines(outcome, campaign))
 
 
 @app.command("import")
@@ -133,7 +112,7 @@ def import_file(
         f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.duplicates:,} known already",
         f"label set {outcome.label_set}",
     ]
-    _finish(outcome._asdict(), as_json, lines)
+    finish(outcome._asdict(), as_json, lines)
 
 
 @app.command()
@@ -156,14 +135,15 @@ def retrain(
 
     run = flow(campaign, store, seed, base, preset, launch=launch)
     result = run_result(store, load_campaign(campaign).name, run)
-    _finish(result, as_json, run_lines(result))
+    finish(result, as_json, run_lines(result))
 
 
 @app.command("round")
 def one_round(
     campaign: Name,
     labels: Annotated[
-        int | None, typer.Option("--labels", min=1, help="how many questions to ask, one label each")
+        int | None,
+        typer.Option("--labels", min=1, help="about how many labels to train on, copies included"),
     ] = None,
     store: StoreUri = STORE,
     seed: Seed = 1,
@@ -180,14 +160,15 @@ def one_round(
     prepare(store)
     from flows.batch_round import batch_round
 
-    run = batch_round(campaign, store, labels, seed, base, preset)
+    settings = load_campaign(campaign, preset).batch
+    run = batch_round(campaign, store, settings.questions_for(labels) if labels else None, seed, base, preset)
     if run is None:
         waiting = next(r for r in rounds(open_store(store), name) if r.run is None)
         result: Result = {"round": waiting.number, "batches": waiting.batches, "waits_for": waiting.waits_for}
-        _finish(result, as_json, [f"round {waiting.number}: batch {waiting.batches[-1]} waits for {waiting.waits_for}"])
+        finish(result, as_json, [f"round {waiting.number}: batch {waiting.batches[-1]} waits for {waiting.waits_for}"])
         return
     result = run_result(store, name, run) | {"seconds": round(time.monotonic() - began, 1)}
-    _finish(result, as_json, run_lines(result))
+    finish(result, as_json, run_lines(result))
 
 
 @app.command()
@@ -218,42 +199,10 @@ def evaluate(
     lines = [
         f"{run} on {facts['pairs']} queries: {judged}KL {facts['kl']:.2f} nats a sequence, {facts['valid']:.0%} valid"
     ]
-    _finish(facts, as_json, lines)
+    finish(facts, as_json, lines)
 
 
-@app.command()
-def status(store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Show all rounds and what each waits for."""
-    result = status_result(store)
-    _finish(result, as_json, status_lines(result))
-
-
-@app.command()
-def report(run: Annotated[str, typer.Argument(metavar="RUN")], store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Print where the report of a run is."""
-    for campaign in status_result(store)["campaigns"]:
-        if run in campaign["runs"]:
-            result = run_result(store, campaign["campaign"], run)
-            return _finish({"report": result["report"]}, as_json, [result["report"]])
-    raise Refused(f"There is no finished run {run} in {store}; andon status lists them.")
-
-
-@app.command("promote")
-def promote_by_hand(campaign: Name, run: str, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Make a run's policy champion, whatever the gate said."""
-    entry = promote(open_store(store), load_campaign(campaign).name, run, reason)
-    _finish({"champion": run, "changed": entry is not None}, as_json, [f"champion of {campaign}: {run}"])
-
-
-@app.command("rollback")
-def roll_back(campaign: Name, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Make the champion before this one champion again."""
-    entry = rollback(open_store(store), load_campaign(campaign).name, reason)
-    _finish({"champion": entry["run"]}, as_json, [f"champion of {campaign}: {entry['run'] or 'the base'}"])
-
-
-def _finish(result: Result, as_json: bool, lines: list[str]) -> None:
-    sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+from flows import inspection  # noqa: E402, F401  (its commands come after those above in --help)
 
 
 def main() -> None:

@@ -11,9 +11,12 @@ from tasks.labels import ingest_file
 
 
 @flow
-def ingest_labels(campaign: str, store: str, delivery: Path) -> Ingested:
-    """Validate a file and commit what it adds; the same file again adds nothing."""
-    return ingest_file(store, configured(campaign).name, delivery)
+def ingest_labels(campaign: str, store: str, delivery: Path, despite: str | None = None) -> Ingested:
+    """Validate a file and commit what it adds; the same file again adds nothing.
+
+    `despite` is a person's reason to take a file whose answers look wrong.
+    """
+    return ingest_file(store, configured(campaign), delivery, despite)
 
 
 @flow

@@ -4,7 +4,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from data.labels import batches, deliveries
+from data.labels import Ingested, batches, deliveries
+from data.planning import Plan
 from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
 from data.rounds import rounds
@@ -33,6 +34,40 @@ def run_result(store_uri: str, campaign: str, run: str) -> Result:
     if (win_rate := published["win_rate"]) is not None:
         result |= {"win_rate": win_rate["value"], "win_rate_ci": [win_rate["low"], win_rate["high"]]}
     return result
+
+
+def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
+    """Describe what a delivery added, what was found in it, and what that means."""
+    lines = [
+        f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
+        f"{outcome.duplicates:,} duplicates",
+        *(f"  quarantined {count:,}: {reason} ..." for reason, count in outcome.reasons.items()),
+        *(f"  {finding['fault']}: {finding['evidence']}" for finding in outcome.findings),
+    ]
+    if outcome.decision != "accept":
+        lines.append(f"on {outcome.decision}: these labels are not trained on until a person decides:")
+        lines.append(f"  andon decide {campaign} {outcome.batch} accept --reason ...   (or reject)")
+    return [*lines, f"label set {outcome.label_set}" if outcome.label_set else "no labels count yet"]
+
+
+def plan_lines(found: Plan) -> list[str]:
+    """Describe what a batch would tell and cost."""
+    source = "measured" if found.agreement_measured else "assumed, nothing was measured yet"
+    lines = [
+        f"questions            {found.questions:,}; with copies and gold {found.rows:,} answers to pay for",
+        f"cost                 {found.cost:,.2f}",
+        f"agreement            {found.agreement:.2f} of two people on one question ({source})",
+        f"alpha                {found.alpha} expected, from {found.alpha.n:,} copied questions",
+        f"gold                 {found.gold_a_labeler:.1f} a labeler: one who guesses is caught with "
+        f"{found.guesser_caught:.0%}, one right in nine of ten is accused with {found.good_one_accused:.1%}",
+        f"win rate             known to within {found.win_rate_width:.3f} from bound to bound",
+        f"noise ceiling        {found.ceiling:.2f}: no reward model can agree with one label more often",
+    ]
+    if found.expected_accuracy is None:
+        return [*lines, "accuracy             needs three runs to be foreseen"]
+    gained = found.expected_accuracy - (found.accuracy_now or 0.0)
+    worth = "worth it" if gained > 0.01 else "hardly worth it: below one point"
+    return [*lines, f"accuracy             {found.expected_accuracy:.3f} expected, {gained:+.3f} to now: {worth}"]
 
 
 def run_lines(result: Result) -> list[str]:

@@ -1,14 +1,15 @@
 """From labels to comparisons that the reward model trains on, and those held out to measure it."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from data.batch import read_key
 from data.campaign import Text
 from data.canonical import sha256
-from data.labels import Label
+from data.label_sets import Label
 from data.publication import Publication
 from data.refused import Refused
 from models.base import Base
@@ -44,14 +45,37 @@ def split_comparisons(
     split = Split([], [])
     for label in labels:
         same, row = questions[label.question_id]
-        query = row["query_tokens"] if same else encode_query(base.tokenizer, row["query"], rules)
-        responses = [s["tokens"] if same else encode_response(base.tokenizer, s["text"], rules) for s in row["samples"]]
-        if query:
+        asked = question_tokens(base, row, rules, same)
+        if asked and row["role"] != "gold":  # gold tests people; nobody sampled it
             side = split.held_out if is_held_out(row["query_id"], held_out_share) else split.train
-            side.append(best_of(query, responses, label.best_sample))
+            side.append(best_of(*asked, label.best_sample, label.weight))
     if not split.train:
         raise Refused("The label set leaves no question to train on: ingest more labels first.")
     return split
+
+
+def question_tokens(
+    base: Base, row: Mapping[str, Any], rules: Text, same: bool
+) -> tuple[list[int], list[list[int]]] | None:
+    """Return query and responses of a row of a key, as sampled where the vocabulary is the `same`; None without any."""
+    if same and row["query_tokens"]:
+        return row["query_tokens"], [sample["tokens"] for sample in row["samples"]]
+    query = encode_query(base.tokenizer, row["query"], rules)
+    return (query, [encode_response(base.tokenizer, s["text"], rules) for s in row["samples"]]) if query else None
+
+
+def preferred(
+    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Publication, rules: Text
+) -> dict[str, int]:
+    """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
+    same = batch["vocabulary"] == base.vocabulary
+    rows = [row for row in read_key(batch.path("key/samples.parquet")) if row["role"] != "gold"]
+    asked = {row["question_id"]: question_tokens(base, row, rules, same) for row in rows}
+    known = {name: tokens for name, tokens in asked.items() if tokens is not None}
+    if not known:
+        return {}
+    best = score([Comparison(*tokens) for tokens in known.values()]).mean(0).argmax(-1)
+    return dict(zip(known, best.tolist(), strict=True))
 
 
 @torch.no_grad()

@@ -17,7 +17,8 @@ import torch
 from data.campaign import Campaign
 from data.canonical import Document
 from data.checkpoints import Checkpoints
-from data.labels import batches, read_label_set
+from data.label_sets import read_label_set
+from data.labels import batches
 from data.promotions import run_prefix
 from data.publication import Publication, publish, read_manifest
 from data.queries import Query, Split, load_queries

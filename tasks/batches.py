@@ -11,10 +11,14 @@ from prefect.cache_policies import NO_CACHE
 from data.batch import blind, read_key, write_parts, write_table
 from data.campaign import Campaign
 from data.canonical import content_id
+from data.composition import composed, read_gold
+from data.exchange import QUESTION_FORMATS
+from data.exchange.questions import Questions
 from data.labels import batches
 from data.promotions import champion, policy_of
 from data.publication import publish, read_manifest
 from data.queries import load_queries
+from data.refused import Refused
 from data.store import open_store
 from models.base import open_base
 from models.questions import BASE, CHAMPION, draw_questions
@@ -48,10 +52,13 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         row["query_id"]
         for batch in batches(store, campaign.name)
         for row in read_key(batch.path("key/samples.parquet"))
+        if row["role"] != "gold"
     ]
     queries = load_queries(campaign.text, "train")
     questions = draw_questions(policies, queries, campaign, campaign.batch.questions, seed + round_number, set(earlier))
-    vendor, key = blind(questions, campaign.instructions, secret=os.urandom(32))
+    known = read_gold(campaign.batch.gold, campaign.batch.samples)
+    asked = composed(questions, known, campaign.batch, seed + round_number)
+    vendor, key = blind(asked, campaign.instructions, secret=os.urandom(32))
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
         write_table(key, Path(scratch) / "key.parquet")
@@ -59,7 +66,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         facts = {
             "batch": batch_id,
             "round": round_number,
-            "questions": len(questions),
+            "questions": len(asked),
             "samples": campaign.batch.samples,
         }
         facts |= {"vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}
@@ -67,6 +74,21 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         inputs = {"policies": writers, "champion": leader}
         publish(store, prefix, "batch", files, inputs=inputs, facts=facts, began=began)
     return batch_id
+
+
+def format_files(store_uri: str, campaign: str, batch_id: str, name: str) -> list[Path]:
+    """Publish a batch in the format of a labeling tool beside its own files, once, and return its files."""
+    store, prefix = open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}/vendor/{name}"
+    if name not in QUESTION_FORMATS:
+        raise Refused(f"There is no format {name} for questions; there are: {', '.join(sorted(QUESTION_FORMATS))}.")
+    published = read_manifest(store, prefix)
+    if published is None:
+        began = datetime.now(UTC)
+        with tempfile.TemporaryDirectory() as scratch:
+            made = QUESTION_FORMATS[name](Questions(vendor_files(store_uri, campaign, batch_id)), Path(scratch))
+            files: dict[str, Path | bytes] = {path.name: path for path in made}
+            published = publish(store, prefix, "vendor", files, inputs={"batch": batch_id}, facts={}, began=began)
+    return [published.path(file) for file in published.names()]
 
 
 def vendor_files(store_uri: str, campaign: str, batch_id: str) -> list[Path]:

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign, Labelers
 from data.canonical import Document, content_id
+from data.lineage import Node, ancestors, lineage
 from data.promotions import champion, history, promote, run_prefix, runs
 from data.publication import publish, read_manifest
 from data.report import run_report
@@ -126,9 +127,10 @@ def publish_run(store_uri: str, campaign: Campaign, run: str, label_set: str, ev
         metrics = Path(scratch) / "metrics.parquet"
         pq.write_table(metrics_table(histories), metrics)
         earlier = [(published["round"], published["win_rate"]) for published in runs(store, campaign.name)]
-        report = run_report(
-            campaign, facts, done["reward"].manifest["facts"], histories, pairs_table.to_pylist(), earlier
-        )
+        graph, this = lineage(store, campaign.name), Node(run, "run", "", (label_set, campaign.base))
+        origin = ancestors(graph, this)
+        scored = done["reward"].manifest["facts"]
+        report = run_report(campaign, facts, scored, histories, pairs_table.to_pylist(), earlier, origin)
         files: dict[str, Path | bytes] = {"metrics.parquet": metrics, "report.html": report.encode()}
         inputs = {"label_set": label_set, "seed": seed}
         inputs |= {name: step.prefix for name, step in done.items()}

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from data.batch import Question, Sample, blind, content_sha256, question_id, shown_order, write_table
 from data.campaign import Campaign
 from data.canonical import Document, content_id, sha256, sha256_of_file
+from data.label_sets import freeze
 from data.labels import Ingested, batches, ingest
 from data.openai2019 import VOCABULARY, PublishedLabel, read_published_labels
 from data.publication import publish, read_manifest
@@ -60,7 +61,8 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> Ingested
         answers = scratch / f"{file.stem}.parquet"
         write_table(_answers(questions, labels, campaign.instructions, secret), answers)
         (scratch / "judged").mkdir()
-        outcome = ingest(store, campaign.name, answers, scratch / "judged")
+        outcome = ingest(store, campaign.name, answers, scratch / "judged", campaign.quality)
+        outcome = outcome._replace(label_set=freeze(store, campaign.name))
     say(f"labels: {outcome.accepted:,} imported from {file.name}, {outcome.duplicates:,} known already")
     return outcome
 

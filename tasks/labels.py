@@ -1,30 +1,57 @@
 """Prefect tasks of the labels: take a delivery in, or let simulated labelers answer."""
 
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
-from data.labels import Ingested, deliveries, freeze, ingest
+from data.decisions import standings
+from data.label_sets import freeze
+from data.labels import Ingested, deliveries, ingest
+from data.promotions import run_prefix, runs
+from data.publication import Publication, read_manifest
 from data.refused import Refused
 from data.simulated import write_answers
-from data.store import open_store
+from data.store import Store, open_store
+from models.base import open_base
+from models.comparisons import preferred
+from models.ensemble import load_ensemble
 from tasks.batches import vendor_files
 from tasks.stage import say
 
 
 @task(cache_policy=NO_CACHE)
-def ingest_file(store_uri: str, campaign: str, delivery: Path) -> Ingested:
-    """Validate one answer file and commit what it adds."""
+def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> Ingested:
+    """Validate one answer file, commit what it adds, and decide what the answers to its batch are worth."""
+    store = open_store(store_uri)
     with tempfile.TemporaryDirectory() as scratch:
-        outcome = ingest(open_store(store_uri), campaign, delivery, Path(scratch))
+        predict = partial(_liked_by_the_last_reward_model, store, campaign)
+        outcome = ingest(store, campaign.name, delivery, Path(scratch), campaign.quality, predict, despite)
     say(
         f"labels: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
         f"{outcome.duplicates:,} duplicates from {delivery.name}"
     )
-    return outcome
+    for finding in outcome.findings:
+        say(f"labels: {finding['fault']}: {finding['evidence']}")
+    if outcome.decision != "accept":
+        say(f"labels: batch {outcome.batch} is on {outcome.decision} and is not trained on until a person decides")
+    return outcome._replace(label_set=freeze(store, campaign.name))
+
+
+def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Publication) -> Mapping[str, int]:
+    """Ask the reward model of the last run what it likes best of each question; nothing where there is no run."""
+    finished = runs(store, campaign.name)
+    scorer = read_manifest(store, f"{run_prefix(campaign.name, finished[-1]['run'])}/reward") if finished else None
+    if scorer is None:
+        return {}
+    base = open_base(campaign.base, campaign.text.positions)
+    if scorer.manifest["inputs"]["base"] != base.fingerprint:  # it may read other tokens
+        return {}
+    return preferred(base, load_ensemble(scorer.folder()).scores, batch, campaign.text)
 
 
 @task(cache_policy=NO_CACHE)
@@ -41,7 +68,14 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
 @task(cache_policy=NO_CACHE)
 def freeze_labels(store_uri: str, campaign: str, through_round: int | None) -> str:
     """Freeze the accepted labels into a label set and return its id."""
-    label_set = freeze(open_store(store_uri), campaign, through_round)
-    if label_set is None:
-        raise Refused(f"Campaign {campaign} has no labels in {store_uri}: export a batch and ingest its answers first.")
-    return label_set
+    store = open_store(store_uri)
+    label_set = freeze(store, campaign, through_round)
+    if label_set is not None:
+        return label_set
+    held = [f"{batch} ({standing.why})" for batch, standing in standings(store, campaign).items()]
+    if held:
+        raise Refused(
+            f"No labels of campaign {campaign} count: batch {'; '.join(held)}. Look at what was found, then: "
+            f"andon decide {campaign} BATCH accept --reason ..."
+        )
+    raise Refused(f"Campaign {campaign} has no labels in {store_uri}: export a batch and ingest its answers first.")

@@ -27,7 +27,8 @@ def run_id(campaign: Campaign, label_set: str, seed: int) -> str:
 @task(cache_policy=NO_CACHE)
 def train_supervised(job: Job, launch: Path | None = None) -> None:
     """Fine-tune the base on references, where the campaign asks for it."""
-    _run("supervised", job, launch)
+    if job.campaign.supervised is not None:
+        _run("supervised", job, launch)
 
 
 @task(cache_policy=NO_CACHE)

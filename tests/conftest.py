@@ -16,6 +16,7 @@ os.environ["ANDON_PRECISION"] = "fp32"
 
 from data.campaign import Campaign, load_campaign
 from models.base import EMBEDDED, Base, best_device, fingerprint
+from tests.vendor import Round
 
 TINY = {
     "batch": {"questions": 12},
@@ -83,6 +84,12 @@ def tiny_llama(tiny: Base) -> Base:
 def campaign(tiny_folder: Path) -> Campaign:
     """The sentiment campaign on the tiny model, with sizes of a test."""
     return load_campaign("sentiment", changes={"base": str(tiny_folder), **TINY})
+
+
+@pytest.fixture
+def sent(tmp_path: Path) -> Round:
+    """A published batch that waits for answers."""
+    return Round(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.answers import Asked, Verdict, judge
+from data.answers import Asked, Known, Verdict, judge
 from data.batch import question_id
 from data.refused import Refused
 
@@ -115,7 +115,7 @@ def test_contradictory_rows_are_both_out(deliver: Callable[..., Path]) -> None:
 
 
 def test_a_later_file_cannot_change_an_answer(deliver: Callable[..., Path]) -> None:
-    known = {(IDS[0], "ann"): 0, (IDS[1], "ann"): 3}
+    known = {(IDS[0], "ann"): Known(0, "a"), (IDS[1], "ann"): Known(3, "b")}
     verdict = judge(deliver(rows()), ASKED, known)
     assert (len(verdict.accepted), verdict.duplicates) == (198, 1)
     assert "conflicts with the earlier answer 3" in reasons(verdict)[0]

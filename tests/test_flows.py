@@ -195,7 +195,9 @@ def answered(andon: Andon, tiny_toml: Path, tmp_path: Path) -> Path:
     tiny_toml.write_text(tiny_toml.read_text() + "\n[checkpoints]\nreward_steps = 1\npolicy_updates = 1\n")
     (file,) = andon("export", tiny_toml, "--questions", 24)["vendor_files"]
     questions = pq.read_table(file).select(["question_id", "content_sha256"])
-    answers = questions.append_column("labeler_id", [["me"] * 24]).append_column("best", [[0, 1, 2, 3] * 6])
+    count = len(questions)
+    answers = questions.append_column("labeler_id", [["me"] * count])
+    answers = answers.append_column("best", [[number % 4 for number in range(count)]])
     pq.write_table(answers, tmp_path / "answers.parquet")
     andon("ingest", tiny_toml, tmp_path / "answers.parquet")
     return tmp_path / "store"
@@ -269,3 +271,30 @@ def test_a_round_that_was_killed_goes_on_from_what_was_published(tiny_toml: Path
     assert "reward model: published" in again.stderr and result["run"] == manifest.parent.parent.name
     assert manifest.read_bytes() == published
     assert len(list(store.glob("campaigns/sentiment/labels/log/*"))) == 1
+
+
+def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_followed(
+    andon: Andon, tiny_toml: Path, tmp_path: Path
+) -> None:
+    shares = 'probe_share = 0.5\noverlap_share = 0.5\ngold_share = 0.5\ngold = "sentiment-gold.jsonl"\n'
+    tiny_toml.write_text(tiny_toml.read_text().replace("probe_share = 0.5\n", shares))
+    sent = andon("export", tiny_toml, "--questions", 24, "--format", "label-studio", "--format", "csv")
+    assert {Path(file).name for file in sent["vendor_files"][1:]} == {
+        "labeling-config.xml",
+        "tasks-0001.json",
+        "questions.csv",
+    }
+    inverted = tiny_toml.with_name("inverted.toml")
+    inverted.write_text(tiny_toml.read_text().replace('prefers = "positive"', 'prefers = "negative"', 1))
+    refusal = andon("round", inverted, code=1)["message"]
+    assert "answers look inverted" in refusal and "--despite" in refusal
+    run = andon("round", tiny_toml)
+    assert run["labels"] == 48, "24 questions and 24 copies; gold is not trained on"
+    told = andon("explain", run["run"])
+    assert {node["kind"] for node in told["made_from"]} == {"run", "label set", "file", "batch", "base"}
+    written = andon("dataset", tiny_toml, "trl", tmp_path / "pairs.jsonl")
+    assert written["labels"] == 48 and len((tmp_path / "pairs.jsonl").read_text().splitlines()) == 3 * 48
+    foreseen = andon("plan", tiny_toml, "--labels", 500, "--price", 0.1)
+    assert foreseen["agreement_measured"] and foreseen["cost"] > 50
+    assert andon("decide", tiny_toml, sent["batch"], "reject", "--reason", "a test")["standing"] == "reject"
+    assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()

@@ -10,7 +10,8 @@ import pytest
 
 from data.batch import Question, Sample, blind, write_parts, write_table
 from data.campaign import Labelers
-from data.labels import Ingested, deliveries, freeze, ingest, read_label_set
+from data.label_sets import freeze, read_label_set
+from data.labels import Ingested, deliveries, ingest
 from data.publication import publish
 from data.refused import Refused
 from data.rounds import round_to_export, round_to_finish, rounds
@@ -44,7 +45,7 @@ def send(store: LocalStore, folder: Path, round_number: int, campaign: str = "se
 
 def take_in(store: LocalStore, campaign: str, delivery: Path) -> Ingested:
     with tempfile.TemporaryDirectory() as scratch:
-        return ingest(store, campaign, delivery, Path(scratch))
+        return ingest(store, campaign, delivery, Path(scratch))._replace(label_set=freeze(store, campaign))
 
 
 @pytest.fixture

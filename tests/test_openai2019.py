@@ -9,7 +9,8 @@ import pytest
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from data.campaign import Campaign, load_campaign
-from data.labels import batches, read_label_set
+from data.label_sets import read_label_set
+from data.labels import batches
 from data.openai2019 import PAD, VOCABULARY, read_published_labels
 from data.refused import Refused
 from data.store import LocalStore

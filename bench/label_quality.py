@@ -1,0 +1,77 @@
+"""Whether mistakes in labels are noticed: `make bench-labels`; what came out is in docs/label-quality.md.
+
+Every simulated batch goes the whole way: 2,000 questions with overlap and gold are published in a store, a vendor with
+one fault answers them in a Parquet file, and ingesting that file says what it finds. Once without a reward model, as in
+a first round, and once with one that likes the best sample best as often as a trained one did.
+"""
+
+import sys
+import tempfile
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from data.batch import blind, write_parts, write_table
+from data.campaign import Batch, Quality
+from data.composition import composed
+from data.faults import FAULTS, answer, invent
+from data.labels import ingest
+from data.publication import publish
+from data.refused import Refused
+from data.store import LocalStore
+
+DIAGNOSES = {
+    "inverted": "answers look inverted",
+    "off by one": "indices are off by one",
+    "unmapped slots": "slots are not mapped back",
+    "wrong join": "rows are joined to the wrong questions",
+    "spammers": "some labelers answer at random",
+    "always first": "always the same position",
+    "copycats": "accounts copy each other",
+}
+QUESTIONS = 2000
+
+
+def diagnosed(fault: str, seed: int, with_reward_model: bool, folder: Path) -> list[str]:
+    """Let a vendor with this fault answer one batch, and return the faults that ingesting names."""
+    shares = Batch(questions=QUESTIONS, probe_share=0.5, overlap_share=0.15, gold_share=0.05)
+    questions, known, worths = invent(QUESTIONS, seed, gold=100)
+    vendor, key = blind(composed(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
+    write_table(key, folder / "key.parquet")
+    files: dict[str, Path | bytes] = {
+        **dict(write_parts(vendor, folder)),
+        "key/samples.parquet": folder / "key.parquet",
+    }
+    store = LocalStore(folder / "store")
+    facts = {"batch": "b1", "round": 1, "questions": len(key), "vocabulary": "none"}
+    publish(store, "campaigns/c/batches/b1", "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    rows = key.to_pylist()
+    write_table(pa.Table.from_pylist(answer(rows, worths, fault, seed)), folder / "answers.parquet")
+    likes = {row["question_id"]: worths[row["item"]].predicted for row in rows if row["role"] != "gold"}
+    (folder / "scratch").mkdir()
+    try:
+        predict = (lambda batch: likes) if with_reward_model else (lambda batch: {})
+        outcome = ingest(store, "c", folder / "answers.parquet", folder / "scratch", Quality(), predict)
+    except Refused as refusal:
+        return [name for name in DIAGNOSES.values() if f": {name}:" in str(refusal)] or [str(refusal)]
+    return [finding["fault"] for finding in outcome.findings]
+
+
+def main(batches: int) -> None:
+    print("| fault | batches | reward model | stopped | right diagnosis | all that was named |\n" + "|---" * 6 + "|")
+    for fault in FAULTS:
+        for with_reward_model in (False, True):
+            named: list[list[str]] = []
+            for number in range(batches * (2 if fault == "clean" else 1)):
+                with tempfile.TemporaryDirectory() as folder:
+                    named.append(diagnosed(fault, 1000 * FAULTS.index(fault) + number, with_reward_model, Path(folder)))
+            right = sum(DIAGNOSES.get(fault) in found for found in named) if fault != "clean" else ""
+            every = "; ".join(f"{name} {count}" for name, count in Counter(n for f in named for n in f).most_common())
+            model = "yes" if with_reward_model else "no"
+            print(f"| {fault} | {len(named)} | {model} | {sum(map(bool, named))} | {right} | {every} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)

@@ -1,0 +1,109 @@
+"""How far labelers agree: Krippendorff's alpha, the one-coin model of skill, and whether positions are chosen evenly.
+
+Answers come as counts: [U, C], how often each of C classes was given to each of U units (here: how often each sample
+of an item was chosen, over all copies of the item), or as parallel arrays, one entry an answer.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chisquare
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95 % interval; n is what it was made of."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def count_classes(units: NDArray[np.int64], classes: NDArray[np.int64], k: int) -> Counts:
+    """Return counts [U, k] of answers given as parallel arrays of unit numbers 0 to U - 1 and classes."""
+    counts = np.zeros((int(units.max()) + 1 if len(units) else 0, k), np.int64)
+    np.add.at(counts, (units, classes), 1)
+    return counts
+
+
+def krippendorff_alpha(counts: Counts) -> float:
+    """Krippendorff's alpha for nominal data, 1 - observed / expected disagreement; nan where nobody answered twice."""
+    paired = counts[counts.sum(1) >= 2]
+    total = paired.sum()
+    if total == 0:
+        return float("nan")
+    size = paired.sum(1)
+    agreeing = (paired * (paired - 1)).sum(1) / (size - 1)
+    observed = 1 - agreeing.sum() / total
+    of_class = paired.sum(0)
+    expected = 1 - (of_class * (of_class - 1)).sum() / (total * (total - 1))
+    return float("nan") if expected == 0 else float(1 - observed / expected)
+
+
+def alpha_interval(counts: Counts, seed: int = 0, resamples: int = 400) -> Interval:
+    """Return alpha with its 95 % interval by bootstrap over units."""
+    paired = counts[counts.sum(1) >= 2]
+    if len(paired) < 2:
+        return Interval(krippendorff_alpha(counts), float("nan"), float("nan"), len(paired))
+    draw = np.random.default_rng(seed)
+    drawn = [krippendorff_alpha(paired[draw.integers(len(paired), size=len(paired))]) for _ in range(resamples)]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return Interval(krippendorff_alpha(paired), float(low), float(high), len(paired))
+
+
+class Skills(NamedTuple):
+    """What the one-coin model makes of all answers."""
+
+    skill: Floats  # [W], the probability that a labeler gives the true class
+    log_evidence: Floats  # [W], log-likelihood of the labeler's answers under that skill less that of guessing
+    truth: Floats  # [U, k], posterior of each unit's class
+
+
+def one_coin(
+    units: NDArray[np.int64],
+    labelers: NDArray[np.int64],
+    classes: NDArray[np.int64],
+    k: int,
+    known: dict[int, int],
+    prior: tuple[float, float] = (4.0, 4.0),
+    rounds: int = 50,
+) -> Skills:
+    """Estimate each labeler's skill by EM: the true class with probability p, any other with (1 - p) / (k - 1).
+
+    `known` fixes the truth of gold units; `prior` is a Beta distribution's. One coin a labeler and not a confusion
+    matrix, since shuffled positions make classes exchangeable (Dawid and Skene 1979; exchange-and-quality.md 4.2).
+    """
+    count_units, count_labelers = int(units.max()) + 1, int(labelers.max()) + 1
+    skill: Floats = np.full(count_labelers, 0.7)
+    truth = np.full((count_units, k), 1 / k)
+    hits: NDArray[Any] = np.zeros(count_labelers)
+    answered = np.bincount(labelers, minlength=count_labelers)
+    for _ in range(rounds):
+        odds = np.log(skill * (k - 1) / (1 - skill))
+        votes = np.zeros((count_units, k))
+        np.add.at(votes, (units, classes), odds[labelers])
+        truth = np.exp(votes - votes.max(1, keepdims=True))
+        truth /= truth.sum(1, keepdims=True)
+        for unit, right in known.items():
+            truth[unit] = np.eye(k)[right]
+        hits = np.bincount(labelers, truth[units, classes], count_labelers)
+        before = skill
+        skill = np.asarray((hits + prior[0]) / (answered + sum(prior)))
+        if np.abs(skill - before).max() < 1e-6:
+            break
+    evidence = hits * np.log(skill * k) + (answered - hits) * np.log((1 - skill) * k / (k - 1))
+    return Skills(skill, evidence, truth)
+
+
+def slot_p(positions: NDArray[np.int64], k: int) -> float:
+    """Return the p-value of chi-square: that all k positions are equally likely to be chosen."""
+    if len(positions) < 2 * k:
+        return 1.0
+    return float(chisquare(np.bincount(positions, minlength=k)[:k]).pvalue)

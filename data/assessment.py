@@ -1,0 +1,148 @@
+"""What the answers to a batch are worth: what was measured of them, of every labeler, and what is decided.
+
+A decision is made anew from all answers whenever some arrive, so it never has to be corrected; a person's own decision
+lies beside it in the same log, with a reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.agreement import alpha_interval, count_classes, one_coin, slot_p
+from data.campaign import Quality
+from data.canonical import Document
+from data.diagnosis import FEWEST, Finding, diagnose, pairs
+from data.evidence import UNKNOWN, Answers
+from data.statistics import proportion
+
+VERSION = 1  # of these rules; every assessment says by which it was made
+LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
+
+
+def assess(
+    answers: Answers, questions: int, policy: Quality, earlier: Sequence[Document], texts: Mapping[str, Any]
+) -> Document:
+    """Measure the answers to a batch of so many questions, and decide: accept, hold or reject.
+
+    `earlier` are the assessments of other batches, which agreement must not drift from; `texts` is what `text_measures`
+    found, for the record.
+    """
+    measures = measure(answers, questions) | {"texts": dict(texts)}
+    findings = [*diagnose(answers, policy), *drifts(measures, earlier, policy)]
+    labelers = assess_labelers(answers, findings, policy)
+    worst = {finding.severity for finding in findings}
+    return {
+        "kind": "assessment",
+        "version": VERSION,
+        "decision": "reject" if "reject" in worst else "hold" if worst else "accept",
+        "findings": [finding._asdict() for finding in findings],
+        "measures": measures,
+        "labelers": labelers,
+        "thresholds": policy.model_dump(),
+    }
+
+
+def measure(answers: Answers, questions: int) -> Document:
+    """Measure a batch: coverage, gold, agreement, positions, the reward model's view, speed, self-consistency."""
+    known = answers.take(answers.gold != UNKNOWN)
+    viewed = answers.take(answers.predicted != UNKNOWN)
+    timed = answers.take(~np.isnan(answers.seconds))
+    asked_twice = _pairs_of_one_labeler(answers)
+    return {
+        "answers": len(answers),
+        "labelers": len(answers.names),
+        "questions": questions,
+        "gold": _share(known.samples == known.gold),
+        "alpha": _finite(alpha_interval(count_classes(answers.items, answers.samples, answers.k))._asdict()),
+        "agreement": _share(pairs(answers).equal),
+        "self_consistency": _share(asked_twice),
+        "slot_p": slot_p(answers.slots, answers.k),
+        "slots": np.bincount(answers.slots, minlength=answers.k).tolist(),
+        "agreement_with_reward_model": _share(viewed.samples == viewed.predicted),
+        "median_seconds": float(np.median(timed.seconds)) if len(timed) else None,
+    }
+
+
+def _pairs_of_one_labeler(answers: Answers) -> NDArray[np.bool_]:
+    order = np.lexsort((answers.labelers, answers.items))
+    items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
+    same = (items[1:] == items[:-1]) & (who[1:] == who[:-1])
+    equal: NDArray[np.bool_] = (what[1:] == what[:-1])[same]
+    return equal
+
+
+def _share(hits: NDArray[np.bool_]) -> Document | None:
+    return proportion(float(hits.sum()), len(hits))._asdict() if len(hits) else None
+
+
+def _finite(interval: Document) -> Document | None:
+    return interval if all(np.isfinite(value) for value in interval.values()) else None
+
+
+def drifts(measures: Document, earlier: Sequence[Document], policy: Quality) -> list[Finding]:
+    """Compare agreement with that of the last ten batches: a jump up is as suspicious as one down."""
+    found = []
+    for name, shown in (("alpha", "alpha"), ("agreement_with_reward_model", "agreement with the reward model")):
+        before = [e["measures"][name]["value"] for e in earlier if e["decision"] == "accept" and e["measures"][name]]
+        now = measures[name]
+        if now is None or len(before) < 3:
+            continue
+        usual = float(np.mean(before[-10:]))
+        spread = max(float(np.std(before[-10:], ddof=1)), (now["high"] - now["low"]) / 4)
+        if abs(now["value"] - usual) > policy.agreement_drift * spread:
+            evidence = f"{now['value']:.2f}, in earlier batches {usual:.2f}, {spread:.2f} apart as a rule"
+            found.append(Finding(f"{shown} is not what it was", "hold", evidence))
+    return found
+
+
+def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quality) -> Document:
+    """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
+    accused = {name: finding.fault for finding in findings for name in finding.labelers}
+    weights = skill_weights(answers)
+    result: Document = {}
+    for number, name in enumerate(answers.names):
+        own = answers.take(answers.labelers == number)
+        known = own.take(own.gold != UNKNOWN)
+        right = int((known.samples == known.gold).sum())
+        fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
+        reasons = [accused[name]] if name in accused else []
+        if len(known) >= FEWEST and right < policy.labeler_gold * len(known):
+            reasons.append(f"{right} of {len(known)} gold answers right")
+        if fast > policy.fast_share and len(own) >= FEWEST:
+            reasons.append(f"{fast:.0%} of the answers came faster than anybody reads")
+        result[name] = {
+            "decision": "hold" if reasons else "accept",
+            "reasons": reasons,
+            "weight": round(float(weights[number]), 4),
+            "answers": len(own),
+            "gold": [right, len(known)],
+            "fast": round(fast, 4),
+            "slot_p": slot_p(own.slots, answers.k),
+        }
+    return result
+
+
+def skill_weights(answers: Answers) -> NDArray[np.float64]:
+    """Weigh each labeler's answers by log-odds of being right, relative to the average labeler's.
+
+    Only items that somebody else answered too, or whose answer is known, say anything of a labeler.
+    """
+    total = len(answers.names)
+    counts = np.bincount(answers.items)
+    telling = answers.take((counts[answers.items] > 1) | (answers.gold != UNKNOWN)) if len(answers) else answers
+    if not len(telling):
+        return np.ones(total)
+    units = np.unique(telling.items, return_inverse=True)[1]
+    known = dict(zip(units.tolist(), telling.gold.tolist(), strict=True))
+    gold = {unit: best for unit, best in known.items() if best != UNKNOWN}
+    labelers = np.concatenate([telling.labelers])
+    skill = one_coin(units, labelers, telling.samples, answers.k, gold).skill
+    skill = np.concatenate([skill, np.full(total - len(skill), skill.mean())])
+    seen = np.bincount(telling.labelers, minlength=total)
+    average = float((skill * seen).sum() / seen.sum())
+    odds = np.log(np.clip(skill, 0.02, 0.98) * (answers.k - 1) / (1 - np.clip(skill, 0.02, 0.98)))
+    usual = np.log(average * (answers.k - 1) / (1 - average)) if average * answers.k > 1.05 else np.inf
+    weights: NDArray[np.float64] = np.clip(odds / usual, LEAST_WEIGHT, MOST_WEIGHT)
+    return np.where((seen > 0) & np.isfinite(usual), weights, 1.0)

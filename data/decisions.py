@@ -1,0 +1,89 @@
+"""The log of what was decided about the labels of each batch, by rule and by people; what counts is read from it."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from data import log
+from data.canonical import Document
+from data.refused import Refused
+from data.store import Store
+
+Decision = Literal["accept", "hold", "reject"]
+
+
+class Standing(NamedTuple):
+    """What holds for a batch now."""
+
+    decision: Decision
+    why: str
+    weights: Mapping[str, float]  # of the answers of each labeler; 0 for those that do not count
+
+
+def history(store: Store, campaign: str) -> list[Document]:
+    return log.entries(store, _prefix(campaign))
+
+
+def record(store: Store, campaign: str, batch: str, assessment: Document) -> Document:
+    """Append an assessment of a batch, unless the last one of it says the same; return the one that stands."""
+    document = assessment | {"batch": batch}
+    standing: list[Document] = []
+
+    def decide(so_far: list[Document]) -> Document | None:
+        last = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"][-1:]
+        if last and {name: last[0][name] for name in document} == document:
+            standing[:] = last
+            return None
+        standing[:] = [document]
+        return document
+
+    log.append(store, _prefix(campaign), decide)
+    return standing[0]
+
+
+def override(store: Store, campaign: str, batch: str, decision: Decision, reason: str, labeler: str | None) -> None:
+    """Record a person's decision about a batch or one labeler in it; it stands until other faults are found."""
+
+    def decide(so_far: list[Document]) -> Document:
+        assessed = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"]
+        if not assessed:
+            raise Refused(f"There are no answers to a batch {batch} of campaign {campaign} to decide about.")
+        if labeler is not None and labeler not in assessed[-1]["labelers"]:
+            raise Refused(f"Labeler {labeler} answered nothing in batch {batch} of campaign {campaign}.")
+        faults = sorted(finding["fault"] for finding in assessed[-1]["findings"])
+        overridden = {"batch": batch, "labeler": labeler, "decision": decision, "reason": reason, "faults": faults}
+        return {"kind": "override", **overridden}
+
+    log.append(store, _prefix(campaign), decide)
+
+
+def standings(store: Store, campaign: str) -> dict[str, Standing]:
+    """Return what holds for every batch that was assessed."""
+    entries = history(store, campaign)
+    found = {}
+    for batch in dict.fromkeys(entry["batch"] for entry in entries):
+        mine = [entry for entry in entries if entry["batch"] == batch]
+        found[batch] = _standing(mine)
+    return found
+
+
+def _standing(entries: list[Document]) -> Standing:
+    assessment = [entry for entry in entries if entry["kind"] == "assessment"][-1]
+    decision, why = assessment["decision"], "; ".join(finding["fault"] for finding in assessment["findings"])
+    decisions = {name: labeler["decision"] for name, labeler in assessment["labelers"].items()}
+    faults = {finding["fault"] for finding in assessment["findings"]}
+    for entry in entries:
+        if entry["kind"] != "override":
+            continue
+        if entry["labeler"] is not None:
+            decisions[entry["labeler"]] = entry["decision"]
+        elif entry["decision"] != "accept" or faults <= set(entry["faults"]):
+            decision, why = entry["decision"], entry["reason"]
+    weights = {
+        name: labeler["weight"] if decisions[name] == "accept" else 0.0
+        for name, labeler in assessment["labelers"].items()
+    }
+    return Standing(decision, why, weights)
+
+
+def _prefix(campaign: str) -> str:
+    return f"campaigns/{campaign}/quality/log"

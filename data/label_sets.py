@@ -1,0 +1,79 @@
+"""Frozen sets of labels: what a model was trained on, named by its content."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from data.canonical import Document, canonical_json, seal, sha256, unseal
+from data.decisions import standings
+from data.labels import Committed, batches, committed, deliveries, key_rows, standing_labels
+from data.refused import Refused
+from data.store import Store
+
+
+class Label(NamedTuple):
+    batch_id: str
+    question_id: str
+    labeler_id: str
+    best_sample: int
+    weight: float = 1.0
+
+
+def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
+    """Freeze the labels that count, all or those of the first rounds, and return the label set; None without any.
+
+    What counts is decided by batch and by labeler (data/decisions.py); those decisions become part of the set.
+    """
+    rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
+    decided = standings(store, campaign)
+    counted = [
+        entry
+        for entry in deliveries(store, campaign)
+        if (through_round is None or rounds[entry["batch"]] <= through_round)
+        and (entry["batch"] not in decided or decided[entry["batch"]].decision == "accept")
+    ]
+    named = {entry["batch"] for entry in counted} & decided.keys()
+    weights = {batch: dict(decided[batch].weights) for batch in sorted(named)}
+    rows = _weighted(committed(store, counted), weights)
+    if not rows:
+        return None
+    label_set = "ls" + sha256(canonical_json([(row.label_id, weight) for row, weight in rows]))[:14]
+    document: Document = {
+        "label_set": label_set,
+        "labels": len(rows),
+        "questions": len({row.question_id for row, _ in rows}),
+        "labelers": len({row.labeler_id for row, _ in rows}),
+        "batches": sorted({row.batch_id for row, _ in rows}),
+        "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
+        "weights": weights,
+    }
+    store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
+    return label_set
+
+
+def _weighted(labels: Iterable[Committed], weights: Mapping[str, Mapping[str, float]]) -> list[tuple[Committed, float]]:
+    """Return the labels that count, each with its weight, in the order of their ids."""
+    found = [(label, weights.get(label.batch_id, {}).get(label.labeler_id, 1.0)) for label in standing_labels(labels)]
+    return sorted((pair for pair in found if pair[1] > 0), key=lambda pair: pair[0].label_id)
+
+
+def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str, Any], int]]:
+    """Return the labels of a set as rows of their batch's key, each with the sample that was chosen; gold left out."""
+    document, labels = read_label_set(store, campaign, label_set)
+    sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
+    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)}
+    found = [(rows[label.question_id], label.best_sample) for label in labels]
+    return [(row, best) for row, best in found if row["role"] != "gold"]
+
+
+def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
+    """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
+    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
+    try:
+        document = unseal(store.read(key), f"{key} in {store.uri}")
+    except (FileNotFoundError, ValueError) as error:
+        raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
+    named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
+    rows = _weighted(committed(store, named), document.get("weights", {}))
+    return document, [
+        Label(row.batch_id, row.question_id, row.labeler_id, row.best_sample, weight) for row, weight in rows
+    ]

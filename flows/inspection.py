@@ -1,0 +1,147 @@
+"""Commands that read a store or decide about it: none of them trains, so none waits for torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data import charts, lineage
+from data.campaign import load_campaign
+from data.decisions import Decision, history, override, standings
+from data.exchange import LABEL_FORMATS
+from data.exchange.datasets import Labeled
+from data.label_sets import freeze, labeled
+from data.planning import plan
+from data.promotions import promote, rollback, runs
+from data.refused import Refused
+from data.store import open_store
+from flows.options import STORE, Json, Name, Preset, Reason, StoreUri, app, finish
+from flows.summary import Result, plan_lines, run_result, status_lines, status_result
+
+
+@app.command()
+def status(store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Show all rounds and what each waits for."""
+    result = status_result(store)
+    finish(result, as_json, status_lines(result))
+
+
+@app.command()
+def report(run: Annotated[str, typer.Argument(metavar="RUN")], store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Print where the report of a run is."""
+    for campaign in status_result(store)["campaigns"]:
+        if run in campaign["runs"]:
+            result = run_result(store, campaign["campaign"], run)
+            return finish({"report": result["report"]}, as_json, [result["report"]])
+    raise Refused(f"There is no finished run {run} in {store}; andon status lists them.")
+
+
+@app.command("promote")
+def promote_by_hand(campaign: Name, run: str, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Make a run's policy champion, whatever the gate said."""
+    entry = promote(open_store(store), load_campaign(campaign).name, run, reason)
+    finish({"champion": run, "changed": entry is not None}, as_json, [f"champion of {campaign}: {run}"])
+
+
+@app.command("rollback")
+def roll_back(campaign: Name, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Make the champion before this one champion again."""
+    entry = rollback(open_store(store), load_campaign(campaign).name, reason)
+    finish({"champion": entry["run"]}, as_json, [f"champion of {campaign}: {entry['run'] or 'the base'}"])
+
+
+@app.command()
+def decide(
+    campaign: Name,
+    batch: Annotated[str, typer.Argument(help="the batch", metavar="BATCH")],
+    decision: Annotated[Decision, typer.Argument(help="whether its labels count")],
+    reason: Reason,
+    labeler: Annotated[str | None, typer.Option("--labeler", help="decide about this labeler's answers only")] = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Decide whether the labels of a batch, or of one labeler in it, count.
+
+    Ingesting decides by rule; a person's decision stands beside it, until other faults are found.
+    """
+    name, opened = load_campaign(campaign).name, open_store(store)
+    override(opened, name, batch, decision, reason, labeler)
+    standing = standings(opened, name)[batch]
+    whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
+    result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
+    finish(
+        result, as_json, [f"{whom}: {decision}, because: {reason}", f"andon retrain {campaign} uses what counts now"]
+    )
+
+
+@app.command()
+def explain(
+    wanted: Annotated[
+        str, typer.Argument(help="a run, label set, batch, file, label, or champion; its beginning does", metavar="ID")
+    ],
+    store: StoreUri = STORE,
+    picture: Annotated[Path | None, typer.Option("--picture", help="also draw it, as an SVG file")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what something was made from, down to the vendor's files, and what was made from it."""
+    campaign, graph, node = lineage.find(open_store(store), wanted)
+    before, after = lineage.ancestors(graph, node), lineage.descendants(graph, node)
+    if picture is not None:
+        picture.write_text(charts.lineage([*before, *after], node.id))
+    lines = [f"campaign {campaign}", *lineage.tree(graph, node)]
+    lines += ["became part of:", *(f"  {each.kind} {each.id}  {each.text}" for each in after)] if after else []
+    result: Result = {"campaign": campaign, "id": node.id, "kind": node.kind}
+    finish(
+        result | {"made_from": [n._asdict() for n in before], "became": [n._asdict() for n in after]}, as_json, lines
+    )
+
+
+@app.command()
+def dataset(
+    campaign: Name,
+    form: Annotated[str, typer.Argument(help="trl, trl-implicit, hh-rlhf or openai2019", metavar="FORMAT")],
+    file: Annotated[Path, typer.Argument(help="where to write it", metavar="FILE")],
+    label_set: Annotated[str | None, typer.Option("--label-set", help="which; without it, all that counts now")] = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Write labels as a file that other trainers read.
+
+    All such formats lose who answered and with which weight; pairs lose that one answer was given among k.
+    """
+    name, opened = load_campaign(campaign).name, open_store(store)
+    if form not in LABEL_FORMATS:
+        raise Refused(f"There is no format {form} for labels; there are: {', '.join(LABEL_FORMATS)}.")
+    frozen = label_set or freeze(opened, name)
+    if frozen is None:
+        raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")
+    rows = labeled(opened, name, frozen)
+    LABEL_FORMATS[form](Labeled(rows), file)
+    finish({"label_set": frozen, "labels": len(rows), "file": str(file)}, as_json, [f"{len(rows):,} labels: {file}"])
+
+
+@app.command("plan")
+def plan_batch(
+    campaign: Name,
+    labels: Annotated[int, typer.Option("--labels", min=1, help="how many to train on")],
+    price: Annotated[float, typer.Option("--price", min=0, help="of one answer")] = 0.0,
+    overlap: Annotated[
+        float | None, typer.Option("--overlap", min=0, max=1, help="share of questions sent more than once")
+    ] = None,
+    gold: Annotated[
+        float | None, typer.Option("--gold", min=0, max=0.5, help="known questions, for each asked")
+    ] = None,
+    labelers: Annotated[int, typer.Option("--labelers", min=1, help="how many people answer")] = 20,
+    preset: Preset = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Foresee what a batch would tell and cost, before paying for it."""
+    shares = {"overlap_share": overlap, "gold_share": gold}
+    settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
+    opened = open_store(store)
+    agreed = [e["measures"]["agreement"] for e in history(opened, settings.name) if e["kind"] == "assessment"]
+    measured = next((found["value"] for found in reversed(agreed) if found), None)
+    curve = [(run["labels"], run["reward_accuracy"]["value"]) for run in runs(opened, settings.name)]
+    found = plan(settings, labels, price, labelers, measured, curve)
+    finish(found._asdict(), as_json, plan_lines(found))

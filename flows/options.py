@@ -1,0 +1,36 @@
+"""What all commands of the command line share: the app, their options, and how each ends."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.summary import Result
+
+app = typer.Typer(
+    help="RLHF in batched rounds: sample, export, label, ingest, retrain from the base, evaluate, promote.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Name = Annotated[str, typer.Argument(help="a shipped campaign, or the path of a .toml file", metavar="CAMPAIGN")]
+StoreUri = Annotated[str, typer.Option("--store", help="the folder that holds everything")]
+Json = Annotated[bool, typer.Option("--json", help="end standard output with one JSON object")]
+Base = Annotated[str | None, typer.Option("--base", help="embedded, a checkpoint folder, or a hub name")]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="settings named in the campaign's file, such as code-124m")
+]
+Launch = Annotated[
+    Path | None, typer.Option("--launch", help="an accelerate config: train in several processes, as on many GPUs")
+]
+Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
+Seed = Annotated[int, typer.Option("--seed", help="of weights, orders and samples")]
+STORE = "andon-store"
+
+
+def finish(result: Result, as_json: bool, lines: list[str]) -> None:
+    """End a command: lines for people, or one JSON object for scripts."""
+    sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")

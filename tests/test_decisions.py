@@ -1,0 +1,148 @@
+"""What counts: decided by rule for every batch and labeler, by people beside it, and nothing is trained on before."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from bench.label_quality import DIAGNOSES
+from data.campaign import load_campaign
+from data.composition import composed, read_gold
+from data.decisions import history, override, standings
+from data.faults import invent
+from data.label_sets import freeze, read_label_set
+from data.labels import deliveries
+from data.opinions import opinion
+from data.refused import Refused
+from tests.vendor import SHARES, Round
+
+
+def test_a_sound_delivery_counts_and_its_weights_are_part_of_the_set(sent: Round) -> None:
+    outcome = sent.deliver(sent.answers())
+    assert outcome.decision == "accept" and outcome.findings == ()
+    label_set = freeze(sent.store, "c")
+    assert label_set is not None
+    document, labels = read_label_set(sent.store, "c", label_set)
+    assert document["labels"] == len(labels) == len(sent.key)
+    weights = {label.labeler_id: label.weight for label in labels}
+    assert len(set(weights.values())) > 5 and 0.25 <= min(weights.values()) <= 1 <= max(weights.values()) <= 1.5
+
+
+def test_a_file_with_a_fault_leaves_no_label_and_a_corrected_one_goes_in(sent: Round) -> None:
+    with pytest.raises(Refused, match=DIAGNOSES["inverted"]) as refusal:
+        sent.deliver(sent.answers("inverted"))
+    assert "Nothing was taken" in str(refusal.value) and "report for the vendor" in str(refusal.value)
+    assert deliveries(sent.store, "c") == [] and freeze(sent.store, "c") is None
+    assert any("quality/refused" in key for key in sent.store.keys("campaigns"))
+    assert sent.deliver(sent.answers()).decision == "accept"
+
+
+def test_a_person_may_take_it_all_the_same_and_the_reason_stays(sent: Round) -> None:
+    outcome = sent.deliver(sent.answers("inverted"), despite="the vendor was asked for the worst")
+    assert outcome.accepted == len(sent.key) and outcome.decision == "reject"
+    assert deliveries(sent.store, "c")[0]["despite"] == "the vendor was asked for the worst"
+    assert freeze(sent.store, "c") is None, "taken in, and not trained on"
+    override(sent.store, "c", "b1", "accept", "they are meant to be inverted", None)
+    assert freeze(sent.store, "c") is not None
+
+
+def test_labels_on_hold_wait_for_a_person_and_the_accused_stay_out(sent: Round) -> None:
+    outcome = sent.deliver(sent.answers("always first"))
+    assert outcome.decision == "hold" and freeze(sent.store, "c") is None
+    override(sent.store, "c", "b1", "accept", "the others are fine", None)
+    label_set = freeze(sent.store, "c")
+    assert label_set is not None
+    (finding,) = outcome.findings
+    _, labels = read_label_set(sent.store, "c", label_set)
+    assert labels and not {label.labeler_id for label in labels} & set(finding["labelers"])
+    first = finding["labelers"][0]
+    override(sent.store, "c", "b1", "accept", "he likes it there", first)
+    _, more = read_label_set(sent.store, "c", str(freeze(sent.store, "c")))
+    assert first in {label.labeler_id for label in more} and len(more) > len(labels)
+
+
+def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:
+    rows = sent.answers("copycats")
+    half = len(rows) // 2
+    assert sent.deliver(rows[:half]).decision == "hold"
+    override(sent.store, "c", "b1", "accept", "they sit in one room", None)
+    assert standings(sent.store, "c")["b1"].decision == "accept"
+    sent.deliver(rows[half:])
+    assert standings(sent.store, "c")["b1"].decision == "accept", "the same fault was decided about"
+    others = [row | {"labeler_id": f"{row['labeler_id']}-b"} for row in sent.answers("always first")]
+    assert sent.deliver(others).decision == "hold", "this one was not"
+
+
+def test_assessing_the_same_answers_again_says_nothing_new(sent: Round) -> None:
+    sent.deliver(sent.answers())
+    before = history(sent.store, "c")
+    sent.deliver(list(reversed(sent.answers())))
+    assert history(sent.store, "c") == before
+
+
+def test_a_correction_names_what_it_supersedes(sent: Round) -> None:
+    rows = sent.answers()
+    sent.deliver(rows)
+    _, labels = read_label_set(sent.store, "c", str(freeze(sent.store, "c")))
+    row = rows[0]
+    changed = row | {"best": (int(str(row["best"])) + 1) % 4}
+    filler = [other | {"labeler_id": "new"} for other in rows[1:60]]
+    assert sent.deliver([changed, *filler]).quarantined == 1, "a later file cannot change an answer by itself"
+    known = sent.store.keys("campaigns/c/labels/accepted")
+    tables = [pq.read_table(sent.store.local_path(key)).to_pylist() for key in known]
+    (old,) = [
+        label["label_id"]
+        for table in tables
+        for label in table
+        if (label["question_id"], label["labeler_id"]) == (row["question_id"], row["labeler_id"])
+    ]
+    newer = [other | {"labeler_id": "newer", "supersedes": None} for other in rows[1:60]]
+    outcome = sent.deliver([changed | {"supersedes": old}, *newer])
+    assert (outcome.accepted, outcome.quarantined) == (60, 0)
+    override(sent.store, "c", "b1", "accept", "the new ones do copy, which is not the point here", None)
+    _, after = read_label_set(sent.store, "c", str(freeze(sent.store, "c")))
+    mine = [x for x in after if (x.question_id, x.labeler_id) == (row["question_id"], row["labeler_id"])]
+    assert len(mine) == 1 and mine[0].best_sample != next(
+        x.best_sample for x in labels if (x.question_id, x.labeler_id) == (row["question_id"], row["labeler_id"])
+    )
+
+
+def test_an_override_needs_a_batch_and_a_labeler_that_exist(sent: Round) -> None:
+    with pytest.raises(Refused, match="no answers"):
+        override(sent.store, "c", "b1", "accept", "why not", None)
+    sent.deliver(sent.answers())
+    with pytest.raises(Refused, match="answered nothing"):
+        override(sent.store, "c", "b1", "hold", "who", "nobody")
+
+
+def test_copies_and_gold_look_like_all_other_questions(sent: Round) -> None:
+    roles = [row["role"] for row in sent.key]
+    assert (roles.count("main"), roles.count("overlap"), roles.count("gold")) == (800, 480, 160)
+    assert len({row["question_id"] for row in sent.key}) == len(sent.key)
+    spread = [number for number, role in enumerate(roles) if role == "gold"]
+    assert max(b - a for a, b in zip(spread, spread[1:], strict=False)) < 80, "gold lies anywhere in the file"
+    items = [row["item"] for row in sent.key if row["role"] != "gold"]
+    assert sorted(items.count(item) for item in set(items))[-240:] == [3] * 240
+
+
+def test_gold_asked_for_and_not_there_is_refused(tmp_path: Path) -> None:
+    questions, _, _ = invent(10, 1, gold=0)
+    with pytest.raises(Refused, match="batch.gold"):
+        composed(questions, [], SHARES, 0)
+    with pytest.raises(Refused, match="line 1: needs 4 different options"):
+        (tmp_path / "gold.jsonl").write_text('{"query": "a", "options": ["b", "c"], "best": 0}\n')
+        read_gold(str(tmp_path / "gold.jsonl"), 4)
+    assert replace(questions[0], role="overlap").item == questions[0].item
+
+
+@pytest.mark.parametrize("campaign", ["sentiment", "descriptiveness"])
+def test_the_shipped_gold_is_agreed_on_by_those_who_read(campaign: str) -> None:
+    settings = load_campaign(campaign, "vendor")
+    assert settings.labelers is not None
+    known = read_gold(settings.batch.gold, settings.batch.samples)
+    score = opinion(settings.labelers.prefers)
+    assert len(known) == 40
+    for question in known:
+        liked = [score(sample.text) for sample in question.samples]
+        assert liked.index(max(liked)) == question.gold and sorted(liked)[-1] - sorted(liked)[-2] > 0.5

@@ -1,0 +1,100 @@
+"""Diagnosis: every fault of a simulated vendor is named from a whole delivery, and what is sound passes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.label_quality import DIAGNOSES, diagnosed
+from data.assessment import skill_weights
+from data.batch import Question, Sample, blind
+from data.campaign import Quality
+from data.diagnosis import diagnose
+from data.evidence import UNKNOWN, Answers, Row, collect
+from data.faults import FAULTS
+
+
+@pytest.mark.parametrize("with_reward_model", [False, True])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_vendors_mistake_is_named_and_a_sound_delivery_is_accepted(
+    fault: str, with_reward_model: bool, tmp_path: Path
+) -> None:
+    found = diagnosed(fault, 77_000 + FAULTS.index(fault), with_reward_model, tmp_path)
+    assert (DIAGNOSES[fault] in found) if fault in DIAGNOSES else not found
+
+
+def answers(
+    samples: np.ndarray, labelers: np.ndarray, items: np.ndarray, gold: np.ndarray | None = None, k: int = 4
+) -> Answers:
+    """Answers whose options were shown in the order of the samples."""
+    known = np.full(len(samples), UNKNOWN) if gold is None else gold
+    none = np.full(len(samples), UNKNOWN)
+    times, words = np.full(len(samples), np.nan), np.full(len(samples), 50)
+    names = [f"l{number}" for number in range(int(labelers.max()) + 1)]
+    return Answers(k, items, labelers, samples, samples, known, known, none, none, times, words, names)
+
+
+def test_without_overlap_gold_or_reward_model_nothing_is_claimed() -> None:
+    draw = np.random.default_rng(0)
+    asked = answers(draw.integers(0, 4, 500), draw.integers(0, 20, 500), np.arange(500))
+    assert diagnose(asked, Quality()) == []
+
+
+def test_a_few_gold_answers_accuse_nobody() -> None:
+    gold = np.full(60, UNKNOWN)
+    gold[:9] = 3  # nine, and all of them wrong
+    asked = answers(np.tile([0, 1, 2], 20), np.arange(60) % 5, np.arange(60), gold)
+    assert diagnose(asked, Quality()) == []
+
+
+def test_one_labeler_alone_is_no_copycat_and_no_guesser() -> None:
+    draw = np.random.default_rng(0)
+    asked = answers(draw.integers(0, 4, 300), np.zeros(300, np.int64), np.arange(300))
+    assert diagnose(asked, Quality()) == []
+
+
+def test_without_times_both_causes_of_answers_without_content_are_named() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.integers(0, 4, 200)
+    asked = answers(draw.integers(0, 4, 200), draw.integers(0, 9, 200), np.arange(200), gold)
+    (found,) = diagnose(asked, Quality())
+    assert found.severity == "reject" and "not mapped back, or rows are joined" in found.fault
+
+
+def test_rows_that_slipped_by_one_are_seen_as_such() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.integers(0, 4, 200)
+    (found,) = diagnose(answers(np.roll(gold, 1), draw.integers(0, 9, 200), np.arange(200), gold), Quality())
+    assert found.fault == DIAGNOSES["wrong join"] and "+1 rows" in found.evidence
+
+
+def test_two_options_are_diagnosed_too() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.integers(0, 2, 100)
+    (found,) = diagnose(answers(1 - gold, draw.integers(0, 9, 100), np.arange(100), gold, k=2), Quality())
+    assert found.severity == "reject"
+
+
+def test_copies_of_a_question_are_one_item_whatever_their_order() -> None:
+    question = Question("q", "A query.", [1], tuple(Sample(text, [2], "p") for text in "abcd"))
+    other = Question("r", "Another.", [1], tuple(Sample(text, [2], "p") for text in "efgh"))
+    _, key = blind([question, question, other], "Which?", b"secret")
+    rows = key.to_pylist()
+    labels = [Row(row["question_id"], "ann", 2, row["shown"].index(2), None) for row in rows]
+    found = collect(rows, labels, {})
+    assert len(set(found.items.tolist())) == 2 and set(found.samples.tolist()) == {2}
+
+
+def test_whom_others_agree_with_weighs_more_than_who_guesses() -> None:
+    draw = np.random.default_rng(3)
+    truth = draw.integers(0, 4, 400)
+    items, labelers = np.repeat(np.arange(400), 3), np.tile([0, 1, 2], 400)
+    guessed = draw.integers(0, 4, 1200)
+    right = draw.random(1200) < 0.85
+    samples = np.where((labelers < 2) & right, truth[items], guessed)
+    weights = skill_weights(answers(samples, labelers, items))
+    assert weights[2] < 0.5 < weights[0] and abs(weights[0] - weights[1]) < 0.2
+
+
+def test_who_shares_no_question_with_others_weighs_1() -> None:
+    assert skill_weights(answers(np.arange(40) % 4, np.arange(40) % 3, np.arange(40))).tolist() == [1, 1, 1]

@@ -1,0 +1,212 @@
+"""Formats of others: what we write says the same as our Parquet, and what their tools export comes back as answers."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.batch import Question, Sample, blind, write_parts
+from data.delivery import read_rows
+from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, label_studio
+from data.exchange.datasets import Labeled
+from data.exchange.questions import Questions, Shown
+from data.refused import Refused
+
+TEXTS = ['=HYPERLINK("http://x")', 'a, "quoted"\nline', "naïve 日本 🙂", "<b>&amp;</b>", "plain", "+1", "x\ty", "last"]
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Questions:
+    made = [
+        Question(f"q{n}", f"Query {n}, {TEXTS[n]}", [1], tuple(Sample(f"{t} {n}", [2], "p") for t in TEXTS[:4]))
+        for n in range(8)
+    ]
+    table, _ = blind(made, "Which is <best>?", b"secret")
+    return Questions([path for _, path in write_parts(table, tmp_path)])
+
+
+def read_back(name: str, files: list[Path]) -> list[Shown]:
+    """Read our own exports the way their tools would."""
+    if name == "csv":
+        with files[0].open(encoding="utf-8", newline="") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        plain = {key: value.removeprefix("'") for row in rows for key, value in row.items()}
+        assert plain
+        return [
+            Shown(
+                row["question_id"],
+                row["content_sha256"],
+                row["instructions"],
+                row["query"].removeprefix("'"),
+                [row[f"option_{n}"].removeprefix("'") for n in range(4)],
+            )
+            for row in rows
+        ]
+    if name == "jsonl":
+        return [Shown(**json.loads(line)) for line in files[0].read_text(encoding="utf-8").splitlines()]
+    if name == "label-studio":
+        tasks = [task["data"] for file in files[1:] for task in json.loads(file.read_text(encoding="utf-8"))]
+        return [
+            Shown(t["question_id"], t["content_sha256"], "", t["query"], [i["body"] for i in t["items"]]) for t in tasks
+        ]
+    records = [json.loads(line) for line in files[1].read_text(encoding="utf-8").splitlines()]
+    return [
+        Shown(
+            r["id"],
+            r["metadata"]["content_sha256"],
+            "",
+            r["fields"]["query"],
+            [r["fields"][f"option_{n}"] for n in range(4)],
+        )
+        for r in records
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(QUESTION_FORMATS))
+def test_every_format_shows_the_same_texts_in_the_same_order(name: str, questions: Questions, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    found = read_back(name, QUESTION_FORMATS[name](questions, tmp_path / name))
+    assert [s[:2] + s[3:] for s in found] == [s[:2] + s[3:] for s in questions]
+
+
+def test_a_spreadsheet_is_given_no_formula(questions: Questions, tmp_path: Path) -> None:
+    (file,) = QUESTION_FORMATS["csv"](questions, tmp_path)
+    with file.open(encoding="utf-8", newline="") as rows:
+        assert not [cell for row in csv.reader(rows) for cell in row if cell.startswith(("=", "+", "-", "@", "\t"))]
+
+
+def test_the_labeling_config_is_xml_and_escapes_what_we_ask(questions: Questions) -> None:
+    from xml.etree import ElementTree
+
+    first = next(iter(questions))
+    view = ElementTree.fromstring(label_studio.config(first))
+    assert view.find("Header").attrib["value"] == "Which is <best>?"  # type: ignore[union-attr]
+    assert [c.attrib["value"] for c in view.iter("Choice")] == ["option_0", "option_1", "option_2", "option_3", "skip"]
+
+
+def exported(question: Shown, **annotation: Any) -> dict[str, Any]:
+    """One task as Label Studio's full JSON export has it."""
+    return label_studio.task(question) | {"id": 7, "annotations": [{"id": 1, "was_cancelled": False, **annotation}]}
+
+
+def rows_of(path: Path, content: object) -> list[dict[str, Any]]:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return [row for _, row in read_rows(path)]
+
+
+CHOICE = {"from_name": "best", "to_name": "query", "type": "choices", "value": {"choices": ["option_2"]}}
+RANKED = {"from_name": "rank", "type": "ranker", "value": {"ranker": {"rank": ["option_3", "option_0"]}}}
+BARE_LIST = {"from_name": "rank", "type": "ranker", "value": {"ranker": ["option_1", "option_0"]}}
+PAIRWISE = {"from_name": "comparison", "type": "pairwise", "value": {"selected": "right"}}
+
+
+@pytest.mark.parametrize(("result", "best"), [(CHOICE, 2), (RANKED, 3), (BARE_LIST, 1), (PAIRWISE, 1)])
+def test_what_label_studio_exports_becomes_an_answer(
+    result: dict[str, Any], best: int, questions: Questions, tmp_path: Path
+) -> None:
+    question = next(iter(questions))
+    rating = {"from_name": "confidence", "type": "rating", "value": {"rating": 8}}
+    note = {"from_name": "note", "type": "textarea", "value": {"text": ["fine"]}}
+    given_by = {"completed_by": {"id": 3, "email": "ann@x.org"}, "lead_time": 12.5}
+    (row,) = rows_of(tmp_path / "a.json", [exported(question, result=[result, rating, note], **given_by)])
+    assert row == {
+        "question_id": question.question_id,
+        "content_sha256": question.content_sha256,
+        "labeler_id": "ann@x.org",
+        "best": best,
+        "seconds": 12.5,
+        "confidence": 8,
+        "note": "fine",
+    }
+
+
+def test_cancelled_and_skipped_annotations_are_skips(questions: Questions, tmp_path: Path) -> None:
+    question = next(iter(questions))
+    skip = CHOICE | {"value": {"choices": ["skip"]}}
+    tasks = [
+        exported(question, result=[], was_cancelled=True, completed_by=1),
+        exported(question, result=[skip], completed_by=2),
+    ]
+    assert [row["skip"] for row in rows_of(tmp_path / "a.json", tasks)] == [True, True]
+
+
+def test_what_argilla_exports_becomes_answers(questions: Questions, tmp_path: Path) -> None:
+    question = next(iter(questions))
+    record = {
+        "id": question.question_id,
+        "fields": {"query": question.query},
+        "metadata": {"content_sha256": question.content_sha256},
+        "responses": {
+            "best": [
+                {"value": "option_1", "user_id": "u1", "status": "submitted"},
+                {"value": None, "user_id": "u2", "status": "discarded"},
+            ],
+            "confidence": [{"value": 5, "user_id": "u1", "status": "submitted"}],
+        },
+    }
+    first, second = rows_of(tmp_path / "a.json", [record])
+    assert (first["labeler_id"], first["best"], first["confidence"]) == ("u1", 1, 5)
+    assert second["labeler_id"] == "u2" and second["skip"]
+
+
+def test_json_lines_are_answers_and_other_json_is_refused(tmp_path: Path) -> None:
+    row = {"question_id": "q", "content_sha256": "c", "labeler_id": "a", "best": 1}
+    path = tmp_path / "answers.csv"  # whatever its name says
+    path.write_text("\n".join([json.dumps(row)] * 3), encoding="utf-8")
+    assert [found for _, found in read_rows(path)] == [row] * 3
+    for content, said in (("[1, 2]", "without objects"), ('[{"a": 1}]', "lacks the column"), ("[{", "not whole JSON")):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(Refused, match=said):
+            list(read_rows(path))
+    path.write_text('[{"query": [1], "sample0": [2], "best": 0}]', encoding="utf-8")
+    with pytest.raises(Refused, match="andon import"):
+        list(read_rows(path))
+
+
+LABELED = Labeled(
+    [
+        (
+            {
+                "query": "Q.",
+                "query_tokens": [1, 2],
+                "samples": [{"text": f"s{n}", "tokens": [n + 5]} for n in range(4)],
+            },
+            2,
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize("name", ["trl", "trl-implicit", "hh-rlhf"])
+def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_path: Path) -> None:
+    LABEL_FORMATS[name](LABELED, tmp_path / "pairs.jsonl")
+    pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    assert len(pairs) == 3 and all(pair["chosen"].endswith("s2") for pair in pairs)
+    assert {pair["rejected"][-2:] for pair in pairs} == {"s0", "s1", "s3"}
+    if name == "trl":
+        assert pairs[0]["prompt"] + pairs[0]["chosen"] == "Q. s2"
+
+
+def test_our_2019_file_comes_back_through_our_importer(tmp_path: Path) -> None:
+    from data.openai2019 import read_published_labels
+
+    LABEL_FORMATS["openai2019"](LABELED, tmp_path / "offline.json")
+    (label,) = read_published_labels(tmp_path / "offline.json")
+    assert (label.query, label.samples, label.best) == ([1, 2], [[5], [6], [7], [8]], 2)
+    assert len(json.loads((tmp_path / "offline.json").read_text())[0]["query"]) == 64
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=40), min_size=2, max_size=6), st.text(min_size=1, max_size=60))
+def test_a_label_studio_task_round_trips_any_text(options: list[str], query: str) -> None:
+    question = Shown("qbcdfghjkmnpqrst", "c", "Which?", query, options)
+    task = json.loads(json.dumps(label_studio.task(question)))
+    assert [item["body"] for item in task["data"]["items"]] == options and task["data"]["query"] == query
+    best = len(options) - 1
+    result = {"type": "choices", "value": {"choices": [task["data"]["items"][best]["id"]]}}
+    (row,) = label_studio.answers([task | {"annotations": [{"completed_by": 1, "result": [result]}]}])
+    assert row["best"] == best and row["question_id"] == question.question_id

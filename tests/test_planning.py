@@ -1,0 +1,46 @@
+"""Planning: what is foreseen is what simulated batches then show."""
+
+import numpy as np
+import pytest
+
+from data.agreement import alpha_interval, count_classes
+from data.campaign import load_campaign
+from data.planning import caught, foreseen_accuracy, noise_ceiling, plan
+
+CAMPAIGN = load_campaign("sentiment", "vendor")
+
+
+def test_what_is_paid_for_is_questions_copies_and_gold() -> None:
+    found = plan(CAMPAIGN, 5000, 0.1, 20, None, [])
+    assert found.questions == 3846 and found.rows == 3846 + 2 * 577 + 192
+    assert found.cost == pytest.approx(0.1 * found.rows)
+    assert not found.agreement_measured and found.expected_accuracy is None
+
+
+def test_the_ceiling_is_the_skill_that_explains_the_agreement() -> None:
+    for skill in (0.4, 0.62, 0.9):
+        assert noise_ceiling(skill**2 + (1 - skill) ** 2 / 3, 4) == pytest.approx(skill, abs=1e-3)
+
+
+def test_the_foreseen_interval_of_alpha_is_as_wide_as_a_measured_one() -> None:
+    found = plan(CAMPAIGN, 2600, 0.1, 20, 0.5, []).alpha
+    draw = np.random.default_rng(3)
+    right = noise_ceiling(0.5, 4)
+    truth = np.repeat(draw.integers(0, 4, found.n), 3)
+    said = np.where(draw.random(len(truth)) < right, truth, (truth + draw.integers(1, 4, len(truth))) % 4)
+    measured = alpha_interval(count_classes(np.repeat(np.arange(found.n), 3), said, 4))
+    assert found.high - found.low == pytest.approx(measured.high - measured.low, rel=0.25)
+    assert found.low < measured.value < found.high
+
+
+def test_more_gold_catches_more_guessers_and_accuses_fewer_others() -> None:
+    assert caught(0.25, 9, 0.7) == 0, "too few to judge anybody"
+    assert caught(0.25, 10, 0.7) > 0.99 and caught(0.9, 10, 0.7) == pytest.approx(0.0128, abs=1e-3)
+    assert caught(0.9, 30, 0.7) < caught(0.9, 10, 0.7)
+
+
+def test_the_curve_goes_on_as_it_came_and_not_beyond_the_ceiling() -> None:
+    curve = [(n, 0.6 - 0.2 * (n / 1000) ** -0.5) for n in (1000, 2000, 4000)]
+    found = foreseen_accuracy(curve, 8000, 0.6)
+    assert found == pytest.approx(0.6 - 0.2 * 8**-0.5, abs=1e-3)
+    assert foreseen_accuracy(curve[:2], 8000, 0.6) is None
