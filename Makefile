@@ -22,6 +22,7 @@ bench: .venv/installed
 
 bench-labels: .venv/installed
 	$(BIN)/python -m bench.label_quality
+	$(BIN)/python -m bench.label_training
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."

@@ -51,10 +51,12 @@ class Machine:
         self.body = 12 * self.layers * self.width**2
         self.logits = VOCABULARY * self.width
 
-    def forward(self, positions: float, seen: float, logits: float) -> float:
-        """Seconds of one pass over `positions`, each looking at `seen` others on average, reading `logits` of them."""
-        operations = 2 * positions * (self.body + 2 * self.layers * seen * self.width)
-        return operations / self.body_rate + 2 * logits * self.logits / self.logit_rate
+    def forward(self, positions: float, seen: float) -> float:
+        """Seconds of one pass of the body over `positions`, each looking at `seen` others on average."""
+        return 2 * positions * (self.body + 2 * self.layers * seen * self.width) / self.body_rate
+
+    def logit_operations(self, count: float) -> float:
+        return 2 * count * self.logits
 
     def optimizer(self) -> float:
         return ADAM_BYTES * (self.body + self.logits) / self.byte_rate
@@ -63,9 +65,11 @@ class Machine:
         """Seconds for one question (reward), episode (ppo) or new token (sampling)."""
         row = query + K * response
         seen = (query * query / 2 + K * response * (query + response / 2)) / row
-        scoring, once = self.forward(row, seen, 0), self.forward(row, seen, K * response)
+        scoring, read = self.forward(row, seen), self.logit_operations(K * response)
+        once = scoring + read / self.logit_rate
         if work == "reward":
             return 3 * scoring + self.optimizer() / batch
-        if work == "ppo":
-            return (2 * once + scoring + EPOCHS * 3 * once) / K + EPOCHS * self.optimizer() / batch
+        if work == "ppo":  # the two products of a gradient are in the body's precision
+            learning = 3 * scoring + read / self.logit_rate + 2 * read / self.body_rate
+            return (2 * once + scoring + EPOCHS * learning) / K + EPOCHS * self.optimizer() / batch
         return once / (K * response)

@@ -8,15 +8,16 @@ a first round, and once with one that likes the best sample best as often as a t
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
-from data.batch import blind, write_parts, write_table
+from data.batch import Question, blind, write_parts, write_table
 from data.campaign import Batch, Quality
 from data.composition import composed
-from data.faults import FAULTS, answer, invent
+from data.faults import FAULTS, Choose, answer, chooser, invent
 from data.labels import ingest
 from data.publication import publish
 from data.refused import Refused
@@ -35,9 +36,23 @@ QUESTIONS = 2000
 
 
 def diagnosed(fault: str, seed: int, with_reward_model: bool, folder: Path) -> list[str]:
-    """Let a vendor with this fault answer one batch, and return the faults that ingesting names."""
-    shares = Batch(questions=QUESTIONS, probe_share=0.5, overlap_share=0.15, gold_share=0.05)
+    """Let a simulated vendor with this fault answer one batch, and return the faults that ingesting names."""
     questions, known, worths = invent(QUESTIONS, seed, gold=100)
+    predicted = {item: worth.predicted for item, worth in worths.items()} if with_reward_model else {}
+    return found_in(questions, known, chooser(worths, seed), predicted, fault, seed, folder)
+
+
+def found_in(
+    questions: Sequence[Question],
+    known: Sequence[Question],
+    choose: Choose,
+    predicted: Mapping[str, int],
+    fault: str,
+    seed: int,
+    folder: Path,
+) -> list[str]:
+    """Publish a batch, have it answered with a fault, ingest the file, and return the faults that are named."""
+    shares = Batch(questions=len(questions), probe_share=0.5, overlap_share=0.15, gold_share=0.05)
     vendor, key = blind(composed(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = {
@@ -48,12 +63,12 @@ def diagnosed(fault: str, seed: int, with_reward_model: bool, folder: Path) -> l
     facts = {"batch": "b1", "round": 1, "questions": len(key), "vocabulary": "none"}
     publish(store, "campaigns/c/batches/b1", "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
     rows = key.to_pylist()
-    write_table(pa.Table.from_pylist(answer(rows, worths, fault, seed)), folder / "answers.parquet")
-    likes = {row["question_id"]: worths[row["item"]].predicted for row in rows if row["role"] != "gold"}
+    write_table(pa.Table.from_pylist(answer(rows, choose, fault, seed)), folder / "answers.parquet")
+    asked = [row for row in rows if row["role"] != "gold" and row["item"] in predicted]
+    likes = {row["question_id"]: predicted[row["item"]] for row in asked}
     (folder / "scratch").mkdir()
     try:
-        predict = (lambda batch: likes) if with_reward_model else (lambda batch: {})
-        outcome = ingest(store, "c", folder / "answers.parquet", folder / "scratch", Quality(), predict)
+        outcome = ingest(store, "c", folder / "answers.parquet", folder / "scratch", Quality(), lambda batch: likes)
     except Refused as refusal:
         return [name for name in DIAGNOSES.values() if f": {name}:" in str(refusal)] or [str(refusal)]
     return [finding["fault"] for finding in outcome.findings]

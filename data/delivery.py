@@ -31,6 +31,7 @@ TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string)
 
 
 MOST_BYTES_OF_JSON = 256 << 20  # read as a whole
+MOST_ROWS, MOST_COLUMNS, MOST_ROW_GROUPS = 5_000_000, 64, 10_000
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -73,7 +74,17 @@ def _check_columns(path: Path, names: list[str]) -> list[str]:
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(
+            path, page_checksum_verification=True, thrift_string_size_limit=1 << 24, thrift_container_size_limit=1 << 20
+        )
+        shape = file.metadata  # a bomb says so here: 0.2 MB may hold ten million rows
+        for name, count, most in (
+            ("rows", shape.num_rows, MOST_ROWS),
+            ("columns", shape.num_columns, MOST_COLUMNS),
+            ("row groups", shape.num_row_groups, MOST_ROW_GROUPS),
+        ):
+            if count > most:
+                raise Refused(f"{path.name} has {count:,} {name}, more than {most:,}: deliver it in parts.")
         columns = _check_columns(path, file.schema_arrow.names)
         best = file.schema_arrow.field("best").type
         if not (pa.types.is_integer(best) or pa.types.is_floating(best) or pa.types.is_null(best)):

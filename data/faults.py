@@ -6,7 +6,7 @@ or in the file on its way back.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,9 @@ WORDS = (
     "the", "a", "of", "and", "to", "in", "was", "he", "it", "her", "she", "had", "with", "as", "his", "not", "at",
     "for", "on", "be", "house", "sea", "ship", "day", "love",
 )  # fmt: skip
+
+
+Choose = Callable[[str, int, bool], int]  # item, labeler, whether to take the worst -> the sample chosen
 
 
 class Worth(NamedTuple):
@@ -60,12 +63,21 @@ def invent(count: int, seed: int, gold: int, k: int = 4) -> tuple[list[Question]
     return questions, known, worths
 
 
-def answer(
-    key: Sequence[Mapping[str, Any]], worths: Mapping[str, Worth], fault: str, seed: int
-) -> list[dict[str, object]]:
+def chooser(worths: Mapping[str, Worth], seed: int) -> Choose:
+    """Let simulated people choose: the best, or the worst, after each one's noise on the worth of every sample."""
+    draw = np.random.default_rng(seed + 1_000_003)
+    noise = draw.uniform(0.6, 1.3, LABELERS)  # people differ
+
+    def choose(item: str, who: int, worst: bool) -> int:
+        worth = worths[item].worth
+        return int(((-worth if worst else worth) + draw.gumbel(0, noise[who], len(worth))).argmax())
+
+    return choose
+
+
+def answer(key: Sequence[Mapping[str, Any]], choose: Choose, fault: str, seed: int) -> list[dict[str, object]]:
     """Answer the questions of a key as a vendor with one fault would: rows for an answer file, in the key's order."""
     draw = np.random.default_rng(seed)
-    noise = draw.uniform(0.6, 1.3, LABELERS)  # people differ
     bad = set(draw.choice(LABELERS, round(BAD_SHARE * LABELERS), replace=False).tolist())
     copying = set(draw.choice(LABELERS, COPYCATS, replace=False).tolist())
     sheet: dict[str, int] = {}  # what the copycats agreed on
@@ -73,9 +85,7 @@ def answer(
     for question in key:
         shown, k = question["shown"], len(question["shown"])
         who = int(draw.integers(LABELERS))
-        worth = worths[question["item"]].worth
-        liked = (-worth if fault == "inverted" else worth) + draw.gumbel(0, noise[who], k)
-        sample = int(liked.argmax())
+        sample = choose(question["item"], who, fault == "inverted")
         if fault == "copycats" and who in copying:
             sample = sheet.setdefault(question["item"], sample)
         best = shown.index(sample)

@@ -131,7 +131,10 @@ def open_store(uri: str) -> Store:
     """Open the store at a local folder; `s3://` follows with its own backend behind the same contract."""
     if "://" in uri:
         raise Refused(f"The store {uri} is not a local folder; this version opens local folders only.")
-    return LocalStore(Path(uri).expanduser())
+    path = Path(uri).expanduser()
+    if path.exists() and not path.is_dir():
+        raise Refused(f"The store {uri} is a file: name a folder, new or old.")
+    return LocalStore(path)
 
 
 def folders(store: Store, prefix: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from data.campaign import load_campaign
+from data.exchange import check_format
 from data.refused import Refused
 from data.rounds import rounds
 from data.store import open_store
@@ -53,6 +54,8 @@ def export(
 ) -> None:
     """Sample questions and write the files for labelers."""
     name = load_campaign(campaign, preset).name
+    for each in formats or []:
+        check_format(each)
     prepare(store)
     from flows.export_batch import export_batch
     from tasks.batches import format_files, vendor_files

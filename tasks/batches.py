@@ -18,7 +18,6 @@ from data.labels import batches
 from data.promotions import champion, policy_of
 from data.publication import publish, read_manifest
 from data.queries import load_queries
-from data.refused import Refused
 from data.store import open_store
 from models.base import open_base
 from models.questions import BASE, CHAMPION, draw_questions
@@ -79,8 +78,6 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
 def format_files(store_uri: str, campaign: str, batch_id: str, name: str) -> list[Path]:
     """Publish a batch in the format of a labeling tool beside its own files, once, and return its files."""
     store, prefix = open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}/vendor/{name}"
-    if name not in QUESTION_FORMATS:
-        raise Refused(f"There is no format {name} for questions; there are: {', '.join(sorted(QUESTION_FORMATS))}.")
     published = read_manifest(store, prefix)
     if published is None:
         began = datetime.now(UTC)

@@ -182,6 +182,7 @@ def test_what_a_user_gets_wrong_is_one_line(andon: Andon, tiny_toml: Path, tmp_p
     assert "has no batch" in refused("ingest", tiny_toml, tmp_path / "a.csv")
     andon("export", tiny_toml, "--questions", 2)
     assert "answers no question" in refused("ingest", tiny_toml, tmp_path / "a.csv")
+    assert "no format xml" in refused("export", tiny_toml, "--format", "xml")
     assert "no finished run" in refused("report", "run-x")
     assert "no finished run" in refused("promote", tiny_toml, "run-x", "--reason", "y")
     wrong = tmp_path / "wrong.toml"
@@ -296,5 +297,6 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     assert written["labels"] == 48 and len((tmp_path / "pairs.jsonl").read_text().splitlines()) == 3 * 48
     foreseen = andon("plan", tiny_toml, "--labels", 500, "--price", 0.1)
     assert foreseen["agreement_measured"] and foreseen["cost"] > 50
-    assert andon("decide", tiny_toml, sent["batch"], "reject", "--reason", "a test")["standing"] == "reject"
+    (batch,) = [node["id"] for node in told["made_from"] if node["kind"] == "batch"]
+    assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["standing"] == "reject"
     assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()

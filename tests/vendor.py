@@ -9,7 +9,7 @@ import pyarrow as pa
 from data.batch import blind, write_parts, write_table
 from data.campaign import Batch, Quality
 from data.composition import composed
-from data.faults import answer, invent
+from data.faults import answer, chooser, invent
 from data.labels import Ingested, ingest
 from data.publication import publish
 from data.store import LocalStore
@@ -33,7 +33,7 @@ class Round:
         self.key = key.to_pylist()
 
     def answers(self, fault: str = "clean") -> Rows:
-        return answer(self.key, self.worths, fault, 1)
+        return answer(self.key, chooser(self.worths, 1), fault, 1)
 
     def deliver(self, rows: Rows, despite: str | None = None) -> Ingested:
         write_table(pa.Table.from_pylist(rows), self.folder / "answers.parquet")

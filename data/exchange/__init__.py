@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.exchange import argilla, csv_file, datasets, jsonl, label_studio
 from data.exchange.questions import Questions
+from data.refused import Refused
 
 # Questions for a labeling tool: write them into a folder and return the files.
 QUESTION_FORMATS: dict[str, Callable[[Questions, Path], list[Path]]] = {
@@ -24,3 +25,9 @@ LABEL_FORMATS: dict[str, Callable[[datasets.Labeled, Path], None]] = {
     "openai2019": datasets.write_openai2019,
     "hh-rlhf": datasets.write_hh,
 }
+
+
+def check_format(name: str) -> None:
+    """Raise Refused where there is no such format for questions."""
+    if name not in QUESTION_FORMATS:
+        raise Refused(f"There is no format {name} for questions; there are: {', '.join(sorted(QUESTION_FORMATS))}.")
