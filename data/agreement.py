@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
+RESAMPLES = 400
 Counts = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 
@@ -36,25 +37,29 @@ def count_classes(units: NDArray[np.int64], classes: NDArray[np.int64], k: int) 
 def krippendorff_alpha(counts: Counts) -> float:
     """Krippendorff's alpha for nominal data, 1 - observed / expected disagreement; nan where nobody answered twice."""
     paired = counts[counts.sum(1) >= 2]
-    total = paired.sum()
-    if total == 0:
-        return float("nan")
+    return float(_alpha(paired, np.ones((1, len(paired))))[0]) if len(paired) else float("nan")
+
+
+def _alpha(paired: Counts, weights: Floats) -> Floats:
+    """Return alpha for each row of weights [R, U] of units [U, k] that were answered at least twice."""
     size = paired.sum(1)
     agreeing = (paired * (paired - 1)).sum(1) / (size - 1)
-    observed = 1 - agreeing.sum() / total
-    of_class = paired.sum(0)
-    expected = 1 - (of_class * (of_class - 1)).sum() / (total * (total - 1))
-    return float("nan") if expected == 0 else float(1 - observed / expected)
+    total, of_class = weights @ size, weights @ paired
+    observed = 1 - weights @ agreeing / total
+    expected = 1 - (of_class * (of_class - 1)).sum(1) / (total * (total - 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = np.where(expected > 0, 1 - observed / expected, np.nan)
+    return found
 
 
-def alpha_interval(counts: Counts, seed: int = 0, resamples: int = 400) -> Interval:
-    """Return alpha with its 95 % interval by bootstrap over units."""
+def alpha_interval(counts: Counts, seed: int = 0) -> Interval:
+    """Return alpha with its 95 % interval by bootstrap over units (each counts a Poisson number of times)."""
     paired = counts[counts.sum(1) >= 2]
     if len(paired) < 2:
         return Interval(krippendorff_alpha(counts), float("nan"), float("nan"), len(paired))
     draw = np.random.default_rng(seed)
-    drawn = [krippendorff_alpha(paired[draw.integers(len(paired), size=len(paired))]) for _ in range(resamples)]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    drawn = [_alpha(paired, draw.poisson(1.0, (20, len(paired))).astype(float)) for _ in range(RESAMPLES // 20)]
+    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
     return Interval(krippendorff_alpha(paired), float(low), float(high), len(paired))
 
 

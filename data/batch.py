@@ -126,8 +126,25 @@ def write_parts(table: pa.Table, folder: Path) -> list[tuple[str, Path]]:
     return parts
 
 
-def read_key(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a key file; one from before there were roles has main questions only."""
-    for part in pq.ParquetFile(path).iter_batches(2_000):
+BY_PEOPLE = (
+    "question_id",
+    "content_sha256",
+    "query",
+    "samples.list.element.text",
+    "shown",
+    "item",
+    "role",
+    "gold",
+)
+
+
+def read_key(path: Path, tokens: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a key file, without what only models read where `tokens` is false.
+
+    A key from before there were roles has main questions only.
+    """
+    file = pq.ParquetFile(path)
+    columns = None if tokens else list(BY_PEOPLE)
+    for part in file.iter_batches(2_000, columns=columns):
         for row in part.to_pylist():
             yield {"item": row["question_id"], "role": "main", "gold": None} | row

@@ -49,23 +49,24 @@ class Row(NamedTuple):
 
 def collect(key: Iterable[Mapping[str, Any]], labels: Iterable[Row], predicted: Mapping[str, int]) -> Answers:
     """Join labels with the key of their batch, and with what the last reward model says of each question."""
-    asked = {row["question_id"]: row for row in key}
-    items = {item: number for number, item in enumerate(dict.fromkeys(row["item"] for row in asked.values()))}
+    items: dict[str, int] = {}
+    asked: dict[str, tuple[int, ...]] = {}
+    k = 0
+    for row in key:
+        shown, liked = row["shown"], predicted.get(row["question_id"], UNKNOWN)
+        gold = UNKNOWN if row["gold"] is None else row["gold"]
+        places = [UNKNOWN if sample == UNKNOWN else shown.index(sample) for sample in (gold, liked)]
+        words = row["query"].count(" ") + sum(sample["text"].count(" ") + 1 for sample in row["samples"]) + 1
+        item = items.setdefault(row["item"], len(items))
+        asked[row["question_id"]] = (item, gold, places[0], liked, places[1], words)
+        k = len(shown)
     names: dict[str, int] = {}
     columns: list[tuple[float, ...]] = []
-    k = len(next(iter(asked.values()))["shown"]) if asked else 0
     for label in labels:
-        row = asked[label.question_id]
-        shown = row["shown"]
-        gold = UNKNOWN if row["gold"] is None else row["gold"]
-        liked = predicted.get(label.question_id, UNKNOWN)
-        words = len(row["query"].split()) + sum(len(sample["text"].split()) for sample in row["samples"])
-        places = [UNKNOWN if sample == UNKNOWN else shown.index(sample) for sample in (gold, liked)]
+        item, *known, words = asked[label.question_id]
         who = names.setdefault(label.labeler_id, len(names))
         seconds = np.nan if label.seconds is None else label.seconds
-        columns.append(
-            (items[row["item"]], who, label.sample, label.slot, gold, places[0], liked, places[1], seconds, words)
-        )
+        columns.append((item, who, label.sample, label.slot, *known, seconds, words))
     table = np.array(columns, dtype=float).reshape(-1, 10)
     item, labeler, sample, slot, golds, gold_slots, likes, liked_slots, _, lengths = (
         np.nan_to_num(table).astype(np.int64).T

@@ -7,7 +7,7 @@ counts is what comes out of reading that log. Inside the store a label names a s
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ def batches(store: Store, campaign: str) -> list[Publication]:
 
 def asked_in(batch: Publication) -> dict[str, Asked]:
     """Read from a batch's key what was asked, by question."""
-    rows = read_key(batch.path("key/samples.parquet"))
+    rows = read_key(batch.path("key/samples.parquet"), tokens=False)
     return {row["question_id"]: Asked(row["content_sha256"], tuple(row["shown"])) for row in rows}
 
 
@@ -103,7 +103,7 @@ def ingest(
         raise Refused(f"{delivery} cannot be read: {error.strerror}.") from error
     digest = sha256_of_file(arrived)
     batch, asked = _batch_of(store, campaign, arrived)
-    predicted = predict(batch)
+    predicted, key = predict(batch), key_rows(batch, tokens=False)
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, arrived)
@@ -117,7 +117,8 @@ def ingest(
         standing = standing_labels(committed(store, so_far, batch["batch"]))
         known = {(row.question_id, row.labeler_id): Known(row.best_shown, row.label_id) for row in standing}
         verdict = judge(arrived, asked, known)
-        _refuse_faults(store, campaign, batch, digest, delivery.name, verdict.accepted, predicted, despite)
+        if despite is None:
+            _refuse_faults(store, campaign, key, batch["batch"], digest, delivery.name, verdict.accepted, predicted)
         rows = [
             {"batch_id": batch["batch"], "question_id": a.question_id, "labeler_id": a.labeler_id}
             | {"label_id": label_id(batch["batch"], a), "best_sample": a.best_sample, "best_shown": a.best}
@@ -153,7 +154,7 @@ def ingest(
 
     log.append(store, f"{prefix}/labels/log", commit)
     entry = outcome["entry"]
-    assessment = assess_batch(store, campaign, batch, policy, predicted)
+    assessment = assess_batch(store, campaign, batch["batch"], key, policy, predicted)
     counts = entry["accepted"], entry["quarantined"], entry["duplicates"]
     standing = standings(store, campaign)[batch["batch"]]
     return Ingested(
@@ -175,44 +176,51 @@ def label_id(batch: str, answer: Answer) -> str:
 def _refuse_faults(
     store: Store,
     campaign: str,
-    batch: Publication,
+    key: Sequence[Mapping[str, Any]],
+    batch: str,
     digest: str,
     name: str,
     accepted: list[Answer],
     predicted: Mapping[str, int],
-    despite: str | None,
 ) -> None:
     """Refuse a file whose answers as a whole look wrong, and keep a report that its vendor can be sent."""
+    if not accepted or not (predicted or any(row["gold"] is not None for row in key)):
+        return  # nothing that could show it
     rows = [Row(a.question_id, a.labeler_id, a.best_sample, a.best, a.optional.get("seconds")) for a in accepted]
-    findings = faults_of_the_file(collect(key_rows(batch), rows, predicted)) if rows else []
-    if not findings or despite is not None:
+    findings = faults_of_the_file(collect(key, rows, predicted))
+    if not findings:
         return
     fault = findings[0]
-    key = f"campaigns/{campaign}/quality/refused/{digest}.json"
-    store.put_new(key, seal({"file": name, "file_sha256": digest, "batch": batch["batch"], **fault._asdict()}))
+    report = f"campaigns/{campaign}/quality/refused/{digest}.json"
+    store.put_new(report, seal({"file": name, "file_sha256": digest, "batch": batch, **fault._asdict()}))
     raise Refused(
         f"{name}: {fault.fault}: {fault.evidence}. Nothing was taken. Have the file corrected and deliver it again, or "
-        f'take it with andon ingest --despite "your reason". The report for the vendor is {key} in {store.uri}.'
+        f'take it with andon ingest --despite "your reason". The report for the vendor is {report} in {store.uri}.'
     )
 
 
-def key_rows(batch: Publication) -> list[dict[str, Any]]:
-    return list(read_key(batch.path("key/samples.parquet")))
+def key_rows(batch: Publication, tokens: bool = True) -> list[dict[str, Any]]:
+    """Read the key of a batch as a whole, without token ids where only people's side of it matters."""
+    return list(read_key(batch.path("key/samples.parquet"), tokens))
 
 
 def assess_batch(
-    store: Store, campaign: str, batch: Publication, policy: Quality, predicted: Mapping[str, int]
+    store: Store,
+    campaign: str,
+    batch: str,
+    key: Sequence[Mapping[str, Any]],
+    policy: Quality,
+    predicted: Mapping[str, int],
 ) -> Document:
     """Assess all answers to a batch so far, and record it where it says something new."""
-    labels = standing_labels(committed(store, deliveries(store, campaign), batch["batch"]))
+    labels = standing_labels(committed(store, deliveries(store, campaign), batch))
     rows = [Row(x.question_id, x.labeler_id, x.best_sample, x.best_shown, x.seconds) for x in labels]
-    key = key_rows(batch)
     earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
-    earlier.pop(batch["batch"], None)
+    earlier.pop(batch, None)
     assessment = assess(
         collect(key, rows, predicted), len(key), policy, list(earlier.values()), text_measures(key, rows)
     )
-    return record(store, campaign, batch["batch"], assessment)
+    return record(store, campaign, batch, assessment)
 
 
 def _batch_of(store: Store, campaign: str, delivery: Path) -> tuple[Publication, dict[str, Asked]]:
