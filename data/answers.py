@@ -4,23 +4,21 @@ A row is quarantined with its reason and raw values where only that row is wrong
 few are. Nothing is guessed or repaired.
 """
 
-import math
-import re
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.batch import QUESTION_ID
-from data.delivery import OPTIONAL, read_rows
+from data.delivery import ANSWERS, COLUMNS, SAID, read_rows
+from data.fields import BadRow, Ranking, index, is_skip, labeler, ranking, ratings, shown, to_samples
+from data.fields import optional as read_optional
 from data.refused import Refused
 
 BAD_ROWS_ALLOWED = 0.05
 FEWEST_TO_SEE_ONE_BASED = 50
-LONGEST_NOTE = 20_000
-LONGEST_LABELER_ID = 200
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,34 @@ class Asked:
     shown: tuple[int, ...]  # shown[position] = index of the sample
 
 
+class Said(NamedTuple):
+    """What a labeler answered, by sample: what makes two answers the same."""
+
+    best: int | None = None
+    ranking: Ranking | None = None
+    ratings: str | None = None  # JSON, {axis: [a number a sample]}
+
+
 @dataclass(frozen=True)
 class Answer:
-    """One accepted row. `best` is the position as shown; `best_sample` is the sample that was shown there."""
+    """One accepted row. `best` is the position as shown, where one sample is said to be best."""
 
     question_id: str
     labeler_id: str
-    best: int
-    best_sample: int
+    best: int | None
+    said: Said
     row: int
     optional: Mapping[str, Any]
+
+    @property
+    def best_sample(self) -> int | None:
+        return self.said.best
 
 
 class Known(NamedTuple):
     """An answer that counts already."""
 
-    best: int  # as shown
+    said: Said
     label_id: str
 
 
@@ -59,10 +69,6 @@ class Verdict:
     quarantined: list[dict[str, Any]] = field(default_factory=list)  # row, reason, raw
     duplicates: int = 0
     skipped: int = 0  # questions that a labeler would not answer
-
-
-class BadRow(Exception):
-    """Why one row cannot be accepted."""
 
 
 def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str], Known]) -> Verdict:
@@ -78,20 +84,20 @@ def judge(path: Path, asked: Mapping[str, Asked], known: Mapping[tuple[str, str]
     for number, raw in read_rows(path):
         verdict.rows = number
         try:
-            if is_skip(raw.get("skip")):
+            answer = _answer(number, raw, asked)
+            if answer is None:
                 verdict.skipped += 1
                 continue
-            answer = _answer(number, raw, asked)
             key = (answer.question_id, answer.labeler_id)
             corrects = answer.optional.get("supersedes")
             if corrects is not None and (key not in known or known[key].label_id != corrects):
-                raise BadRow(f"supersedes {_shown(corrects)}, which is no standing answer of {answer.labeler_id} here")
-            if key in known and known[key].best != answer.best and corrects is None:
-                raise BadRow(f"conflicts with the earlier answer {known[key].best} of {answer.labeler_id}")
-            if key in first and first[key].best != answer.best:
+                raise BadRow(f"supersedes {shown(corrects)}, which is no standing answer of {answer.labeler_id} here")
+            if key in known and known[key].said != answer.said and corrects is None:
+                raise BadRow(f"conflicts with an earlier answer of {answer.labeler_id}")
+            if key in first and first[key].said != answer.said:
                 contradicted.add(key)
                 raise BadRow(f"contradicts row {first[key].row} of the same labeler")
-            if (key in known and known[key].best == answer.best) or key in first:
+            if (key in known and known[key].said == answer.said) or key in first:
                 verdict.duplicates += 1
                 continue
             first[key] = answer
@@ -124,66 +130,49 @@ def _refuse_one_based(path: Path, verdict: Verdict, asked: Mapping[str, Asked]) 
         )
 
 
-def is_skip(value: object) -> bool:
-    """Say whether a labeler chose not to answer."""
-    return value is True or str(value).strip().lower() in ("true", "1", "yes")
-
-
-def _answer(number: int, raw: Mapping[str, Any], asked: Mapping[str, Asked]) -> Answer:
-    qid = raw["question_id"]
+def _answer(number: int, raw: Mapping[str, Any], asked: Mapping[str, Asked]) -> Answer | None:
+    """Read one row; None where the labeler would not answer."""
+    given = {name: raw.get(name) for name in COLUMNS if raw.get(name) not in (None, "", [])}
+    qid = given.get("question_id")
     if not isinstance(qid, str) or not QUESTION_ID.fullmatch(qid):
-        raise BadRow(f"question_id is not one of ours: {_shown(qid)}")
+        raise BadRow(f"question_id is not one of ours: {shown(qid)}")
     if qid not in asked:
         raise BadRow(f"question {qid} is not in this batch")
     question = asked[qid]
-    if raw["content_sha256"] != question.content_sha256:
+    if given.get("content_sha256") != question.content_sha256:
         raise BadRow(f"content_sha256 differs from what was sent for {qid}: the labeler saw another text or order")
-    labeler = raw["labeler_id"]
-    if not isinstance(labeler, str) or not labeler.strip() or len(labeler) > LONGEST_LABELER_ID:
-        raise BadRow("labeler_id is missing" if not labeler else "labeler_id is not a name")
-    best = _index(raw["best"])
-    if not 0 <= best < len(question.shown):
-        raise BadRow(f"best is {best}; the question has options 0 to {len(question.shown) - 1}")
-    given = [name for name in OPTIONAL if name != "skip" and raw.get(name) not in (None, "", [])]
-    optional = {name: _optional(name, raw[name]) for name in given}
-    return Answer(qid, labeler, best, question.shown[best], number, optional)
-
-
-def _index(value: object) -> int:
-    if value is None or value == "":
+    who = labeler(given.get("labeler_id"))
+    optional = {name: read_optional(name)(given[name]) for name in SAID if name in given}
+    answers = [name for name in ANSWERS if name in given]
+    if is_skip(given.get("skip")):
+        if answers:
+            raise BadRow(f"skips the question, and answers it by {answers[0]}")
+        return None
+    if not answers:
         raise BadRow("best is missing")
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,9}(\.0+)?", value):
-        return int(float(value))
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value) and value.is_integer()):
-        return int(value)
-    raise BadRow(f"best is not an integer: {_shown(value)}")
+    best, said = _said(given, question.shown)
+    return Answer(qid, who, best, said, number, optional)
 
 
-def _optional(name: str, value: object) -> Any:
-    if name in ("seconds", "confidence"):
-        try:
-            number = float(str(value))
-        except ValueError as error:
-            raise BadRow(f"{name} is not a number: {_shown(value)}") from error
-        if not math.isfinite(number):
-            raise BadRow(f"{name} is not a finite number")
-        return number
-    if name == "flags":
-        flags = value if isinstance(value, list) else str(value).replace(";", ",").split(",")
-        return [str(flag).strip() for flag in flags if str(flag).strip()]
-    if name == "answered_at":
-        try:
-            moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        except ValueError as error:
-            raise BadRow(f"answered_at is not a time: {_shown(value)}") from error
-        if moment.tzinfo is None:
-            raise BadRow(f"answered_at has no time zone: {_shown(value)}")
-        return moment.isoformat()
-    text = str(value)
-    if len(text) > LONGEST_NOTE:
-        raise BadRow(f"note has {len(text):,} characters, more than {LONGEST_NOTE:,}")
-    return text
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:60]
+def _said(given: Mapping[str, Any], order: tuple[int, ...]) -> tuple[int | None, Said]:
+    """Return the position said to be best, where it is one, and the answer in terms of samples."""
+    k = len(order)
+    best = index(given["best"]) if "best" in given else None
+    if best is not None and not 0 <= best < k:
+        raise BadRow(f"best is {best}; the question has options 0 to {k - 1}")
+    groups = ranking(given["ranking"]) if "ranking" in given else None
+    if groups is not None:
+        if max(max(group) for group in groups) >= k:
+            raise BadRow(f"ranking names an option beyond {k - 1}: {shown(given['ranking'])}")
+        if best is not None and best not in groups[0]:
+            raise BadRow(f"best is {best}, which the ranking does not put first: {shown(given['ranking'])}")
+        best = groups[0][0] if len(groups[0]) == 1 else None
+    rated = ratings(given["ratings"]) if "ratings" in given else None
+    if rated is not None and any(len(numbers) != k for numbers in rated.values()):
+        raise BadRow(f"ratings are not of {k} options: {shown(given['ratings'])}")
+    said = Said(
+        None if best is None else order[best],
+        None if groups is None else tuple(map(tuple, to_samples(groups, order))),
+        None if rated is None else json.dumps({a: [n[order.index(s)] for s in range(k)] for a, n in rated.items()}),
+    )
+    return best, said

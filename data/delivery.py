@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 from data.exchange import argilla, label_studio
 from data.refused import Refused
 
-REQUIRED = ("question_id", "content_sha256", "labeler_id", "best")
-OPTIONAL = ("seconds", "confidence", "note", "flags", "answered_at", "supersedes", "skip")
+REQUIRED = ("question_id", "content_sha256", "labeler_id")
+ANSWERS = ("best", "ranking", "ratings")  # a file has at least one of these columns
+SAID = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
+COLUMNS = (*REQUIRED, *ANSWERS, "skip", *SAID)
 MOST_BYTES = 2 << 30
 FOREIGN = {
     b"PK\x03\x04": "a zip or Excel file",
@@ -65,11 +67,13 @@ def _check_columns(path: Path, names: list[str]) -> list[str]:
     if repeated:
         raise Refused(f"{path.name} has the column {repeated[0]} twice: keep one.")
     missing = [name for name in REQUIRED if name not in names]
+    if not set(ANSWERS) & set(names):
+        missing.append("best")
     if missing:
         hint = " Separate columns by commas." if len(names) == 1 and re.search(r"[;\t|]", names[0]) else ""
         found = ", ".join(names[:12])[:300]
         raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {found}.{hint}")
-    return [name for name in (*REQUIRED, *OPTIONAL) if name in names]
+    return [name for name in COLUMNS if name in names]
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
@@ -86,7 +90,7 @@ def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
             if count > most:
                 raise Refused(f"{path.name} has {count:,} {name}, more than {most:,}: deliver it in parts.")
         columns = _check_columns(path, file.schema_arrow.names)
-        best = file.schema_arrow.field("best").type
+        best = file.schema_arrow.field("best").type if "best" in columns else pa.null()
         if not (pa.types.is_integer(best) or pa.types.is_floating(best) or pa.types.is_null(best)):
             raise Refused(f"{path.name}: the column best is {best}; it must be an integer, the 0-based option shown.")
         for name in ("question_id", "content_sha256", "labeler_id"):

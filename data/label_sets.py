@@ -5,17 +5,24 @@ from typing import Any, NamedTuple
 
 from data.canonical import Document, canonical_json, seal, sha256, unseal
 from data.decisions import standings
+from data.fields import Ranking
 from data.labels import Committed, batches, committed, deliveries, key_rows, standing_labels
 from data.refused import Refused
 from data.store import Store
 
 
 class Label(NamedTuple):
+    """One label that counts; ranking and ratings as data.labels.LABEL has them."""
+
     batch_id: str
     question_id: str
     labeler_id: str
-    best_sample: int
+    best_sample: int | None
     weight: float = 1.0
+    ranking: Ranking | None = None
+    ratings: str | None = None
+    critique: str | None = None
+    correction: str | None = None
 
 
 def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
@@ -61,7 +68,7 @@ def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str,
     document, labels = read_label_set(store, campaign, label_set)
     sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
     rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)}
-    found = [(rows[label.question_id], label.best_sample) for label in labels]
+    found = [(rows[label.question_id], label.best_sample) for label in labels if label.best_sample is not None]
     return [(row, best) for row, best in found if row["role"] != "gold"]
 
 
@@ -75,5 +82,16 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
     named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
     rows = _weighted(committed(store, named), document.get("weights", {}))
     return document, [
-        Label(row.batch_id, row.question_id, row.labeler_id, row.best_sample, weight) for row, weight in rows
+        Label(
+            row.batch_id,
+            row.question_id,
+            row.labeler_id,
+            row.best_sample,
+            weight,
+            row.ranking,
+            row.ratings,
+            row.critique,
+            row.correction,
+        )
+        for row, weight in rows
     ]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data import log
-from data.answers import Answer, Asked, Known, judge
+from data.answers import Answer, Asked, Known, Said, judge
 from data.assessment import assess
 from data.batch import read_key, write_table
 from data.campaign import Quality
@@ -25,6 +25,7 @@ from data.decisions import record, standings
 from data.delivery import read_rows
 from data.diagnosis import faults_of_the_file
 from data.evidence import Row, collect
+from data.fields import Ranking
 from data.publication import Publication, read_manifest
 from data.refused import Refused
 from data.store import Store, folders
@@ -38,12 +39,16 @@ LABEL = pa.schema(
         ("batch_id", pa.string()),
         ("question_id", pa.string()),
         ("labeler_id", pa.string()),
-        ("best_sample", pa.int8()),
-        ("best_shown", pa.int8()),
+        ("best_sample", pa.int8()),  # null where a ranking's first group holds several, or there are ratings only
+        ("best_shown", pa.int8()),  # the position at which it was shown
+        ("ranking", pa.list_(pa.list_(pa.int8()))),  # groups of samples, best first; samples that tie share a group
+        ("ratings", pa.string()),  # JSON {axis: [a number from 1 to 7 for each sample]}
         ("source_row", pa.int64()),
         ("seconds", pa.float64()),
         ("confidence", pa.float64()),
         ("note", pa.string()),
+        ("critique", pa.string()),  # what is wrong with the samples, in the labeler's words
+        ("correction", pa.string()),  # the response that the labeler would have written
         ("flags", pa.list_(pa.string())),
         ("answered_at", pa.string()),
         ("supersedes", pa.string()),  # the label that this one corrects
@@ -115,14 +120,14 @@ def ingest(
             outcome["entry"] = earlier | {"accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}
             return None
         standing = standing_labels(committed(store, so_far, batch["batch"]))
-        known = {(row.question_id, row.labeler_id): Known(row.best_shown, row.label_id) for row in standing}
+        known = {(row.question_id, row.labeler_id): Known(row.said, row.label_id) for row in standing}
         verdict = judge(arrived, asked, known)
         if despite is None:
             _refuse_faults(store, campaign, key, batch["batch"], digest, delivery.name, verdict.accepted, predicted)
         rows = [
             {"batch_id": batch["batch"], "question_id": a.question_id, "labeler_id": a.labeler_id}
             | {"label_id": label_id(batch["batch"], a), "best_sample": a.best_sample, "best_shown": a.best}
-            | {"source_row": a.row, **a.optional}
+            | {"ranking": a.said.ranking, "ratings": a.said.ratings, "source_row": a.row, **a.optional}
             for a in verdict.accepted
         ]
         write_table(pa.Table.from_pylist(rows, schema=LABEL), scratch / "accepted.parquet")
@@ -168,7 +173,9 @@ def ingest(
 
 def label_id(batch: str, answer: Answer) -> str:
     """Name a label by all that it says: a correction is a label of its own."""
-    said = [batch, answer.question_id, answer.labeler_id, answer.best_sample]
+    said: list[Any] = [batch, answer.question_id, answer.labeler_id, answer.best_sample]
+    if answer.said.ranking or answer.said.ratings:
+        said.append([answer.said.ranking, answer.said.ratings])
     superseded = answer.optional.get("supersedes")
     return sha256(canonical_json([*said, superseded] if superseded else said))
 
@@ -186,7 +193,11 @@ def _refuse_faults(
     """Refuse a file whose answers as a whole look wrong, and keep a report that its vendor can be sent."""
     if not accepted or not (predicted or any(row["gold"] is not None for row in key)):
         return  # nothing that could show it
-    rows = [Row(a.question_id, a.labeler_id, a.best_sample, a.best, a.optional.get("seconds")) for a in accepted]
+    rows = [
+        Row(a.question_id, a.labeler_id, a.best_sample, a.best, a.optional.get("seconds"))
+        for a in accepted
+        if a.best_sample is not None and a.best is not None
+    ]
     findings = faults_of_the_file(collect(key, rows, predicted))
     if not findings:
         return
@@ -214,7 +225,11 @@ def assess_batch(
 ) -> Document:
     """Assess all answers to a batch so far, and record it where it says something new."""
     labels = standing_labels(committed(store, deliveries(store, campaign), batch))
-    rows = [Row(x.question_id, x.labeler_id, x.best_sample, x.best_shown, x.seconds) for x in labels]
+    rows = [
+        Row(x.question_id, x.labeler_id, x.best_sample, x.best_shown, x.seconds)
+        for x in labels
+        if x.best_sample is not None and x.best_shown is not None
+    ]
     earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
     earlier.pop(batch, None)
     assessment = assess(
@@ -240,14 +255,25 @@ def _batch_of(store: Store, campaign: str, delivery: Path) -> tuple[Publication,
 
 
 class Committed(NamedTuple):
+    """One label as the store has it: answers name samples, not positions."""
+
     label_id: str
     batch_id: str
     question_id: str
     labeler_id: str
-    best_sample: int
-    best_shown: int
+    best_sample: int | None
+    best_shown: int | None
     seconds: float | None
     supersedes: str | None
+    ranking: Ranking | None = None
+    ratings: str | None = None  # JSON, {axis: [a number a sample]}
+    critique: str | None = None
+    correction: str | None = None
+
+    @property
+    def said(self) -> Said:
+        """What was answered: what makes two answers the same."""
+        return Said(self.best_sample, self.ranking, self.ratings)
 
 
 def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:
@@ -259,9 +285,9 @@ def committed(store: Store, entries: list[Document], batch: str | None = None) -
         if sha256_of_file(path) != entry["accepted_sha256"]:
             raise Refused(f"{entry['accepted_key']} in {store.uri} is damaged: restore it from a backup.")
         table = pq.read_table(path)
-        if "supersedes" not in table.column_names:  # a store from before there were corrections
-            table = table.append_column("supersedes", pa.nulls(len(table), pa.string()))
-        columns = table.select(list(Committed._fields)).to_pydict()
+        columns = {name: [None] * len(table) for name in Committed._fields}  # files of older stores have fewer
+        columns |= table.select([name for name in columns if name in table.column_names]).to_pydict()
+        columns["ranking"] = [groups and tuple(map(tuple, groups)) for groups in columns["ranking"]]
         yield from map(Committed, *(columns[name] for name in Committed._fields))
 
 

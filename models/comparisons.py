@@ -46,7 +46,7 @@ def split_comparisons(
     for label in labels:
         same, row = questions[label.question_id]
         asked = question_tokens(base, row, rules, same)
-        if asked and row["role"] != "gold":  # gold tests people; nobody sampled it
+        if asked and row["role"] != "gold" and label.best_sample is not None:  # gold tests people
             side = split.held_out if is_held_out(row["query_id"], held_out_share) else split.train
             side.append(best_of(*asked, label.best_sample, label.weight))
     if not split.train:

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.answers import Asked, Known, Verdict, judge
+from data.answers import Asked, Known, Said, Verdict, judge
 from data.batch import question_id
 from data.refused import Refused
 
@@ -55,7 +55,7 @@ def test_a_good_file_is_accepted_and_labels_name_samples(deliver: Callable[..., 
 def test_optional_columns_are_kept(deliver: Callable[..., Path]) -> None:
     optional = {"seconds": 12.5, "confidence": 7.0, "note": "=1+1, he said", "answered_at": "2026-05-01T10:00:00+02:00"}
     verdict = judge(deliver(rows(3, **optional)), ASKED, {})
-    assert dict(verdict.accepted[0].optional) == optional
+    assert dict(verdict.accepted[0].optional) == optional | {"answered_at": "2026-05-01T08:00:00+00:00"}
     flagged = judge(deliver(rows(3, flags="stop_run;unsafe")), ASKED, {})
     assert flagged.accepted[0].optional["flags"] == ["stop_run", "unsafe"]
 
@@ -82,6 +82,50 @@ def test_one_bad_row_is_quarantined_alone(deliver: Callable[..., Path], change: 
     assert bad["row"] == 8 and reason in bad["reason"]
     name, value = next(iter(change.items()))
     assert str(bad["raw"][name]) == str(value), "the raw value is kept"
+
+
+RANKED = [
+    ({"ranking": "[[2],[0,3],[1]]"}, 2, Said(3, ((3,), (1, 2), (0,)))),  # the samples shown are 2, 0, 3, 1
+    ({"ranking": "[[1,0],[3]]", "best": 0}, None, Said(None, ((0, 2), (1,)))),
+    ({"ranking": "[[0,1,2,3]]"}, None, Said(None, ((0, 1, 2, 3),))),
+    ({"ratings": '{"coverage":[1,2,3,4],"accuracy":[7.0,6,5.5,4]}'}, None, None),
+    ({"best": 1, "ratings": '{"overall":[1,7,1,1]}'}, 1, Said(0, None, '{"overall": [7, 1, 1, 1]}')),
+]
+
+
+@pytest.mark.parametrize(("given", "best", "said"), RANKED)
+def test_rankings_and_ratings_name_samples_inside(
+    deliver: Callable[..., Path], given: dict[str, Any], best: int | None, said: Said | None
+) -> None:
+    bare = [{name: row[name] for name in row if name != "best"} | given for row in rows(3)]
+    answer = judge(deliver(bare), ASKED, {}).accepted[0]
+    said = said or Said(None, None, '{"accuracy": [6, 4, 7, 5.5], "coverage": [2, 4, 1, 3]}')
+    assert (answer.best, answer.said) == (best, said)
+
+
+BAD_ANSWERS = [
+    ({"ranking": "[[0],[0,1]]"}, "names an option twice"),
+    ({"ranking": "[[0],[4]]"}, "names an option beyond 3"),
+    ({"ranking": "[[0]]"}, "compares nothing"),
+    ({"ranking": "[0,1]"}, "not a list of groups"),
+    ({"ranking": "2>1"}, "is not JSON"),
+    ({"ranking": "[[1],[0]]", "best": 0}, "does not put first"),
+    ({"ratings": '{"style":[1,1,1,1]}'}, "have an axis"),
+    ({"ratings": '{"overall":[1,1,1,8]}'}, "not numbers from 1 to 7"),
+    ({"ratings": '{"overall":[1,1,1]}'}, "not of 4 options"),
+    ({"skip": "true", "best": 1}, "skips the question, and answers it"),
+    ({"correction": "x" * 20_001, "best": 1}, "more than 20,000"),
+]
+
+
+@pytest.mark.parametrize(("given", "reason"), BAD_ANSWERS)
+def test_an_answer_that_says_no_one_thing_is_quarantined(tmp_path: Path, given: dict[str, Any], reason: str) -> None:
+    good = [row | {"best": str(row["best"])} | dict.fromkeys(given, "") for row in rows()]
+    sent = [row | {"best": str(n % 4)} for n, row in enumerate(good)]
+    sent[7] |= {"best": ""} | {name: str(value) for name, value in given.items()}
+    as_csv(pa.Table.from_pylist(sent), tmp_path / "a.csv")
+    verdict = judge(tmp_path / "a.csv", ASKED, {})
+    assert [entry["row"] for entry in verdict.quarantined] == [8] and reason in reasons(verdict)[0]
 
 
 @pytest.mark.parametrize("value", ["2.5", "B", "two", "nan", "inf", "1e0", " 2 ", "", "0x1", "９"])
@@ -115,10 +159,10 @@ def test_contradictory_rows_are_both_out(deliver: Callable[..., Path]) -> None:
 
 
 def test_a_later_file_cannot_change_an_answer(deliver: Callable[..., Path]) -> None:
-    known = {(IDS[0], "ann"): Known(0, "a"), (IDS[1], "ann"): Known(3, "b")}
+    known = {(IDS[0], "ann"): Known(Said(2), "a"), (IDS[1], "ann"): Known(Said(1), "b")}
     verdict = judge(deliver(rows()), ASKED, known)
     assert (len(verdict.accepted), verdict.duplicates) == (198, 1)
-    assert "conflicts with the earlier answer 3" in reasons(verdict)[0]
+    assert "conflicts with an earlier answer of ann" in reasons(verdict)[0]
 
 
 def test_every_row_has_exactly_one_fate(deliver: Callable[..., Path]) -> None:

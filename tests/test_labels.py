@@ -94,6 +94,7 @@ def test_labels_name_the_sample_and_not_the_place(store: LocalStore, answers: Pa
     assert len(labels) == 60
     for label in labels:
         qid = label.question_id
+        assert label.best_sample is not None
         assert texts[qid][label.best_sample] == shown[qid][f"option_{chosen[qid]}"]
 
 
