@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from data.campaign import load_campaign
+from data.cord import Stopped
 from data.exchange import check_format
 from data.refused import Refused
 from data.rounds import rounds
@@ -205,13 +206,16 @@ def evaluate(
     finish(facts, as_json, lines)
 
 
-from flows import inspection  # noqa: E402, F401  (its commands come after those above in --help)
+from flows import inspection, line  # noqa: E402, F401  (their commands come after those above in --help)
 
 
 def main() -> None:
-    """Run the command line; a refusal is one line and exit code 1."""
+    """Run the command line; a refusal is one line and exit code 1, a stopped line one and exit code 3."""
     try:
         app()
+    except Stopped as stopped:
+        sys.stderr.write(f"andon: {stopped}\n")
+        sys.exit(3)
     except Refused as refusal:
         sys.stderr.write(f"andon: {refusal}\n")
         sys.exit(1)

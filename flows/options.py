@@ -27,6 +27,7 @@ Launch = Annotated[
     Path | None, typer.Option("--launch", help="an accelerate config: train in several processes, as on many GPUs")
 ]
 Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
+By = Annotated[str | None, typer.Option("--by", help="who; without it, the name you are logged in by")]
 Seed = Annotated[int, typer.Option("--seed", help="of weights, orders and samples")]
 STORE = "andon-store"
 

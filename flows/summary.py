@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from data.cord import one_line, open_pulls
 from data.labels import Ingested, batches, deliveries
 from data.planning import Plan
 from data.promotions import champion, find_run, policy_of, runs
@@ -120,14 +121,19 @@ def status_result(store_uri: str) -> Result:
                 "rounds": [turn._asdict() for turn in rounds(store, name)],
             }
         )
-    return {"store": store.uri, "campaigns": found}
+    stopped = [pull._asdict() for pull in open_pulls(store)]
+    return {"store": store.uri, "stopped": stopped, "campaigns": found}
 
 
 def status_lines(result: Result) -> list[str]:
     """Show the rounds of every campaign on one screen."""
+    lines = [
+        f"STOPPED  {pull['scope']}, by {one_line(pull['by'])} at {pull['at']}: {one_line(pull['reason'])}"
+        f"  (andon release {pull['pull']} --reason ...)"
+        for pull in result["stopped"]
+    ]
     if not result["campaigns"]:
-        return [f"{result['store']} is empty: andon export CAMPAIGN, or andon demo, begins one."]
-    lines = []
+        return [*lines, f"{result['store']} is empty: andon export CAMPAIGN, or andon demo, begins one."]
     for campaign in result["campaigns"]:
         lines.append(f"{campaign['campaign']}   champion: {campaign['champion'] or 'the base'}")
         lines.append("  round  questions  labels  win rate  waits for")

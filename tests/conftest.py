@@ -32,6 +32,11 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_STATE", str(tmp_path / "state"))  # pulls are spooled here, not in the user's home
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GPT-2 of two layers with random weights and the embedded tokenizer, as a checkpoint folder."""

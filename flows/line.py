@@ -1,0 +1,97 @@
+"""Commands of the Andon cord: stop the line, let it go on, and see who did either and why."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from data import cord
+from data.campaign import load_campaign
+from data.cord import Pulled
+from data.refused import Refused
+from data.store import open_store
+from flows.options import STORE, By, Json, Reason, StoreUri, app, finish
+from flows.summary import Result
+
+
+@app.command()
+def pull(
+    reason: Reason,
+    scope: Annotated[str | None, typer.Option("--scope", help="everything, campaign:NAME or run:RUN")] = None,
+    campaign: Annotated[str | None, typer.Option("--campaign", help="stop this campaign only")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="stop this run only")] = None,
+    by: By = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Pull the cord: stop the line.
+
+    Trainings save their state and leave; nothing is exported, trained or promoted until the pull is released.
+    """
+    named = [campaign and f"campaign:{_name(campaign)}", run and f"run:{run}", scope]
+    scopes = [each for each in named if each] or [cord.EVERYTHING]
+    if len(scopes) > 1:
+        raise Refused("Name one of --scope, --campaign and --run; without any, everything stops.")
+    opened = open_store(store)
+    made = cord.pull(opened, reason, by=by or _me(), scope=scopes[0])
+    lines = [f"{made.pull}: {made.scope} is stopped", f"to go on: andon release {made.pull} --reason ..."]
+    if made.spooled:
+        lines[0] = f"{made.pull}: kept on this machine, for {opened.uri} cannot be reached"
+        lines.insert(1, "it stops the line with the next andon command here that reaches the store: andon cord")
+    finish(made._asdict(), as_json, lines)
+
+
+@app.command()
+def release(
+    pull_id: Annotated[str, typer.Argument(help="as andon cord lists it", metavar="PULL")],
+    reason: Reason,
+    by: By = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Release a pull: what was stopped goes on when its command is run again."""
+    opened = open_store(store)
+    cord.release(opened, pull_id, by=by or _me(), reason=reason)
+    still = [each.pull for each in cord.open_pulls(opened)]
+    rest = f"still stopped by {', '.join(still)}" if still else "the line is free"
+    finish({"released": pull_id, "open": still}, as_json, [f"{pull_id} is released; {rest}"])
+
+
+@app.command("cord")
+def show_cord(store: StoreUri = STORE, as_json: Json = False) -> None:
+    """Show all pulls: by whom and why, with what evidence, and who released them."""
+    opened = open_store(store)
+    found = cord.pulls(opened)
+    result: Result = {
+        "store": opened.uri,
+        "open": [each.pull.pull for each in found if each.release is None],
+        "pulls": [
+            each.pull._asdict() | {"released": each.release._asdict() if each.release else None} for each in found
+        ],
+    }
+    lines = [line for each in found for line in _told(each)]
+    finish(result, as_json, lines or ["nobody has pulled the cord"])
+
+
+def _told(each: Pulled) -> list[str]:
+    made, freed = each
+    state = "released" if freed else "STOPPED"
+    lines = [f"{made.pull}  {state:<8}  {made.at}  {made.scope}  by {cord.one_line(made.by)}"]
+    lines.append(f"  {cord.one_line(made.reason)}")
+    lines += [f"  {cord.one_line(name)}: {cord.one_line(str(value))}" for name, value in made.evidence.items()]
+    if made.spooled:
+        lines.append("  kept on this machine: the store does not take it yet")
+    if freed:
+        lines.append(f"  released by {cord.one_line(freed.by)} at {freed.at}: {cord.one_line(freed.reason)}")
+    return lines
+
+
+def _name(campaign: str) -> str:
+    return load_campaign(campaign).name if campaign.endswith(".toml") else campaign
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        return "unknown"

@@ -1,0 +1,77 @@
+"""The commands of the cord, as a person and as a script meet them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.cord import open_pulls
+from data.store import LocalStore
+from flows import cli
+
+
+class Outcome:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def document(self) -> Any:
+        return json.loads(self.out.splitlines()[-1])
+
+
+@pytest.fixture
+def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    (tmp_path / "store").mkdir()
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["andon", *arguments, "--store", str(tmp_path / "store")])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Outcome(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def test_pulled_seen_released(andon: Any) -> None:
+    assert "nobody has pulled" in andon("cord").out
+    made = andon("pull", "--reason", "it praises\nmurder", "--by", "ann", "--json").document()
+    assert made["scope"] == "everything" and not made["spooled"]
+    assert andon("status").out.startswith("STOPPED  everything, by ann at ")
+    assert [pull["pull"] for pull in andon("status", "--json").document()["stopped"]] == [made["pull"]]
+    assert "STOPPED" in andon("cord").out and "it praises murder" in andon("cord").out
+    freed = andon("release", made["pull"], "--reason", "a quotation", "--by", "bob")
+    assert freed.code == 0 and "the line is free" in freed.out
+    assert "released by bob" in andon("cord").out and "STOPPED" not in andon("status").out
+    (shown,) = andon("cord", "--json").document()["pulls"]
+    assert shown["released"]["reason"] == "a quotation" and andon("cord", "--json").document()["open"] == []
+
+
+def test_the_scope_is_named_once_and_the_person_too(andon: Any, tmp_path: Path) -> None:
+    assert andon("pull", "--reason", "r", "--run", "run-1").code == 0
+    assert andon("pull", "--reason", "r", "--campaign", "tldr").code == 0
+    assert andon("pull", "--reason", "r", "--scope", "campaign:cnndm").code == 0
+    found = open_pulls(LocalStore(tmp_path / "store"))
+    assert [pull.scope for pull in found] == ["run:run-1", "campaign:tldr", "campaign:cnndm"]
+    assert all(pull.by for pull in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pull", "--reason", " "), "needs a reason"),
+        (("pull", "--reason", "r", "--run", "a", "--campaign", "b"), "Name one of"),
+        (("pull", "--reason", "r", "--scope", "all"), "no scope all"),
+        (("release", "pull-x", "--reason", "r"), "no pull pull-x"),
+    ],
+)
+def test_what_is_wrong_is_one_line(andon: Any, arguments: tuple[str, ...], said: str) -> None:
+    refused = andon(*arguments)
+    assert refused.code == 1 and said in refused.err and len(refused.err.splitlines()) == 1
+
+
+def test_a_store_out_of_reach_is_said(andon: Any, tmp_path: Path) -> None:
+    (tmp_path / "store").rmdir()
+    told = andon("pull", "--reason", "r")
+    assert told.code == 0 and "kept on this machine" in told.out and not (tmp_path / "store").exists()
+    assert andon("status").out.startswith("STOPPED")
