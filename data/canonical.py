@@ -5,6 +5,7 @@ Ids are hashes of what they name, so two machines that do the same work give it 
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,19 @@ Document = dict[str, Any]
 def canonical_json(value: object) -> bytes:
     """Write JSON with sorted keys and no spaces: equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it, what is not a number as text: evidence is often NaN, and must not be lost."""
+    if isinstance(value, dict):
+        return {str(plain(str(name))): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
 
 
 def sha256(data: bytes) -> str:

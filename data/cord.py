@@ -6,16 +6,15 @@ taken from the spool when the store has it; so neither a crash in the middle nor
 lies in the spool goes into the log with the next look at the cord from this machine, once, for every pull has an id.
 """
 
-import math
 import os
 import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from data import log
-from data.canonical import Document, content_id, seal, unseal
+from data.canonical import Document, content_id, plain, seal, unseal
 from data.refused import Refused
 from data.store import LocalStore, Store
 
@@ -74,10 +73,10 @@ def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidenc
     made = Pull(
         f"pull-{secrets.token_hex(6)}",
         scope,
-        _plain(reason.strip()[:LONGEST]),
-        _plain(by[:LONGEST]),
+        plain(reason.strip()[:LONGEST]),
+        plain(by[:LONGEST]),
         datetime.now(UTC).isoformat(timespec="seconds"),
-        _plain(evidence or {}),
+        plain(evidence or {}),
         spooled=False,
     )
     try:
@@ -113,7 +112,7 @@ def release(store: Store, pull_id: str, *, by: str, reason: str) -> None:
             raise Refused(
                 f"{pull_id} is released already, by {earlier.by} at {earlier.at}: {one_line(earlier.reason)}."
             )
-        return {"kind": "release", "pulls": [pull_id], "by": _plain(by), "reason": _plain(reason.strip()[:LONGEST])}
+        return {"kind": "release", "pulls": [pull_id], "by": plain(by), "reason": plain(reason.strip()[:LONGEST])}
 
     log.append(store, LOG, decide)
 
@@ -213,16 +212,3 @@ def _spool_prefix(store: Store) -> str:
 
 def _spool_key(store: Store, made: Pull) -> str:
     return f"{_spool_prefix(store)}/{made.pull}.json"
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: a pull whose evidence is NaN, as evidence often is, must not be lost."""
-    if isinstance(value, dict):
-        return {str(_plain(str(name))): _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    return str(value)
