@@ -15,22 +15,24 @@ from data.campaign import Quality
 from data.canonical import Document
 from data.diagnosis import FEWEST, Finding, diagnose, pairs
 from data.evidence import UNKNOWN, Answers
+from data.gates import drifts, gates
 from data.statistics import proportion
 
-VERSION = 1  # of these rules; every assessment says by which it was made
+VERSION = 2  # of these rules; every assessment says by which it was made
 LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
 
 
 def assess(
-    answers: Answers, questions: int, policy: Quality, earlier: Sequence[Document], texts: Mapping[str, Any]
+    answers: Answers, questions: int, policy: Quality, earlier: Sequence[Document], others: Mapping[str, Any]
 ) -> Document:
     """Measure the answers to a batch of so many questions, and decide: accept, hold or reject.
 
-    `earlier` are the assessments of other batches, which agreement must not drift from; `texts` is what `text_measures`
-    found, for the record.
+    `earlier` are the assessments of other batches, which this one must not drift from; `others` are measures that need
+    more than the answers: `answered`, `undecided`, `drift` and `texts`.
     """
-    measures = measure(answers, questions) | {"texts": dict(texts)}
+    measures = {**measure(answers, questions), **others}
     findings = [*diagnose(answers, policy), *drifts(measures, earlier, policy)]
+    findings += gates(measures, policy)
     labelers = assess_labelers(answers, findings, policy)
     worst = {finding.severity for finding in findings}
     return {
@@ -73,6 +75,14 @@ def _pairs_of_one_labeler(answers: Answers) -> NDArray[np.bool_]:
     return equal
 
 
+def _by_chance(hits: int, count: int, *, chance: float, usual: float, evidence: float) -> bool:
+    """Say whether chance explains a labeler's repeated answers better than what is usual does, by so many nats."""
+    if usual <= chance or usual >= 1:
+        return False
+    gain = hits * np.log(chance / usual) + (count - hits) * np.log((1 - chance) / (1 - usual))
+    return bool(gain > evidence)
+
+
 def _share(hits: NDArray[np.bool_]) -> Document | None:
     return proportion(float(hits.sum()), len(hits))._asdict() if len(hits) else None
 
@@ -81,35 +91,25 @@ def _finite(interval: Document) -> Document | None:
     return interval if all(np.isfinite(value) for value in interval.values()) else None
 
 
-def drifts(measures: Document, earlier: Sequence[Document], policy: Quality) -> list[Finding]:
-    """Compare agreement with that of the last ten batches: a jump up is as suspicious as one down."""
-    found = []
-    for name, shown in (("alpha", "alpha"), ("agreement_with_reward_model", "agreement with the reward model")):
-        before = [e["measures"][name]["value"] for e in earlier if e["decision"] == "accept" and e["measures"][name]]
-        now = measures[name]
-        if now is None or len(before) < 3:
-            continue
-        usual = float(np.mean(before[-10:]))
-        spread = max(float(np.std(before[-10:], ddof=1)), (now["high"] - now["low"]) / 4)
-        if abs(now["value"] - usual) > policy.agreement_drift * spread:
-            evidence = f"{now['value']:.2f}, in earlier batches {usual:.2f}, {spread:.2f} apart as a rule"
-            found.append(Finding(f"{shown} is not what it was", "hold", evidence))
-    return found
-
-
 def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quality) -> Document:
     """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
     accused = {name: finding.fault for finding in findings for name in finding.labelers}
     weights = skill_weights(answers)
+    everybodys = _pairs_of_one_labeler(answers)
+    usual = float(everybodys.mean()) if len(everybodys) else 0.0
     result: Document = {}
     for number, name in enumerate(answers.names):
         own = answers.take(answers.labelers == number)
         known = own.take(own.gold != UNKNOWN)
         right = int((known.samples == known.gold).sum())
         fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
+        repeated = _pairs_of_one_labeler(own)
+        consistent = int(repeated.sum()), len(repeated)
         reasons = [accused[name]] if name in accused else []
         if len(known) >= FEWEST and right < policy.labeler_gold * len(known):
             reasons.append(f"{right} of {len(known)} gold answers right")
+        if _by_chance(*consistent, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
+            reasons.append(f"{consistent[0]} of {consistent[1]} own answers repeated: as often as by chance")
         if fast > policy.fast_share and len(own) >= FEWEST:
             reasons.append(f"{fast:.0%} of the answers came faster than anybody reads")
         result[name] = {
@@ -119,6 +119,7 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
             "answers": len(own),
             "gold": [right, len(known)],
             "fast": round(fast, 4),
+            "repeated": list(consistent),
             "slot_p": slot_p(own.slots, answers.k),
         }
     return result

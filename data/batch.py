@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 from data.canonical import canonical_json, sha256
 
 SCHEMA_VERSION = "1.0"
-ROLES = ("main", "overlap", "gold")
+ROLES = ("main", "overlap", "repeat", "gold", "drift")
+TESTS = ("gold", "drift")  # they test people and are never trained on
 QUESTION_ID = re.compile(r"q[bcdfghjkmnpqrstv]{16}")
 ROWS_PER_FILE = 20_000
+CHOSEN = ("watched", "selection_reason", "selection_score")
 SAMPLE = pa.struct([("text", pa.string()), ("tokens", pa.list_(pa.int32())), ("policy", pa.string())])
 KEY = pa.schema(
     [
@@ -35,6 +37,9 @@ KEY = pa.schema(
         ("item", pa.string()),  # the same for all copies of a question
         ("role", pa.string()),  # one of ROLES
         ("gold", pa.int8()),  # index of the sample that is known to be best
+        ("watched", pa.int8()),  # of a drift question: the sample whose rate is watched
+        ("selection_reason", pa.string()),  # `random`, `disagreement`, or null where nobody chose
+        ("selection_score", pa.float32()),  # nats by which the reward models disagreed
     ]
 )
 
@@ -56,8 +61,11 @@ class Question:
     query: str
     query_tokens: list[int]
     samples: tuple[Sample, ...]
-    role: str = "main"  # or `overlap`: a further copy of a main question; or `gold`: its best sample is known
+    role: str = "main"  # or another of ROLES: copies for others or the same labeler, known ones, watched ones
     gold: int | None = None
+    watched: int | None = None
+    selection_reason: str | None = None
+    selection_score: float | None = None
 
     @property
     def item(self) -> str:
@@ -102,7 +110,7 @@ def blind(questions: Sequence[Question], instructions: str, secret: bytes) -> tu
         shown_rows.append(row | {"schema_version": SCHEMA_VERSION})
         key_row: dict[str, Any] = {"question_id": qid, "content_sha256": digest, "query_id": question.query_id}
         key_row |= {"query": question.query, "query_tokens": question.query_tokens, "shown": shown}
-        key_row |= {"item": question.item, "role": question.role, "gold": question.gold}
+        key_row |= {name: getattr(question, name) for name in ("item", "role", "gold", *CHOSEN)}
         key_rows.append(key_row | {"samples": [sample.__dict__ for sample in question.samples]})
     shown_rows.sort(key=lambda row: row["question_id"])
     key_rows.sort(key=lambda row: row["question_id"])
@@ -135,6 +143,8 @@ BY_PEOPLE = (
     "item",
     "role",
     "gold",
+    "watched",
+    "selection_reason",
 )
 
 
@@ -147,4 +157,4 @@ def read_key(path: Path, tokens: bool = True) -> Iterator[dict[str, Any]]:
     columns = None if tokens else list(BY_PEOPLE)
     for part in file.iter_batches(2_000, columns=columns):
         for row in part.to_pylist():
-            yield {"item": row["question_id"], "role": "main", "gold": None} | row
+            yield {"item": row["question_id"], "role": "main", "gold": None, **dict.fromkeys(CHOSEN)} | row

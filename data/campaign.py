@@ -54,6 +54,9 @@ class Batch(Settings):
     overlap_copies: int = Field(default=3, ge=2, le=10)  # of such a question, each with an id and an order of its own
     gold_share: float = Field(default=0.0, ge=0, le=0.5)  # questions with a known answer, for each question asked
     gold: str | None = None  # file of such questions: beside the shipped campaigns, or a path; see data/composition.py
+    drift: str | None = None  # file of questions that every batch repeats: data/drift.py
+    repeat_share: float = Field(default=0.0, ge=0, le=1)  # of the questions, once more to whoever answered them
+    random_share: float = Field(default=1.0, gt=0, le=1)  # of the questions; where reward models disagree: the rest
 
     def questions_for(self, labels: int) -> int:
         """Return how many different questions give so many labels to train on, the copies of some counted."""
@@ -139,6 +142,10 @@ class Quality(Settings):
     gold_accuracy: float = Field(default=0.85, ge=0, le=1)  # below: hold the batch
     labeler_gold: float = Field(default=0.7, ge=0, le=1)  # below, on ten gold answers or more: hold the labeler
     guessers_share: float = Field(default=0.08, ge=0, le=1)  # of labels by those who answer at random; above: hold
+    gold_reject: float = Field(default=0.6, ge=0, le=1)  # of gold answers right, below: reject the batch
+    alpha: float = Field(default=0.05, ge=-1, le=1)  # the lower bound must lie above it, the upper one or reject
+    coverage: float = Field(default=0.95, ge=0, le=1)  # of the questions answered or skipped, below: hold the batch
+    undecided_share: float = Field(default=0.2, ge=0, le=1)  # of answers that tie over all or skip, above: hold
     fast_share: float = Field(default=0.3, ge=0, le=1)  # of a labeler's answers too fast to have read; above: hold
     words_a_second: float = Field(default=15.0, gt=0)  # what nobody can read
     agreement_drift: float = Field(default=4.0, gt=0)  # standard deviations from earlier batches; beyond: hold

@@ -47,7 +47,9 @@ def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
     if not found and len(known) >= FEWEST:
         right = proportion(float((known.samples == known.gold).sum()), len(known))
         if right.high < policy.gold_accuracy or (len(known) >= 40 and right.value < policy.gold_accuracy):
-            found.append(Finding("gold questions are often wrong", "hold", f"{right} of gold answers are right"))
+            mostly = len(known) >= 40 and right.value < policy.gold_reject
+            severity: Severity = "reject" if mostly else "hold"
+            found.append(Finding("gold questions are often wrong", severity, f"{right} of gold answers are right"))
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from data.batch import TESTS
 from data.canonical import Document, canonical_json, seal, sha256, unseal
 from data.decisions import standings
 from data.fields import Ranking
@@ -69,7 +70,7 @@ def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str,
     sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
     rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)}
     found = [(rows[label.question_id], label.best_sample) for label in labels if label.best_sample is not None]
-    return [(row, best) for row, best in found if row["role"] != "gold"]
+    return [(row, best) for row, best in found if row["role"] not in TESTS]
 
 
 def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:

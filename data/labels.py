@@ -26,8 +26,10 @@ from data.delivery import read_rows
 from data.diagnosis import faults_of_the_file
 from data.evidence import Row, collect
 from data.fields import Ranking
+from data.gates import watched_rate
 from data.publication import Publication, read_manifest
 from data.refused import Refused
+from data.statistics import proportion
 from data.store import Store, folders
 from data.texts import text_measures
 
@@ -232,9 +234,15 @@ def assess_batch(
     ]
     earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
     earlier.pop(batch, None)
-    assessment = assess(
-        collect(key, rows, predicted), len(key), policy, list(earlier.values()), text_measures(key, rows)
-    )
+    skipped = sum(entry["skipped"] for entry in deliveries(store, campaign) if entry["batch"] == batch)
+    ties = sum(label.ranking is not None and len(label.ranking) == 1 for label in labels)
+    others = {
+        "texts": text_measures(key, rows),
+        "drift": watched_rate(key, rows),
+        "answered": min(len(key), len({label.question_id for label in labels}) + skipped),
+        "undecided": proportion(ties + skipped, len(labels) + skipped)._asdict(),
+    }
+    assessment = assess(collect(key, rows, predicted), len(key), policy, list(earlier.values()), others)
     return record(store, campaign, batch, assessment)
 
 

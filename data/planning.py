@@ -9,6 +9,7 @@ from scipy.stats import binom
 
 from data.agreement import Interval, count_classes, krippendorff_alpha
 from data.campaign import Batch, Campaign
+from data.composition import read_drift
 from data.diagnosis import FEWEST
 from data.statistics import proportion
 
@@ -22,7 +23,7 @@ class Plan(NamedTuple):
     """A batch of so many labels, and what can be known from it."""
 
     questions: int
-    rows: int  # answers to pay for: questions, copies and gold
+    rows: int  # answers to pay for: questions, copies, gold and the fixed comparison
     cost: float
     alpha: Interval
     labelers: int
@@ -51,7 +52,10 @@ def plan(
     questions = settings.questions_for(labels)
     gold = round(settings.gold_share * questions)
     copied = round(settings.overlap_share * questions)
-    rows = questions + copied * (settings.overlap_copies - 1) + gold
+    watched = len(read_drift(settings.drift, k)) * settings.overlap_copies
+    rows = (
+        questions + copied * (settings.overlap_copies - 1) + round(settings.repeat_share * questions) + gold + watched
+    )
     usual = USUAL_AGREEMENT if agreement is None else agreement
     each = gold / labelers
     now = max(curve)[1] if curve else None

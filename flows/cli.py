@@ -59,17 +59,19 @@ def export(
         check_format(each)
     prepare(store)
     from flows.export_batch import export_batch
-    from tasks.batches import format_files, vendor_files
+    from tasks.batches import format_files, repeats_file, vendor_files
 
     batch = export_batch(campaign, store, questions, seed, base, preset)
     files = [str(path) for path in vendor_files(store, name, batch)]
     files += [str(path) for each in formats or [] for path in format_files(store, name, batch, each)]
+    repeats = repeats_file(store, name, batch)
     lines = [
         f"batch {batch}",
         *(f"send to labelers: {file}" for file in files),
+        *([f"for who hands questions out, which of them go to the same labeler: {repeats}"] if repeats else []),
         f"then: andon ingest {campaign} ANSWERS",
     ]
-    finish({"batch": batch, "vendor_files": files}, as_json, lines)
+    finish({"batch": batch, "vendor_files": files, "repeats": repeats and str(repeats)}, as_json, lines)
 
 
 @app.command()

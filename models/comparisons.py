@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from data.batch import read_key
+from data.batch import TESTS, read_key
 from data.campaign import Text
 from data.canonical import sha256
+from data.composition import DISAGREEMENT
 from data.label_sets import Label
 from data.publication import Publication
 from data.refused import Refused
@@ -46,9 +47,13 @@ def split_comparisons(
     for label in labels:
         same, row = questions[label.question_id]
         asked = question_tokens(base, row, rules, same)
-        if asked and row["role"] != "gold" and label.best_sample is not None:  # gold tests people
-            side = split.held_out if is_held_out(row["query_id"], held_out_share) else split.train
-            side.append(best_of(*asked, label.best_sample, label.weight))
+        if not asked or row["role"] in TESTS or label.best_sample is None:
+            continue
+        held_out = is_held_out(row["query_id"], held_out_share)
+        if held_out and row["selection_reason"] == DISAGREEMENT:  # chosen for being hard: they would bias the measure
+            continue
+        side = split.held_out if held_out else split.train
+        side.append(best_of(*asked, label.best_sample, label.weight))
     if not split.train:
         raise Refused("The label set leaves no question to train on: ingest more labels first.")
     return split
@@ -69,7 +74,7 @@ def preferred(
 ) -> dict[str, int]:
     """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
     same = batch["vocabulary"] == base.vocabulary
-    rows = [row for row in read_key(batch.path("key/samples.parquet")) if row["role"] != "gold"]
+    rows = [row for row in read_key(batch.path("key/samples.parquet")) if row["role"] not in TESTS]
     asked = {row["question_id"]: question_tokens(base, row, rules, same) for row in rows}
     known = {name: tokens for name, tokens in asked.items() if tokens is not None}
     if not known:

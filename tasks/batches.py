@@ -1,25 +1,30 @@
 """Prefect tasks of the export: sample a round's questions and publish them."""
 
+import math
 import os
 import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batch import blind, read_key, write_parts, write_table
+from data.batch import TESTS, Question, blind, read_key, write_parts, write_table
 from data.campaign import Campaign
 from data.canonical import content_id
-from data.composition import composed, read_gold
+from data.composition import composed, read_drift, read_gold, repeats
 from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
 from data.labels import batches
-from data.promotions import champion, policy_of
-from data.publication import publish, read_manifest
-from data.queries import load_queries
-from data.store import open_store
-from models.base import open_base
+from data.promotions import champion, policy_of, run_prefix, runs
+from data.publication import Publication, publish, read_manifest
+from data.queries import Query, load_queries
+from data.store import Store, open_store
+from models.base import Base, open_base
+from models.choosing import CANDIDATES, chosen_by_disagreement, drawn_at_random
+from models.comparisons import is_held_out
+from models.ensemble import load_ensemble
 from models.questions import BASE, CHAMPION, draw_questions
 from tasks.stage import say
 
@@ -51,17 +56,21 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         row["query_id"]
         for batch in batches(store, campaign.name)
         for row in read_key(batch.path("key/samples.parquet"))
-        if row["role"] != "gold"
+        if row["role"] not in TESTS
     ]
     queries = load_queries(campaign.text, "train")
-    questions = draw_questions(policies, queries, campaign, campaign.batch.questions, seed + round_number, set(earlier))
+    questions = _chosen(store, campaign, policies, queries, seed + round_number, set(earlier))
     known = read_gold(campaign.batch.gold, campaign.batch.samples)
-    asked = composed(questions, known, campaign.batch, seed + round_number)
+    watched = read_drift(campaign.batch.drift, campaign.batch.samples)
+    asked = composed(questions, known, campaign.batch, seed + round_number, watched)
     vendor, key = blind(asked, campaign.instructions, secret=os.urandom(32))
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
         write_table(key, Path(scratch) / "key.parquet")
         files["key/samples.parquet"] = Path(scratch) / "key.parquet"
+        if pairs := repeats(key.select(["question_id", "item", "role"]).to_pylist()):
+            lines = ["question_id,same_labeler_as", *(",".join(pair) for pair in pairs)]
+            files["repeats.csv"] = "\n".join([*lines, ""]).encode()
         facts = {
             "batch": batch_id,
             "round": round_number,
@@ -75,6 +84,40 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     return batch_id
 
 
+def _chosen(
+    store: Store,
+    campaign: Campaign,
+    policies: Mapping[str, Base],
+    queries: Sequence[Query],
+    seed: int,
+    used: Collection[str],
+) -> list[Question]:
+    """Draw a batch's questions: all at random, or the campaign's share of them and the rest by disagreement."""
+    count = campaign.batch.questions
+    at_random = math.ceil(campaign.batch.random_share * count)
+    scorer = last_reward_model(store, campaign, policies[BASE]) if at_random < count else None
+    if scorer is None or scorer["models"] < 2:
+        if at_random < count:
+            say("no run with several reward models yet ([reward] models): all questions are drawn at random")
+        return drawn_at_random(draw_questions(policies, queries, campaign, count, seed, used))
+    drawn = drawn_at_random(draw_questions(policies, queries, campaign, at_random, seed, used))
+    used = {*used, *(question.query_id for question in drawn)}
+    open_to_choice = [q for q in queries if not is_held_out(q.query_id, campaign.reward.held_out_share)]
+    wanted = count - at_random
+    candidates = draw_questions(policies, open_to_choice, campaign, CANDIDATES * wanted, seed + 1_000_003, used)
+    say(f"choosing {wanted:,} of {len(candidates):,} questions by the disagreement of {scorer['models']} reward models")
+    ensemble = load_ensemble(scorer.folder())
+    return [*drawn, *chosen_by_disagreement(policies[BASE], ensemble, candidates, wanted)]
+
+
+def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publication | None:
+    """Return the reward model of the last run, where there is one that reads the tokens of this base."""
+    finished = runs(store, campaign.name)
+    scorer = read_manifest(store, f"{run_prefix(campaign.name, finished[-1]['run'])}/reward") if finished else None
+    known = scorer is not None and scorer.manifest["inputs"]["base"] == base.fingerprint
+    return scorer if known else None
+
+
 def format_files(store_uri: str, campaign: str, batch_id: str, name: str) -> list[Path]:
     """Publish a batch in the format of a labeling tool beside its own files, once, and return its files."""
     store, prefix = open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}/vendor/{name}"
@@ -86,6 +129,13 @@ def format_files(store_uri: str, campaign: str, batch_id: str, name: str) -> lis
             files: dict[str, Path | bytes] = {path.name: path for path in made}
             published = publish(store, prefix, "vendor", files, inputs={"batch": batch_id}, facts={}, began=began)
     return [published.path(file) for file in published.names()]
+
+
+def repeats_file(store_uri: str, campaign: str, batch_id: str) -> Path | None:
+    """Return the list of questions that go to whoever answered another one, for those who hand questions out."""
+    batch = read_manifest(open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}")
+    assert batch is not None
+    return batch.path("repeats.csv") if "repeats.csv" in batch.names() else None
 
 
 def vendor_files(store_uri: str, campaign: str, batch_id: str) -> list[Path]:

@@ -12,15 +12,15 @@ from data.campaign import Campaign
 from data.decisions import standings
 from data.label_sets import freeze
 from data.labels import Ingested, deliveries, ingest
-from data.promotions import run_prefix, runs
-from data.publication import Publication, read_manifest
+from data.promotions import runs
+from data.publication import Publication
 from data.refused import Refused
 from data.simulated import write_answers
 from data.store import Store, open_store
 from models.base import open_base
 from models.comparisons import preferred
 from models.ensemble import load_ensemble
-from tasks.batches import vendor_files
+from tasks.batches import last_reward_model, vendor_files
 from tasks.stage import say
 
 
@@ -44,12 +44,11 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
 
 def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Publication) -> Mapping[str, int]:
     """Ask the reward model of the last run what it likes best of each question; nothing where there is no run."""
-    finished = runs(store, campaign.name)
-    scorer = read_manifest(store, f"{run_prefix(campaign.name, finished[-1]['run'])}/reward") if finished else None
-    if scorer is None:
+    if not runs(store, campaign.name):
         return {}
     base = open_base(campaign.base, campaign.text.positions)
-    if scorer.manifest["inputs"]["base"] != base.fingerprint:  # it may read other tokens
+    scorer = last_reward_model(store, campaign, base)
+    if scorer is None:
         return {}
     return preferred(base, load_ensemble(scorer.folder()).scores, batch, campaign.text)
 

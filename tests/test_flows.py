@@ -300,3 +300,20 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     (batch,) = [node["id"] for node in told["made_from"] if node["kind"] == "batch"]
     assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["standing"] == "reject"
     assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()
+
+
+def test_with_several_reward_models_a_part_of_the_next_batch_is_chosen_by_their_disagreement(
+    andon: Andon, tiny_toml: Path, tmp_path: Path
+) -> None:
+    text = tiny_toml.read_text().replace("probe_share = 0.5\n", "probe_share = 0.5\nrandom_share = 0.5\n")
+    tiny_toml.write_text(text.replace("held_out_share", "models = 2\nheld_out_share"))
+    andon("round", tiny_toml)
+    batch = andon("export", tiny_toml)["batch"]
+    keys = sorted((tmp_path / "store").glob("campaigns/sentiment/batches/*/*/key/samples.parquet"))
+    tables = {path.parts[-4]: pq.read_table(path).to_pylist() for path in keys}
+    first, second = tables.pop(next(name for name in tables if name != batch)), tables[batch]
+    assert {row["selection_reason"] for row in first} == {"random"}, "there was no reward model yet"
+    reasons = [row["selection_reason"] for row in second]
+    assert (reasons.count("random"), reasons.count("disagreement")) == (12, 12)
+    assert all((row["selection_score"] is None) == (row["selection_reason"] == "random") for row in second)
+    assert len({row["query_id"] for row in second}) == 24

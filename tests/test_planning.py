@@ -12,7 +12,7 @@ CAMPAIGN = load_campaign("sentiment", "vendor")
 
 def test_what_is_paid_for_is_questions_copies_and_gold() -> None:
     found = plan(CAMPAIGN, 5000, 0.1, 20, None, [])
-    assert found.questions == 3846 and found.rows == 3846 + 2 * 577 + 192
+    assert found.questions == 3846 and found.rows == 3846 + 2 * 577 + 77 + 192 + 72
     assert found.cost == pytest.approx(0.1 * found.rows)
     assert not found.agreement_measured and found.expected_accuracy is None
 

@@ -1,0 +1,48 @@
+"""Choosing questions: where reward models disagree, and no two alike; drawn at random stays drawn at random."""
+
+import torch
+
+from data.batch import Question, Sample
+from models.base import Base
+from models.choosing import chosen_by_disagreement, directions, disagreement, drawn_at_random, greedy
+from models.ensemble import Ensemble
+from models.reward import new_reward_model
+
+
+def test_doubt_is_no_disagreement() -> None:
+    sure = torch.tensor([9.0, 0, 0, 0])
+    flat = torch.zeros(4)
+    scores = torch.stack(
+        [torch.stack([sure, flat, sure]), torch.stack([sure, flat, sure.roll(1)])]
+    )  # agreed, in doubt, opposed
+    agreed, doubt, opposed = disagreement(scores).tolist()
+    assert abs(agreed) < 1e-9 and abs(doubt) < 1e-9
+    assert opposed == disagreement(scores + 5).tolist()[2] and 0.6 < opposed <= torch.log(torch.tensor(2.0))
+
+
+def test_the_second_of_two_like_questions_yields_to_another() -> None:
+    places = torch.tensor([[1.0, 0], [1.0, 0], [0, 1.0]])
+    assert greedy(torch.tensor([1.0, 0.9, 0.5]), places, 2) == [0, 2]
+    assert greedy(torch.tensor([1.0, 0.9, 0.5]), places, 9) == [0, 2, 1], "nothing is taken twice"
+
+
+def test_a_direction_does_not_depend_on_the_queries_beside_it(tiny: Base) -> None:
+    queries = [[5, 9, 300, 7], [8] * 40, [1, 2]]
+    together, one_by_one = directions(tiny, queries), directions(tiny, queries, chunk=1)
+    torch.testing.assert_close(together, one_by_one, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(together.norm(dim=-1), torch.ones(3))
+
+
+def test_what_is_chosen_says_why(tiny: Base) -> None:
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, 200, (12, 5, 6), generator=draw).tolist()
+    questions = [
+        Question(f"q{n}", str(query), query, tuple(Sample(str(part), part, "base") for part in parts))
+        for n, (query, *parts) in enumerate(tokens)
+    ]
+    ensemble = Ensemble([new_reward_model(tiny.model, seed) for seed in (1, 2)])
+    chosen = chosen_by_disagreement(tiny, ensemble, questions, 5)
+    assert len({question.query_id for question in chosen}) == 5
+    assert {question.selection_reason for question in chosen} == {"disagreement"}
+    assert all(question.selection_score is not None and question.selection_score > 0 for question in chosen)
+    assert {(q.selection_reason, q.selection_score) for q in drawn_at_random(questions)} == {("random", None)}
