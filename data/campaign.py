@@ -156,12 +156,33 @@ class Promotion(Settings):
     win_rate_above: float = Field(ge=0, le=1)  # the lower bound must lie above it
 
 
+class Ask(Settings):
+    """What labelers are asked for; every answer of another kind is taken all the same."""
+
+    kind: Literal["best", "ranking", "ratings"] = "best"
+    axes: tuple[Literal["accuracy", "coverage", "coherence", "overall"], ...] = ("overall",)  # of ratings
+    critique: bool = False  # what is wrong with the options, in words
+    correction: bool = False  # the response that a labeler would have written
+
+    def wording(self) -> str:
+        """Return what is added to the instructions; empty where one option is chosen and nothing else asked."""
+        kinds = {
+            "best": "",
+            "ranking": "Rank the options, best first; options that are equally good share a place.",
+            "ratings": f"Rate every option from 1 (worst) to 7 (best) on: {', '.join(self.axes)}.",
+        }
+        critique = "Say in a sentence what is wrong with them." if self.critique else ""
+        correction = "If none is good, write the response that you would have liked." if self.correction else ""
+        return " ".join(filter(None, [kinds[self.kind], critique, correction]))
+
+
 class Campaign(Settings):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     base: str  # "embedded", a folder, or a name that transformers loads
     instructions: str
     text: Text
     batch: Batch
+    ask: Ask = Ask()
     quality: Quality = Quality()
     supervised: Supervised | None = None  # for queries that come with a reference response
     reward: Reward
@@ -171,6 +192,11 @@ class Campaign(Settings):
     promotion: Promotion
     labelers: Labelers | None = None  # answer batches at once; without them, people do
     judges: Labelers | None = None  # decide the win rate; never the labelers whose answers were trained on
+
+    @property
+    def shown_instructions(self) -> str:
+        """What labelers read above a question: the campaign's own words, and what else is asked of them."""
+        return " ".join(filter(None, [self.instructions, self.ask.wording()]))
 
     def recipe(self) -> Document:
         """Return the settings that decide what a run learns: part of the run's id."""

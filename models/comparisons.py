@@ -13,8 +13,9 @@ from data.composition import DISAGREEMENT
 from data.label_sets import Label
 from data.publication import Publication
 from data.refused import Refused
+from models.answers import answered, correction_wins, has_a_best, scales
 from models.base import Base
-from models.preferences import Comparison, best_of
+from models.preferences import Comparison
 from models.sampling import draw_noise, in_chunks, sample
 from models.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
 
@@ -36,24 +37,30 @@ def split_comparisons(
 ) -> Split:
     """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
 
-    The tokens that were sampled are used where the base has the same vocabulary, else the texts are encoded anew.
+    The tokens that were sampled are used where the base has the same vocabulary, else the texts are encoded anew. A
+    correction is one more comparison to train on. Held out are labels that prefer something.
     """
     questions = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
         for row in read_key(batch.path("key/samples.parquet")):
             questions[row["question_id"]] = (same, row)
-    split = Split([], [])
+    split, scale = Split([], []), scales(labels)
     for label in labels:
         same, row = questions[label.question_id]
         asked = question_tokens(base, row, rules, same)
-        if not asked or row["role"] in TESTS or label.best_sample is None:
+        if not asked or row["role"] in TESTS or (said := answered(label, *asked, scale)) is None:
             continue
         held_out = is_held_out(row["query_id"], held_out_share)
         if held_out and row["selection_reason"] == DISAGREEMENT:  # chosen for being hard: they would bias the measure
             continue
-        side = split.held_out if held_out else split.train
-        side.append(best_of(*asked, label.best_sample, label.weight))
+        if held_out:
+            split.held_out.extend([said] if has_a_best(said) else [])
+            continue
+        split.train.append(said)
+        if label.correction:
+            better = encode_response(base.tokenizer, label.correction, rules)
+            split.train.extend(filter(None, [correction_wins(label, *asked, better)]))
     if not split.train:
         raise Refused("The label set leaves no question to train on: ingest more labels first.")
     return split

@@ -104,7 +104,12 @@ def preference_loss(scores: Tensor, label: Targets) -> Tensor:
 
 
 def agreement(scores: Tensor, label: Targets) -> Tensor:
-    """Say of each comparison [B] whether the highest score is where the first choice, or the rating, is highest."""
-    wanted = torch.where(label.ratings.isnan(), label.shares[:, 0], label.ratings)
-    best = wanted.max(-1, keepdim=True).values
-    return (wanted == best).gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
+    """Say of each comparison [B] whether the highest score is one of those that the label puts first."""
+    return best_liked(label).gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
+
+
+def best_liked(label: Targets) -> Tensor:
+    """Return which responses [B, k] a label puts first: one, or all that tie for it."""
+    chosen = label.shares[:, 0]
+    wanted = torch.where(chosen.sum(-1, keepdim=True) > 0, chosen, label.ratings)
+    return wanted == wanted.max(-1, keepdim=True).values

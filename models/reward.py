@@ -22,7 +22,7 @@ from models.adam import Adam
 from models.base import best_device, body, hidden_size, trainable_copy
 from models.checkpoint import restore_state, save_state
 from models.precision import autocast
-from models.preferences import Comparison, agreement, preference_loss, targets
+from models.preferences import Comparison, agreement, best_liked, preference_loss, targets
 from models.processes import Processes
 from models.sampling import in_chunks, progress
 from models.shared_query import shared_query, states_at_end
@@ -171,7 +171,8 @@ def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)
     right = int(agreement(scores, label).sum())
-    return HeldOut(proportion(right, len(rows)), 1 / scores.shape[1], float(preference_loss(scores, label).mean()))
+    chance = float(best_liked(label).double().mean())  # more than 1 / k where several tie for the first place
+    return HeldOut(proportion(right, len(rows)), chance, float(preference_loss(scores, label).mean()))
 
 
 if __name__ == "__main__":

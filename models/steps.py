@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import torch
 
+from data.batch import TESTS
 from data.campaign import Campaign
 from data.canonical import Document
 from data.checkpoints import Checkpoints
 from data.label_sets import read_label_set
-from data.labels import batches
+from data.labels import batches, key_rows
 from data.promotions import run_prefix
 from data.publication import Publication, publish, read_manifest
 from data.queries import Query, Split, load_queries
@@ -95,13 +96,21 @@ def supervised_step(job: Job) -> None:
     for query in queries:
         if example := _example(base, query, job.campaign):
             sides[is_held_out(query.query_id, settings.validation_share)].append(example)
+    corrections = _corrections(job, base)
+    for query_id, example in corrections:
+        sides[is_held_out(query_id, settings.validation_share)].append(example)
     train, validation = sides
-    if not queries:
+    if not train and not validation:
         raise Refused(f"Campaign {job.campaign.name} fine-tunes on references, but its queries have no `response`.")
     if not train or not validation:
         share = f"a validation_share of {settings.validation_share}"
-        raise Refused(f"Campaign {job.campaign.name} has {len(queries)} references, too few for {share}. Give more.")
-    say(f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out")
+        raise Refused(
+            f"Campaign {job.campaign.name} has {len(train + validation)} references, too few for {share}. Give more."
+        )
+    say(
+        f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out; "
+        f"{len(corrections):,} of them are corrections by labelers"
+    )
     checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
     before = supervised.validation_loss(base.model, validation)
     model, history = supervised.fine_tune(base.model, train, settings, job.seed, checkpoints)
@@ -109,10 +118,31 @@ def supervised_step(job: Job) -> None:
     say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(model, base.tokenizer, Path(scratch))
-        facts = {"examples": len(train), "validation_loss": after, "validation_loss_of_base": before}
-        inputs = {"base": base.fingerprint, "seed": job.seed}
+        facts = {
+            "examples": len(train),
+            "corrections": len(corrections),
+            "validation_loss": after,
+            "validation_loss_of_base": before,
+        }
+        inputs = {"base": base.fingerprint, "label_set": job.label_set, "seed": job.seed}
         _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began)
     checkpoints.clear()
+
+
+def _corrections(job: Job, base: Base) -> list[tuple[str, supervised.Example]]:
+    """Return what labelers would have written, as references beside the query's id."""
+    store = open_store(job.store)
+    document, labels = read_label_set(store, job.campaign.name, job.label_set)
+    written = [label for label in labels if label.correction]
+    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
+    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)} if written else {}
+    found = []
+    for label in written:
+        row = rows[label.question_id]
+        query = Query(row["query_id"], row["query"], label.correction)
+        if row["role"] not in TESTS and (example := _example(base, query, job.campaign)):
+            found.append((query.query_id, example))
+    return found
 
 
 def _example(base: Base, query: Query, campaign: Campaign) -> supervised.Example | None:

@@ -37,6 +37,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         campaign.name,
         round_number,
         campaign.batch.model_dump(),
+        campaign.shown_instructions,
         campaign.text.model_dump(),
         campaign.base,
         seed,
@@ -63,7 +64,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     known = read_gold(campaign.batch.gold, campaign.batch.samples)
     watched = read_drift(campaign.batch.drift, campaign.batch.samples)
     asked = composed(questions, known, campaign.batch, seed + round_number, watched)
-    vendor, key = blind(asked, campaign.instructions, secret=os.urandom(32))
+    vendor, key = blind(asked, campaign.shown_instructions, secret=os.urandom(32))
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
         write_table(key, Path(scratch) / "key.parquet")
