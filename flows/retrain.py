@@ -8,6 +8,7 @@ from flows.settings import configured
 from models.steps import Job
 from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
 from tasks.labels import freeze_labels
+from tasks.leases import training_lease
 from tasks.training import run_id, train_policy, train_reward, train_supervised
 
 
@@ -28,11 +29,12 @@ def retrain(
     settings = configured(campaign, preset, base=base)
     label_set = freeze_labels(store, settings.name, through_round)
     run = run_id(settings, label_set, seed)
-    job = Job(store, settings, run, label_set, seed)
-    train_supervised(job, launch)
-    train_reward(job, launch)
-    train_policy(job, launch)
-    evaluation = evaluate_policy(store, settings, run, seed)
-    publish_run(store, settings, run, label_set, evaluation, seed)
-    promote_if_better(store, settings, run, evaluation)
+    with training_lease(store, settings.name, run) as lease:
+        job = Job(store, settings, run, label_set, seed, lease)
+        train_supervised(job, launch)
+        train_reward(job, launch)
+        train_policy(job, launch)
+        evaluation = evaluate_policy(store, settings, run, seed)
+        publish_run(job, evaluation)
+        promote_if_better(store, settings, run, evaluation)
     return run

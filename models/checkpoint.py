@@ -14,14 +14,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data.checkpoints import Checkpoints
+from models import termination
 from models.adam import Adam
 
 
 def save_state(
     checkpoints: Checkpoints | None, step: int, model: nn.Module, optimizer: Adam, facts: dict[str, Any]
 ) -> None:
-    """Publish the state after `step` steps where one is due; `facts` is the rest of it, as JSON."""
-    if checkpoints is None or not checkpoints.due(step):
+    """Publish the state after `step` steps where one is due, or the process was told to save and leave.
+
+    `facts` is the rest of the state, as JSON.
+    """
+    leaving = termination.told()
+    if checkpoints is None or not (checkpoints.due(step) or leaving):
         return
     tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
     for name, moments in optimizer.moments(model).items():
@@ -31,6 +36,8 @@ def save_state(
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
         rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}))
         checkpoints.save(step, {path.name: path for path in (weights, rest)})
+    if leaving:
+        termination.leave()
 
 
 @torch.no_grad()

@@ -20,12 +20,13 @@ from data.canonical import Document
 from data.checkpoints import Checkpoints
 from data.label_sets import read_label_set
 from data.labels import batches, key_rows
+from data.leases import Lease, fenced
 from data.promotions import run_prefix
 from data.publication import Publication, publish, read_manifest
 from data.queries import Query, Split, load_queries
 from data.refused import Refused
 from data.store import Store, open_store
-from models import ppo, reward, supervised
+from models import ppo, reward, supervised, termination
 from models.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.card import model_card
 from models.comparisons import base_responses, is_held_out, split_comparisons
@@ -45,6 +46,7 @@ class Job(NamedTuple):
     run: str
     label_set: str
     seed: int
+    lease: Lease | None = None  # what is written is fenced by it
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}))
@@ -52,7 +54,13 @@ class Job(NamedTuple):
     @staticmethod
     def read(path: Path) -> "Job":
         job = json.loads(path.read_text())
-        return Job(**job | {"campaign": Campaign.model_validate(job["campaign"])})
+        lease = Lease(*job["lease"]) if job["lease"] else None
+        return Job(**job | {"campaign": Campaign.model_validate(job["campaign"]), "lease": lease})
+
+    def open(self) -> Store:
+        """Return the store as this job may use it."""
+        store = open_store(self.store)
+        return store if self.lease is None else fenced(store, self.lease)
 
     def prefix(self, step: str) -> str:
         return f"{run_prefix(self.campaign.name, self.run)}/{step}"
@@ -61,7 +69,7 @@ class Job(NamedTuple):
         return read_manifest(open_store(self.store), self.prefix(step))
 
     def checkpoints(self, step: str, every: int) -> Checkpoints:
-        return Checkpoints(open_store(self.store), self.prefix(step), every)
+        return Checkpoints(self.open(), self.prefix(step), every)
 
 
 def say(line: str) -> None:
@@ -249,10 +257,9 @@ def _publish(
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
-        store: Store = open_store(job.store)
         kind = best_device().type  # what else decides the bits of a training
         facts = facts | {"device": kind, "precision": precision(kind), "threads": torch.get_num_threads()}
-        publish(store, job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
+        publish(job.open(), job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
     Processes().wait()
 
 
@@ -263,6 +270,7 @@ def main(step: str) -> None:
     """Run one step of the job in the file that the command line names: how accelerate starts a training."""
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
     LOGGER.setLevel(logging.INFO)
+    termination.listen()
     try:
         STEPS[step](Job.read(Path(sys.argv[1])))
     except Refused as refusal:

@@ -24,7 +24,7 @@ from data.store import open_store
 from models.base import open_base
 from models.ensemble import load_ensemble
 from models.evaluation import behaviour, pairs
-from models.steps import query_tokens
+from models.steps import Job, query_tokens
 from models.tokens import decode
 from tasks.stage import say
 
@@ -96,9 +96,10 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> 
 
 
 @task(cache_policy=NO_CACHE)
-def publish_run(store_uri: str, campaign: Campaign, run: str, label_set: str, evaluation: str, seed: int) -> None:
+def publish_run(job: Job, evaluation: str) -> None:
     """Write the metrics table and the report of a run, and publish the run: from here on it is finished."""
-    store, prefix = open_store(store_uri), run_prefix(campaign.name, run)
+    store, campaign, run = job.open(), job.campaign, job.run
+    label_set, seed, prefix = job.label_set, job.seed, run_prefix(campaign.name, run)
     if read_manifest(store, prefix) is not None:
         return
     began = datetime.now(UTC)

@@ -1,5 +1,6 @@
 """Prefect tasks of the training: reward model and policy, each from the base, each published when it is done."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from data.canonical import content_id
 from data.refused import Refused
 from models.base import open_base
 from models.steps import STEPS, Job
+from tasks.stage import say
 
 MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy": "models.ppo"}
 
@@ -44,15 +46,38 @@ def train_policy(job: Job, launch: Path | None = None) -> None:
 
 
 def _run(step: str, job: Job, launch: Path | None) -> None:
-    """Run a step in this process, or in as many as the accelerate config `launch` says."""
-    if launch is None:
+    """Run a step in this process, or in as many as an accelerate config says: `launch`, or the worker's ANDON_LAUNCH.
+
+    The child stays in this process's group, so whatever ends the group asks it to save and leave.
+    """
+    config = launch or os.environ.get("ANDON_LAUNCH")
+    if not config:
         return STEPS[step](job)
     if job.published(step) is not None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "job.json"
         job.write(file)
-        launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(launch)]
-        done = subprocess.run([*launcher, "-m", MODULES[step], str(file)], check=False)
-    if done.returncode:
-        raise Refused(f"The {step} training ended with exit code {done.returncode}; what it said stands above.")
+        launcher = [sys.executable, "-m", "models.launch", "--config_file", str(config)]
+        exit_code = _follow([*launcher, "-m", MODULES[step], str(file)])
+    if exit_code:
+        raise Refused(f"The {step} training ended with exit code {exit_code}; what it said stands above.")
+
+
+def _follow(command: list[str]) -> int:
+    """Run a command, repeat its lines on the run's page, and return its exit code.
+
+    The end of its output is the end of every process that it started. So a flow that is told to end, which Prefect
+    raises here as an exception, waits until all of them have saved and left.
+    """
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            say(line.rstrip())
+        return child.wait()
+    except BaseException:
+        child.terminate()
+        child.stdout.read()
+        child.wait()
+        raise

@@ -1,0 +1,46 @@
+"""The lease of a campaign's training, held for as long as a flow trains it."""
+
+import getpass
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from data.leases import Fenced, Lease, give_back, renew, silence_s, take
+from data.promotions import run_prefix
+from data.publication import read_manifest
+from data.store import open_store
+from tasks.stage import say
+
+
+@contextmanager
+def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | None]:
+    """Hold the campaign's lease, with a beat every fifth of the time after which a holder counts as dead.
+
+    A run that is published needs none. Raises Held where somebody else trains the campaign.
+    """
+    store = open_store(store_uri)
+    if read_manifest(store, run_prefix(campaign, run)) is not None:
+        yield None
+        return
+    lease = take(store, campaign, f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()}, {run})")
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(silence_s() / 5):
+            try:
+                renew(store, lease)
+            except Fenced as refusal:
+                return say(str(refusal))
+            except Exception as error:  # a store out of reach for a while; silence is what the lease is there for
+                say(f"lease: no beat, {error}")
+
+    beats = threading.Thread(target=beat, daemon=True)
+    beats.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        beats.join()
+        give_back(store, lease)
