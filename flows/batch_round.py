@@ -9,6 +9,7 @@ from data.rounds import round_to_finish
 from data.store import open_store
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
+from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.retrain import retrain
 from flows.settings import configured
 from tasks.labels import answer_batch
@@ -16,13 +17,13 @@ from tasks.labels import answer_batch
 
 @flow
 def batch_round(
-    campaign: str,
-    store: str,
-    questions: int | None = None,
-    seed: int = 1,
-    base: str | None = None,
-    preset: str | None = None,
-    round_number: int | None = None,
+    campaign: CampaignName,
+    store: StoreUri,
+    questions: Questions = None,
+    seed: Seed = 1,
+    base: BaseModel = None,
+    preset: Preset = None,
+    round_number: RoundNumber = None,
 ) -> str | None:
     """Go through a round and return its run; None where the batch now waits for people."""
     settings = configured(campaign, preset, questions=questions, base=base)

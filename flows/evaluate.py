@@ -2,19 +2,20 @@
 
 from prefect import flow
 
+from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunId, Seed, StoreUri
 from flows.settings import configured
 from tasks.evaluation import evaluate_policy
 
 
 @flow
 def evaluate(
-    campaign: str,
-    store: str,
-    run: str,
-    seed: int = 2,
-    queries: int | None = None,
-    base: str | None = None,
-    preset: str | None = None,
+    campaign: CampaignName,
+    store: StoreUri,
+    run: RunId,
+    seed: Seed = 2,
+    queries: Queries = None,
+    base: BaseModel = None,
+    preset: Preset = None,
 ) -> str:
     """Publish an evaluation of the run's policy beside zero-shot, and return where it lies."""
     return evaluate_policy(store, configured(campaign, preset, queries=queries, base=base), run, seed)

@@ -4,19 +4,20 @@ from prefect import flow
 
 from data.rounds import round_to_export
 from data.store import open_store
+from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.settings import configured
 from tasks.batches import publish_batch
 
 
 @flow
 def export_batch(
-    campaign: str,
-    store: str,
-    questions: int | None = None,
-    seed: int = 0,
-    base: str | None = None,
-    preset: str | None = None,
-    round_number: int | None = None,
+    campaign: CampaignName,
+    store: StoreUri,
+    questions: Questions = None,
+    seed: Seed = 0,
+    base: BaseModel = None,
+    preset: Preset = None,
+    round_number: RoundNumber = None,
 ) -> str:
     """Publish the batch of a round (by default the round that is due) and return its id."""
     settings = configured(campaign, preset, questions=questions, base=base)

@@ -5,8 +5,10 @@ from pathlib import Path
 from prefect import flow
 
 from data.labels import Ingested
+from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
 from tasks.imports import import_published
+from tasks.inbox import ingest_waiting
 from tasks.labels import ingest_file
 
 
@@ -17,6 +19,12 @@ def ingest_labels(campaign: str, store: str, delivery: Path, despite: str | None
     `despite` is a person's reason to take a file whose answers look wrong.
     """
     return ingest_file(store, configured(campaign), delivery, despite)
+
+
+@flow
+def ingest_inbox(store: StoreUri, campaign: CampaignOrAll = None) -> int:
+    """Ingest what vendors dropped into the inbox and nobody has looked at; return how many files were taken."""
+    return ingest_waiting(store, campaign)
 
 
 @flow

@@ -4,22 +4,23 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, ThroughRound
 from flows.settings import configured
 from models.steps import Job
 from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
-from tasks.labels import freeze_labels
+from tasks.labels import freeze_labels, labels_are_new
 from tasks.leases import training_lease
 from tasks.training import run_id, train_policy, train_reward, train_supervised
 
 
 @flow
 def retrain(
-    campaign: str,
-    store: str,
-    seed: int = 1,
-    base: str | None = None,
-    preset: str | None = None,
-    through_round: int | None = None,
+    campaign: CampaignName,
+    store: StoreUri,
+    seed: Seed = 1,
+    base: BaseModel = None,
+    preset: Preset = None,
+    through_round: ThroughRound = None,
     launch: Path | None = None,
 ) -> str:
     """Make the run that these labels, settings and seed decide, and return its id; no step is done twice.
@@ -38,3 +39,13 @@ def retrain(
         publish_run(job, evaluation)
         promote_if_better(store, settings, run, evaluation)
     return run
+
+
+@flow
+def retrain_on_new_labels(
+    campaign: CampaignName, store: StoreUri, seed: Seed = 1, base: BaseModel = None, preset: Preset = None
+) -> str | None:
+    """Retrain where labels count that no run was trained on yet, as every night; else do nothing."""
+    if not labels_are_new(store, configured(campaign, preset).name):
+        return None
+    return retrain(campaign, store, seed, base, preset)

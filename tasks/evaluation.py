@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign, Labelers
 from data.canonical import Document, content_id
 from data.lineage import Node, ancestors, lineage
+from data.notices import notify
 from data.promotions import champion, history, promote, run_prefix, runs
 from data.publication import publish, read_manifest
 from data.report import run_report
@@ -166,5 +167,7 @@ def promote_if_better(store_uri: str, campaign: Campaign, run: str, evaluation: 
         say(f"promotion: no, the win rate's lower bound {win_rate.low:.3f} does not clear {gate}")
         return False
     promote(store, campaign.name, run, f"win rate over zero-shot {win_rate} clears {gate}")
+    told = {"campaign": campaign.name, "run": run}
+    notify("promotion", f"{campaign.name}: {run} is champion, win rate over zero-shot {win_rate}", told)
     say(f"promotion: {run} is champion")
     return True

@@ -65,6 +65,17 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
 
 
 @task(cache_policy=NO_CACHE)
+def labels_are_new(store_uri: str, campaign: str) -> bool:
+    """Whether labels count that no finished run was trained on."""
+    store = open_store(store_uri)
+    frozen = freeze(store, campaign)
+    if frozen is None or any(run["label_set"] == frozen for run in runs(store, campaign)):
+        say(f"labels: none of campaign {campaign} is new")
+        return False
+    return True
+
+
+@task(cache_policy=NO_CACHE)
 def freeze_labels(store_uri: str, campaign: str, through_round: int | None) -> str:
     """Freeze the accepted labels into a label set and return its id."""
     store = open_store(store_uri)

@@ -1,0 +1,35 @@
+"""Prefect task of the inbox: take in what vendors dropped there, without an engineer."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.campaign import Campaign
+from data.cord import Stopped
+from data.inbox import refuse, waiting
+from data.notices import notify
+from data.refused import Refused
+from data.store import folders, open_store
+from tasks.labels import ingest_file
+from tasks.stage import say
+
+
+@task(cache_policy=NO_CACHE)
+def ingest_waiting(store_uri: str, campaign: str | None) -> int:
+    """Ingest what waits in the inbox of a campaign, or of all, and return how many files were taken.
+
+    A delivery is judged by the settings that its batch was exported with. One that is refused is recorded, with the
+    reason, and not looked at again: its vendor delivers another, or a person takes it with andon ingest --despite.
+    """
+    store, taken = open_store(store_uri), 0
+    for name in [campaign] if campaign else folders(store, "campaigns"):
+        for delivery in waiting(store, name):
+            try:
+                ingest_file.fn(store_uri, Campaign.model_validate(delivery.batch["campaign"]), delivery.file)
+                taken += 1
+            except Stopped:
+                raise  # it waits for the line, not for its vendor
+            except Refused as refusal:
+                say(f"labels: refused {delivery.key}: {refusal}")
+                refuse(store, delivery, str(refusal))
+                notify("refusal", f"{name}: {refusal}", {"campaign": name, "file": delivery.key})
+    return taken

@@ -1,0 +1,65 @@
+"""What vendors drop into the inbox is taken once, refused once, and never changed."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from data import inbox
+from data.batch import write_table
+from data.labels import deliveries, ingest
+from data.refused import Refused
+from tests.vendor import Round
+
+
+def dropped(sent: Round, name: str, content: bytes) -> Path:
+    path = sent.store.root / "campaigns/c/inbox/b1" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def whole(sent: Round) -> bytes:
+    write_table(pa.Table.from_pylist(sent.answers()), sent.folder / "whole.parquet")
+    return (sent.folder / "whole.parquet").read_bytes()
+
+
+def test_a_dropped_file_waits_until_it_is_taken(sent: Round, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    file = dropped(sent, "acme-1.parquet", whole(sent))
+    (waits,) = inbox.waiting(sent.store, "c")
+    assert waits.file == file and waits.batch["batch"] == "b1"
+    ingest(sent.store, "c", waits.file, tmp_path / "scratch")
+    assert list(inbox.waiting(sent.store, "c")) == [], "neither the vendor's file nor the store's copy of it waits"
+    dropped(sent, "the-same-again.parquet", whole(sent))
+    assert list(inbox.waiting(sent.store, "c")) == []
+    assert file.read_bytes() == whole(sent) and len(deliveries(sent.store, "c")) == 1
+
+
+def test_half_a_file_is_refused_once_and_taken_when_it_is_whole(sent: Round) -> None:
+    content = whole(sent)
+    dropped(sent, "acme-1.parquet", content[: len(content) // 2])
+    (half,) = inbox.waiting(sent.store, "c")
+    inbox.refuse(sent.store, half, "not a whole Parquet file")
+    assert list(inbox.waiting(sent.store, "c")) == [], "what was refused is not tried for ever"
+    assert inbox.refused(sent.store, "c") == [(half.key, "not a whole Parquet file")]
+    dropped(sent, "acme-1.parquet", content)
+    assert [each.digest for each in inbox.waiting(sent.store, "c")] != [half.digest]
+
+
+def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("question_id\n")
+    link = dropped(sent, "x", b"").with_name("link.csv")
+    link.symlink_to(tmp_path / "secret")
+    link.with_name("x").unlink()
+    dropped(sent, ".hidden", b"x")
+    dropped(sent, "a name with spaces.csv", b"x")
+    assert list(inbox.waiting(sent.store, "c")) == []
+
+
+def test_a_file_is_dropped_for_a_batch_that_exists(sent: Round) -> None:
+    with pytest.raises(Refused, match="it has: b1"):
+        inbox.drop(sent.store, "c", "b2", sent.folder / "key.parquet")
+    key = inbox.drop(sent.store, "c", "b1", sent.folder / "key.parquet")
+    assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "key.parquet")
+    assert [each.key for each in inbox.waiting(sent.store, "c")] == [key]
