@@ -57,9 +57,10 @@ def alpha_interval(counts: Counts, seed: int = 0) -> Interval:
     paired = counts[counts.sum(1) >= 2]
     if len(paired) < 2:
         return Interval(krippendorff_alpha(counts), float("nan"), float("nan"), len(paired))
-    draw = np.random.default_rng(seed)
-    drawn = [_alpha(paired, draw.poisson(1.0, (20, len(paired))).astype(float)) for _ in range(RESAMPLES // 20)]
-    low, high = np.nanquantile(np.concatenate(drawn), [0.025, 0.975])
+    # Units with equal counts are drawn together: Poisson numbers add up to a Poisson number.
+    kinds, alike = np.unique(paired, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).poisson(alike, (RESAMPLES, len(kinds))).astype(float)
+    low, high = np.nanquantile(_alpha(kinds, drawn), [0.025, 0.975])
     return Interval(krippendorff_alpha(paired), float(low), float(high), len(paired))
 
 
@@ -90,10 +91,10 @@ def one_coin(
     truth = np.full((count_units, k), 1 / k)
     hits: NDArray[Any] = np.zeros(count_labelers)
     answered = np.bincount(labelers, minlength=count_labelers)
+    cells = units * k + classes
     for _ in range(rounds):
         odds = np.log(skill * (k - 1) / (1 - skill))
-        votes = np.zeros((count_units, k))
-        np.add.at(votes, (units, classes), odds[labelers])
+        votes = np.bincount(cells, odds[labelers], count_units * k).reshape(count_units, k)
         truth = np.exp(votes - votes.max(1, keepdims=True))
         truth /= truth.sum(1, keepdims=True)
         for unit, right in known.items():

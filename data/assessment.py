@@ -98,8 +98,7 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
     everybodys = _pairs_of_one_labeler(answers)
     usual = float(everybodys.mean()) if len(everybodys) else 0.0
     result: Document = {}
-    for number, name in enumerate(answers.names):
-        own = answers.take(answers.labelers == number)
+    for number, (name, own) in enumerate(zip(answers.names, answers.by_labeler(), strict=True)):
         known = own.take(own.gold != UNKNOWN)
         right = int((known.samples == known.gold).sum())
         fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0

@@ -150,6 +150,8 @@ class Quality(Settings):
     words_a_second: float = Field(default=15.0, gt=0)  # what nobody can read
     agreement_drift: float = Field(default=4.0, gt=0)  # standard deviations from earlier batches; beyond: hold
     evidence: float = Field(default=7.0, gt=0)  # nats by which a fault must explain the answers better than none
+    roster: list[str] | None = None  # labelers whose answers are taken; None: everybody's
+    most_answers: int | None = Field(default=None, gt=0)  # of different labelers to one question; more are left out
 
 
 class Promotion(Settings):

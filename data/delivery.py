@@ -1,19 +1,22 @@
-"""Answer files as rows: what a vendor delivered is Parquet, CSV or JSON by its first bytes, whatever its name says.
+"""Answer files as tables: what a vendor delivered is Parquet, CSV or JSON by its first bytes, whatever its name says.
 
-A file whose rows cannot be trusted to be rows is refused here. CSV is read as text throughout, because readers that
-infer types turn ids into numbers and 'NA' into nothing.
+A file whose rows cannot be trusted to be rows is refused here. CSV and JSON are read as text throughout, because
+readers that infer types turn ids into numbers and 'NA' into nothing.
 """
 
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from data.exchange import argilla, label_studio
 from data.refused import Refused
@@ -21,23 +24,44 @@ from data.refused import Refused
 REQUIRED = ("question_id", "content_sha256", "labeler_id")
 ANSWERS = ("best", "ranking", "ratings")  # a file has at least one of these columns
 SAID = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
-COLUMNS = (*REQUIRED, *ANSWERS, "skip", *SAID)
+CHECKED = ("batch_id", "schema_version")  # compared with what was sent, where they come back
+COLUMNS = (*REQUIRED, *ANSWERS, "skip", *SAID, *CHECKED)
 MOST_BYTES = 2 << 30
+MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
+MOST_ROWS, MOST_COLUMNS, MOST_ROW_GROUPS = 5_000_000, 64, 10_000
+MOST_BROKEN = 1_000  # rows of a CSV file with too few or too many cells
+ROWS_AT_ONCE = 50_000
+EXCEL = 1_048_576  # rows of a sheet, the header counted; what lies beyond is cut without a word
 FOREIGN = {
     b"PK\x03\x04": "a zip or Excel file",
     b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ": "xz",
     b"ARROW1": "Arrow IPC",
+    b"FEA1": "Feather",
+    b"PARE": "encrypted Parquet",
     b"\xd0\xcf\x11\xe0": "Excel",
 }
-TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string)
 
 
-MOST_BYTES_OF_JSON = 256 << 20  # read as a whole
-MOST_ROWS, MOST_COLUMNS, MOST_ROW_GROUPS = 5_000_000, 64, 10_000
+class Part(NamedTuple):
+    """Some rows of a file."""
+
+    numbers: NDArray[np.int64]  # of the rows, from 1
+    columns: pa.RecordBatch  # of COLUMNS, those that the file has
+    broken: list[tuple[int, str]]  # rows that are none: number, text
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (row number from 1, row) of a Parquet or CSV file; raise Refused where the file is not one."""
+class Delivery(NamedTuple):
+    """A file that is being read: what it holds that nobody asked for, and its rows."""
+
+    ignored: list[str]
+    parts: Iterator[Part]
+
+
+def read(path: Path) -> Delivery:
+    """Read a delivered file in bounded memory; raise Refused where it is not one, now or while it is read."""
     size = path.stat().st_size if path.is_file() else 0
     if size == 0:
         raise Refused(f"{path.name} is empty: there is nothing to read.")
@@ -47,105 +71,201 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         head = file.read(8)
     for magic, name in FOREIGN.items():
         if head.startswith(magic):
-            raise Refused(f"{path.name} is {name}: deliver answers as Parquet, CSV or JSON.")
-    rows: Iterator[dict[str, Any]]
+            raise Refused(f"{path.name} is {name}: deliver answers as Parquet, CSV or JSON, not packed.")
     if head.startswith(b"PAR1"):
-        rows = (row for batch in _parquet(path) for row in batch.to_pylist())
+        found = _parquet(path)
     elif head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
-        rows = _json(path)
+        found = _json(path)
     else:
-        rows = (row for batch in _csv(path) for row in batch.to_pylist())
-    number = 0
-    for number, row in enumerate(rows, 1):
-        yield number, row
-    if number == 0:
+        found = _csv(path)
+    return found._replace(parts=_counted(path, found.parts))
+
+
+def _counted(path: Path, parts: Iterator[Part]) -> Iterator[Part]:
+    rows = 0
+    for part in parts:
+        rows += len(part.numbers) + len(part.broken)
+        if rows > MOST_ROWS:
+            raise Refused(f"{path.name} has over {MOST_ROWS:,} rows: deliver it in parts.")
+        yield part
+    if rows == 0:
         raise Refused(f"{path.name} has no rows: nothing was answered.")
+    if rows in (EXCEL, EXCEL - 1):
+        raise Refused(f"{path.name} has {rows:,} rows, where Excel cuts a sheet: deliver it in parts, or as Parquet.")
 
 
-def _check_columns(path: Path, names: list[str]) -> list[str]:
+def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the columns that are read and those that are not; raise Refused where some are missing."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise Refused(f"{path.name} has the column {repeated[0]} twice: keep one.")
+        raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")
     missing = [name for name in REQUIRED if name not in names]
     if not set(ANSWERS) & set(names):
         missing.append("best")
     if missing:
         hint = " Separate columns by commas." if len(names) == 1 and re.search(r"[;\t|]", names[0]) else ""
+        alike = {re.sub(r"[\W_]", "", name.lower()): name for name in names}
+        for name in missing:
+            if meant := alike.get(name.replace("_", "")):
+                hint += f" Write {name}, not {meant[:40]!r}."
         found = ", ".join(names[:12])[:300]
-        raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {found}.{hint}")
-    return [name for name in COLUMNS if name in names]
+        raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
+    return [name for name in COLUMNS if name in names], sorted(set(names) - set(COLUMNS))
 
 
-def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
+def _parquet(path: Path) -> Delivery:
     try:
         file = pq.ParquetFile(
             path, page_checksum_verification=True, thrift_string_size_limit=1 << 24, thrift_container_size_limit=1 << 20
         )
-        shape = file.metadata  # a bomb says so here: 0.2 MB may hold ten million rows
-        for name, count, most in (
-            ("rows", shape.num_rows, MOST_ROWS),
-            ("columns", shape.num_columns, MOST_COLUMNS),
-            ("row groups", shape.num_row_groups, MOST_ROW_GROUPS),
-        ):
-            if count > most:
-                raise Refused(f"{path.name} has {count:,} {name}, more than {most:,}: deliver it in parts.")
-        columns = _check_columns(path, file.schema_arrow.names)
-        best = file.schema_arrow.field("best").type if "best" in columns else pa.null()
-        if not (pa.types.is_integer(best) or pa.types.is_floating(best) or pa.types.is_null(best)):
-            raise Refused(f"{path.name}: the column best is {best}; it must be an integer, the 0-based option shown.")
-        for name in ("question_id", "content_sha256", "labeler_id"):
-            kind = file.schema_arrow.field(name).type
-            plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-            if not any(is_text(plain) for is_text in TEXT_TYPES):
-                raise Refused(f"{path.name}: the column {name} is {kind}; it must be text.")
-        for batch in file.iter_batches(20_000, columns=columns):
+        shape, schema = file.metadata, file.schema_arrow  # a bomb says so here: 0.2 MB may hold ten million rows
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _no_parquet(path, error) from error
+    for name, count, most in (
+        ("rows", shape.num_rows, MOST_ROWS),
+        ("columns", shape.num_columns, MOST_COLUMNS),
+        ("row groups", shape.num_row_groups, MOST_ROW_GROUPS),
+    ):
+        if count > most:
+            raise Refused(f"{path.name} has {count:,} {name}, more than {most:,}: deliver it in parts.")
+    columns, ignored = _check_columns(path, schema.names)
+    for name in columns:
+        _check_type(path, name, schema.field(name).type)
+    return Delivery(ignored, _parquet_parts(path, file, columns))
+
+
+def _parquet_parts(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[Part]:
+    number = 1
+    try:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
             batch.validate(full=True)
-            yield batch
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path.name} is not a whole Parquet file ({_first_line(error)}): deliver it again.") from error
+            yield Part(np.arange(number, number + len(batch)), batch, [])
+            number += len(batch)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _no_parquet(path, error) from error
 
 
-def _csv(path: Path) -> Iterator[pa.RecordBatch]:
+def _no_parquet(path: Path, error: Exception) -> Refused:
+    return Refused(f"{path.name} is not a whole Parquet file ({_first_line(error)}): deliver it again.")
+
+
+def _check_type(path: Path, name: str, delivered: pa.DataType) -> None:
+    """Raise Refused where a Parquet column has a type that would have to be guessed at; the list is closed."""
+    kind = delivered.value_type if pa.types.is_dictionary(delivered) else delivered
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    is_integer = pa.types.is_integer(kind)
+    is_number = is_integer or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else pa.null()
+    if name == "best":
+        right, wanted = is_number, "an integer, the 0-based option shown"
+    elif name == "ranking":
+        right, wanted = is_text or (pa.types.is_list(inner) and pa.types.is_integer(inner.value_type)), "lists or text"
+    elif name == "flags":
+        right, wanted = is_text or pa.types.is_string(inner), "text, or a list of it"
+    elif name == "skip":
+        right, wanted = is_text or pa.types.is_boolean(kind), "true or false"
+    elif name in ("seconds", "confidence"):
+        right, wanted = is_text or is_number, "a number"
+    elif name == "answered_at":
+        right, wanted = is_text or pa.types.is_timestamp(kind), "a time with its zone"
+    else:
+        right, wanted = is_text, "text"
+    if not right and not (pa.types.is_null(kind) and name not in REQUIRED):
+        raise Refused(f"{path.name}: the column {name} is {str(delivered)[:60]}; it must be {wanted}.")
+
+
+def _csv(path: Path) -> Delivery:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file), [])
-        _check_columns(path, names)
-        as_text = pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            strings_can_be_null=False,
-            quoted_strings_can_be_null=False,
-        )
-        quoted = pa.csv.ParseOptions(newlines_in_values=True)
-        with pa.csv.open_csv(path, parse_options=quoted, convert_options=as_text) as reader:
-            yield from reader
+            names = next(csv.reader(file, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path.name} is neither Parquet nor UTF-8 text: deliver Parquet, or CSV in UTF-8.") from error
+    if len(names) > MOST_COLUMNS:
+        raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
+    columns, ignored = _check_columns(path, names)
+    return Delivery(ignored, _csv_parts(path, columns))
+
+
+def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
+    broken: dict[int, str] = {}
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        broken[row.number - 1] = row.text  # its number counts the header
+        return "skip" if len(broken) <= MOST_BROKEN else "error"
+
+    as_text = pa.csv.ConvertOptions(
+        column_types={name: pa.string() for name in columns}, include_columns=columns, strings_can_be_null=False
+    )
+    cells = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
+    lines = pa.csv.ReadOptions(use_threads=False)  # else rows have no numbers
+    number = 1
+    try:
+        with pa.csv.open_csv(path, lines, cells, as_text) as reader:
+            for batch in reader:
+                numbers = np.arange(number, number + len(batch))
+                gone = sorted(each for each in broken if each >= number)
+                for each in gone:
+                    numbers[numbers >= each] += 1
+                mine = [each for each in gone if not len(batch) or each < numbers[-1]]
+                number = int(numbers[-1]) + 1 if len(batch) else number
+                yield Part(numbers, batch, [(each, broken[each]) for each in mine])
+        if rest := [(each, text) for each, text in sorted(broken.items()) if each >= number]:
+            yield Part(np.arange(0), pa.RecordBatch.from_pylist([], pa.schema([])), rest)
     except pa.ArrowInvalid as error:
         raise Refused(f"{path.name} is not a whole CSV file ({_first_line(error)}): deliver it again.") from error
 
 
-def _json(path: Path) -> Iterator[dict[str, Any]]:
+def _json(path: Path) -> Delivery:
     """Read a full export of Label Studio, records of Argilla, or one answer an object: an array, or a line each."""
-    if path.stat().st_size > MOST_BYTES_OF_JSON:
-        raise Refused(f"{path.name} is JSON of over {MOST_BYTES_OF_JSON:,} bytes: deliver it in parts, or as Parquet.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        lines = text.lstrip().startswith("{")
-        found = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise Refused(f"{path.name} is not whole JSON in UTF-8 ({_first_line(error)}): deliver it again.") from error
-    if not found or not all(isinstance(row, dict) for row in found):
-        raise Refused(f"{path.name} is JSON without objects: deliver one object an answer.")
-    first = found[0]
+    found = _objects(path)
+    first = next(found, None)
+    if first is None:
+        raise Refused(f"{path.name} has no rows: nothing was answered.")
+    everything = chain([first], found)
     if "annotations" in first:
-        return label_studio.answers(found)
+        return Delivery([], _json_parts(label_studio.answers(everything)))
     if "responses" in first and "fields" in first:
-        return argilla.answers(found)
+        return Delivery([], _json_parts(argilla.answers(everything)))
     if "query" in first and "sample0" in first:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
-    _check_columns(path, list(dict.fromkeys(name for row in found for name in row)))
-    return iter(found)
+    _, ignored = _check_columns(path, list(first))
+    return Delivery(ignored, _json_parts(everything))
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of an array, or of lines."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = file.read(64).lstrip().startswith("{")
+            file.seek(0)
+            if not lines and path.stat().st_size > MOST_BYTES_OF_JSON:
+                raise Refused(
+                    f"{path.name} is a JSON array of over {MOST_BYTES_OF_JSON:,} bytes: "
+                    "deliver it in parts, or as Parquet."
+                )
+            content: Iterable[Any] = (json.loads(line) for line in file if line.strip()) if lines else json.load(file)
+            for row in content:
+                if not isinstance(row, dict):
+                    raise Refused(f"{path.name} is JSON without objects: deliver one object an answer.")
+                yield row
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise Refused(f"{path.name} is not whole JSON in UTF-8 ({_first_line(error)}): deliver it again.") from error
+
+
+def _json_parts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Part]:
+    number, waiting = 1, iter(rows)
+    while part := list(islice(waiting, ROWS_AT_ONCE)):
+        columns = {name: pa.array([_as_text(row.get(name)) for row in part], pa.string()) for name in COLUMNS}
+        yield Part(np.arange(number, number + len(part)), pa.RecordBatch.from_pydict(columns), [])
+        number += len(part)
+
+
+def _as_text(value: object) -> str | None:
+    """Write a value of JSON as a CSV file would."""
+    if value is None or isinstance(value, str):
+        return value.encode("utf-8", "replace").decode() if value else value
+    return json.dumps(value)
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160].rstrip(".") if str(error) else type(error).__name__
+    return ascii(str(error).splitlines()[0][:160].rstrip("."))[1:-1] if str(error) else type(error).__name__

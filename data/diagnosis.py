@@ -111,8 +111,10 @@ def position_lovers(answers: Answers, policy: Quality) -> tuple[list[Finding], A
     """Find labelers who take one position most of the time; return the finding, and the answers of the others."""
     named = []
     chosen_slots = []
-    for who in np.unique(answers.labelers):
-        slots = answers.slots[answers.labelers == who]
+    for who, own in enumerate(answers.by_labeler()):
+        slots = own.slots
+        if not len(slots):
+            continue
         share = np.bincount(slots, minlength=answers.k).max() / max(1, len(slots))
         if len(slots) >= FEWEST_OF_ONE and share > 0.6 and slot_p(slots, answers.k) < 1e-4 / len(answers.names):
             named.append(int(who))

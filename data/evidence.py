@@ -1,14 +1,17 @@
 """All answers to a batch as parallel arrays: what the diagnosis looks at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-UNKNOWN = -1
+from data.key import UNKNOWN as UNKNOWN
+from data.key import Ints, Key
 
 
 @dataclass(frozen=True)
@@ -28,49 +31,61 @@ class Answers:
     words: Ints  # [N], in the query and all options
     names: list[str]
 
-    def take(self, chosen: NDArray[Any]) -> "Answers":
-        """Return some of the answers, by mask or by index."""
+    def take(self, chosen: NDArray[Any] | slice) -> "Answers":
+        """Return some of the answers, by mask, index or slice."""
         columns = [field.name for field in fields(self) if field.name not in ("k", "names")]
         return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+
+    def by_labeler(self) -> Iterator["Answers"]:
+        """Yield the answers of each labeler, in the order of the names."""
+        ordered = self.take(np.argsort(self.labelers, kind="stable"))
+        ends = np.searchsorted(ordered.labelers, np.arange(len(self.names) + 1))
+        yield from (ordered.take(slice(*both)) for both in pairwise(ends.tolist()))
 
     def __len__(self) -> int:
         return len(self.items)
 
 
-class Row(NamedTuple):
-    """One label as the log of labels has it."""
+class Chosen(NamedTuple):
+    """The labels that say which sample is best, as parallel arrays."""
 
-    question_id: str
-    labeler_id: str
-    sample: int
-    slot: int
-    seconds: float | None
+    questions: Ints  # place in the key
+    labelers: Ints  # index into names
+    samples: Ints
+    slots: Ints  # where it was shown
+    seconds: NDArray[np.float64]  # nan where not known
+    names: list[str]
 
 
-def collect(key: Iterable[Mapping[str, Any]], labels: Iterable[Row], predicted: Mapping[str, int]) -> Answers:
-    """Join labels with the key of their batch, and with what the last reward model says of each question."""
-    items: dict[str, int] = {}
-    asked: dict[str, tuple[int, ...]] = {}
-    k = 0
-    for row in key:
-        shown, liked = row["shown"], predicted.get(row["question_id"], UNKNOWN)
-        gold = UNKNOWN if row["gold"] is None else row["gold"]
-        places = [UNKNOWN if sample == UNKNOWN else shown.index(sample) for sample in (gold, liked)]
-        words = row["query"].count(" ") + sum(sample["text"].count(" ") + 1 for sample in row["samples"]) + 1
-        item = items.setdefault(row["item"], len(items))
-        asked[row["question_id"]] = (item, gold, places[0], liked, places[1], words)
-        k = len(shown)
-    names: dict[str, int] = {}
-    columns: list[tuple[float, ...]] = []
-    for label in labels:
-        item, *known, words = asked[label.question_id]
-        who = names.setdefault(label.labeler_id, len(names))
-        seconds = np.nan if label.seconds is None else label.seconds
-        columns.append((item, who, label.sample, label.slot, *known, seconds, words))
-    table = np.array(columns, dtype=float).reshape(-1, 10)
-    item, labeler, sample, slot, golds, gold_slots, likes, liked_slots, _, lengths = (
-        np.nan_to_num(table).astype(np.int64).T
+def chosen(labels: pa.Table, key: Key) -> Chosen:
+    """Return the labels (columns of data.committed.LABEL) that name one best sample."""
+    labels = labels.filter(pc.and_(pc.is_valid(labels["best_sample"]), pc.is_valid(labels["best_shown"])))
+    who = labels["labeler_id"].combine_chunks().dictionary_encode()
+    return Chosen(
+        key.find(labels["question_id"].combine_chunks()).to_numpy().astype(np.int64),
+        who.indices.to_numpy().astype(np.int64),
+        labels["best_sample"].to_numpy().astype(np.int64),
+        labels["best_shown"].to_numpy().astype(np.int64),
+        labels["seconds"].combine_chunks().fill_null(np.nan).to_numpy(),
+        who.dictionary.to_pylist(),
     )
+
+
+def collect(key: Key, labels: Chosen, predicted: Mapping[str, int]) -> Answers:
+    """Join labels with the key of their batch, and with what the last reward model says of each question."""
+    liked = key.liked(predicted)
+    asked = labels.questions
     return Answers(
-        k, item, labeler, sample, slot, golds, gold_slots, likes, liked_slots, table[:, 8], lengths, list(names)
+        key.k,
+        key.items[asked],
+        labels.labelers,
+        labels.samples,
+        labels.slots,
+        key.gold[asked],
+        key.slots(key.gold)[asked],
+        liked[asked],
+        key.slots(liked)[asked],
+        labels.seconds,
+        key.words[asked],
+        labels.names,
     )

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 Ranking = tuple[tuple[int, ...], ...]  # groups of options, best first; options that tie share a group
@@ -42,11 +43,11 @@ def index(value: object) -> int:
     """Read a position as shown: an integer, or a float without a fraction, as pandas writes it beside gaps."""
     if isinstance(value, str) and INTEGER.fullmatch(value):
         return int(float(value))
-    if isinstance(value, bool):
-        raise BadRow(f"best is not an integer: {shown(value)}")
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value) and value.is_integer()):
-        return int(value)
-    raise BadRow(f"best is not an integer: {shown(value)}")
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) and math.isfinite(value):
+        whole = int(value)
+        if whole == value and abs(whole) < 10**9:
+            return whole
+    raise BadRow(f"best is not an integer that could be an option: {shown(value)}")
 
 
 def ranking(value: object) -> Ranking:
@@ -97,6 +98,11 @@ def _json(name: str, value: object) -> Any:
         raise BadRow(f"{name} is not JSON: {shown(value)}") from error
 
 
+def compact(value: object) -> str:
+    """Write a ranking or ratings as JSON, equal ones as equal text."""
+    return json.dumps(value, separators=(",", ":"))
+
+
 def is_skip(value: object) -> bool:
     """Say whether a labeler chose not to answer."""
     return value is True or str(value).strip().lower() in ("true", "1", "yes")
@@ -114,7 +120,9 @@ def number(name: str, value: object) -> float:
 
 def flags(value: object) -> list[str]:
     """Read a list, or text that separates flags by ; or ,."""
-    several = value if isinstance(value, list) else str(value).replace(";", ",").split(",")
+    if isinstance(value, str):
+        value = _json("flags", value) if value.startswith("[") else value.replace(";", ",").split(",")
+    several = value if isinstance(value, list) else [value]
     return [text("flags", flag).strip() for flag in several if str(flag).strip()]
 
 
@@ -136,7 +144,7 @@ def text(name: str, value: object) -> str:
     return written
 
 
-def to_samples(groups: Ranking, order: Sequence[int]) -> list[list[int]]:
+def to_samples(groups: Sequence[Sequence[int]], order: Sequence[int]) -> list[list[int]]:
     """Name samples in place of the positions at which they were shown."""
     return [sorted(order[position] for position in group) for group in groups]
 

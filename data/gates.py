@@ -4,15 +4,15 @@ A gate holds a batch until a person decides, or until more answers arrive that c
 certainly gone it rejects. exchange-and-quality.md 4.4, level C.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from data.campaign import Quality
 from data.canonical import Document
 from data.diagnosis import Finding
-from data.evidence import Row
+from data.evidence import Chosen
+from data.key import UNKNOWN, Key
 from data.statistics import proportion
 
 ENOUGH_OVERLAP = 100  # items with two answers or more, before alpha alone decides
@@ -59,8 +59,8 @@ def drifts(measures: Document, earlier: Sequence[Document], policy: Quality) -> 
     return found
 
 
-def watched_rate(key: Iterable[Mapping[str, Any]], labels: Iterable[Row]) -> Document | None:
+def watched_rate(key: Key, labels: Chosen) -> Document | None:
     """Return how often the watched option of the fixed comparison was chosen; None where the batch has none."""
-    watched = {row["question_id"]: row["watched"] for row in key if row["watched"] is not None}
-    hits = [label.sample == watched[label.question_id] for label in labels if label.question_id in watched]
-    return proportion(sum(hits), len(hits))._asdict() if hits else None
+    watched = key.watched[labels.questions]
+    hits = (labels.samples == watched)[watched != UNKNOWN]
+    return proportion(float(hits.sum()), len(hits))._asdict() if len(hits) else None

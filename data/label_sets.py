@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from data.batch import TESTS
 from data.canonical import Document, canonical_json, seal, sha256, unseal
+from data.committed import Committed, committed, standing_labels
 from data.decisions import standings
 from data.fields import Ranking
-from data.labels import Committed, batches, committed, deliveries, key_rows, standing_labels
+from data.labels import batches, deliveries, key_rows
 from data.refused import Refused
 from data.store import Store
 

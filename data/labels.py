@@ -1,61 +1,46 @@
-"""The labels of a campaign: which answers count, in which order they came, and frozen sets of them.
+"""The labels of a campaign: which answers count, in which order they came.
 
-A delivery is copied into the inbox before it is read, then judged, then committed by one numbered log entry; what
-counts is what comes out of reading that log. Inside the store a label names a sample, not a shown position.
+A delivery is copied into the inbox before it is read, then read in a child process, judged, and committed by one
+numbered log entry; what counts is what comes out of reading that log. Inside the store a label names a sample, not a
+shown position.
 """
 
 import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from data import log
-from data.answers import Answer, Asked, Known, Said, judge
+from data import cord, log
+from data.answers import Verdict, judge, refuse_if_untrustworthy
 from data.assessment import assess
 from data.batch import read_key, write_table
 from data.campaign import Quality
-from data.canonical import Document, canonical_json, seal, sha256, sha256_of_file
+from data.canonical import Document, seal, sha256, sha256_of_file
+from data.committed import committed_table, standing
 from data.decisions import history as decisions
 from data.decisions import record, standings
-from data.delivery import read_rows
 from data.diagnosis import faults_of_the_file
-from data.evidence import Row, collect
-from data.fields import Ranking
+from data.evidence import Chosen, chosen, collect
 from data.gates import watched_rate
+from data.key import UNKNOWN, Key, read_columns
+from data.placing import Rules
 from data.publication import Publication, read_manifest
+from data.receiving import receive
 from data.refused import Refused
 from data.statistics import proportion
 from data.store import Store, folders
-from data.texts import text_measures
+from data.texts import QUESTIONS_READ, Choice, text_measures
+from data.untrusted import Rows, read_apart
 
 Predict = Callable[[Publication], Mapping[str, int]]
-
-LABEL = pa.schema(
-    [
-        ("label_id", pa.string()),
-        ("batch_id", pa.string()),
-        ("question_id", pa.string()),
-        ("labeler_id", pa.string()),
-        ("best_sample", pa.int8()),  # null where a ranking's first group holds several, or there are ratings only
-        ("best_shown", pa.int8()),  # the position at which it was shown
-        ("ranking", pa.list_(pa.list_(pa.int8()))),  # groups of samples, best first; samples that tie share a group
-        ("ratings", pa.string()),  # JSON {axis: [a number from 1 to 7 for each sample]}
-        ("source_row", pa.int64()),
-        ("seconds", pa.float64()),
-        ("confidence", pa.float64()),
-        ("note", pa.string()),
-        ("critique", pa.string()),  # what is wrong with the samples, in the labeler's words
-        ("correction", pa.string()),  # the response that the labeler would have written
-        ("flags", pa.list_(pa.string())),
-        ("answered_at", pa.string()),
-        ("supersedes", pa.string()),  # the label that this one corrects
-    ]
-)
+KEY = "key/samples.parquet"
+CLOCKS = timedelta(days=1)  # by which a vendor's may be wrong
 
 
 class Ingested(NamedTuple):
@@ -69,6 +54,7 @@ class Ingested(NamedTuple):
     decision: str = "accept"
     findings: tuple[Document, ...] = ()
     label_set: str | None = None  # of all that counts, where somebody froze it
+    ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
@@ -77,12 +63,6 @@ def batches(store: Store, campaign: str) -> list[Publication]:
     found = [read_manifest(store, f"{prefix}/{batch_id}") for batch_id in folders(store, prefix)]
     published = [batch for batch in found if batch is not None]
     return sorted(published, key=lambda batch: (batch["round"], batch["batch"]))
-
-
-def asked_in(batch: Publication) -> dict[str, Asked]:
-    """Read from a batch's key what was asked, by question."""
-    rows = read_key(batch.path("key/samples.parquet"), tokens=False)
-    return {row["question_id"]: Asked(row["content_sha256"], tuple(row["shown"])) for row in rows}
 
 
 def ingest(
@@ -98,22 +78,23 @@ def ingest(
 
     `scratch` is an empty folder of the caller's. `predict` tells what the last reward model likes best of each question
     of a batch. A file whose answers as a whole look wrong is refused with a diagnosis, unless a person says `despite`
-    which reason it shall be taken.
+    which reason it shall be taken. A row that flags `stop_run` pulls the cord, also where the file is refused.
     """
     policy = policy or Quality()
-    if not delivery.is_file():
-        raise Refused(f"There is no file {delivery}.")
-    arrived = scratch / delivery.name  # a copy of our own: what is judged is what is stored, whatever happens outside
-    try:
-        shutil.copyfile(delivery, arrived)
-    except OSError as error:
-        raise Refused(f"{delivery} cannot be read: {error.strerror}.") from error
+    arrived = receive(delivery, scratch)  # a copy of our own: what is judged is what is stored
     digest = sha256_of_file(arrived)
-    batch, asked = _batch_of(store, campaign, arrived)
-    predicted, key = predict(batch), key_rows(batch, tokens=False)
+    sent = batches(store, campaign)
+    if not sent:
+        raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
+    rows = read_apart(arrived, scratch / "rows.arrow")
+    batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", delivery.name)
+    predicted = predict(batch)
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, arrived)
+    rules = Rules(
+        policy, _utc(datetime.fromisoformat(batch.manifest["began"]) - CLOCKS), _utc(datetime.now(UTC) + CLOCKS)
+    )
     outcome: dict[str, Document] = {}
 
     def commit(so_far: list[Document]) -> Document | None:
@@ -121,86 +102,87 @@ def ingest(
         if earlier is not None:
             outcome["entry"] = earlier | {"accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}
             return None
-        standing = standing_labels(committed(store, so_far, batch["batch"]))
-        known = {(row.question_id, row.labeler_id): Known(row.said, row.label_id) for row in standing}
-        verdict = judge(arrived, asked, known)
+        verdict = judge(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
+        _pull_cord(store, campaign, batch["batch"], digest, verdict)
+        refuse_if_untrustworthy(verdict, delivery.name, key)
         if despite is None:
-            _refuse_faults(store, campaign, key, batch["batch"], digest, delivery.name, verdict.accepted, predicted)
-        rows = [
-            {"batch_id": batch["batch"], "question_id": a.question_id, "labeler_id": a.labeler_id}
-            | {"label_id": label_id(batch["batch"], a), "best_sample": a.best_sample, "best_shown": a.best}
-            | {"ranking": a.said.ranking, "ratings": a.said.ratings, "source_row": a.row, **a.optional}
-            for a in verdict.accepted
-        ]
-        write_table(pa.Table.from_pylist(rows, schema=LABEL), scratch / "accepted.parquet")
-        quarantine = "".join(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in verdict.quarantined)
-        accepted_sha256 = sha256_of_file(scratch / "accepted.parquet")
-        accepted_key = f"{prefix}/labels/accepted/{accepted_sha256}.parquet"
-        quarantine_key = f"{prefix}/labels/quarantined/{sha256(quarantine.encode())}.jsonl"
-        store.put_file(accepted_key, scratch / "accepted.parquet")
-        store.put_new(quarantine_key, quarantine.encode())
-        reasons = Counter(" ".join(entry["reason"].split()[:4]) for entry in verdict.quarantined)
-        outcome["entry"] = {
+            _refuse_faults(store, campaign, batch["batch"], digest, delivery.name, verdict, key, predicted)
+        outcome["entry"] = _stored(store, campaign, verdict, scratch) | {
             "kind": "ingest",
             "batch": batch["batch"],
             "file": inbox,
             "file_name": delivery.name[:200],
             "file_sha256": digest,
-            "rows": verdict.rows,
-            "accepted": len(rows),
-            "quarantined": len(verdict.quarantined),
-            "duplicates": verdict.duplicates,
-            "skipped": verdict.skipped,
-            "reasons": dict(reasons),
-            "accepted_key": accepted_key,
-            "accepted_sha256": accepted_sha256,
-            "quarantined_key": quarantine_key,
+            "ignored_columns": rows.ignored,
             "despite": despite,
         }
         return outcome["entry"]
 
     log.append(store, f"{prefix}/labels/log", commit)
     entry = outcome["entry"]
-    assessment = assess_batch(store, campaign, batch["batch"], key, policy, predicted)
-    counts = entry["accepted"], entry["quarantined"], entry["duplicates"]
-    standing = standings(store, campaign)[batch["batch"]]
+    assessment = assess_batch(store, campaign, batch, key, policy, predicted)
     return Ingested(
         entry["batch"],
-        *counts,
+        entry["accepted"],
+        entry["quarantined"],
+        entry["duplicates"],
         entry["reasons"],
-        standing.decision,
+        standings(store, campaign)[batch["batch"]].decision,
         tuple(assessment["findings"]),
+        ignored=tuple(rows.ignored),
     )
 
 
-def label_id(batch: str, answer: Answer) -> str:
-    """Name a label by all that it says: a correction is a label of its own."""
-    said: list[Any] = [batch, answer.question_id, answer.labeler_id, answer.best_sample]
-    if answer.said.ranking or answer.said.ratings:
-        said.append([answer.said.ranking, answer.said.ratings])
-    superseded = answer.optional.get("supersedes")
-    return sha256(canonical_json([*said, superseded] if superseded else said))
+def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Document:
+    """Store the accepted labels and the quarantined rows, and return the counts and where they lie."""
+    prefix = f"campaigns/{campaign}/labels"
+    write_table(verdict.accepted, scratch / "accepted.parquet")
+    quarantine = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdict.quarantined).encode()
+    accepted_sha256 = sha256_of_file(scratch / "accepted.parquet")
+    accepted_key = f"{prefix}/accepted/{accepted_sha256}.parquet"
+    quarantine_key = f"{prefix}/quarantined/{sha256(quarantine)}.jsonl"
+    store.put_file(accepted_key, scratch / "accepted.parquet")
+    store.put_new(quarantine_key, quarantine)
+    reasons = Counter(" ".join(entry["reason"].split()[:4]) for entry in verdict.quarantined)
+    return {
+        "rows": verdict.rows,
+        "accepted": len(verdict.accepted),
+        "quarantined": verdict.bad,
+        "duplicates": verdict.duplicates,
+        "skipped": verdict.skipped,
+        "reasons": dict(reasons),
+        "accepted_key": accepted_key,
+        "accepted_sha256": accepted_sha256,
+        "quarantined_key": quarantine_key,
+    }
+
+
+def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Verdict) -> None:
+    """Pull the cord, once a file, where a labeler asks for it."""
+    if not verdict.stops or any(each.pull.evidence.get("file_sha256") == digest for each in cord.pulls(store)):
+        return
+    first = verdict.stops[0]
+    who = f"labeler {first['labeler_id']}" if "labeler_id" in first else "a labeler"
+    words = first.get("note") or first.get("critique")
+    reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
+    evidence = {"batch": batch, "file_sha256": digest, "rows": verdict.stops[:20], "flagged": len(verdict.stops)}
+    cord.pull(store, reason, by=who, scope=f"campaign:{campaign}", evidence=evidence)
 
 
 def _refuse_faults(
     store: Store,
     campaign: str,
-    key: Sequence[Mapping[str, Any]],
     batch: str,
     digest: str,
     name: str,
-    accepted: list[Answer],
+    verdict: Verdict,
+    key: Key,
     predicted: Mapping[str, int],
 ) -> None:
     """Refuse a file whose answers as a whole look wrong, and keep a report that its vendor can be sent."""
-    if not accepted or not (predicted or any(row["gold"] is not None for row in key)):
+    if not len(verdict.accepted) or not (predicted or (key.gold != UNKNOWN).any()):
         return  # nothing that could show it
-    rows = [
-        Row(a.question_id, a.labeler_id, a.best_sample, a.best, a.optional.get("seconds"))
-        for a in accepted
-        if a.best_sample is not None and a.best is not None
-    ]
-    findings = faults_of_the_file(collect(key, rows, predicted))
+    findings = faults_of_the_file(collect(key, chosen(verdict.accepted, key), predicted))
     if not findings:
         return
     fault = findings[0]
@@ -214,98 +196,82 @@ def _refuse_faults(
 
 def key_rows(batch: Publication, tokens: bool = True) -> list[dict[str, Any]]:
     """Read the key of a batch as a whole, without token ids where only people's side of it matters."""
-    return list(read_key(batch.path("key/samples.parquet"), tokens))
+    return list(read_key(batch.path(KEY), tokens))
 
 
 def assess_batch(
     store: Store,
     campaign: str,
-    batch: str,
-    key: Sequence[Mapping[str, Any]],
+    batch: Publication,
+    key: Key,
     policy: Quality,
     predicted: Mapping[str, int],
 ) -> Document:
     """Assess all answers to a batch so far, and record it where it says something new."""
-    labels = standing_labels(committed(store, deliveries(store, campaign), batch))
-    rows = [
-        Row(x.question_id, x.labeler_id, x.best_sample, x.best_shown, x.seconds)
-        for x in labels
-        if x.best_sample is not None and x.best_shown is not None
-    ]
+    columns = ["question_id", "labeler_id", "best_sample", "best_shown", "ranking", "seconds", "supersedes"]
+    labels = committed_table(store, deliveries(store, campaign), batch["batch"], columns)
+    if labels["supersedes"].null_count < len(labels):
+        labels = committed_table(store, deliveries(store, campaign), batch["batch"])
+        labels = labels.take(standing(labels))
     earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
-    earlier.pop(batch, None)
-    skipped = sum(entry["skipped"] for entry in deliveries(store, campaign) if entry["batch"] == batch)
-    ties = sum(label.ranking is not None and len(label.ranking) == 1 for label in labels)
-    others = {
-        "texts": text_measures(key, rows),
-        "drift": watched_rate(key, rows),
-        "answered": min(len(key), len({label.question_id for label in labels}) + skipped),
+    earlier.pop(batch["batch"], None)
+    naming = chosen(labels, key)
+    others = _others(store, campaign, batch, key, labels, naming)
+    assessment = assess(collect(key, naming, predicted), len(key), policy, list(earlier.values()), others)
+    return record(store, campaign, batch["batch"], assessment)
+
+
+def _others(store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: Chosen) -> Document:
+    """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
+    skipped = sum(entry["skipped"] for entry in deliveries(store, campaign) if entry["batch"] == batch["batch"])
+    ties = pc.sum(pc.equal(pc.list_value_length(labels["ranking"]), 1)).as_py() or 0
+    return {
+        "texts": _texts(batch, key, labels),
+        "drift": watched_rate(key, naming),
+        "answered": min(len(key), pc.count_distinct(labels["question_id"]).as_py() + skipped),
         "undecided": proportion(ties + skipped, len(labels) + skipped)._asdict(),
     }
-    assessment = assess(collect(key, rows, predicted), len(key), policy, list(earlier.values()), others)
-    return record(store, campaign, batch, assessment)
 
 
-def _batch_of(store: Store, campaign: str, delivery: Path) -> tuple[Publication, dict[str, Asked]]:
-    """Find the batch that most of a file's questions belong to."""
-    sent = batches(store, campaign)
-    if not sent:
-        raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
-    ids = {str(row["question_id"]) for _, row in read_rows(delivery)}
-    asked = {batch["batch"]: asked_in(batch) for batch in sent}
-    best = max(sent, key=lambda batch: len(ids & asked[batch["batch"]].keys()))
-    if not ids & asked[best["batch"]].keys():
+def _texts(batch: Publication, key: Key, labels: pa.Table) -> dict[str, float]:
+    """Measure the texts of the first questions, whose ids are random, so of a sample."""
+    some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
+    rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
+    asked = islice(read_key(batch.path(KEY), tokens=False), QUESTIONS_READ)
+    return text_measures(asked, [Choice(*row.values()) for row in rows.to_pylist()])
+
+
+def _batch_of(sent: list[Publication], rows: Rows, where: str, name: str) -> tuple[Publication, Key]:
+    """Find the batch that most of a file's rows belong to; raise Refused where it is not the one that they name."""
+    first, named = "", set[str]()
+    found: list[tuple[int, Publication, Key]] = []
+    for batch in reversed(sent):
+        key, answered = read_columns(batch.path(KEY)), 0
+        for part in rows:
+            first = first or next((each for each in part.column("question_id").to_pylist() if each), "")
+            answered += part.num_rows - key.find(part.column("question_id")).null_count
+        found.append((answered, batch, key))
+        if 2 * answered > rows.total:
+            break
+    answered, batch, key = max(found, key=lambda each: each[0])
+    if not answered:
         raise Refused(
-            f"{delivery.name} answers no question of campaign {campaign} in {store.uri}: it belongs to another batch, "
-            f"campaign or store. Its first question_id is {sorted(ids)[0][:40]!r}."
+            f"{name} answers no question of {where}: it belongs to another batch, campaign or store. Its first "
+            f"question_id is {ascii(first[:40])}."
         )
-    return best, asked[best["batch"]]
-
-
-class Committed(NamedTuple):
-    """One label as the store has it: answers name samples, not positions."""
-
-    label_id: str
-    batch_id: str
-    question_id: str
-    labeler_id: str
-    best_sample: int | None
-    best_shown: int | None
-    seconds: float | None
-    supersedes: str | None
-    ranking: Ranking | None = None
-    ratings: str | None = None  # JSON, {axis: [a number a sample]}
-    critique: str | None = None
-    correction: str | None = None
-
-    @property
-    def said(self) -> Said:
-        """What was answered: what makes two answers the same."""
-        return Said(self.best_sample, self.ranking, self.ratings)
-
-
-def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:
-    """Yield the labels of the log's entries, each file checked against the hash in its entry."""
-    for entry in entries:
-        if batch is not None and entry["batch"] != batch:
-            continue
-        path = store.local_path(entry["accepted_key"])
-        if sha256_of_file(path) != entry["accepted_sha256"]:
-            raise Refused(f"{entry['accepted_key']} in {store.uri} is damaged: restore it from a backup.")
-        table = pq.read_table(path)
-        columns = {name: [None] * len(table) for name in Committed._fields}  # files of older stores have fewer
-        columns |= table.select([name for name in columns if name in table.column_names]).to_pydict()
-        columns["ranking"] = [groups and tuple(map(tuple, groups)) for groups in columns["ranking"]]
-        yield from map(Committed, *(columns[name] for name in Committed._fields))
-
-
-def standing_labels(labels: Iterable[Committed]) -> list[Committed]:
-    """Leave out the labels that a later one corrects."""
-    all_of_them = list(labels)
-    corrected = {label.supersedes for label in all_of_them}
-    return [label for label in all_of_them if label.label_id not in corrected]
+    for part in rows:
+        named |= set(pc.unique(part.column("batch_id").drop_null()).to_pylist())
+    if wrong := sorted(named - {batch["batch"]}):
+        raise Refused(
+            f"{name} says that it answers batch {ascii(wrong[0][:40])}, and its questions are of {batch['batch']}."
+        )
+    return batch, key
 
 
 def deliveries(store: Store, campaign: str) -> list[Document]:
     """Return the log of what was ingested."""
     return log.entries(store, f"campaigns/{campaign}/labels/log")
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()

@@ -7,12 +7,17 @@ copy. Agreement cannot see that, since everybody agreed. These are measures for 
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any
-
-from data.evidence import Row
+from typing import Any, NamedTuple
 
 QUESTIONS_READ = 2_000
 WORD = re.compile(r"\w+")
+
+
+class Choice(NamedTuple):
+    """Which sample was chosen of which question."""
+
+    question_id: str
+    sample: int
 
 
 def copy_rate(query: str, response: str) -> float:
@@ -22,7 +27,7 @@ def copy_rate(query: str, response: str) -> float:
     return len(own & theirs) / len(own) if own else 0.0
 
 
-def text_measures(key: Iterable[Mapping[str, Any]], labels: Iterable[Row]) -> dict[str, float]:
+def text_measures(key: Iterable[Mapping[str, Any]], labels: Iterable[Choice]) -> dict[str, float]:
     """Return the mean length in words and the copy rate of the samples chosen, and of those passed over."""
     some = islice(key, QUESTIONS_READ)  # in the order of their random ids, so a sample
     asked = {row["question_id"]: row for row in some}

@@ -7,11 +7,12 @@ import pytest
 
 from bench.label_quality import DIAGNOSES, diagnosed
 from data.assessment import skill_weights
-from data.batch import Question, Sample, blind
+from data.batch import Question, Sample, blind, write_table
 from data.campaign import Quality
 from data.diagnosis import diagnose
-from data.evidence import UNKNOWN, Answers, Row, collect
+from data.evidence import UNKNOWN, Answers, Chosen, collect
 from data.faults import FAULTS
+from data.key import read_columns
 
 
 @pytest.mark.parametrize("with_reward_model", [False, True])
@@ -75,13 +76,16 @@ def test_two_options_are_diagnosed_too() -> None:
     assert found.severity == "reject"
 
 
-def test_copies_of_a_question_are_one_item_whatever_their_order() -> None:
+def test_copies_of_a_question_are_one_item_whatever_their_order(tmp_path: Path) -> None:
     question = Question("q", "A query.", [1], tuple(Sample(text, [2], "p") for text in "abcd"))
     other = Question("r", "Another.", [1], tuple(Sample(text, [2], "p") for text in "efgh"))
     _, key = blind([question, question, other], "Which?", b"secret")
-    rows = key.to_pylist()
-    labels = [Row(row["question_id"], "ann", 2, row["shown"].index(2), None) for row in rows]
-    found = collect(rows, labels, {})
+    write_table(key, tmp_path / "key.parquet")
+    columns = read_columns(tmp_path / "key.parquet")
+    slots = columns.slots(np.full(3, 2))
+    assert [row["shown"].index(2) for row in key.to_pylist()] == slots.tolist()
+    labels = Chosen(np.arange(3), np.zeros(3, int), np.full(3, 2), slots, np.full(3, np.nan), ["ann"])
+    found = collect(columns, labels, {})
     assert len(set(found.items.tolist())) == 2 and set(found.samples.tolist()) == {2}
 
 

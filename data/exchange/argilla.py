@@ -4,7 +4,7 @@ Lost on the way back: the time an answer took, and ties of a ranking, which its 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def record(question: Shown) -> dict[str, Any]:
     return {"id": question.question_id, "fields": fields, "metadata": {"content_sha256": question.content_sha256}}
 
 
-def answers(records: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def answers(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn exported records into answer rows, one a submitted or discarded response."""
     for exported in records:
         by_user: dict[str, dict[str, Any]] = {}

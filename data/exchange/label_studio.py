@@ -5,7 +5,7 @@ JSON is asked for; its Pairwise has no tie, and no more than two options.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -51,7 +51,7 @@ def config(question: Shown) -> str:
     )
 
 
-def answers(tasks: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def answers(tasks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn a full JSON export into answer rows, one an annotation; cancelled ones are skips."""
     for exported in tasks:
         data = exported.get("data") or {}

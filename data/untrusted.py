@@ -1,0 +1,94 @@
+"""Untrusted files are read in a child process with limits: the parent gets rows of one schema, and a verdict.
+
+A file that makes a reader run out of memory or time, or crash, is refused in one line and harms nothing else. The child
+is this module run on its own; it sets its limits before it opens the file, and knows neither store nor key.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from data.delivery import MOST_BYTES, read
+from data.refused import Refused
+from data.rows import ROWS, read_part
+
+ROOT = Path(__file__).resolve().parent.parent
+AT_ONCE = 200_000  # rows
+MEMORY = 3 << 30  # bytes of address space
+SECONDS = 300  # of CPU
+
+
+class Rows(NamedTuple):
+    """The rows of a delivered file, on disk."""
+
+    path: Path
+    total: int
+    ignored: list[str]  # columns that nobody asked for
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in large parts, each one checked."""
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file) as rows:
+            if rows.schema != ROWS:
+                raise Refused("The reader of answer files wrote something else than rows: is the installation whole?")
+            waiting: list[pa.RecordBatch] = []
+            for number in range(rows.num_record_batches):
+                waiting.append(rows.get_batch(number))
+                waiting[-1].validate(full=True)
+                if number + 1 == rows.num_record_batches or sum(map(len, waiting)) >= AT_ONCE:
+                    yield pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
+                    waiting.clear()
+
+
+def read_apart(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = SECONDS) -> Rows:
+    """Read a delivered file in a child process into the file `rows`; raise Refused where it cannot be read."""
+    limits = [str(memory), str(seconds)]
+    quiet = {"PATH": os.defpath, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "data.untrusted", str(delivery), str(rows), *limits]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * seconds
+        )
+        said = json.loads(done.stdout)
+    except (ValueError, subprocess.TimeoutExpired):
+        raise Refused(
+            f"{delivery.name} cannot be read within {memory >> 20:,} MB and {seconds} seconds: its reader was stopped, "
+            "and nothing was taken. Deliver it in parts, or as Parquet."
+        ) from None
+    if "refused" in said:
+        raise Refused(said["refused"])
+    return Rows(rows, said["rows"], said["ignored"])
+
+
+def _read_into(delivery: Path, rows: Path) -> dict[str, object]:
+    count = 0
+    try:
+        found = read(delivery)
+        with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_file(file, ROWS, options=PACKED) as written:
+            for part in found.parts:
+                written.write_batch(batch := read_part(part, delivery.name))
+                count += len(batch)
+    except Refused as refusal:
+        return {"refused": str(refusal)}
+    return {"rows": count, "ignored": found.ignored}
+
+
+PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def _limit(memory: int, seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MOST_BYTES, 4 * MOST_BYTES))
+
+
+if __name__ == "__main__":
+    _limit(int(sys.argv[3]), int(sys.argv[4]))
+    sys.stdout.write(json.dumps(_read_into(Path(sys.argv[1]), Path(sys.argv[2]))))
