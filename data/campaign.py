@@ -120,6 +120,14 @@ class Checkpointing(Settings):
     policy_updates: int = Field(default=50, gt=0)
 
 
+class Watching(Settings):
+    """How people see a training on its way, and how it sees them; changes no result."""
+
+    show_every: int = Field(default=10, gt=0)  # updates, between fresh samples for the live wall
+    shown: int = Field(default=8, gt=0)  # samples, with zero-shot beside them
+    unreachable_seconds: float = Field(default=60, gt=0)  # without sight of the cord, until a training gives up
+
+
 class Evaluation(Settings):
     queries: int = Field(gt=0)  # held-out test queries, a pair of responses each
     best_of: int = Field(default=0, ge=0)  # also measure the base's best of n by the reward model, no PPO; 0: do not
@@ -190,6 +198,7 @@ class Campaign(Settings):
     reward: Reward
     policy: Policy
     checkpoints: Checkpointing = Checkpointing()
+    watching: Watching = Watching()
     evaluation: Evaluation
     promotion: Promotion
     labelers: Labelers | None = None  # answer batches at once; without them, people do

@@ -6,15 +6,14 @@ taken from the spool when the store has it; so neither a crash in the middle nor
 lies in the spool goes into the log with the next look at the cord from this machine, once, for every pull has an id.
 """
 
-import os
 import re
 import secrets
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from data import log
-from data.canonical import Document, content_id, plain, seal, unseal
+from data.canonical import Document, plain, seal, unseal
+from data.local_state import local_state, meant_for
 from data.refused import Refused
 from data.store import LocalStore, Store
 
@@ -80,7 +79,7 @@ def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidenc
         spooled=False,
     )
     try:
-        _spool().put_new(_spool_key(store, made), seal(_entry(made) | {"store": store.uri}))
+        local_state().put_new(_spool_key(store, made), seal(_entry(made) | {"store": store.uri}))
         spooled = True
     except (OSError, Refused):
         spooled = False  # a machine without a folder of its own still reaches the store
@@ -90,10 +89,10 @@ def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidenc
         if spooled:
             return made._replace(spooled=True)
         raise Refused(
-            f"The pull is NOT recorded: neither {store.uri} ({error}) nor {_state()} can be written."
+            f"The pull is NOT recorded: neither {store.uri} ({error}) nor {local_state().uri} can be written."
         ) from error
     if spooled:
-        _spool().drop(_spool_key(store, made))
+        local_state().drop(_spool_key(store, made))
     return made
 
 
@@ -139,7 +138,7 @@ def check(store: Store, campaign: str | None = None, run: str | None = None) -> 
 
 def replay(store: Store) -> list[Pull]:
     """Put this machine's spooled pulls into the store's log; return those that the store still does not take."""
-    waiting, spool = [], _spool()
+    waiting, spool = [], local_state()
     for key in spool.keys(_spool_prefix(store)):
         try:
             made = _pull_of(unseal(spool.read(key), f"the spooled pull {key} in {spool.uri}"))
@@ -194,20 +193,8 @@ def _read(entries: list[Document]) -> list[Pulled]:
     return [Pulled(each, released.get(each.pull)) for each in made]
 
 
-def _state() -> Path:
-    """Return this user's folder on this machine: ANDON_STATE, or where programs keep their state."""
-    if stated := os.environ.get("ANDON_STATE"):
-        return Path(stated)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "andon"
-
-
-def _spool() -> LocalStore:
-    return LocalStore(_state())
-
-
 def _spool_prefix(store: Store) -> str:
-    where = store.uri if "://" in store.uri else os.path.realpath(store.uri)
-    return f"spool/{content_id(where)}"
+    return f"spool/{meant_for(store)}"
 
 
 def _spool_key(store: Store, made: Pull) -> str:

@@ -2,6 +2,7 @@
 
 from data import log
 from data.canonical import Document
+from data.cord import check
 from data.publication import Publication, read_manifest
 from data.refused import Refused
 from data.store import Store, folders
@@ -45,19 +46,26 @@ def champion(store: Store, campaign: str) -> str | None:
 
 
 def promote(store: Store, campaign: str, run: str, reason: str) -> Document | None:
-    """Make a finished run champion and return the log entry; None where it is champion already."""
+    """Make a finished run champion and return the log entry; None where it is champion already.
+
+    Raises Stopped while a pull stops the campaign or the run.
+    """
     find_run(store, campaign, run)
 
     def decide(so_far: list[Document]) -> Document | None:
         if so_far and so_far[-1]["run"] == run:
             return None
+        check(store, campaign, run)
         return {"kind": "promote", "run": run, "reason": reason}
 
     return log.append(store, f"campaigns/{campaign}/promotions/log", decide)
 
 
 def rollback(store: Store, campaign: str, reason: str) -> Document:
-    """Move the champion back to the one before it, or to the base, and return the log entry."""
+    """Move the champion back to the one before it, or to the base, and return the log entry.
+
+    Also while the line is stopped: it is what one does about a champion that went wrong.
+    """
 
     def decide(so_far: list[Document]) -> Document:
         if not so_far or so_far[-1]["run"] is None:

@@ -75,8 +75,17 @@ class LocalStore:
         return path
 
     def keys(self, prefix: str) -> list[str]:
-        found = (Path(folder) / name for folder, _, names in os.walk(self.root / check_key(prefix)) for name in names)
+        found = (Path(folder) / name for folder, _, names in self._walk(prefix) for name in names)
         return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Walk a folder that may not exist; one that cannot be read is an error, not an empty one."""
+
+        def fail(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise error
+
+        return os.walk(self.root / check_key(prefix), onerror=fail)
 
     def drop(self, key: str) -> None:
         (self.root / check_key(key)).unlink(missing_ok=True)

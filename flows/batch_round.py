@@ -12,10 +12,12 @@ from flows.ingest_labels import ingest_labels
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.retrain import retrain
 from flows.settings import configured
+from flows.stopping import stoppable
 from tasks.labels import answer_batch
 
 
 @flow
+@stoppable
 def batch_round(
     campaign: CampaignName,
     store: StoreUri,

@@ -215,15 +215,24 @@ def main() -> None:
     """Run the command line; a refusal is one line and exit code 1, a stopped line one and exit code 3."""
     try:
         app()
-    except Stopped as stopped:
-        sys.stderr.write(f"andon: {stopped}\n")
-        sys.exit(3)
     except Refused as refusal:
         sys.stderr.write(f"andon: {refusal}\n")
-        sys.exit(1)
+        sys.exit(3 if isinstance(refusal, Stopped) else 1)
+    except Exception as error:
+        if not _ended_by_the_cord(error):
+            raise
+        sys.stderr.write(f"andon: {error}\n")
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.stderr.write("andon: interrupted; what was published stays, run the same command to go on.\n")
         sys.exit(130)
+
+
+def _ended_by_the_cord(error: Exception) -> bool:
+    """Tell whether a flow ended as flows/stopping.py lets it end, which reaches its caller as Prefect's exception."""
+    from prefect.exceptions import CancelledRun
+
+    return isinstance(error, CancelledRun)
 
 
 if __name__ == "__main__":

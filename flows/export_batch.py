@@ -2,14 +2,17 @@
 
 from prefect import flow
 
+from data.promotions import champion
 from data.rounds import round_to_export
 from data.store import open_store
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.settings import configured
+from flows.stopping import check_line, stoppable
 from tasks.batches import publish_batch
 
 
 @flow
+@stoppable
 def export_batch(
     campaign: CampaignName,
     store: StoreUri,
@@ -19,7 +22,11 @@ def export_batch(
     preset: Preset = None,
     round_number: RoundNumber = None,
 ) -> str:
-    """Publish the batch of a round (by default the round that is due) and return its id."""
+    """Publish the batch of a round (by default the round that is due) and return its id.
+
+    Nothing is sampled while the line is stopped, nor from a champion whose run is.
+    """
     settings = configured(campaign, preset, questions=questions, base=base)
+    check_line(store, settings.name, champion(open_store(store), settings.name))
     number = round_number or round_to_export(open_store(store), settings.name)
     return publish_batch(store, settings, number, seed)

@@ -6,7 +6,8 @@ from prefect import flow
 
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, ThroughRound
 from flows.settings import configured
-from models.steps import Job
+from flows.stopping import check_line, stoppable
+from models.job import Job
 from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
 from tasks.labels import freeze_labels, labels_are_new
 from tasks.leases import training_lease
@@ -14,6 +15,7 @@ from tasks.training import run_id, train_policy, train_reward, train_supervised
 
 
 @flow
+@stoppable
 def retrain(
     campaign: CampaignName,
     store: StoreUri,
@@ -25,11 +27,14 @@ def retrain(
 ) -> str:
     """Make the run that these labels, settings and seed decide, and return its id; no step is done twice.
 
+    While the line is stopped nothing starts, and what trains saves its state and leaves.
     `launch` is an accelerate config for training in several processes.
     """
     settings = configured(campaign, preset, base=base)
+    check_line(store, settings.name)
     label_set = freeze_labels(store, settings.name, through_round)
     run = run_id(settings, label_set, seed)
+    check_line(store, settings.name, run)
     with training_lease(store, settings.name, run) as lease:
         job = Job(store, settings, run, label_set, seed, lease)
         train_supervised(job, launch)
@@ -42,6 +47,7 @@ def retrain(
 
 
 @flow
+@stoppable
 def retrain_on_new_labels(
     campaign: CampaignName, store: StoreUri, seed: Seed = 1, base: BaseModel = None, preset: Preset = None
 ) -> str | None:

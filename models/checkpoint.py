@@ -6,6 +6,8 @@ moments of Adam, the price of KL and the metrics so far. safetensors and JSON, n
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data.checkpoints import Checkpoints
+from data.cord import Stopped
+from data.watch import OutOfReach
 from models import termination
 from models.adam import Adam
 
 
 def save_state(
-    checkpoints: Checkpoints | None, step: int, model: nn.Module, optimizer: Adam, facts: dict[str, Any]
+    checkpoints: Checkpoints | None,
+    step: int,
+    model: nn.Module,
+    optimizer: Adam,
+    facts: dict[str, Any],
+    now: bool = False,
 ) -> None:
-    """Publish the state after `step` steps where one is due, or the process was told to save and leave.
+    """Publish the state after `step` steps where one is due, or `now`, or the process was told to save and leave.
 
     `facts` is the rest of the state, as JSON.
     """
-    leaving = termination.told()
-    if checkpoints is None or not (checkpoints.due(step) or leaving):
+    leaving = termination.told() and not now
+    if checkpoints is None or not (now or leaving or checkpoints.due(step)):
         return
     tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
     for name, moments in optimizer.moments(model).items():
@@ -38,6 +47,18 @@ def save_state(
         checkpoints.save(step, {path.name: path for path in (weights, rest)})
     if leaving:
         termination.leave()
+
+
+@contextmanager
+def save_when_stopped(
+    checkpoints: Checkpoints | None, step: int, model: nn.Module, optimizer: Adam, facts: dict[str, Any]
+) -> Iterator[None]:
+    """Save the state after `step` steps where what runs inside, which must not change it, finds the line stopped."""
+    try:
+        yield
+    except (Stopped, OutOfReach):
+        save_state(checkpoints, step, model, optimizer, facts, now=True)
+        raise
 
 
 @torch.no_grad()

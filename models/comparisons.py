@@ -16,7 +16,7 @@ from data.refused import Refused
 from models.answers import answered, correction_wins, has_a_best, scales
 from models.base import Base
 from models.preferences import Comparison
-from models.sampling import draw_noise, in_chunks, sample
+from models.sampling import Look, draw_noise, in_chunks, sample, unwatched
 from models.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
 
 
@@ -92,7 +92,13 @@ def preferred(
 
 @torch.no_grad()
 def base_responses(
-    base: Base, queries: Sequence[list[int]], rules: Text, count: int, seed: int, scored: bool = True
+    base: Base,
+    queries: Sequence[list[int]],
+    rules: Text,
+    count: int,
+    seed: int,
+    scored: bool = True,
+    look: Look = unwatched,
 ) -> list[Comparison]:
     """Sample `count` responses of the base, one a row: what scores are normalised on.
 
@@ -107,7 +113,7 @@ def base_responses(
     for part in in_chunks(order * 50, 64):
         rows = [queries[i] for i in part]
         contexts = pad_left([around(query) for query in rows]).to(device)
-        tokens = sample(base.model, contexts, draw_noise(len(rows), 4, rules, draw), rules).tokens
+        tokens = sample(base.model, contexts, draw_noise(len(rows), 4, rules, draw), rules, look=look).tokens
         cut, valid = (
             truncate(tokens, stop, rules.truncate_after) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.preferences import Comparison
 from models.reward import RewardModel, load_reward_model, score_all
+from models.sampling import Look, unwatched
 
 
 class Ensemble:
@@ -19,9 +20,9 @@ class Ensemble:
     def __call__(self, queries: Tensor, responses: Tensor) -> Tensor:
         return torch.stack([member(queries, responses) for member in self.members]).mean(0)
 
-    def scores(self, rows: Sequence[Comparison]) -> Tensor:
+    def scores(self, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
         """Return the scores [members, N, k] of comparisons with equal k."""
-        return torch.stack([score_all(member, rows) for member in self.members])
+        return torch.stack([score_all(member, rows, look) for member in self.members])
 
     def save(self, folder: Path) -> None:
         """Write the first member at the top of a folder, where a single one lies, and the others below it."""

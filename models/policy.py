@@ -19,7 +19,7 @@ from models.base import hidden_size, hidden_states, trainable_copy
 from models.logprobs import chosen_logprobs
 from models.precision import autocast
 from models.reward import RewardModel
-from models.sampling import sample
+from models.sampling import Look, sample, unwatched
 from models.shared_query import shared_query, states_before
 from models.tokens import truncate
 
@@ -102,17 +102,20 @@ def roll_out(
     rules: Text,
     stop: int,
     part: int,
+    look: Look = unwatched,
 ) -> Rollout:
     """Sample responses to contexts [B, C] with `noise` [B, k, R], and measure them by reference and reward model.
 
     Sampling takes the whole batch at once, measuring `part` queries at a time. The reward model sees only the queries.
     """
-    sampled = sample(policy.language_model, contexts, noise, rules, policy.value_head)
+    sampled = sample(policy.language_model, contexts, noise, rules, policy.value_head, look)
     pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
     values = sampled.values
     if policy.value_body is not None:
         values = torch.cat([policy.values(context, tokens) for context, tokens in pairs])
+    look()
     base_logprobs = response_logprobs(reference, contexts, sampled.tokens, rules.temperature, part)
+    look()
     cut, valid = truncate(sampled.tokens, stop, rules.truncate_after)
     scores = torch.cat([score(q, c) for q, c in zip(queries.split(part), cut.split(part), strict=True)])
     scores = scores.masked_fill(~valid, rules.invalid_score)

@@ -17,15 +17,16 @@ from data.campaign import Policy, Text
 from data.checkpoints import Checkpoints
 from data.refused import Refused
 from models.adam import Adam
-from models.checkpoint import restore_state, save_state
+from models.checkpoint import restore_state, save_state, save_when_stopped
 from models.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.policy import PolicyModel, Rollout, Score, roll_out
 from models.processes import Processes
 from models.reward import RewardModel
-from models.sampling import draw_noise, progress
+from models.sampling import Look, draw_noise, progress, unwatched
 from models.tokens import NO_AFFIXES, Affixes, pad_left
 
 Metrics = dict[str, float]
+Show = Callable[[int, PolicyModel, Metrics], None]  # is given the updates done, the policy, what the last one measured
 SUMMED = ("loss_policy", "loss_value", "approx_kl", "clip_fraction", "entropy", "ratio")  # over tokens, every epoch
 
 
@@ -42,12 +43,14 @@ def train(
     affixes: Affixes = NO_AFFIXES,
     value_from: RewardModel | None = None,
     checkpoints: Checkpoints | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    look: Look = unwatched,
+    show: Show = lambda *_: None,
 ) -> PolicyModel:
-    """Train a policy from the base; `log` gets one dictionary an update, `stop` is asked once an update.
+    """Train a policy from the base; `log` gets one dictionary an update, and `show` the policy after it.
 
     With checkpoints, a killed training goes on from the last one to the same weights and metrics, and `log` is given
-    those of the updates before it again.
+    those of the updates before it again. `look` raises where the line is stopped, at an update or while it samples;
+    the state after the last whole update is then saved.
     """
     device = next(base.parameters()).device
     policy = PolicyModel(base, value_from).to(device)
@@ -63,18 +66,20 @@ def train(
     if count % Processes().count:
         raise Refused(f"A batch of {count} queries does not divide among {Processes().count} processes.")
     for update in progress(range(updates), "policy", "update", first):
-        if stop():
-            break
+        facts = {"kl_coefficient": kl.beta, "history": history}
         chosen = [queries[i] for i in cursor(len(queries), update * count, count, seed)]
         draw = torch.Generator().manual_seed(seed * 1_000_003 + update)
         noise = draw_noise(count, settings.responses_per_query, rules, draw)
-        rollout = _roll_out_together(policy, base, score, chosen, noise, settings, rules, affixes, stop_token)
+        with save_when_stopped(checkpoints, update, policy, optimizer, facts):
+            look()
+            rollout = _roll_out_together(policy, base, score, chosen, noise, settings, rules, affixes, stop_token, look)
         earned = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
         metrics = improve(policy, optimizer, rollout, earned, settings, rules, remaining=1 - update / updates)
         metrics = {"update": update, "episodes": (update + 1) * settings.batch, "kl_coefficient": kl.beta, **metrics}
         kl.update(metrics["kl"], settings.batch)
         history.append(metrics)
         log(metrics)
+        show(update + 1, policy, metrics)
         save_state(checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
     return policy
 
@@ -99,6 +104,7 @@ def _roll_out_together(
     rules: Text,
     affixes: Affixes,
     stop_token: int,
+    look: Look,
 ) -> Rollout:
     """Roll out this process's share of the batch, and return the rollout of all processes."""
     processes = Processes()
@@ -115,6 +121,7 @@ def _roll_out_together(
         rules,
         stop_token,
         settings.micro_batch,
+        look,
     )
     return Rollout(*(processes.gather(tensor) for tensor in mine))
 

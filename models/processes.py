@@ -30,6 +30,14 @@ class Processes:
         """Wait until all processes are here."""
         self.state.wait_for_everyone()
 
+    def agree(self, number: int) -> int:
+        """Return the first process's number, on every process."""
+        if self.count == 1:
+            return number
+        told = torch.tensor([number], device=self.state.device)
+        torch.distributed.broadcast(told, 0)
+        return int(told)
+
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """Return this process's contiguous part of a batch: its turn to work, not a part of the result."""
         size = -(-len(items) // self.count)

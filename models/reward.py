@@ -20,11 +20,11 @@ from data.checkpoints import Checkpoints
 from data.statistics import Proportion, proportion
 from models.adam import Adam
 from models.base import best_device, body, hidden_size, trainable_copy
-from models.checkpoint import restore_state, save_state
+from models.checkpoint import restore_state, save_state, save_when_stopped
 from models.precision import autocast
 from models.preferences import Comparison, agreement, best_liked, preference_loss, targets
 from models.processes import Processes
-from models.sampling import in_chunks, progress
+from models.sampling import Look, in_chunks, progress, unwatched
 from models.shared_query import shared_query, states_at_end
 from models.tokens import pad_left, pad_right
 
@@ -70,11 +70,13 @@ class RewardModel(nn.Module):
         return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
 
     @torch.no_grad()
-    def normalise(self, rows: Sequence[Comparison], mean: float = 0.0, std: float = 1.0) -> Normalisation:
+    def normalise(
+        self, rows: Sequence[Comparison], mean: float = 0.0, std: float = 1.0, look: Look = unwatched
+    ) -> Normalisation:
         """Set gain and bias so that the scores of these responses have this mean and (population) deviation."""
         self.gain.fill_(1.0)
         self.bias.zero_()
-        scores = score_all(self, rows)
+        scores = score_all(self, rows, look)
         found_std, found_mean = torch.std_mean(scores, correction=0)
         self.gain.fill_(std / found_std)
         self.bias.fill_(mean - self.gain * found_mean)
@@ -104,7 +106,7 @@ def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
 
 
 @torch.no_grad()
-def score_all(model: RewardModel, rows: Sequence[Comparison], chunk: int = 64) -> Tensor:
+def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched, chunk: int = 64) -> Tensor:
     """Return the scores [N, k] of comparisons with equal k.
 
     Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
@@ -113,6 +115,7 @@ def score_all(model: RewardModel, rows: Sequence[Comparison], chunk: int = 64) -
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
     scores = []
     for part in in_chunks(order, chunk * processes.count):
+        look()
         mine = processes.share(part) or part[:1]
         part_scores = model(*model.tensors([rows[i] for i in mine]))
         scores.append(processes.gather_ragged(part_scores, len(part)))
@@ -121,11 +124,17 @@ def score_all(model: RewardModel, rows: Sequence[Comparison], chunk: int = 64) -
 
 
 def train(
-    model: RewardModel, rows: Sequence[Comparison], settings: Reward, seed: int, checkpoints: Checkpoints | None = None
+    model: RewardModel,
+    rows: Sequence[Comparison],
+    settings: Reward,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    look: Look = unwatched,
 ) -> list[dict[str, float]]:
     """Train for one epoch with linear decay; return loss and accuracy of every step.
 
-    The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one.
+    The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one;
+    `look` raises where the line is stopped, after which the state is saved.
     """
     processes = Processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -133,6 +142,8 @@ def train(
     first, facts = restore_state(checkpoints, model, optimizer)
     history: list[dict[str, float]] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
+        with save_when_stopped(checkpoints, step, model, optimizer, {"history": history}):
+            look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
         loss, right = _backward(model, batch, settings.micro_batch, processes)

@@ -5,7 +5,7 @@ tokens | second tokens | ...]. Log-probabilities and values come from the sampli
 pass over its rollouts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -20,7 +20,13 @@ from models.shared_query import query_positions
 from models.tokens import PAD, pad_left, truncate
 
 MOST_TRIES = 24
+TOKENS_A_LOOK = 8
 T = TypeVar("T")
+Look = Callable[[], None]  # looks whether the line is stopped, and raises then; long stages call it as they go
+
+
+def unwatched() -> None:
+    """Look at nothing: what runs outside of a run that somebody could stop."""
 
 
 class Samples(NamedTuple):
@@ -38,7 +44,12 @@ def draw_noise(queries: int, k: int, rules: Text, draw: torch.Generator) -> Tens
 
 @torch.no_grad()
 def sample(
-    model: PreTrainedModel, queries: Tensor, noise: Tensor, rules: Text, value_head: nn.Module | None = None
+    model: PreTrainedModel,
+    queries: Tensor,
+    noise: Tensor,
+    rules: Text,
+    value_head: nn.Module | None = None,
+    look: Look = unwatched,
 ) -> Samples:
     """Sample k responses to each query [B, Q] (padded left): a function of the model and of `noise` [B, k, R].
 
@@ -62,6 +73,8 @@ def sample(
     logprobs: list[Tensor] = []
     values: list[Tensor] = []
     for points in noise.to(device).unbind(-1):
+        if len(tokens) % TOKENS_A_LOOK == 0:
+            look()
         if tokens:
             # One column for each response: a response sees the query and its own columns.
             sees = torch.cat([sees, own], -1)

@@ -9,73 +9,31 @@ import logging
 import sys
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from data.batch import TESTS
 from data.campaign import Campaign
 from data.canonical import Document
-from data.checkpoints import Checkpoints
+from data.cord import Stopped
 from data.label_sets import read_label_set
 from data.labels import batches, key_rows
-from data.leases import Lease, fenced
-from data.promotions import run_prefix
-from data.publication import Publication, publish, read_manifest
+from data.publication import publish
 from data.queries import Query, Split, load_queries
 from data.refused import Refused
-from data.store import Store, open_store
+from data.store import open_store
 from models import ppo, reward, supervised, termination
 from models.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.card import model_card
 from models.comparisons import base_responses, is_held_out, split_comparisons
 from models.ensemble import Ensemble, load_ensemble
+from models.job import LOGGER, Job, quarantined, say
+from models.live import LiveWall
 from models.precision import precision
 from models.processes import Processes
 from models.tokens import encode_affixes, encode_query, encode_response, single_token
-
-LOGGER = logging.getLogger("andon")
-
-
-class Job(NamedTuple):
-    """What a run is made of; JSON for a process that is started for it."""
-
-    store: str
-    campaign: Campaign
-    run: str
-    label_set: str
-    seed: int
-    lease: Lease | None = None  # what is written is fenced by it
-
-    def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}))
-
-    @staticmethod
-    def read(path: Path) -> "Job":
-        job = json.loads(path.read_text())
-        lease = Lease(*job["lease"]) if job["lease"] else None
-        return Job(**job | {"campaign": Campaign.model_validate(job["campaign"]), "lease": lease})
-
-    def open(self) -> Store:
-        """Return the store as this job may use it."""
-        store = open_store(self.store)
-        return store if self.lease is None else fenced(store, self.lease)
-
-    def prefix(self, step: str) -> str:
-        return f"{run_prefix(self.campaign.name, self.run)}/{step}"
-
-    def published(self, step: str) -> Publication | None:
-        return read_manifest(open_store(self.store), self.prefix(step))
-
-    def checkpoints(self, step: str, every: int) -> Checkpoints:
-        return Checkpoints(self.open(), self.prefix(step), every)
-
-
-def say(line: str) -> None:
-    """Tell what begins or what came out, once however many processes there are."""
-    if Processes().first:
-        LOGGER.info(line)
 
 
 def query_tokens(campaign: Campaign, base: Base, split: Split) -> list[list[int]]:
@@ -119,10 +77,11 @@ def supervised_step(job: Job) -> None:
         f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out; "
         f"{len(corrections):,} of them are corrections by labelers"
     )
-    checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
-    before = supervised.validation_loss(base.model, validation)
-    model, history = supervised.fine_tune(base.model, train, settings, job.seed, checkpoints)
-    after = supervised.validation_loss(model, validation)
+    checkpoints, look = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps), job.look()
+    with quarantined(job, "supervised", checkpoints):
+        before = supervised.validation_loss(base.model, validation, look)
+        model, history = supervised.fine_tune(base.model, train, settings, job.seed, checkpoints, look)
+        after = supervised.validation_loss(model, validation, look)
     say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(model, base.tokenizer, Path(scratch))
@@ -179,18 +138,23 @@ def reward_step(job: Job) -> None:
     say(f"reward model: training on {len(split.train):,} labels, {len(split.held_out):,} held out")
     count = settings.normalisation_samples
     scored = settings.normalise_on == "scored"
-    normal = base_responses(base, query_tokens(job.campaign, base, "train"), text, 2 * count, job.seed, scored)
+    queries, look = query_tokens(job.campaign, base, "train"), job.look()
+    saved = [
+        job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
+        for number in range(settings.models)
+    ]
     members, histories, normalised = [], [], []
-    for number in range(settings.models):
-        model = reward.new_reward_model(base.model, job.seed + number)
-        before = model.normalise(normal[:count])
-        checkpoints = job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
-        histories.append(reward.train(model, split.train, settings, job.seed + number, checkpoints))
-        normalised.append((before, model.normalise(normal[:count])))
-        members.append(model)
-    ensemble = Ensemble(members)
-    fresh = ensemble.scores(normal[count:])
-    held_out = reward.evaluate(ensemble.scores, split.held_out)
+    with quarantined(job, "reward", *saved):
+        normal = base_responses(base, queries, text, 2 * count, job.seed, scored, look)
+        for number, checkpoints in enumerate(saved):
+            model = reward.new_reward_model(base.model, job.seed + number)
+            before = model.normalise(normal[:count], look=look)
+            histories.append(reward.train(model, split.train, settings, job.seed + number, checkpoints, look))
+            normalised.append((before, model.normalise(normal[:count], look=look)))
+            members.append(model)
+        ensemble = Ensemble(members)
+        fresh = ensemble.scores(normal[count:], look)
+        held_out = reward.evaluate(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
     facts = {
         "train_labels": len(split.train),
@@ -209,8 +173,8 @@ def reward_step(job: Job) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ensemble.save(Path(scratch))
         _publish(job, "reward", Path(scratch), {"history.json": histories[0]}, inputs, facts, began)
-    for number in range(settings.models):
-        job.checkpoints(f"reward/member-{number}", 1).clear()
+    for checkpoints in saved:
+        checkpoints.clear()
 
 
 def policy_step(job: Job) -> None:
@@ -223,20 +187,24 @@ def policy_step(job: Job) -> None:
     score = load_ensemble(scorer.folder())
     say(f"policy: PPO from the base, {settings.episodes:,} episodes")
     checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
+    queries = query_tokens(job.campaign, base, "train")
     metrics: list[ppo.Metrics] = []
-    policy = ppo.train(
-        settings,
-        text,
-        base.model,
-        score,
-        query_tokens(job.campaign, base, "train"),
-        stop_token=single_token(base.tokenizer, text.truncate_at),
-        seed=job.seed,
-        log=metrics.append,
-        affixes=encode_affixes(base.tokenizer, text),
-        value_from=score.members[0] if settings.value_model == "separate" else None,
-        checkpoints=checkpoints,
-    )
+    with quarantined(job, "policy", checkpoints):
+        policy = ppo.train(
+            settings,
+            text,
+            base.model,
+            score,
+            queries,
+            stop_token=single_token(base.tokenizer, text.truncate_at),
+            seed=job.seed,
+            log=metrics.append,
+            affixes=encode_affixes(base.tokenizer, text),
+            value_from=score.members[0] if settings.value_model == "separate" else None,
+            checkpoints=checkpoints,
+            look=job.look(),
+            show=LiveWall(open_store(job.store), job.campaign, job.run, base, score, queries),
+        )
     assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
@@ -267,11 +235,18 @@ STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_
 
 
 def main(step: str) -> None:
-    """Run one step of the job in the file that the command line names: how accelerate starts a training."""
+    """Run one step of the job in the file that the command line names: how accelerate starts a training.
+
+    Exit code 3 where the line is stopped, 1 for every other refusal.
+    """
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
     LOGGER.setLevel(logging.INFO)
     termination.listen()
     try:
         STEPS[step](Job.read(Path(sys.argv[1])))
+    except Stopped as stopped:
+        if Processes().first:
+            sys.stderr.write(f"andon: {stopped}\n")
+        sys.exit(3)
     except Refused as refusal:
         sys.exit(f"andon: {refusal}")

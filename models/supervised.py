@@ -16,10 +16,10 @@ from data.campaign import Supervised
 from data.checkpoints import Checkpoints
 from models.adam import Adam
 from models.base import hidden_states, logits, trainable_copy
-from models.checkpoint import restore_state, save_state
+from models.checkpoint import restore_state, save_state, save_when_stopped
 from models.precision import autocast
 from models.processes import Processes
-from models.sampling import in_chunks, progress
+from models.sampling import Look, in_chunks, progress, unwatched
 from models.shared_query import shared_query, states_before
 from models.tokens import PAD, pad_left, pad_right
 
@@ -45,6 +45,7 @@ def fine_tune(
     settings: Supervised,
     seed: int,
     checkpoints: Checkpoints | None = None,
+    look: Look = unwatched,
 ) -> tuple[PreTrainedModel, list[dict[str, float]]]:
     """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
     processes = Processes()
@@ -58,6 +59,8 @@ def fine_tune(
     history: list[dict[str, float]] = facts.get("history", [])
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
+        with save_when_stopped(checkpoints, step, model, optimizer, {"history": history}):
+            look()
         torch.manual_seed((seed * 1_000_003 + step) * processes.count + processes.rank)  # dropout's numbers
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
@@ -74,9 +77,14 @@ def fine_tune(
 
 
 @torch.no_grad()
-def validation_loss(model: PreTrainedModel, examples: Sequence[Example], chunk: int = 32) -> float:
+def validation_loss(
+    model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched, chunk: int = 32
+) -> float:
     """Return the mean cross-entropy, nats a token, of reference responses that were not trained on."""
-    total = sum(float(response_loss(model, part)) for part in in_chunks(examples, chunk))
+    total = 0.0
+    for part in in_chunks(examples, chunk):
+        look()
+        total += float(response_loss(model, part))
     return total / sum(len(response) for _, response in examples)
 
 

@@ -25,7 +25,8 @@ from data.store import open_store
 from models.base import open_base
 from models.ensemble import load_ensemble
 from models.evaluation import behaviour, pairs
-from models.steps import Job, query_tokens
+from models.job import Job
+from models.steps import query_tokens
 from models.tokens import decode
 from tasks.stage import say
 

@@ -11,9 +11,13 @@ from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
 from data.canonical import content_id
+from data.cord import Stopped, pulls
 from data.refused import Refused
+from data.store import open_store
+from data.watch import stops
 from models.base import open_base
-from models.steps import STEPS, Job
+from models.job import Job
+from models.steps import STEPS
 from tasks.stage import say
 
 MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy": "models.ppo"}
@@ -55,12 +59,17 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
         return STEPS[step](job)
     if job.published(step) is not None:
         return
+    store, name = open_store(job.store), job.campaign.name
+    before = len(stops(store, name, job.run))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "job.json"
         job.write(file)
         launcher = [sys.executable, "-m", "models.launch", "--config_file", str(config)]
         exit_code = _follow([*launcher, "-m", MODULES[step], str(file)])
     if exit_code:
+        # accelerate makes an exit code of 3 in one of several processes a 1, so the run's own record decides.
+        if len(recorded := stops(store, name, job.run)) > before:
+            raise Stopped([each.pull for each in pulls(store) if each.pull.pull in recorded[-1]["pulls"]])
         raise Refused(f"The {step} training ended with exit code {exit_code}; what it said stands above.")
 
 

@@ -104,7 +104,7 @@ def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
     published = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}")
     assert published is not None
 
-    from models.steps import Job
+    from models.job import Job
     from tasks.evaluation import metrics_table
     from tasks.training import train_policy, train_reward
 

@@ -226,16 +226,6 @@ def test_training_leaves_the_reference_alone_and_repeats_itself(tiny: Base) -> N
     assert fingerprint(policy.language_model) != tiny.fingerprint
 
 
-def test_a_pulled_stop_is_heard_before_the_next_update(tiny: Base) -> None:
-    log: list[dict[str, float]] = []
-    stop = single_token(tiny.tokenizer, ".")
-    score = count_of(5)
-    train(
-        SETTINGS, RULES, tiny.model, score, QUERIES, stop_token=stop, seed=0, log=log.append, stop=lambda: len(log) == 1
-    )
-    assert len(log) == 1
-
-
 # --- Adam
 
 

@@ -12,6 +12,7 @@ from data.store import LocalStore
 from models import ppo, reward, supervised
 from models.base import Base, fingerprint
 from models.preferences import best_of
+from models.sampling import Look, unwatched
 from models.tokens import single_token
 
 CAMPAIGN = load_campaign("sentiment")
@@ -38,15 +39,15 @@ class Dying(Checkpoints):
         return super().due(step)
 
 
-def train_reward(base: Base, checkpoints: Checkpoints | None) -> tuple[str, History]:
+def train_reward(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
     draw = torch.Generator().manual_seed(0)
     rows = [best_of([5, 6, i], torch.randint(100, 400, (4, 8), generator=draw).tolist(), i % 4) for i in range(30)]
     model = reward.new_reward_model(base.model, 3)
-    history = reward.train(model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, checkpoints)
+    history = reward.train(model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, checkpoints, look)
     return fingerprint(model), history
 
 
-def train_policy(base: Base, checkpoints: Checkpoints | None) -> tuple[str, History]:
+def train_policy(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
     changes = {"episodes": 8 * STEPS, "batch": 8, "kl_target": 1.0, "kl_horizon": 50.0, "lr": 1e-3}
     history: History = []
     policy = ppo.train(
@@ -59,13 +60,14 @@ def train_policy(base: Base, checkpoints: Checkpoints | None) -> tuple[str, Hist
         seed=3,
         log=history.append,
         checkpoints=checkpoints,
+        look=look,
     )
     return fingerprint(policy), history
 
 
-def fine_tune(base: Base, checkpoints: Checkpoints | None) -> tuple[str, History]:
+def fine_tune(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(24)]
-    model, history = supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints)
+    model, history = supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints, look)
     return fingerprint(model), history
 
 
