@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench bench-labels bench-peer
+.PHONY: demo test lint bench bench-cord bench-labels bench-peer
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -23,6 +23,9 @@ bench: .venv/installed
 bench-labels: .venv/installed
 	$(BIN)/python -m bench.label_quality
 	$(BIN)/python -m bench.label_training
+
+bench-cord: .venv/installed
+	$(BIN)/python -m bench.cord_latency
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."

@@ -235,10 +235,7 @@ STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_
 
 
 def main(step: str) -> None:
-    """Run one step of the job in the file that the command line names: how accelerate starts a training.
-
-    Exit code 3 where the line is stopped, 1 for every other refusal.
-    """
+    """Run one step of the job in a file, as accelerate starts it; exit code 3 where stopped, 1 where refused."""
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
     LOGGER.setLevel(logging.INFO)
     termination.listen()
