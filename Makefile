@@ -1,15 +1,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench bench-cord bench-labels bench-peer
+.PHONY: demo test test-browser lint bench bench-cord bench-labels bench-page bench-peer
 
 demo: .venv/installed
 	$(BIN)/andon demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not flow and not mutation"
+	$(BIN)/python -m pytest -m "not flow and not mutation and not browser"
 	$(BIN)/python -m pytest -m flow
 	$(BIN)/python -m pytest -m mutation
+	$(MAKE) test-browser
+
+test-browser: .venv/installed
+	deploy/chromium.sh
+	$(BIN)/python -m pytest -m browser
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -26,6 +31,9 @@ bench-labels: .venv/installed
 
 bench-cord: .venv/installed
 	$(BIN)/python -m bench.cord_latency
+
+bench-page: .venv/installed
+	$(BIN)/python -m bench.page
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."

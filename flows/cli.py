@@ -208,7 +208,7 @@ def evaluate(
     finish(facts, as_json, lines)
 
 
-from flows import dropping, inspection, line  # noqa: E402, F401  (their commands come after those above in --help)
+from flows import dropping, inspection, labeling, line  # noqa: E402, F401  (their commands come last in --help)
 
 
 def main() -> None:

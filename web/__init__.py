@@ -1,0 +1,1 @@
+"""The labeling page and the live wall: reads and writes through data/."""

@@ -1,0 +1,150 @@
+"""The desk: which labeler gets which question of a batch, and what they answer.
+
+Who works on what is kept in memory only, for some minutes; what was answered is in the store, and a server that was
+killed reads it from there. Where two labelers end up with one question all the same, the store lets one answer count.
+"""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from data.batch import shown_order
+from data.canonical import Document, plain
+from data.page_answers import Question, questions, save, saved
+from data.publication import Publication
+from data.refused import Refused
+from data.store import Store
+
+LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
+WORDS = ("note", "critique", "correction")
+MOST_CHARACTERS = 2_000
+
+
+class Answered(NamedTuple):
+    """What became of an answer; `other` is the one that was there before it."""
+
+    saved: bool
+    other: Document | None = None
+
+
+class Desk:
+    """Hands out the questions of one batch and takes the answers."""
+
+    def __init__(
+        self, store: Store, campaign: str, batch: Publication, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.store, self.campaign, self.batch, self._clock = store, campaign, str(batch["batch"]), clock
+        self.questions: Mapping[str, Question] = questions(batch)
+        self.instructions = next(iter(self.questions.values())).instructions
+        self._lock = threading.Lock()
+        self._answers = saved(store, campaign, self.batch)
+        self._items: dict[str, set[str]] = {}  # by labeler
+        self._last: dict[str, str] = {}
+        self._count: dict[str, int] = {}
+        for versions in sorted(self._answers.values(), key=lambda versions: str(versions[0]["answered_at"])):
+            self._note(versions[0])
+        waiting = [name for name in self.questions if name not in self._answers]
+        random.shuffle(waiting)  # after a restart, nobody is handed what somebody else still looks at
+        self._waiting = dict.fromkeys(waiting)
+        self._leases: dict[str, tuple[str, float]] = {}  # question -> labeler, until when
+
+    @property
+    def finished(self) -> bool:
+        return len(self._answers) >= len(self.questions)
+
+    def progress(self, labeler: str) -> dict[str, int]:
+        return {"mine": self._count.get(labeler, 0), "answered": len(self._answers), "questions": len(self.questions)}
+
+    def next_for(self, labeler: str) -> Question | None:
+        """Return the question that a labeler holds, or hand out another; None where there is none for them."""
+        with self._lock:
+            now = self._clock()
+            for name, (holder, until) in list(self._leases.items()):
+                if holder == labeler:
+                    self._leases[name] = labeler, now + LEASE
+                    return self.questions[name]
+                if until < now:
+                    del self._leases[name]
+                    self._waiting[name] = None
+            seen = self._items.setdefault(labeler, set())
+            for name in self._waiting:
+                if self.questions[name].item not in seen:
+                    del self._waiting[name]
+                    self._leases[name] = labeler, now + LEASE
+                    return self.questions[name]
+            return None
+
+    def last_of(self, labeler: str) -> tuple[Question, list[Document]] | None:
+        """Return what a labeler answered last, with all versions of the answer."""
+        name = self._last.get(labeler)
+        return (self.questions[name], self._answers[name]) if name else None
+
+    def answer(self, labeler: str, question_id: str, version: int, said: Mapping[str, Any]) -> Answered:
+        """Keep an answer; durable when this returns. Raise Refused for what is no answer."""
+        question = self.questions.get(question_id)
+        if question is None:
+            raise Refused("There is no such question in this batch.")
+        answer = _read(question, said) | {
+            "question_id": question_id,
+            "content_sha256": question.content_sha256,
+            "labeler_id": labeler,
+            "presented": order_for(question, labeler),
+            "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        known = self._answers.get(question_id, [])
+        if version < 1 or version > len(known) + 1:
+            raise Refused("This corrects an answer that was not given: load the page again.")
+        if known and known[0]["labeler_id"] != labeler:
+            return Answered(False, known[-1])
+        other = save(self.store, self.campaign, self.batch, version, answer)
+        with self._lock:
+            now_known = self._answers.setdefault(question_id, [])
+            if len(now_known) < version:
+                now_known.append(other or answer)
+                if version == 1:
+                    self._note(now_known[0])
+            self._waiting.pop(question_id, None)
+            self._leases.pop(question_id, None)
+        return Answered(other is None, other)
+
+    def _note(self, first: Document) -> None:
+        labeler, name = str(first["labeler_id"]), str(first["question_id"])
+        self._items.setdefault(labeler, set()).add(self.questions[name].item)
+        self._last[labeler] = name
+        self._count[labeler] = self._count.get(labeler, 0) + 1
+
+
+def order_for(question: Question, labeler: str) -> list[int]:
+    """Return the order in which a labeler is shown the options: another one for each, the same whenever they look."""
+    secret = f"{question.content_sha256} {labeler}".encode()
+    return shown_order(secret, question.question_id, len(question.options))
+
+
+def _read(question: Question, said: Mapping[str, Any]) -> Document:
+    """Take over what a browser sent; raise Refused where it is not exactly one answer."""
+    everything = range(len(question.options))
+    choice = said.get("choice")
+    answer: Document
+    if choice == "tie":
+        answer = {"ranking": json.dumps([list(everything)])}
+    elif choice == "skip":
+        answer = {"skip": True}
+    elif isinstance(choice, int) and not isinstance(choice, bool) and choice in everything:
+        answer = {"best": choice}
+    else:
+        raise Refused("An answer is one of the options, tie, or skip.")
+    for name, most in (("seconds", 86_400.0), ("confidence", 1.0)):
+        value = said.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
+            answer[name] = float(value)
+    for name in WORDS:
+        value = said.get(name)
+        if isinstance(value, str) and value.strip():
+            if len(value) > MOST_CHARACTERS:
+                raise Refused(f"The {name} has more than {MOST_CHARACTERS:,} characters.")
+            answer[name] = plain(value.strip())
+    return answer
