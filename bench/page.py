@@ -3,8 +3,8 @@
     make bench-page        (python -m bench.page [LABELERS] [QUESTIONS]; ends by itself within ten minutes)
 
 Labelers answer as fast as the page lets them in the long run (60 a minute each), and ask again where they heard
-nothing, as the page does. Counted is what lies in the store and what came through ingest; times are of the whole request as a
-labeler's machine sees it, the seconds around the kill apart.
+nothing, as the page does. Counted is what lies in the store and what came through ingest; times are of the whole
+request as a labeler's machine sees it, the seconds around the kill apart.
 """
 
 import asyncio
