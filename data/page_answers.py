@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from data.batch import read_key, write_table
 from data.canonical import Document, seal, sha256, unseal
-from data.labels import committed, deliveries, standing_labels
+from data.committed import committed, standing_labels
+from data.labels import deliveries
 from data.publication import Publication
 from data.store import Store
 

@@ -10,8 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from data import cord, log
+from data.committed import committed, standing_labels
 from data.labelers import LOG, add, labelers, owner, revoke
-from data.labels import committed, deliveries, ingest, standing_labels
+from data.labels import deliveries, ingest
 from data.page_answers import collect, mark_delivered, save
 from data.refused import Refused
 from data.store import LocalStore
