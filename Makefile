@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-browser lint bench bench-cord bench-labels bench-page bench-peer
+.PHONY: demo test test-browser lint bench bench-cord bench-labels bench-page bench-peer deploy-local bench-orchestration
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -53,3 +53,10 @@ bench-peer: .venv/installed .venv-peer/installed
 	PIP_CONSTRAINT=constraints.txt .venv-peer/bin/python -m pip install --quiet --disable-pip-version-check torch trl==1.16.0
 	.venv-peer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-peer/trl-1.12 trl==1.12.0
 	@touch $@
+
+# Server, work pools, workers and deployments on this machine, and a round through them; Ctrl-C takes all down.
+deploy-local: .venv/installed
+	$(BIN)/python -m flows.local_server
+
+bench-orchestration: .venv/installed
+	$(BIN)/python -m bench.orchestration

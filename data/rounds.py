@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from data.decisions import history as decisions
 from data.decisions import standings
 from data.label_sets import read_label_set
 from data.labels import batches, deliveries
@@ -20,13 +21,18 @@ class Round(NamedTuple):
     run: str | None
     win_rate: float | None
     waits_for: str
+    since: str  # when that began: the last thing that happened to this round
 
 
 def rounds(store: Store, campaign: str) -> list[Round]:
     """Return every round that has a batch, oldest first."""
     labels: Counter[str] = Counter()
+    touched: dict[str, str] = {}  # when something happened to a batch last
     for entry in deliveries(store, campaign):
         labels[entry["batch"]] += entry["accepted"]
+        touched[entry["batch"]] = entry["at"]
+    for entry in decisions(store, campaign):
+        touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
     finished = {run["round"]: run for run in runs(store, campaign)}
     leader = champion(store, campaign)
     published = batches(store, campaign)
@@ -48,7 +54,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
             ]:
                 waits_for = f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
-        result.append(Round(number, ids, questions, answered, run["run"] if run else None, win_rate, waits_for))
+        happened = [batch.manifest["ended"] for batch in mine] + [touched[b] for b in ids if b in touched]
+        since = run.manifest["ended"] if run is not None else max(happened)
+        result.append(Round(number, ids, questions, answered, run["run"] if run else None, win_rate, waits_for, since))
     return result
 
 

@@ -5,7 +5,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from data.cord import one_line, open_pulls
+from data.inbox import refused
 from data.labels import Ingested, batches, deliveries
+from data.leases import holder
 from data.planning import Plan
 from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
@@ -119,6 +121,8 @@ def status_result(store_uri: str) -> Result:
                 "labels": sum(entry["accepted"] for entry in deliveries(store, name)),
                 "runs": [run["run"] for run in runs(store, name)],
                 "rounds": [turn._asdict() for turn in rounds(store, name)],
+                "training": holder(store, name),
+                "refused": [{"file": file, "reason": reason} for file, reason in refused(store, name)],
             }
         )
     stopped = [pull._asdict() for pull in open_pulls(store)]
@@ -136,9 +140,22 @@ def status_lines(result: Result) -> list[str]:
         return [*lines, f"{result['store']} is empty: andon export CAMPAIGN, or andon demo, begins one."]
     for campaign in result["campaigns"]:
         lines.append(f"{campaign['campaign']}   champion: {campaign['champion'] or 'the base'}")
-        lines.append("  round  questions  labels  win rate  waits for")
+        if training := campaign["training"]:
+            silent = "" if training["alive"] else "  (silent: the next retrain takes over)"
+            lines.append(f"  trained by {training['holder']} since {_minute(training['at'])}{silent}")
+        if campaign["refused"]:
+            last = campaign["refused"][-1]
+            lines.append(
+                f"  {len(campaign['refused']):,} deliveries refused: {one_line(last['file'] + ': ' + last['reason'])}"
+            )
+        lines.append("  round  questions  labels  win rate  since             waits for")
         for turn in campaign["rounds"]:
             win_rate = f"{turn['win_rate']:.3f}" if turn["win_rate"] is not None else "-"
             row = f"  {turn['number']:>5}  {turn['questions']:>9,}  {turn['labels']:>6,}  {win_rate:>8}  "
-            lines.append(row + turn["waits_for"])
+            lines.append(f"{row}{_minute(turn['since'])}  {turn['waits_for']}")
     return lines
+
+
+def _minute(at: str) -> str:
+    """Show a time of a log, which is UTC, to the minute."""
+    return at[:16].replace("T", " ")
