@@ -151,7 +151,7 @@ def main() -> None:
                 sys.stdout.write(f"a round of {asked.campaign} ({asked.preset}) begins; its page is under Runs\n")
                 sys.stdout.flush()
                 parameters = [f"--param={k}={v}" for k, v in round_parameters(asked.campaign, asked.preset).items()]
-                running.prefect("deployment", "run", "batch_round/batch_round", *parameters, "--watch")
+                running.prefect("deployment", "run", "batch-round/batch_round", *parameters, "--watch")
                 sys.stdout.write(f"it ended      andon status --store {store}\n")
                 if not asked.once:
                     sys.stdout.write("stop it       Ctrl-C; what is published stays in the store\n")
