@@ -29,6 +29,7 @@ COLUMNS = (*REQUIRED, *ANSWERS, "skip", *SAID, *CHECKED)
 MOST_BYTES = 2 << 30
 MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
 MOST_ROWS, MOST_COLUMNS, MOST_ROW_GROUPS = 5_000_000, 64, 10_000
+LONGEST_ROW = 16 << 20  # bytes of a row of CSV
 MOST_BROKEN = 1_000  # rows of a CSV file with too few or too many cells
 ROWS_AT_ONCE = 50_000
 EXCEL = 1_048_576  # rows of a sheet, the header counted; what lies beyond is cut without a word
@@ -197,7 +198,7 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
         column_types={name: pa.string() for name in columns}, include_columns=columns, strings_can_be_null=False
     )
     cells = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
-    lines = pa.csv.ReadOptions(use_threads=False)  # else rows have no numbers
+    lines = pa.csv.ReadOptions(use_threads=False, block_size=LONGEST_ROW)  # else rows have no numbers
     number = 1
     try:
         with pa.csv.open_csv(path, lines, cells, as_text) as reader:

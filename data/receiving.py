@@ -24,11 +24,15 @@ def receive(delivery: Path, folder: Path) -> Path:
     except OSError as error:
         link = " It is a link: name the file itself." if delivery.is_symlink() else ""
         raise Refused(f"{delivery} cannot be read: {error.strerror}.{link}") from error
-    with os.fdopen(source, "rb") as content:
+    try:
         kind = os.fstat(source)
         if not stat.S_ISREG(kind.st_mode):
             what = KINDS.get(stat.S_IFMT(kind.st_mode), "a device")
             raise Refused(f"{delivery} is {what}: give the answer file itself.")
+    except Refused:
+        os.close(source)
+        raise
+    with os.fdopen(source, "rb") as content:
         if kind.st_size > MOST_BYTES:
             raise Refused(f"{delivery.name} has {kind.st_size:,} bytes: deliver it in files of at most {MOST_BYTES:,}.")
         arrived = folder / delivery.name
