@@ -40,7 +40,8 @@ def _read(row: Mapping[str, str], asked: Mapping[str, tuple[str, tuple[int, ...]
     if not any(cells):
         return ("bad",)
     try:
-        return ("counts", *_said(*cells, shown))
+        best, ranking, ratings = cells
+        return ("counts", *_said(best, ranking, ratings, shown))
     except (ValueError, TypeError, KeyError, AssertionError):
         return ("bad",)
 
