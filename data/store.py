@@ -137,9 +137,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def open_store(uri: str) -> Store:
-    """Open the store at a local folder; `s3://` follows with its own backend behind the same contract."""
+    """Open the store at a local folder, or at s3://bucket/prefix."""
+    if uri.startswith("s3://"):
+        from data.s3 import S3Store  # boto3 takes a moment to import, and a folder does not need it
+
+        return S3Store(uri)
     if "://" in uri:
-        raise Refused(f"The store {uri} is not a local folder; this version opens local folders only.")
+        raise Refused(f"The store {uri} is neither a local folder nor s3://bucket/prefix.")
     path = Path(uri).expanduser()
     if path.exists() and not path.is_dir():
         raise Refused(f"The store {uri} is a file: name a folder, new or old.")

@@ -15,7 +15,9 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 os.environ["ANDON_PRECISION"] = "fp32"
 
 from data.campaign import Campaign, load_campaign
+from data.canonical import content_id
 from models.base import EMBEDDED, Base, best_device, fingerprint
+from tests import seaweed
 from tests.vendor import Round
 
 TINY = {
@@ -104,3 +106,18 @@ def prefect() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Server]:
+    """One real S3 server for all tests that ask for it; where it cannot start, they fail."""
+    with seaweed.running(tmp_path_factory.mktemp("s3") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def s3_uri(s3_server: seaweed.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty store in S3, which this process and its children find by their environment."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{seaweed.BUCKET}/{content_id(str(tmp_path))}"

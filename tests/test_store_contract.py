@@ -1,4 +1,4 @@
-"""The store's contract: one suite for every backend. S3 joins by adding its fixture to `store`."""
+"""The store's contract: one suite for every backend, S3 on a real server."""
 
 import multiprocessing
 from pathlib import Path
@@ -11,9 +11,9 @@ from data.refused import Refused
 from data.store import LocalStore, Store, check_key, folders, open_store
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return LocalStore(tmp_path / "store")
+    return open_store(str(tmp_path / "store") if request.param == "local" else request.getfixturevalue("s3_uri"))
 
 
 def test_what_was_put_is_read_back(store: Store) -> None:
@@ -116,7 +116,8 @@ def test_one_changed_byte_in_a_sealed_document_is_found() -> None:
             unseal(damaged, "it")
 
 
-def test_no_temporary_file_is_left_behind(store: Store, tmp_path: Path) -> None:
+def test_no_temporary_file_is_left_behind(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
     store.put_new("a", b"1")
     store.put_new("a", b"2")
     assert list((tmp_path / "store" / ".tmp").iterdir()) == []
