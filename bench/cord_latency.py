@@ -1,8 +1,7 @@
-"""How long from a pull to a training that has saved its state and left: `make bench-cord`.
+"""How long from `andon pull` to a training that has saved its state and left: `make bench-cord`.
 
-PPO on the embedded base at the sentiment campaign's sizes (128 episodes an update), each time in a fresh process; the
-cord is pulled at a random moment of its third update or later. Also the same through the command `andon pull`, whose
-start is part of what a person waits for.
+PPO on the embedded base, 8 episodes an update, each time in a process of its own. At a random moment of its third
+update a person types the command, whose start is part of what they wait for.
 """
 
 import multiprocessing
@@ -13,28 +12,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
 from data.campaign import load_campaign
-from data.cord import Stopped, pull
-from data.store import LocalStore, open_store
+from data.cord import Stopped
+from data.queries import load_queries
+from data.store import LocalStore
 from data.watch import stops
 from models import ppo
-from models.base import open_base
+from models.base import Base, open_base
 from models.job import Job, quarantined
-from models.steps import query_tokens
-from models.tokens import single_token
+from models.tokens import encode_query, single_token
 
-TIMES, CAMPAIGN = 20, load_campaign("sentiment")
+TIMES, CAMPAIGN = 20, load_campaign("sentiment", changes={"policy": {"batch": 8}})
 
 
-def train(job: Job, tell: Connection) -> None:
+def train(job: Job, base: Base, queries: Sequence[list[int]], tell: Connection) -> None:
     """Train until the line is stopped, telling how long each update took."""
-    torch.set_num_threads(1)
-    base, text = open_base(CAMPAIGN.base, CAMPAIGN.text.positions), CAMPAIGN.text
     checkpoints = job.checkpoints("policy", CAMPAIGN.checkpoints.policy_updates)
     ended = [time.monotonic()]
 
@@ -46,11 +44,11 @@ def train(job: Job, tell: Connection) -> None:
         with quarantined(job, "policy", checkpoints):
             ppo.train(
                 CAMPAIGN.policy,
-                text,
+                CAMPAIGN.text,
                 base.model,
                 lambda queries, responses: (responses == 13).sum(-1).float(),
-                query_tokens(CAMPAIGN, base, "train")[:1000],
-                stop_token=single_token(base.tokenizer, text.truncate_at),
+                queries,
+                stop_token=single_token(base.tokenizer, CAMPAIGN.text.truncate_at),
                 seed=job.seed,
                 log=log,
                 checkpoints=checkpoints,
@@ -60,23 +58,20 @@ def train(job: Job, tell: Connection) -> None:
         sys.exit(3)
 
 
-def once(number: int, folder: Path, by_command: bool) -> tuple[float, float, float]:
-    """Return the seconds of an update, of the pull itself, and from its beginning to the end of the training."""
+def once(number: int, folder: Path, base: Base, queries: Sequence[list[int]]) -> tuple[float, float, float]:
+    """Return the seconds of an update, of the command, and from its start to the end of the training."""
     store = LocalStore(folder / str(number))
     store.put_new("campaigns/sentiment/label_sets/x.json", b"{}")
-    job = Job(store.uri, CAMPAIGN, "run-1", "x", number)
     context = multiprocessing.get_context("fork")
     listen, tell = context.Pipe(duplex=False)
-    process = context.Process(target=train, args=(job, tell))
+    job = Job(store.uri, CAMPAIGN, "run-1", "x", number)
+    process = context.Process(target=train, args=(job, base, queries, tell))
     process.start()
     took = [listen.recv() for _ in range(2)]
     time.sleep(random.Random(number).uniform(0, took[-1]))
     began = time.monotonic()
-    if by_command:
-        command = [sys.executable, "-m", "flows.cli", "pull", "--reason", "bench", "--store", store.uri]
-        subprocess.run(command, check=True, capture_output=True)
-    else:
-        pull(open_store(store.uri), "bench", by="bench")
+    command = [sys.executable, "-m", "flows.cli", "pull", "--reason", "a measurement", "--store", store.uri]
+    subprocess.run(command, check=True, capture_output=True)
     pulled = time.monotonic() - began
     process.join()
     ended = time.monotonic() - began
@@ -85,15 +80,22 @@ def once(number: int, folder: Path, by_command: bool) -> tuple[float, float, flo
 
 
 def main() -> None:
+    torch.set_num_threads(1)
+    base = open_base(CAMPAIGN.base, CAMPAIGN.text.positions)
+    texts = [query.text for query in load_queries(CAMPAIGN.text, "train")[:300]]
+    queries = [tokens for text in texts if (tokens := encode_query(base.tokenizer, text, CAMPAIGN.text))]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ANDON_STATE"] = f"{folder}/state"
-        for by_command in (False, True):
-            found = [once(number, Path(folder) / str(by_command), by_command) for number in range(TIMES)]
-            update, pulled, ended = (sorted(column) for column in zip(*found, strict=True))
-            print("by the command andon pull" if by_command else "by data.cord.pull", f"({TIMES} times)")
-            print(f"  one update          p50 {statistics.median(update):6.2f} s   max {update[-1]:6.2f} s")
-            print(f"  pull, to its return p50 {statistics.median(pulled):6.2f} s   max {pulled[-1]:6.2f} s")
-            print(f"  training has left   p50 {statistics.median(ended):6.2f} s   max {ended[-1]:6.2f} s", flush=True)
+        found = []
+        for number in range(TIMES):
+            found.append(once(number, Path(folder), base, queries))
+            print("  update {:.2f} s, command {:.2f} s, stopped after {:.2f} s".format(*found[-1]), flush=True)
+    after = [ended - pulled for _, pulled, ended in found]
+    columns = [*zip(*found, strict=True), after]
+    names = ("one update", "the command andon pull", "from its start to the end", "of that, after its end")
+    print(f"{TIMES} pulls, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    for name, seconds in zip(names, columns, strict=True):
+        print(f"  {name:<26} p50 {statistics.median(seconds):6.2f} s   max {max(seconds):6.2f} s")
 
 
 if __name__ == "__main__":
