@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,8 @@ from data import cord
 from data.labelers import add
 from data.live import LiveSample, publish_live
 from data.store import LocalStore
-from tests.labeling import EVIL, Server, prepared, simple, stored_answers
+from data.watch import stops
+from tests.labeling import EVIL, ROOT, Server, prepared, simple, stored_answers
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -204,6 +208,30 @@ def test_the_cord_is_pulled_by_keyboard_and_its_receipt_names_the_entry_of_the_l
     page.get_by_role("button", name="Let it go on").click()
     expect(page.locator("#release-receipt")).to_have_text("Released.")
     assert cord.open_pulls(server.store) == []
+
+
+def test_a_click_stops_a_real_training_within_one_update(page: Page, server: Server) -> None:
+    prepared(server.store, simple(3))
+    server.store.put_new("campaigns/sentiment/label_sets/x.json", b"{}")
+    token = add(server.store, "ada")
+    server.start()
+    sign_in(page, server, token)
+    command = [sys.executable, "-m", "tests.tiny_training", server.store.uri]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as training:
+        assert training.stdout is not None
+        first = float(training.stdout.readline())  # it is under way
+        page.locator("#cord").click()
+        page.locator("#pull-reason").fill("it only writes full stops")
+        clicked = time.time()
+        page.locator("#pull-confirm").click()
+        expect(page.locator("#pull-receipt")).to_contain_text("Received, number 1")
+        received = time.time()
+        updates = [first, *map(float, training.stdout.read().split())]  # to its end
+        assert training.wait() == 3
+    ended = time.time()
+    assert stops(server.store, "sentiment", "run-1"), "it is quarantined"
+    assert sum(at > received for at in updates) <= 1, "at most the update that was under way"
+    print(f"click to receipt {received - clicked:.1f} s, click to the end of the training {ended - clicked:.1f} s")
 
 
 def test_the_pages_have_their_pictures(browser: Browser, server: Server) -> None:
