@@ -94,7 +94,7 @@ def test_a_server_that_was_killed_knows_every_answer_and_everybody(store: LocalS
     sent = {"question_id": asked["question_id"], "version": 1, "choice": 1}
     assert ada.post("/answer", sent).status_code == 200
     again = Visitor(opened(store), token)
-    again.client.cookies = ada.client.cookies  # the old session still holds
+    again.client.cookies, again.csrf = ada.client.cookies, ada.csrf  # the old session still holds
     assert again.post("/answer", sent).status_code == 200, "a page that heard nothing asks again"
     assert again.client.get("/question").json()["progress"] == {"mine": 1, "answered": 1, "questions": 6}
     seen = {again.question()["question_id"], asked["question_id"]}
