@@ -166,6 +166,14 @@ class Promotion(Settings):
     win_rate_above: float = Field(ge=0, le=1)  # the lower bound must lie above it
 
 
+class Vendor(Settings):
+    """Who labels, and for how much: what the quality report adds up."""
+
+    name: str = "unnamed"
+    price: float = Field(default=0.0, ge=0)  # of one answer
+    currency: str = ""
+
+
 class Ask(Settings):
     """What labelers are asked for; every answer of another kind is taken all the same."""
 
@@ -193,6 +201,7 @@ class Campaign(Settings):
     text: Text
     batch: Batch
     ask: Ask = Ask()
+    vendor: Vendor = Vendor()
     quality: Quality = Quality()
     supervised: Supervised | None = None  # for queries that come with a reference response
     reward: Reward

@@ -69,15 +69,37 @@ def histogram(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str
     return _svg(figure)
 
 
-def intervals(points: Sequence[tuple[str, float, float, float]], *, title: str, level: float, level_label: str) -> str:
-    """Draw shares with their intervals (label, value, low, high), beside the level they must clear."""
+def bars(values: Mapping[str, float], *, title: str, level: float | None = None, level_label: str = "") -> str:
+    """Draw one bar a name; more than a dozen go without their names."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    places = range(len(values))
+    axes.bar(places, list(values.values()), color=BLUE, width=0.7)
+    if len(values) <= 12:
+        axes.set_xticks(places, list(values), fontsize=8, rotation=30 if len(values) > 5 else 0)
+        for place, value in zip(places, values.values(), strict=True):
+            axes.annotate(f"{value:.3g}", (place, value), ha="center", va="bottom", fontsize=8)
+    else:
+        axes.set_xticks([])
+    if level is not None:
+        axes.axhline(level, color=RED, linewidth=1, linestyle="--")
+        axes.annotate(level_label, (len(values) - 0.42, level), color=RED, ha="right", va="bottom", fontsize=8)
+    axes.set_xlim(-0.6, max(1, len(values)) - 0.4)
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    return _svg(figure)
+
+
+def intervals(
+    points: Sequence[tuple[str, float, float, float]], *, title: str, level: float | None = None, level_label: str = ""
+) -> str:
+    """Draw shares with their intervals (label, value, low, high), beside the level they must clear, if any."""
     figure, axes = plt.subplots(figsize=(4.2, 2.5))
     for place, (_, value, low, high) in enumerate(points):
         axes.plot([place, place], [low, high], color=BLUE, linewidth=1.5)
         axes.plot([place], [value], "o", color=BLUE)
         axes.annotate(f"{value:.2f}", (place, value), textcoords="offset points", xytext=(7, -3), fontsize=8)
-    axes.axhline(level, color=RED, linewidth=1, linestyle="--")
-    axes.annotate(level_label, (-0.45, level), color=RED, va="bottom", fontsize=8)
+    if level is not None:
+        axes.axhline(level, color=RED, linewidth=1, linestyle="--")
+        axes.annotate(level_label, (-0.45, level), color=RED, va="bottom", fontsize=8)
     axes.set_xticks(range(len(points)), [label for label, *_ in points])
     axes.set_xlim(-0.5, len(points) - 0.5)
     axes.set_ylim(0, 1)

@@ -55,6 +55,7 @@ class Ingested(NamedTuple):
     findings: tuple[Document, ...] = ()
     label_set: str | None = None  # of all that counts, where somebody froze it
     ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
+    report: str | None = None  # on the quality of its batch, where somebody wrote it
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:

@@ -13,7 +13,9 @@ from data.exchange.datasets import Labeled
 from data.label_sets import freeze, labeled
 from data.planning import plan
 from data.promotions import promote, rollback, runs
+from data.quality_report import report_batch, report_vendors
 from data.refused import Refused
+from data.scorecard import scorecards
 from data.store import open_store
 from flows.options import STORE, Json, Name, Preset, Reason, StoreUri, app, finish
 from flows.summary import Result, plan_lines, run_result, status_lines, status_result
@@ -72,6 +74,32 @@ def decide(
     finish(
         result, as_json, [f"{whom}: {decision}, because: {reason}", f"andon retrain {campaign} uses what counts now"]
     )
+
+
+@app.command()
+def quality(
+    campaign: Name,
+    batch: Annotated[str | None, typer.Argument(help="the batch; without it, the last one answered")] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0, help="of one answer, if not the campaign's")] = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Write the quality report of a batch and that of all vendors over time, and print where they are."""
+    name, opened = load_campaign(campaign).name, open_store(store)
+    of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
+    card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
+    result: Result = {
+        "batch": card.batch,
+        "decision": card.standing.decision if card.standing else None,
+        "answers": card.answers,
+        "counted": card.counted,
+        "cost_a_label": card.cost_a_label,
+        "hours": card.hours,
+        "report": str(of_batch.path("report.html")),
+        "labels": str(of_batch.path("labels.parquet")),
+        "vendors": str(of_vendors.path("report.html")),
+    }
+    finish(result, as_json, [f"{name:<14} {value}" for name, value in result.items() if value is not None])
 
 
 @app.command()

@@ -50,6 +50,7 @@ def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
     if outcome.decision != "accept":
         lines.append(f"on {outcome.decision}: these labels are not trained on until a person decides:")
         lines.append(f"  andon decide {campaign} {outcome.batch} accept --reason ...   (or reject)")
+    lines += [f"quality report: {outcome.report}"] if outcome.report else []
     return [*lines, f"label set {outcome.label_set}" if outcome.label_set else "no labels count yet"]
 
 

@@ -14,6 +14,7 @@ from data.label_sets import freeze
 from data.labels import Ingested, deliveries, ingest
 from data.promotions import runs
 from data.publication import Publication
+from data.quality_report import report_batch
 from data.refused import Refused
 from data.simulated import write_answers
 from data.store import Store, open_store
@@ -22,6 +23,8 @@ from models.comparisons import preferred
 from models.ensemble import load_ensemble
 from tasks.batches import last_reward_model, vendor_files
 from tasks.stage import say
+
+MOST_REPORTED_AT_ONCE = 100_000  # answers; the report reads them one by one, and ingesting shall stay fast
 
 
 @task(cache_policy=NO_CACHE)
@@ -39,7 +42,11 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
         say(f"labels: {finding['fault']}: {finding['evidence']}")
     if outcome.decision != "accept":
         say(f"labels: batch {outcome.batch} is on {outcome.decision} and is not trained on until a person decides")
-    return outcome._replace(label_set=freeze(store, campaign.name))
+    outcome = outcome._replace(label_set=freeze(store, campaign.name))
+    if outcome.accepted > MOST_REPORTED_AT_ONCE:
+        say(f"labels: andon quality {campaign.name} {outcome.batch} writes the quality report")
+        return outcome
+    return outcome._replace(report=str(report_batch(store, campaign.name, outcome.batch).path("report.html")))
 
 
 def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Publication) -> Mapping[str, int]:
