@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-
 from data import decisions
 from data.canonical import unseal
+from data.committed import committed_table
 from data.labels import batches, deliveries
 from data.promotions import champion, runs
 from data.publication import Publication
@@ -99,8 +98,7 @@ def find(store: Store, wanted: str) -> tuple[str, Graph, Node]:
 def _label(store: Store, campaign: str, wanted: str) -> Node | None:
     """Find one label by the beginning of its id: who chose what, and in which row of which file."""
     for entry in deliveries(store, campaign):
-        table = pq.read_table(store.local_path(entry["accepted_key"]))
-        for row in table.to_pylist():
+        for row in committed_table(store, [entry]).to_pylist():
             if row["label_id"].startswith(wanted):
                 text = (
                     f"{row['labeler_id']} chose sample {row['best_sample']}, shown at position {row['best_shown']}, "

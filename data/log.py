@@ -14,11 +14,16 @@ from data.store import Store
 
 def entries(store: Store, prefix: str) -> list[Document]:
     """Read a log from the start; raise Refused at a hole or a damaged entry."""
+    return [unseal(store.read(key), f"{key} in {store.uri}") for key in numbered(store, prefix)]
+
+
+def numbered(store: Store, prefix: str) -> list[str]:
+    """List the entries of a log; raise Refused at a hole."""
     keys = store.keys(prefix)
     for number, key in enumerate(keys, 1):
         if key != _key(prefix, number):
             raise Refused(f"The log {prefix} in {store.uri} has no entry {number}: restore it from a backup.")
-    return [unseal(store.read(key), f"{key} in {store.uri}") for key in keys]
+    return keys
 
 
 def append(store: Store, prefix: str, decide: Callable[[list[Document]], Document | None]) -> Document | None:

@@ -35,6 +35,15 @@ class Publication:
     def names(self) -> list[str]:
         return sorted(self.manifest["files"])
 
+    def key(self, name: str) -> str:
+        key: str = self.manifest["files"][name]["key"]
+        return key
+
+    def address(self, name: str) -> str:
+        """Return where people find a file, after a look at it: a path, or s3://bucket/key."""
+        self.path(name)
+        return f"{self.store.uri}/{self.key(name)}"
+
     def path(self, name: str) -> Path:
         """Return a local file with the bytes that were published; raise Refused where they changed since."""
         entry = self.manifest["files"][name]
@@ -51,6 +60,11 @@ class Publication:
         paths = {name: self.path(name) for name in self.names()}
         name, path = next(iter(paths.items()))
         return path.parents[name.count("/")]
+
+    def folder_address(self) -> str:
+        """Return where people find all files of the step; they are not read, for there may be gigabytes of them."""
+        name = self.names()[0]
+        return f"{self.store.uri}/{self.key(name).removesuffix(f'/{name}')}"
 
 
 def read_manifest(store: Store, prefix: str) -> Publication | None:

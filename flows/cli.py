@@ -51,6 +51,9 @@ def export(
     formats: Annotated[
         list[str] | None, typer.Option("--format", help="also csv, jsonl, label-studio or argilla; may be repeated")
     ] = None,
+    vendor: Annotated[
+        str | None, typer.Option("--vendor", help="print links for this vendor, with deadlines; the store is in S3")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample questions and write the files for labelers."""
@@ -59,19 +62,11 @@ def export(
         check_format(each)
     prepare(store)
     from flows.export_batch import export_batch
-    from tasks.batches import format_files, repeats_file, vendor_files
+    from flows.handover import handed_over, handover_lines
 
     batch = export_batch(campaign, store, questions, seed, base, preset)
-    files = [str(path) for path in vendor_files(store, name, batch)]
-    files += [str(path) for each in formats or [] for path in format_files(store, name, batch, each)]
-    repeats = repeats_file(store, name, batch)
-    lines = [
-        f"batch {batch}",
-        *(f"send to labelers: {file}" for file in files),
-        *([f"for who hands questions out, which of them go to the same labeler: {repeats}"] if repeats else []),
-        f"then: andon ingest {campaign} ANSWERS",
-    ]
-    finish({"batch": batch, "vendor_files": files, "repeats": repeats and str(repeats)}, as_json, lines)
+    result = handed_over(store, name, batch, formats or [], vendor)
+    finish(result, as_json, handover_lines(result, campaign))
 
 
 @app.command()
@@ -208,7 +203,7 @@ def evaluate(
     finish(facts, as_json, lines)
 
 
-from flows import dropping, inspection, labeling, line  # noqa: E402, F401  (their commands come last in --help)
+from flows import doctor, dropping, inspection, labeling, line  # noqa: E402, F401  (their commands come last in --help)
 
 
 def main() -> None:

@@ -5,19 +5,18 @@ import os
 import sys
 from pathlib import Path
 
+from data.local_state import local_state
 from data.refused import Refused
 
 
 def prepare(store: str) -> None:
-    """Point Prefect at a home of its own beside the store, unless the user's environment says otherwise.
+    """Point Prefect at a home of its own, in a store that is a folder, unless the user's environment says otherwise.
 
     Without a server of the user's (PREFECT_API_URL) flows run on Prefect's ephemeral one, on SQLite in that home.
     """
-    home = (
-        Path(store).expanduser().absolute() / ".prefect" if "://" not in store else Path.home() / ".andon" / "prefect"
-    )
+    beside = local_state().root if "://" in store else Path(store).expanduser().absolute()
     defaults = {
-        "PREFECT_HOME": str(home),
+        "PREFECT_HOME": str(beside / ".prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "andon",  # the stage lines also appear on the run's page
@@ -33,7 +32,7 @@ def prepare(store: str) -> None:
     try:
         Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Refused(f"The store {store} cannot be written: {error.strerror} at {error.filename}.") from error
+        raise Refused(f"{beside} cannot be written: {error.strerror} at {error.filename}.") from error
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("andon")

@@ -17,7 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 Name = Annotated[str, typer.Argument(help="a shipped campaign, or the path of a .toml file", metavar="CAMPAIGN")]
-StoreUri = Annotated[str, typer.Option("--store", help="the folder that holds everything")]
+StoreUri = Annotated[str, typer.Option("--store", help="what holds everything: a folder, or s3://bucket/prefix")]
 Json = Annotated[bool, typer.Option("--json", help="end standard output with one JSON object")]
 Base = Annotated[str | None, typer.Option("--base", help="embedded, a checkpoint folder, or a hub name")]
 Preset = Annotated[

@@ -23,8 +23,8 @@ def run_result(store_uri: str, campaign: str, run: str) -> Result:
     published = find_run(store, campaign, run)
     result: Result = {
         "run": run,
-        "policy": str(policy_of(store, campaign, run).folder()),
-        "report": str(published.path("report.html")),
+        "policy": policy_of(store, campaign, run).folder_address(),
+        "report": published.address("report.html"),
         "store": store.uri,
         "label_set": published["label_set"],
         "labels": published["labels"],

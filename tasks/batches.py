@@ -119,8 +119,8 @@ def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publicati
     return scorer if known else None
 
 
-def format_files(store_uri: str, campaign: str, batch_id: str, name: str) -> list[Path]:
-    """Publish a batch in the format of a labeling tool beside its own files, once, and return its files."""
+def in_format(store_uri: str, campaign: str, batch_id: str, name: str) -> Publication:
+    """Publish a batch in the format of a labeling tool beside its own files, once, and return that."""
     store, prefix = open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}/vendor/{name}"
     published = read_manifest(store, prefix)
     if published is None:
@@ -129,18 +129,17 @@ def format_files(store_uri: str, campaign: str, batch_id: str, name: str) -> lis
             made = QUESTION_FORMATS[name](Questions(vendor_files(store_uri, campaign, batch_id)), Path(scratch))
             files: dict[str, Path | bytes] = {path.name: path for path in made}
             published = publish(store, prefix, "vendor", files, inputs={"batch": batch_id}, facts={}, began=began)
-    return [published.path(file) for file in published.names()]
+    return published
 
 
-def repeats_file(store_uri: str, campaign: str, batch_id: str) -> Path | None:
-    """Return the list of questions that go to whoever answered another one, for those who hand questions out."""
+def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Publication:
+    """Return a published batch."""
     batch = read_manifest(open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}")
     assert batch is not None
-    return batch.path("repeats.csv") if "repeats.csv" in batch.names() else None
+    return batch
 
 
 def vendor_files(store_uri: str, campaign: str, batch_id: str) -> list[Path]:
     """Return the files of a batch that go to a vendor."""
-    batch = read_manifest(open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}")
-    assert batch is not None
+    batch = sent_batch(store_uri, campaign, batch_id)
     return [batch.path(name) for name in batch.names() if name.startswith("questions-")]

@@ -1,12 +1,16 @@
 """What is S3's own: large files in parts, what users get wrong, and files that were fetched."""
 
+import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
 from data import s3
+from data.links import download_link, upload_link
 from data.refused import Refused
 from data.store import Store, open_store
 from tests import seaweed
@@ -100,3 +104,46 @@ print(oct(path.parents[3].stat().st_mode)[-3:], path)
     mode, path = ran.stdout.split()
     assert not Path(path).exists() and not Path(path).parent.exists()
     assert mode == "700"
+
+
+def answered(url: str, data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    method = "GET" if data is None else "PUT"
+    request = urllib.request.Request(url, data, {k.replace("_", "-"): v for k, v in headers.items()}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        return error.code, b""
+
+
+def test_a_vendor_reads_by_a_link_and_delivers_once(store: Store, tmp_path: Path) -> None:
+    store.put_new("campaigns/c/batches/b/x1/questions.parquet", b"questions")
+    link = download_link(store, "campaigns/c/batches/b/x1/questions.parquet")
+    assert answered(link.url) == (200, b"questions")
+    assert answered(link.url.replace("questions.parquet", "key/samples.parquet"))[0] == 403
+    upload = upload_link(store, "c", "b", "acme")
+    assert upload.key.startswith("campaigns/c/inbox/b/acme-")
+    assert answered(upload.url, b"answers")[0] == 403, "the condition is part of what is signed"
+    assert answered(upload.url, b"answers", If_None_Match="*")[0] == 200
+    assert answered(upload.url, b"others", If_None_Match="*")[0] == 412
+    assert store.read(upload.key) == b"answers"
+    with pytest.raises(Refused, match="is a folder"):
+        upload_link(open_store(str(tmp_path)), "c", "b", "acme")
+    with pytest.raises(Refused, match="vendor's name"):
+        upload_link(store, "c", "b", "../acme")
+
+
+def test_the_bucket_policy_keeps_everything_but_checkpoints(s3_server: seaweed.Server) -> None:
+    text = (ROOT / "deploy" / "s3-bucket-policy.json").read_text().replace("BUCKET", "guarded")
+    conditional, removals, encrypted = json.loads(text)["Statement"]
+    assert conditional["Condition"]["Null"] == {"s3:if-none-match": "true"}  # which this server does not know
+    client = s3_server.client()
+    client.create_bucket(Bucket="guarded")
+    client.put_bucket_policy(Bucket="guarded", Policy=json.dumps({"Version": "2012-10-17", "Statement": [removals]}))
+    store = open_store("s3://guarded/store")
+    store.put_new("campaigns/c/labels/log/0000000001.json", b"{}")
+    store.put_new("campaigns/c/runs/r/policy/checkpoints/00000001/manifest.json", b"{}")
+    with pytest.raises(Refused, match="refuses DeleteObject"):
+        store.drop("campaigns/c/labels/log/0000000001.json")
+    store.drop("campaigns/c/runs/r/policy/checkpoints/00000001/manifest.json")
+    assert store.keys("campaigns") == ["campaigns/c/labels/log/0000000001.json"]
