@@ -12,7 +12,7 @@ from data import cord, leases, s3
 from data.canonical import seal
 from data.probe import faults
 from data.store import open_store
-from flows import doctor as command  # noqa: F401  (registers the command)
+from flows import cli  # noqa: F401  (registers all commands)
 from flows.options import app
 from tests import careless_s3
 
