@@ -93,3 +93,14 @@ def numbers(value: object) -> list[float]:
     if isinstance(value, list):
         return [number for item in value for number in numbers(item)]
     return [float(str(value))]
+
+
+def test_a_launched_training_that_leaves_stopped_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)")
+    config = ROOT / "deploy" / "accelerate" / "many-gpus.yaml"
+    command = [sys.executable, "-m", "models.launch", "--config_file", str(config)]
+    command += ["--main_process_port", str(free_port()), "-m", "leaves"]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
