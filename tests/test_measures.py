@@ -1,0 +1,136 @@
+"""Measures on fixtures checked by hand, and intervals that hold what they promise."""
+
+import math
+
+import numpy as np
+import pytest
+
+from data.measures.copying import (
+    copied_bigrams,
+    copied_share,
+    has_preamble,
+    ngram_novelty,
+    sentence_novelty,
+    starts_by_copying,
+)
+from data.measures.ranking import elo
+from data.measures.rouge import rouge
+from data.measures.scoring import accuracy, best_of_kl, calibration
+from data.measures.text import distinct_n, repetition, sentences, words
+from data.measures.winning import cluster_variance, length_controlled, win_rate
+
+SOURCE = "So my dog ate the cake. He was sorry. We bought a new cake on Monday."
+
+
+def test_words_and_sentences_are_those_a_reader_counts() -> None:
+    assert words("It's late -- he'd GONE.") == ["it's", "late", "he'd", "gone"]
+    assert sentences('"Stop!" he said. Then\nnothing') == [["stop"], ["he", "said"], ["then"], ["nothing"]]
+
+
+def test_repetition_is_the_share_of_ngrams_seen_before() -> None:
+    assert distinct_n([["a", "b"], ["a", "c"]], 1) == 3 / 4
+    assert distinct_n([["a", "b"], ["a", "b"]], 2) == 1 / 2
+    assert repetition(["a", "b", "c", "a", "b", "c"], 3) == 1 / 4
+    assert repetition(["once"]) == 0.0
+
+
+def test_a_copied_sentence_is_not_novel() -> None:
+    assert sentence_novelty(SOURCE, "He was sorry. My cat slept.") == 1 / 2
+    assert sentence_novelty(SOURCE, "We bought a new cake") == 0.0
+    assert sentence_novelty("the other", "the.") == 0.0 and sentence_novelty("another", "other.") == 1.0
+    assert sentence_novelty(SOURCE, "...") is None
+    assert ngram_novelty(SOURCE, "the dog ate", 2) == 1 / 2
+
+
+def test_a_copied_start_and_a_preamble_are_told() -> None:
+    assert starts_by_copying(SOURCE, "so my dog, he slept.") and not starts_by_copying(SOURCE, "My dog ate the cake.")
+    assert has_preamble(SOURCE, "tldr") and not has_preamble("Some cake", "tldr")
+    assert has_preamble("LONDON (CNN): a cake", "cnndm") and not has_preamble("A cake was eaten: by whom", "cnndm")
+
+
+def test_the_places_of_a_copy_are_those_of_the_longest_common_subsequence_of_bigrams() -> None:
+    # Bigrams of the response: my dog, dog ate, ate on, on monday. Three of them stand in the source, in this order.
+    assert copied_bigrams(SOURCE, "My dog ate on Monday") == [1, 2, 14]
+    assert copied_share(SOURCE, "My dog ate on Monday") == 3 / 4
+    assert len(copied_bigrams("a b x c d", "c d a b")) == 1, "order counts: either copy, not both"
+
+
+def test_rouge_is_the_f_measure_of_shared_words() -> None:
+    # Words 2 of 3 and 2 of 2: precision 1, recall 2/3. Bigrams: none of one against two.
+    found = rouge("green cake tasted", "green tasted")
+    assert found == pytest.approx({"rouge1": 0.8, "rouge2": 0.0, "rougeL": 0.8})
+
+
+def test_clusters_widen_the_interval_and_equal_answers_are_not_certain() -> None:
+    wins = [1, 1, 1, 1, 0, 0, 0, 0] * 10
+    apart = win_rate(wins, range(80), range(80))
+    together = win_rate(wins, [i // 4 for i in range(80)], [0] * 80)
+    assert apart.value == together.value == 0.5
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+    sure = win_rate([1] * 20, range(20), [i % 5 for i in range(20)])
+    assert sure.value == 1 and 0.7 < sure.low < 0.9
+
+
+def test_the_variance_is_that_of_drawing_clusters_with_replacement() -> None:
+    draw = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(60), draw.integers(1, 6, 60))
+    won = (draw.random(len(clusters)) < draw.random(60)[clusters]).astype(float)
+    means = []
+    for _ in range(4000):
+        chosen = np.concatenate([np.flatnonzero(clusters == c) for c in draw.integers(60, size=60)])
+        means.append(won[chosen].mean())
+    assert cluster_variance(won, clusters) == pytest.approx(float(np.var(means)), rel=0.12)
+
+
+@pytest.mark.parametrize("of_query, of_labeler, copies", [(1.0, 0.0, 1), (1.0, 0.4, 3), (1.0, 0.8, 3)])
+def test_95_percent_intervals_cover_a_known_truth_in_93_to_97_percent(
+    of_query: float, of_labeler: float, copies: int
+) -> None:
+    draw, evaluations = np.random.default_rng(4), 1000
+    population = 0.6 + math.hypot(of_query, of_labeler) * draw.normal(size=400_000)
+    truth, covered = float((1 / (1 + np.exp(-population))).mean()), 0
+    queries = np.repeat(np.arange(200), copies)
+    for _ in range(evaluations):
+        labelers = np.concatenate([draw.permutation(30) for _ in range(len(queries) // 30 + 1)])[: len(queries)]
+        logit = 0.6 + of_query * draw.normal(size=200)[queries] + of_labeler * draw.normal(size=30)[labelers]
+        found = win_rate(
+            (draw.random(len(queries)) < 1 / (1 + np.exp(-logit))).tolist(), queries.tolist(), labelers.tolist()
+        )
+        covered += found.low <= truth <= found.high
+    assert 0.93 <= covered / evaluations <= 0.97
+
+
+def test_a_system_that_wins_by_length_alone_wins_half_at_equal_length() -> None:
+    draw = np.random.default_rng(1)
+    own, other = draw.integers(10, 40, 2000), draw.integers(5, 20, 2000)
+    wins = draw.random(2000) < own**2 / (own**2 + other**2)
+    assert wins.mean() > 0.75
+    found = length_controlled(wins.tolist(), own.tolist(), other.tolist(), range(2000))
+    assert found.low < 0.5 < found.high and found.high - found.low < 0.15
+
+
+def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> None:
+    # 29.5 and 9.5 wins with the half win added each way: odds of 3 to 1, 400 log10(3) = 190.8.
+    found = elo(["base", "policy"], np.array([[0.0, 9.5], [29.5, 0.0]]), "base")
+    assert found == pytest.approx({"base": 0.0, "policy": 400 * math.log10(3)})
+    wins = np.array([[0, 30, 10], [70, 0, 30], [90, 70, 0]], dtype=float)
+    rated = elo(["low", "middle", "high"], wins, "middle")
+    assert rated["low"] == pytest.approx(-rated["high"], abs=15) and rated["low"] < 0 < rated["high"]
+
+
+def test_accuracy_stands_between_chance_and_what_another_labeler_would_reach() -> None:
+    found = accuracy([0, 1, 2, 3], [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]], agreement=0.64)
+    assert (found.measured.value, found.chance, found.ceiling) == (0.75, 0.25, 0.8)
+    assert found.of_reachable == pytest.approx(0.5 / 0.55)
+
+
+def test_a_calibrated_model_has_no_error_and_a_boaster_has() -> None:
+    odds = math.log(0.75 / 0.25)
+    assert calibration([0, 0, 0, 1], [[odds, 0]] * 4)[0] == pytest.approx(0.0)
+    error, bins = calibration([0, 1], [[50.0, 0.0]] * 2)
+    assert error == pytest.approx(0.5) and [each.n for each in bins] == [2, 2]
+
+
+def test_best_of_n_costs_the_published_nats() -> None:
+    # Stiennon et al. (2020): 1.2 nats for 8, 3.2 for 64, 3.9 for 128.
+    assert [round(best_of_kl(n), 2) for n in (1, 8, 64, 128)] == [0.0, 1.2, 3.17, 3.86]
