@@ -44,14 +44,14 @@ MUTATIONS = [
     Mutation("score at the first index", "models/objective.py", ((SCORE, "rewards[..., 0] += scores"),), REWARDS),
     Mutation(
         "best off by one",
-        "models/comparisons.py",
-        (("responses, label.best_sample)", "responses, (label.best_sample + 1) % 4)"),),
+        "models/answers.py",
+        (("[[label.best_sample]]", "[[(label.best_sample + 1) % k]]"),),
         "tests/test_openai2019.py::test_what_was_chosen_in_the_file_is_what_is_trained_on",
     ),
     Mutation(
         "options not mapped back",
-        "data/answers.py",
-        (("question.shown[best], number", "best, number"),),
+        "data/placing.py",
+        (("samples = key.shown[places, np.where(usable, slots, 0)]", "samples = np.where(usable, slots, 0)"),),
         "tests/test_answers.py",
     ),
     Mutation(
