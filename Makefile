@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-browser lint bench bench-cord bench-labels bench-page bench-peer deploy-local bench-orchestration
+.PHONY: demo test test-browser lint bench bench-cord bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -24,6 +24,10 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m bench.learner
+
+# Trainings with known bugs, and who pulls the cord: hours on two cores; what is done is kept in the folder.
+bugbench: .venv/installed
+	$(BIN)/python -m bench.bugbench andon-bugbench
 
 bench-labels: .venv/installed
 	$(BIN)/python -m bench.label_quality

@@ -162,6 +162,31 @@ class Quality(Settings):
     most_answers: int | None = Field(default=None, gt=0)  # of different labelers to one question; more are left out
 
 
+class Sentinels(Settings):
+    """When a training pulls the cord by itself (data/sentinels.py)."""
+
+    samples: int = Field(default=64, ge=8)  # responses of an update that are scored a second time, elsewhere
+    score_error: float = Field(default=0.25, gt=0)  # of the base's standard deviation; bf16 moves scores by 0.05
+    paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
+    ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
+    first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained
+    kl_targets: float = Field(default=4.0, gt=1)  # times the target, or ...
+    kl_least: float = Field(default=30.0, gt=0)  # ... so many nats where that is more
+    kl_most: float = Field(default=100.0, gt=0)  # nats, where there is no target
+    kl_jump: float = Field(default=20.0, gt=0)  # nats in one update
+    clip_fraction: float = Field(default=0.6, gt=0, le=1)
+    loss_spike: float = Field(default=50.0, gt=1)  # times the median of the ten updates before
+    valid_share: float = Field(default=0.5, ge=0, le=1)  # of the first update's
+    entropy_share: float = Field(default=0.15, ge=0, le=1)
+    distinct_share: float = Field(default=0.4, ge=0, le=1)
+    length_factor: float = Field(default=1.6, gt=1)
+    base_gap_se: float = Field(default=5.0, gt=0)  # standard errors, of the first scores from the published ones
+    base_spread: float = Field(default=2.0, gt=1)  # times their deviation
+    score_falls_se: float = Field(default=4.0, gt=0)
+    followed_se: float = Field(default=3.0, gt=0)
+    reward_labels: int = Field(default=200, gt=0)  # labels without which accuracy says nothing
+
+
 class Promotion(Settings):
     win_rate_above: float = Field(ge=0, le=1)  # the lower bound must lie above it
 
@@ -208,6 +233,7 @@ class Campaign(Settings):
     policy: Policy
     checkpoints: Checkpointing = Checkpointing()
     watching: Watching = Watching()
+    sentinels: Sentinels = Sentinels()
     evaluation: Evaluation
     promotion: Promotion
     labelers: Labelers | None = None  # answer batches at once; without them, people do

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from data import charts
 from data.campaign import Campaign
+from data.cord import Pulled
 from data.lineage import Node
 from data.statistics import Proportion
 
@@ -26,12 +27,13 @@ def run_report(
     pairs: Sequence[Mapping[str, Any]],
     earlier: Sequence[tuple[int, Mapping[str, Any] | None]],
     origin: Sequence[Node] = (),
+    pulls: Sequence[Pulled] = (),
 ) -> str:
     """Render the report of a finished run.
 
     `facts` and `reward` are what run and reward model say of themselves, `histories` their metrics by step, `pairs` the
     held-out queries with both responses, `earlier` the (round, win rate) of the runs before, `origin` the run and all
-    that it was made from.
+    that it was made from, `pulls` those of the cord for this run.
     """
     win_rates = [*earlier, (facts["round"], facts["win_rate"])]
     points = [(f"round {number}", rate["value"], rate["low"], rate["high"]) for number, rate in win_rates if rate]
@@ -47,9 +49,18 @@ def run_report(
         passed=win_rate is not None and win_rate.low > campaign.promotion.win_rate_above,
         pairs=pairs[:SAMPLES_SHOWN],
         last=histories["policy"][-1],
+        pulls=pulls,
+        watched=_watched(histories["policy"]),
         origin=Markup(charts.lineage(origin, facts["run"])) if origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, reward, histories, pairs, points)],
     )
+
+
+def _watched(policy: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """Return the worst that the sentinels measured in a run; nothing of runs from before there were any."""
+    worst = {"score_error": max, "paid_error": max, "ratio_error": max, "kl": max, "base_gap": min, "followed": min}
+    seen = {name: [step[name] for step in policy if name in step] for name in worst}
+    return {name: worst[name](values) for name, values in seen.items() if values} if seen["score_error"] else {}
 
 
 def _plots(

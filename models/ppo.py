@@ -8,6 +8,7 @@ sees the truncated one.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,7 +28,27 @@ from models.tokens import NO_AFFIXES, Affixes, pad_left
 
 Metrics = dict[str, float]
 Show = Callable[[int, PolicyModel, Metrics], None]  # is given the updates done, the policy, what the last one measured
-SUMMED = ("loss_policy", "loss_value", "approx_kl", "clip_fraction", "entropy", "ratio")  # over tokens, every epoch
+Inspect = Callable[["Update"], Metrics]
+SUMMED = (
+    "loss_policy",
+    "loss_value",
+    "approx_kl",
+    "clip_fraction",
+    "entropy",
+    "ratio",
+    "ratio_error",
+)  # over tokens, every epoch
+
+
+class Update(NamedTuple):
+    """What one update was made of, for those who check it."""
+
+    number: int
+    rollout: Rollout
+    earned: Tensor  # [B, k, R], the reward of every token
+    price: float  # beta, as it was paid
+    moved: Tensor  # [B, k], by how much each response became likelier in all epochs but the last, nats
+    metrics: Metrics
 
 
 def train(
@@ -45,8 +66,11 @@ def train(
     checkpoints: Checkpoints | None = None,
     look: Look = unwatched,
     show: Show = lambda *_: None,
+    inspect: Inspect = lambda *_: {},
 ) -> PolicyModel:
     """Train a policy from the base; `log` gets one dictionary an update, and `show` the policy after it.
+
+    `inspect` sees what an update was made of and returns what it measured, which becomes part of the metrics.
 
     With checkpoints, a killed training goes on from the last one to the same weights and metrics, and `log` is given
     those of the updates before it again. `look` raises where the line is stopped, at an update or while it samples;
@@ -74,8 +98,9 @@ def train(
             look()
             rollout = _roll_out_together(policy, base, score, chosen, noise, settings, rules, affixes, stop_token, look)
         earned = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
-        metrics = improve(policy, optimizer, rollout, earned, settings, rules, remaining=1 - update / updates)
+        metrics, moved = improve(policy, optimizer, rollout, earned, settings, rules, remaining=1 - update / updates)
         metrics = {"update": update, "episodes": (update + 1) * settings.batch, "kl_coefficient": kl.beta, **metrics}
+        metrics |= inspect(Update(update, rollout, earned, kl.beta, moved, metrics))
         kl.update(metrics["kl"], settings.batch)
         history.append(metrics)
         log(metrics)
@@ -135,8 +160,11 @@ def improve(
     rules: Text,
     *,
     remaining: float,
-) -> Metrics:
-    """Take `epochs` steps on one rollout, one minibatch each, and return the update's metrics."""
+) -> tuple[Metrics, Tensor]:
+    """Take `epochs` steps on one rollout, one minibatch each.
+
+    Returns the update's metrics, and by how much each response [B, k] had become likelier before the last step.
+    """
     processes = Processes()
     whitened = whiten(rewards, keep_mean=True) if settings.whiten_rewards else rewards
     advantages = gae(whitened, rollout.values, settings.gamma, settings.lam)
@@ -149,6 +177,7 @@ def improve(
     kl = (rollout.logprobs - rollout.reference).sum(-1)  # [B, k], nats a sequence
     metrics: Metrics = {
         "kl": float(kl.mean()),
+        "kl_se": float(kl.std()) / kl.numel() ** 0.5,
         "score": float(rollout.scores.mean()),
         "score_std": float(rollout.scores.std(correction=0)),
         "reward": float(rewards.sum(-1).mean()),
@@ -156,6 +185,7 @@ def improve(
     }
     for epoch in range(settings.epochs):
         sums = torch.zeros(1, len(SUMMED), device=rewards.device)
+        changes = []
         for contexts, tokens, old_logprobs, old_values, advantage, target in pieces:
             logprobs, values, entropy = policy(contexts, tokens, rules.temperature)
             of_policy = policy_loss(logprobs, old_logprobs, advantage, settings.clip).sum() / total
@@ -165,16 +195,17 @@ def improve(
                 change = logprobs - old_logprobs
                 ratio = change.exp()
                 clipped = ((ratio - 1).abs() > settings.clip).float()
-                rest = (0.5 * change**2, clipped, entropy, ratio)
+                rest = (0.5 * change**2, clipped, entropy, ratio, (ratio - 1).abs())
+                changes.append(change.sum(-1))
                 sums += torch.stack([of_policy, of_value, *(tensor.sum() / total for tensor in rest)])
         processes.sum_gradients(policy.parameters())
         optimizer.step(remaining)
         of_epoch = dict(zip(SUMMED, processes.gather(sums).sum(0).tolist(), strict=True))
-        ratio_mean = of_epoch.pop("ratio")
+        of_ratio = {"first_ratio": of_epoch.pop("ratio"), "ratio_error": of_epoch.pop("ratio_error")}
         if epoch == 0:
-            metrics["first_ratio"] = ratio_mean
+            metrics |= of_ratio
     explained = 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8)
-    return metrics | of_epoch | {"value_explained": explained}
+    return metrics | of_epoch | {"value_explained": explained}, processes.gather(torch.cat(changes))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import torch
 from data.batch import TESTS
 from data.campaign import Campaign
 from data.canonical import Document
-from data.cord import Stopped
+from data.cord import Stopped, check
 from data.label_sets import read_label_set
 from data.labels import batches, key_rows
 from data.publication import publish
@@ -26,9 +26,11 @@ from data.refused import Refused
 from data.store import open_store
 from models import ppo, reward, supervised, termination
 from models.base import Base, best_device, fingerprint, open_base, save_language_model
+from models.canaries import canaries, chosen, remembered
 from models.card import model_card
 from models.comparisons import base_responses, is_held_out, split_comparisons
 from models.ensemble import Ensemble, load_ensemble
+from models.guard import check_reward_model, sentry_of
 from models.job import LOGGER, Job, quarantined, say
 from models.live import LiveWall
 from models.precision import precision
@@ -156,11 +158,15 @@ def reward_step(job: Job) -> None:
         fresh = ensemble.scores(normal[count:], look)
         held_out = reward.evaluate(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
+    known = canaries(base, sources, text)
+    gold = check_reward_model(job, ensemble, known, held_out, histories[0])
+    pairs = remembered(ensemble, [*known, *chosen(split.held_out[:200])], best_device())
     facts = {
         "train_labels": len(split.train),
         "held_out_labels": len(split.held_out),
         "accuracy": held_out.accuracy._asdict(),
         "chance": held_out.chance,
+        "gold_accuracy": gold and gold._asdict(),
         "loss": held_out.loss,
         "models": settings.models,
         "normalised_before": normalised[0][0]._asdict(),
@@ -172,7 +178,8 @@ def reward_step(job: Job) -> None:
     inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed}
     with tempfile.TemporaryDirectory() as scratch:
         ensemble.save(Path(scratch))
-        _publish(job, "reward", Path(scratch), {"history.json": histories[0]}, inputs, facts, began)
+        documents = {"history.json": histories[0], "canaries.json": pairs}
+        _publish(job, "reward", Path(scratch), documents, inputs, facts, began)
     for checkpoints in saved:
         checkpoints.clear()
 
@@ -189,7 +196,7 @@ def policy_step(job: Job) -> None:
     checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
     queries = query_tokens(job.campaign, base, "train")
     metrics: list[ppo.Metrics] = []
-    with quarantined(job, "policy", checkpoints):
+    with quarantined(job, "policy", checkpoints), sentry_of(job, base, score, scorer, queries, metrics) as inspect:
         policy = ppo.train(
             settings,
             text,
@@ -204,7 +211,9 @@ def policy_step(job: Job) -> None:
             checkpoints=checkpoints,
             look=job.look(),
             show=LiveWall(open_store(job.store), job.campaign, job.run, base, score, queries),
+            inspect=inspect,
         )
+        check(open_store(job.store), job.campaign.name, job.run)  # the last update may have pulled
     assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data import cord
 from data.campaign import Campaign, Labelers
 from data.canonical import Document, content_id
 from data.lineage import Node, ancestors, lineage
@@ -133,7 +134,8 @@ def publish_run(job: Job, evaluation: str) -> None:
         graph, this = lineage(store, campaign.name), Node(run, "run", "", (label_set, campaign.base))
         origin = ancestors(graph, this)
         scored = done["reward"].manifest["facts"]
-        report = run_report(campaign, facts, scored, histories, pairs_table.to_pylist(), earlier, origin)
+        pulls = [each for each in cord.pulls(store) if each.pull.scope == f"run:{run}"]
+        report = run_report(campaign, facts, scored, histories, pairs_table.to_pylist(), earlier, origin, pulls)
         files: dict[str, Path | bytes] = {"metrics.parquet": metrics, "report.html": report.encode()}
         inputs = {"label_set": label_set, "seed": seed}
         inputs |= {name: step.prefix for name, step in done.items()}

@@ -184,7 +184,7 @@ def test_at_the_start_ratio_is_1_kl_0_and_values_0(tiny: Base, rollout: Rollout)
     assert (rollout.values == 0).all()
     policy = PolicyModel(tiny.model)
     rewards = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, 0.1)
-    metrics = improve(policy, Adam(policy.parameters(), 1e-5), rollout, rewards, SETTINGS, RULES, remaining=1.0)
+    metrics, _ = improve(policy, Adam(policy.parameters(), 1e-5), rollout, rewards, SETTINGS, RULES, remaining=1.0)
     assert abs(metrics["first_ratio"] - 1) < 1e-4 and abs(metrics["kl"]) < 1e-4
 
 

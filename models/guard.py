@@ -1,0 +1,100 @@
+"""Sentinels in a run's steps: what is asked of its reward model and policy, and the cord where an answer is wrong."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+from data.decisions import history as decisions
+from data.publication import Publication
+from data.sentinels import Alarm, canaries_differ, of_reward_model
+from data.statistics import Proportion, proportion
+from data.store import open_store
+from models.base import Base, best_device, fingerprint
+from models.canaries import Canary, Pair, ranked_right, recalled
+from models.ensemble import Ensemble
+from models.job import Job
+from models.policy import PolicyModel
+from models.ppo import Inspect, Metrics
+from models.processes import Processes
+from models.reward import HeldOut
+from models.second_opinion import SecondOpinion
+from models.selftest import self_test
+from models.sentry import Sentry, pull_for
+from models.tokens import encode_affixes, single_token
+
+LOGGER = logging.getLogger("andon")
+
+
+def report(job: Job, alarm: Alarm) -> None:
+    """Pull the cord for the run; say so where a person has decided that it goes on despite of it."""
+    if pull_for(open_store(job.store), job.run, alarm):
+        LOGGER.warning("sentinel %s pulled the cord: %s", alarm.sentinel, alarm.found)
+    else:
+        LOGGER.info("sentinel %s was released before, so the run goes on: %s", alarm.sentinel, alarm.found)
+
+
+def check_reward_model(
+    job: Job, ensemble: Ensemble, known: Sequence[Canary], held_out: HeldOut, history: Sequence[Mapping[str, float]]
+) -> Proportion | None:
+    """Ask a reward model, just trained, whether it can be right; return its accuracy on known answers."""
+    gold = ranked_right(ensemble, known, best_device())
+    if Processes().first:
+        agreed = [e["measures"].get("agreement") for e in decisions(open_store(job.store), job.campaign.name)
+                  if e["kind"] == "assessment"]  # fmt: skip
+        agreement = next((found["high"] for found in reversed(agreed) if found), None)
+        learned, limits = while_training(history), job.campaign.sentinels
+        for alarm in of_reward_model(held_out.accuracy, learned, held_out.chance, gold, agreement, limits):
+            report(job, alarm)
+    return gold
+
+
+def while_training(history: Sequence[Mapping[str, float]]) -> Proportion:
+    """Return the accuracy in the second half of the epoch, of every label before it was trained on."""
+    sizes = [int(after - before) for before, after in pairwise([0, *(step["labels"] for step in history)])]
+    half = list(zip(sizes, history, strict=True))[len(history) // 2 :]
+    return proportion(sum(size * step["accuracy"] for size, step in half), sum(size for size, _ in half))
+
+
+@contextmanager
+def sentry_of(
+    job: Job, base: Base, score: Ensemble, scorer: Publication, queries: list[list[int]], history: list[Metrics]
+) -> Iterator[Inspect]:
+    """Test what is about to train, and watch it train; from the first process only."""
+    if not Processes().first:
+        yield lambda update: {}
+        return
+    text = job.campaign.text
+    stop = single_token(base.tokenizer, text.truncate_at)
+    affixes = encode_affixes(base.tokenizer, text)
+    limits = job.campaign.sentinels
+    stored = scorer.path("canaries.json").read_text() if "canaries.json" in scorer.manifest["files"] else "[]"
+    pairs: list[Pair] = json.loads(stored)
+
+    def standing() -> list[Alarm]:
+        """What must hold before the first update and ever after."""
+        found = [canaries_differ(*recalled(score, pairs, best_device()), limits)] if pairs else []
+        if fingerprint(base.model) != base.fingerprint:
+            causes = ("the reference shares the policy's weights", "the reference is trained")
+            found.append(Alarm("reference moves", "the reference's weights are not those of the base", causes))
+        return [alarm for alarm in found if alarm is not None]
+
+    policy = PolicyModel(base.model)
+    for alarm in [*self_test(policy, base.model, score, queries, text, affixes, stop), *standing()]:
+        report(job, alarm)
+    opinion = SecondOpinion(job.store, scorer.prefix, stop, text.truncate_after)
+    try:
+        yield Sentry(
+            limits,
+            job.campaign.policy,
+            text,
+            stop,
+            (scorer["base_score_mean"], scorer["base_score_std"]),
+            opinion,
+            history,
+            standing,
+            lambda alarm: report(job, alarm),
+        )
+    finally:
+        opinion.close()

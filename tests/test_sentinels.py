@@ -1,0 +1,103 @@
+"""Sentinels: silent on the numbers of a sound training, and each names what it sees in those of a broken one."""
+
+import math
+from typing import Any
+
+import pytest
+
+from data.campaign import Sentinels, load_campaign
+from data.sentinels import alarms, of_reward_model
+from data.statistics import proportion
+
+LIMITS, POLICY = Sentinels(), load_campaign("sentiment").policy
+SOUND = {
+    "kl": 0.0, "kl_se": 0.1, "score": 0.0, "valid": 0.3, "entropy": 2.0, "approx_kl": 0.01, "clip_fraction": 0.1,
+    "loss_value": 0.5, "ratio_error": 0.001, "score_error": 0.02, "second_valid": 30.0, "base_gap": 0.5,
+    "base_spread": 1.1, "paid_error": 1e-7, "followed": 0.4, "distinct_1": 0.9, "distinct_responses": 1.0,
+    "length": 20.0,
+}  # fmt: skip
+
+
+def training(*changes: dict[str, float], updates: int = 6) -> list[dict[str, float]]:
+    """A sound history whose last updates are changed."""
+    history = [SOUND | {"kl": 1.5 * n, "base_gap": 0.5 + n} for n in range(updates)]
+    for place, change in enumerate(changes, updates - len(changes)):
+        history[place] = history[place] | change
+    return history
+
+
+def named(history: list[dict[str, float]]) -> set[str]:
+    return {alarm.sentinel for alarm in alarms(history, LIMITS, POLICY)}
+
+
+def test_a_sound_training_is_left_alone_at_every_update() -> None:
+    history = training(updates=20)
+    assert [named(history[:n]) for n in range(1, 20)] == [set()] * 19
+
+
+@pytest.mark.parametrize(
+    ("sentinel", "changes"),
+    [
+        ("not finite", [{"loss_value": math.nan}]),
+        ("ratio not 1", [{"ratio_error": 0.2}]),
+        ("KL too high", [{"kl": 90.0}, {"kl": 95.0}]),
+        ("KL jumps", [{"kl": 40.0}]),
+        ("KL negative", [{"kl": -2.0}] * 3),
+        ("reference moves", [{"approx_kl": 0.1}, {"kl": 0.0}]),
+        ("step too large", [{"clip_fraction": 0.9}] * 2),
+        ("loss spike", [{"loss_value": 50.0}]),
+        ("invalid responses", [{"valid": 0.1}] * 2),
+        ("entropy collapse", [{"entropy": 0.1}] * 2),
+        ("repetition", [{"distinct_1": 0.1}] * 2),
+        ("all responses alike", [{"distinct_responses": 0.1}] * 2),
+        ("length drifts", [{"length": 40.0}] * 2),
+        ("paid otherwise", [{"paid_error": 0.01}]),
+        ("scored otherwise", [{"score_error": 1.0}]),
+        ("score falls", [{"base_gap": -6.0}] * 2),
+        ("goes elsewhere", [{"followed": -0.4}] * 3),
+    ],
+)
+def test_each_sentinel_sees_its_fault_and_no_other_does(sentinel: str, changes: list[dict[str, float]]) -> None:
+    assert named(training(*changes)) == {sentinel}
+
+
+@pytest.mark.parametrize(
+    ("sentinel", "change"),
+    [
+        ("KL at the start", {"kl": 5.0}),
+        ("unlike the base", {"base_gap": 9.0}),
+        ("unlike the base", {"base_spread": 3.0}),
+    ],
+)
+def test_what_must_hold_before_anything_is_trained_is_asked_of_the_first_update(
+    sentinel: str, change: dict[str, float]
+) -> None:
+    assert named([SOUND | change]) == {sentinel}
+
+
+def test_an_alarm_says_what_was_seen_where_and_what_it_may_be() -> None:
+    (alarm,) = alarms(training({"paid_error": 0.3}), LIMITS, POLICY)
+    assert alarm.update == 5 and "0.3" in alarm.found
+    assert any("sign" in cause for cause in alarm.causes)
+    assert alarm.evidence()["sentinel"] == "paid otherwise"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "learned", "gold", "agreement", "expected"),
+    [
+        ((100, 200), (400, 800), (15, 20), 0.5, set()),
+        ((48, 200), (400, 800), None, None, {"no better than chance"}),
+        ((40, 70), (210, 800), None, None, {"no better than chance"}),
+        ((4, 16), (4, 16), None, None, set()),  # too few to say
+        ((190, 200), (400, 800), None, 0.5, {"too good to be true"}),
+        ((100, 200), (400, 800), (2, 20), 0.5, {"canaries"}),
+        ((100, 200), (400, 800), (0, 4), 0.5, set()),
+    ],
+)
+def test_a_reward_model_is_held_to_chance_to_its_ceiling_and_to_known_answers(
+    accuracy: tuple[int, int], learned: tuple[int, int], gold: Any, agreement: float | None, expected: set[str]
+) -> None:
+    found = of_reward_model(
+        proportion(*accuracy), proportion(*learned), 0.25, gold and proportion(*gold), agreement, LIMITS
+    )
+    assert {alarm.sentinel for alarm in found} == expected

@@ -1,0 +1,138 @@
+"""The sentry beside a real training: it changes no bit of it, and pulls the cord where the training is broken."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from data import cord
+from data.campaign import load_campaign
+from data.publication import Publication, publish
+from data.store import LocalStore
+from models import ppo
+from models.base import Base, best_device, fingerprint
+from models.canaries import Canary, recalled, remembered
+from models.comparisons import base_responses
+from models.ensemble import Ensemble, load_ensemble
+from models.guard import sentry_of
+from models.job import Job
+from models.objective import token_rewards
+from models.reward import new_reward_model
+from models.tokens import single_token
+
+pytestmark = pytest.mark.flow  # no server, but a training and its second opinion each
+SIZES = {"policy": {"episodes": 96, "batch": 32, "micro_batch": 8}, "reward": {"normalisation_samples": 128}}
+CAMPAIGN = load_campaign("sentiment", changes=SIZES)
+QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92], [7] * 10, [1], [2, 3, 4], [500, 501]]
+
+
+class Prepared(NamedTuple):
+    job: Job
+    base: Base
+    scorer: Publication
+
+
+def reward_model(base: Base, seed: int) -> Ensemble:
+    model = new_reward_model(base.model, seed)
+    model.normalise(base_responses(base, QUERIES, CAMPAIGN.text, 256, seed))
+    return Ensemble([model])
+
+
+@pytest.fixture
+def prepared(tiny: Base, tmp_path: Path) -> Prepared:
+    """A run whose reward model is published, with the pairs that it tells apart."""
+    store, score = LocalStore(tmp_path / "store"), reward_model(tiny, 1)
+    job = Job(store.uri, CAMPAIGN, "run-a", "ls", 3)
+    rows = base_responses(tiny, QUERIES, CAMPAIGN.text, 64, 9)
+    fresh = score.scores(rows)
+    known = [Canary(rows[i].query, [rows[i].responses[0], rows[i + 1].responses[0]], 0) for i in range(40)]
+    pairs = remembered(score, known, best_device())
+    assert len(pairs) > 5
+    score.save(tmp_path / "reward")
+    files: dict[str, Path | bytes] = {f.name: f for f in (tmp_path / "reward").iterdir()}
+    files["canaries.json"] = json.dumps(pairs).encode()
+    facts = {"base_score_mean": float(fresh.mean()), "base_score_std": float(fresh.std())}
+    scorer = publish(store, job.prefix("reward"), "reward", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    return Prepared(job, tiny, scorer)
+
+
+def trained(prepared: Prepared, score: Ensemble, watched: bool = True) -> tuple[str, list[ppo.Metrics]]:
+    """Train as the policy's step does; return a hash of the weights and the metrics."""
+    job, base, scorer = prepared
+    history: list[ppo.Metrics] = []
+
+    def look() -> None:
+        cord.check(LocalStore(Path(job.store)), CAMPAIGN.name, job.run)
+
+    def go(inspect: ppo.Inspect) -> str:
+        policy = ppo.train(
+            CAMPAIGN.policy, CAMPAIGN.text, base.model, score, QUERIES, stop_token=single_token(base.tokenizer, "."),
+            seed=job.seed, log=history.append, look=look, inspect=inspect,
+        )  # fmt: skip
+        return fingerprint(policy.language_model)
+
+    if not watched:
+        return go(lambda update: {}), history
+    try:
+        with sentry_of(job, base, score, scorer, QUERIES, history) as inspect:
+            return go(inspect), history
+    except cord.Stopped:
+        return "", history
+
+
+def pulls(prepared: Prepared) -> set[str]:
+    return {each.pull.by for each in cord.pulls(LocalStore(Path(prepared.job.store)))}
+
+
+def test_a_sound_training_is_left_alone_and_has_the_same_bits_as_without_a_sentry(prepared: Prepared) -> None:
+    score = load_ensemble(prepared.scorer.folder())
+    alone, _ = trained(prepared, score, watched=False)
+    with_sentry, history = trained(prepared, score)
+    assert with_sentry == alone
+    assert pulls(prepared) == set() and len(history) == 3
+    assert all(m["score_error"] < 1e-3 and m["paid_error"] < 1e-5 for m in history)
+
+
+def flipped(scores: Tensor, logprobs: Tensor, reference: Tensor, kl_coefficient: float) -> Tensor:
+    return token_rewards(-scores, logprobs, reference, kl_coefficient)
+
+
+def kl_rewarded(scores: Tensor, logprobs: Tensor, reference: Tensor, kl_coefficient: float) -> Tensor:
+    return token_rewards(scores, logprobs, reference, -kl_coefficient)
+
+
+@pytest.mark.parametrize("broken", [flipped, kl_rewarded])
+def test_a_sign_that_is_flipped_stops_the_training_within_two_updates(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, broken: Callable[..., Tensor]
+) -> None:
+    monkeypatch.setattr(ppo, "token_rewards", broken)
+    _, history = trained(prepared, load_ensemble(prepared.scorer.folder()))
+    assert "sentinel:paid otherwise" in pulls(prepared) and len(history) <= 2
+
+
+def test_another_reward_model_than_the_published_one_is_seen_before_the_first_update(prepared: Prepared) -> None:
+    _, history = trained(prepared, reward_model(prepared.base, 2))
+    assert "sentinel:canaries" in pulls(prepared) and not history
+
+
+def test_a_person_who_has_looked_may_let_the_run_go_on(prepared: Prepared) -> None:
+    store, other = LocalStore(Path(prepared.job.store)), reward_model(prepared.base, 2)
+    for _ in range(3):
+        _, history = trained(prepared, other)
+        for made in cord.open_pulls(store):
+            cord.release(store, made.pull, by="ada", reason="meant so")
+    assert len(history) == 3, "what was released once for this run does not pull again"
+
+
+def test_pairs_are_recalled_by_the_model_that_ranked_them_and_not_by_its_opposite(prepared: Prepared) -> None:
+    score = load_ensemble(prepared.scorer.folder())
+    pairs = json.loads(prepared.scorer.path("canaries.json").read_text())
+    ranked, error = recalled(score, pairs, best_device())
+    assert ranked.value == 1 and error < 1e-4
+    ranked, _ = recalled(lambda queries, responses: -score(queries, responses), pairs, torch.device("cpu"))
+    assert ranked.value == 0
