@@ -248,7 +248,8 @@ def of_reward_model(
         causes = ("questions are on both sides of the split", "labels were made by a model")
         ceiling = f"labelers who agree in {agreement:.2f} of questions allow {math.sqrt(agreement):.2f}"
         found.append(Alarm("too good to be true", f"held-out accuracy is {accuracy}, and {ceiling}", causes))
-    if gold is not None and gold.n >= 10 and gold.value <= chance:
+    taught = learned.n >= limits.reward_labels  # few labels teach nothing, right or wrong
+    if gold is not None and taught and gold.n >= 10 and gold.value <= chance:
         causes = ("labels are inverted or shifted", "the wrong sample counts as best", "options were not mapped back")
         found.append(Alarm("canaries", f"of {gold.n} known answers {gold} are ranked right", causes))
     return found
