@@ -7,9 +7,10 @@ demo: .venv/installed
 	$(BIN)/andon demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not flow and not mutation and not browser"
+	$(BIN)/python -m pytest -m "not flow and not mutation and not browser and not reliability"
 	$(BIN)/python -m pytest -m flow
 	$(BIN)/python -m pytest -m mutation
+	$(BIN)/python -m pytest -m reliability
 	$(MAKE) test-browser
 
 test-browser: .venv/installed

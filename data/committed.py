@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data.canonical import Document, canonical_json, sha256, sha256_of_file
+from data.canonical import Document, canonical_json, sha256
 from data.fields import Ranking, compact
 from data.key import Key
-from data.refused import Refused
+from data.publication import checked
 from data.store import Store
 
 LABEL = pa.schema(
@@ -139,9 +139,7 @@ def committed_table(
     for entry in entries:
         if batch is not None and entry["batch"] != batch:
             continue
-        path = store.local_path(entry["accepted_key"])
-        if sha256_of_file(path) != entry["accepted_sha256"]:
-            raise Refused(f"{entry['accepted_key']} in {store.uri} is damaged: restore it from a backup.")
+        path = checked(store, entry["accepted_key"], entry["accepted_sha256"])
         file = pq.ParquetFile(path)
         there = file.read([name for name in names if name in file.schema_arrow.names])
         given = {name: there[name] for name in there.column_names}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from data import log
-from data.canonical import Document
+from data.canonical import Document, canonical_json
 from data.refused import Refused
 from data.store import Store
 
@@ -30,7 +30,7 @@ def record(store: Store, campaign: str, batch: str, assessment: Document) -> Doc
 
     def decide(so_far: list[Document]) -> Document | None:
         last = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"][-1:]
-        if last and {name: last[0][name] for name in document} == document:
+        if last and canonical_json({name: last[0].get(name) for name in document}) == canonical_json(document):
             standing[:] = last
             return None
         standing[:] = [document]

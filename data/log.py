@@ -35,6 +35,8 @@ def append(store: Store, prefix: str, decide: Callable[[list[Document]], Documen
         so_far = entries(store, prefix)
         payload = decide(so_far)
         if payload is None:
+            if so_far:  # the caller acts on the last entry: whoever loses its name to it returns when it is durable
+                store.put_new(_key(prefix, len(so_far)), seal(so_far[-1]))
             return None
         number = len(so_far) + 1
         entry = payload | {"number": number, "at": datetime.now(UTC).isoformat(timespec="seconds")}

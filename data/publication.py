@@ -47,13 +47,7 @@ class Publication:
     def path(self, name: str) -> Path:
         """Return a local file with the bytes that were published; raise Refused where they changed since."""
         entry = self.manifest["files"][name]
-        try:
-            path = self.store.local_path(entry["key"])
-        except FileNotFoundError as error:
-            raise Refused(f"{entry['key']} is missing from {self.store.uri}. Restore it from a backup.") from error
-        if sha256_of_file(path) != entry["sha256"]:
-            raise Refused(f"{entry['key']} in {self.store.uri} is damaged: restore it from a backup, or run again.")
-        return path
+        return checked(self.store, entry["key"], entry["sha256"])
 
     def folder(self) -> Path:
         """Return a local folder with all files of the step, each one checked."""
@@ -65,6 +59,17 @@ class Publication:
         """Return where people find all files of the step; they are not read, for there may be gigabytes of them."""
         name = self.names()[0]
         return f"{self.store.uri}/{self.key(name).removesuffix(f'/{name}')}"
+
+
+def checked(store: Store, key: str, sha256: str) -> Path:
+    """Return a local file that holds `key`; raise Refused where it is missing, or is not what was written."""
+    try:
+        path = store.local_path(key)
+    except FileNotFoundError as error:
+        raise Refused(f"{key} is missing from {store.uri}: restore it from a backup.") from error
+    if sha256_of_file(path) != sha256:
+        raise Refused(f"{key} in {store.uri} is damaged: restore it from a backup, or run again.")
+    return path
 
 
 def read_manifest(store: Store, prefix: str) -> Publication | None:
