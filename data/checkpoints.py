@@ -10,7 +10,7 @@ from pathlib import Path
 from data.leases import Fenced
 from data.local_state import local_state, meant_for
 from data.publication import Publication, publish, read_manifest
-from data.refused import Refused
+from data.refused import Refused, Unavailable
 from data.store import LocalStore, Store, folders
 
 KEPT = 2
@@ -37,6 +37,8 @@ class Checkpoints:
                 if published is not None:
                     published.folder()
                     return int(name), published
+            except Unavailable:
+                raise
             except Refused:
                 continue
         return None

@@ -33,7 +33,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from data.refused import Refused
+from data.refused import Refused, Unavailable
 from data.store import check_key
 
 ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?(.*)")
@@ -174,7 +174,7 @@ class S3Store:
 
     @contextmanager
     def _asking(self, key: str = "") -> Iterator[None]:
-        """Turn what S3 and the network answer into FileNotFoundError, or into a refusal that says what to do."""
+        """Turn what S3 and the network answer into FileNotFoundError, or into words that say what to do."""
         try:
             yield
         except ClientError as error:
@@ -183,20 +183,20 @@ class S3Store:
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(f"{self.uri}/{key}") from error
             if code == "NoSuchBucket":
-                raise Refused(f"There is no bucket for {where}: create it, or correct --store.") from error
+                raise Unavailable(f"There is no bucket for {where}: create it, or correct --store.") from error
             if code in DENIED:
                 told = f"{where} refuses {error.operation_name} ({code})"
-                raise Refused(f"{told}: set {CREDENTIALS} to ones that may read, list and create there.") from error
-            raise Refused(f"{where} answers {error.operation_name} with {code}: {said}") from error
+                raise Unavailable(f"{told}: set {CREDENTIALS} to ones that may read, list and create there.") from error
+            raise Unavailable(f"{where} answers {error.operation_name} with {code}: {said}") from error
         except NoCredentialsError as error:
-            raise Refused(f"There are no credentials for {self.uri}: set {CREDENTIALS} to yours.") from error
+            raise Unavailable(f"There are no credentials for {self.uri}: set {CREDENTIALS} to yours.") from error
         except (BotoCoreError, Boto3Error) as error:
             told = f"{self.uri} cannot be reached: {error}"
-            raise Refused(f"{told} Check the network and AWS_ENDPOINT_URL_S3, then run it again.") from error
+            raise Unavailable(f"{told} Check the network and AWS_ENDPOINT_URL_S3, then run it again.") from error
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise Refused(f"{self.uri}/{key} cannot be kept in {error.filename}: {error.strerror}.") from error
+            raise Unavailable(f"{self.uri}/{key} cannot be kept in {error.filename}: {error.strerror}.") from error
 
 
 @cache

@@ -11,10 +11,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-from data.refused import Refused
+from data.refused import Refused, Unavailable
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
 
@@ -91,7 +92,14 @@ class LocalStore:
         (self.root / check_key(key)).unlink(missing_ok=True)
 
     def _create(self, key: str, write: Callable[[IO[bytes]], object]) -> bool:
-        final = self.root / key
+        """Create a name; raise Unavailable where the disk does not take it."""
+        try:
+            return self._created(self.root / key, write)
+        except OSError as error:
+            where = error.filename or key
+            raise Unavailable(f"The store {self.root} cannot be written: {error.strerror} at {where}.") from error
+
+    def _created(self, final: Path, write: Callable[[IO[bytes]], object]) -> bool:
         self._make_durable(final.parent)
         self._make_durable(self.root / ".tmp")
         descriptor, name = tempfile.mkstemp(dir=self.root / ".tmp")
@@ -100,7 +108,7 @@ class LocalStore:
                 os.fchmod(file.fileno(), 0o644)  # a team reads one store; mkstemp's 0600 is for secrets
                 write(file)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # that this failed is final: asked again, a disk may say yes to lost bytes
             try:
                 os.link(name, final)
                 created = True
@@ -110,16 +118,14 @@ class LocalStore:
             _sync_folder(final.parent)
             return created
         finally:
-            os.unlink(name)
+            with suppress(OSError):  # a temporary file that stays is read by nobody
+                os.unlink(name)
 
     def _make_durable(self, folder: Path) -> None:
         """Create a folder and sync every folder above it, once in the life of this object."""
         if folder in self._durable:
             return
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise Refused(f"The store {self.root} cannot be written: {error.strerror} at {error.filename}.") from error
+        folder.mkdir(parents=True, exist_ok=True)
         above = folder
         while above != self.root.parent:
             _sync_folder(above)

@@ -82,6 +82,10 @@ class Recorder:
                 patched.enter_context(patch.object(os, name, fake))
             yield
 
+    def published(self, failed: Call) -> bool:
+        """Return whether a file whose sync failed was given a name all the same."""
+        return failed.kind == "sync" and any(c.kind == "link" and c.path == failed.path for c in self.calls)
+
     def _note(self, call: Call) -> None:
         self.before(call)
         self.calls.append(call)

@@ -40,8 +40,8 @@ def rewritten(module: ModuleType, old: str, new: str) -> dict[str, Any]:
 
 @contextmanager
 def other_create(old: str, new: str) -> Iterator[None]:
-    create = rewritten(stores, old, new)["LocalStore"]._create
-    with patch.object(LocalStore, "_create", create):
+    created = rewritten(stores, old, new)["LocalStore"]._created
+    with patch.object(LocalStore, "_created", created):
         yield
 
 
@@ -56,7 +56,7 @@ ONLY_THE_WINNER = "            created and _sync_folder(final.parent)\n         
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        (lambda: other_create("                os.fsync(file.fileno())\n", ""), {"I2", "I6"}),
+        (lambda: other_create("                os.fsync(file.fileno())  #", "                #"), {"I2", "I6"}),
         (lambda: patch.object(stores, "_sync_folder", lambda folder: None), {"I1", "I6"}),
         (lambda: other_create(LINK, IN_PLACE), {"I2"}),
     ],

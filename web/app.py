@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from data.canonical import Document
 from data.labelers import Labeler, owner
 from data.page_answers import Question
-from data.refused import Refused
+from data.refused import Refused, Unavailable
 from data.store import Store
 from web.desk import Desk, order_for
 from web.guard import Headers, check_host, check_origin, read_json
@@ -204,10 +204,10 @@ def _safely(handler: Callable[[], Document]) -> Document:
     """Answer a refusal with its words, and a store that fails with the one thing to do."""
     try:
         return handler()
+    except (Unavailable, OSError) as error:
+        raise HTTPException(503, "Nothing was saved: the store does not answer. Try again.") from error
     except Refused as refusal:
         raise HTTPException(400, str(refusal)) from refusal
-    except OSError as error:
-        raise HTTPException(503, "Nothing was saved: the store does not answer. Try again.") from error
 
 
 def _shown(question: Question, labeler: Labeler) -> Document:

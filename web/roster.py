@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 
 from data.labelers import Labeler, labelers
+from data.refused import Unavailable
 from data.store import Store
 
 FRESH = 2.0  # seconds
@@ -22,7 +23,7 @@ class Roster:
             if time.monotonic() - self._read_at > FRESH:
                 try:
                     self._listed = labelers(self._store)
-                except OSError:
+                except (OSError, Unavailable):
                     if not self._listed:
                         raise
                 self._read_at = time.monotonic()
