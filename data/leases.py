@@ -3,12 +3,12 @@
 The holder is read off one log, and the number of the entry that took a lease is its epoch. A holder shows that it
 lives by beats, small keys named by their time; one that has been silent for too long, or whose process is gone from
 this machine, is taken over from. Time decides only when a takeover may begin. What a zombie may still write is decided
-by epochs: every write of a training goes through `fenced`, which refuses an epoch that is not the last one.
+by the log: a commit is an entry that names its epoch, and of a commit and a takeover that meet, one sees the other. So
+after a takeover no step is committed under an older epoch, however late a process wakes.
 """
 
 import os
 import socket
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +80,22 @@ def give_back(store: Store, lease: Lease) -> None:
 
 def check(store: Store, lease: Lease) -> None:
     """Raise Fenced where the lease is not the last one of its campaign."""
-    takes = [e for e in log.entries(store, LOG) if e["kind"] == "take" and e["campaign"] == lease.campaign]
+    _refuse_others(log.entries(store, LOG), lease)
+
+
+def commit(store: Store, lease: Lease, key: str) -> None:
+    """Enter into the log that this epoch commits `key`, before it is written; raise Fenced after a takeover."""
+
+    def decide(so_far: list[Document]) -> Document | None:
+        _refuse_others(so_far, lease)
+        entry = {"kind": "commit", "campaign": lease.campaign, "epoch": lease.epoch, "key": key}
+        return None if any(entry.items() <= earlier.items() for earlier in so_far) else entry
+
+    log.append(store, LOG, decide)
+
+
+def _refuse_others(entries: list[Document], lease: Lease) -> None:
+    takes = [entry for entry in entries if entry["kind"] == "take" and entry["campaign"] == lease.campaign]
     if takes[-1]["number"] != lease.epoch:
         raise Fenced(
             f"Campaign {lease.campaign} is trained by {takes[-1]['holder']} since {takes[-1]['at']}, which took over "
@@ -95,35 +110,34 @@ def holder(store: Store, campaign: str) -> Document | None:
 
 
 def fenced(store: Store, lease: Lease) -> Store:
-    """Return the store as the holder may use it: every commit and every removal looks at the lease first."""
-    return _Fenced(store, lambda: check(store, lease))
+    """Return the store as the holder may use it: nothing is committed or removed under a lease that is another's."""
+    return _Fenced(store, lease)
 
 
 class _Fenced:
-    """A store whose manifests, the commits of every step, can only be written by who holds the lease."""
+    """A store in which a step is committed by epoch; checkpoints, of which a zombie's are copies, only look at it."""
 
-    def __init__(self, store: Store, guard: Callable[[], None]) -> None:
+    def __init__(self, store: Store, lease: Lease) -> None:
         self.uri = store.uri
-        self._store = store
-        self._guard = guard
-        self.read, self.local_path, self.keys = store.read, store.local_path, store.keys
+        self._store, self._lease = store, lease
+        self.read, self.local_path, self.keys, self.put_file = store.read, store.local_path, store.keys, store.put_file
 
     def put_new(self, key: str, data: bytes) -> bool:
         if key.endswith("/manifest.json"):
-            self._guard()
+            if "/checkpoints/" in key:
+                check(self._store, self._lease)
+            else:
+                commit(self._store, self._lease, key)
         return self._store.put_new(key, data)
 
-    def put_file(self, key: str, source: Path) -> bool:
-        return self._store.put_file(key, source)
-
     def drop(self, key: str) -> None:
-        self._guard()
+        check(self._store, self._lease)
         self._store.drop(key)
 
 
 def _last(entries: list[Document], campaign: str) -> Document | None:
     """Return the take that stands for a campaign; None where it was given back."""
-    mine = [entry for entry in entries if entry["campaign"] == campaign]
+    mine = [entry for entry in entries if entry["campaign"] == campaign and entry["kind"] != "commit"]
     return mine[-1] if mine and mine[-1]["kind"] == "take" else None
 
 

@@ -109,6 +109,7 @@ class LocalStore:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())  # that this failed is final: asked again, a disk may say yes to lost bytes
+            _sync_folder(final.parent)  # what the writer saw there, another one's last entry, is durable before its own
             try:
                 os.link(name, final)
                 created = True

@@ -24,7 +24,7 @@ def test_a_crash_anywhere_on_the_whole_path_breaks_no_promise() -> None:
 
 
 def test_a_crash_of_two_that_write_to_one_log_breaks_no_promise() -> None:
-    outcome = two_processes(losses=10, seeds=20)
+    outcome = two_processes(losses=10, seeds=40)
     assert outcome.violations == {}
     assert outcome.states > 10_000 and outcome.distinct > 100
 
@@ -72,12 +72,13 @@ def test_the_matrix_finds_that_a_delivery_is_not_recognised() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "seeds", "longest_turn"),
     [
-        lambda: other_create(SYNC, ONLY_THE_WINNER),
-        lambda: patch.object(log, "append", rewritten(log, "if so_far:", "if False:")["append"]),
+        (lambda: other_create("            _sync_folder(final.parent)  #", "            #"), 150, 40),
+        (lambda: other_create(SYNC, ONLY_THE_WINNER), 300, 14),
+        (lambda: patch.object(log, "append", rewritten(log, "if so_far:", "if False:")["append"]), 100, 40),
     ],
-    ids=["the loser does not sync", "acts on what may not be durable"],
+    ids=["appends to what may not be durable", "the loser does not sync", "acts on what may not be durable"],
 )
-def test_the_matrix_finds_what_would_break_two_processes(change: Any) -> None:
-    assert two_processes(losses=10, seeds=60, change=change()).violations
+def test_the_matrix_finds_what_would_break_two_processes(change: Any, seeds: int, longest_turn: int) -> None:
+    assert two_processes(losses=4, seeds=seeds, longest_turn=longest_turn, change=change()).violations

@@ -96,3 +96,37 @@ def test_a_training_holds_the_lease_until_it_ends_and_a_published_run_needs_none
     assert read_manifest(store, run_prefix("c", "run-1")) is not None
     with training_lease(store.uri, "c", "run-1") as lease:
         assert lease is None
+
+
+def test_a_takeover_between_a_zombies_look_and_its_commit_fences_it(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zombie = of_another_machine(store)
+    monkeypatch.setenv("ANDON_LEASE_S", "0")
+    manifest, real = "campaigns/c/runs/r/policy/manifest.json", store.put_new
+
+    def woken_too_late(key: str, data: bytes) -> bool:
+        monkeypatch.setattr(store, "put_new", real)
+        assert leases.take(store, "c", "ann").epoch > zombie.epoch
+        return real(key, data)
+
+    monkeypatch.setattr(store, "put_new", woken_too_late)
+    with pytest.raises(Fenced, match="ann"):
+        leases.fenced(store, zombie).put_new(manifest, b"{}")
+    assert store.keys("campaigns") == []
+    epochs = [entry["epoch"] for entry in log.entries(store, leases.LOG) if entry["kind"] == "commit"]
+    assert epochs == []
+
+
+def test_commits_name_their_epoch_once_and_do_not_end_the_lease(store: LocalStore) -> None:
+    lease = leases.take(store, "c", "ann")
+    own = leases.fenced(store, lease)
+    for _ in range(2):
+        own.put_new("campaigns/c/runs/r/policy/manifest.json", b"{}")
+    own.put_new("campaigns/c/runs/r/policy/checkpoints/00000001/manifest.json", b"{}")
+    commits = [entry for entry in log.entries(store, leases.LOG) if entry["kind"] == "commit"]
+    assert [(entry["epoch"], entry["key"]) for entry in commits] == [(1, "campaigns/c/runs/r/policy/manifest.json")]
+    with pytest.raises(Held):
+        leases.take(store, "c", "ben")
+    leases.give_back(store, lease)
+    assert leases.holder(store, "c") is None
