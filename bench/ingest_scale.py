@@ -17,14 +17,14 @@ from bench.meter import cost_of, report
 from data.batch import Question, Sample, blind, write_parts, write_table
 from data.labels import ingest
 from data.publication import publish
-from data.store import LocalStore
+from data.store import LocalStore, Store
 
 ANSWERS_A_QUESTION = 5
 WORDS = ("the", "ship", "went", "down", "to", "sea", "and", "nobody", "saw", "so", "great", "a", "light", "before")
 
 
-def deliver(rows: int, folder: Path) -> Path:
-    """Publish a batch, and write an answer file of so many rows to it."""
+def deliver(rows: int, folder: Path, store: Store) -> Path:
+    """Publish a batch, and write an answer file of so many rows to it; five answers a question."""
     draw = random.Random(0)
     texts = [" ".join(draw.choices(WORDS, k=20)) for _ in range(1000)]
     questions = [
@@ -42,7 +42,7 @@ def deliver(rows: int, folder: Path) -> Path:
     files["key/samples.parquet"] = folder / "key.parquet"
     facts = {"batch": "b1", "round": 1, "questions": len(key), "vocabulary": "none"}
     publish(
-        LocalStore(folder / "store"),
+        store,
         "campaigns/c/batches/b1",
         "batch",
         files,
@@ -69,7 +69,7 @@ def main() -> None:
         return
     for size in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as scratch:
-            deliver(int(size), Path(scratch))
+            deliver(int(size), Path(scratch), LocalStore(Path(scratch) / "store"))
             done = subprocess.run(
                 [sys.executable, "-m", "bench.ingest_scale", "take", size, scratch], capture_output=True, text=True
             )

@@ -128,6 +128,16 @@ class Disk:
         self.content: list[bytes] = []
         self.synced: list[bytes] = []
 
+    @staticmethod
+    def of(files: Files) -> "Disk":
+        """Return a disk on which all of this is safe."""
+        disk = Disk()
+        for path, what in files.items():
+            disk.seen[path] = None if what is None else len(disk.content)
+            disk.content += [] if what is None else [what]
+        disk.kept, disk.synced = dict(disk.seen), list(disk.content)
+        return disk
+
     def apply(self, call: Call) -> None:
         match call.kind:
             case "mkdir":
