@@ -8,6 +8,7 @@ lies in the spool goes into the log with the next look at the cord from this mac
 
 import re
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -92,7 +93,8 @@ def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidenc
             f"The pull is NOT recorded: neither {store.uri} ({error}) nor {local_state().uri} can be written."
         ) from error
     if spooled:
-        local_state().drop(_spool_key(store, made))
+        with suppress(Refused):  # it is in the log: the next look at the cord takes it from the spool
+            local_state().drop(_spool_key(store, made))
     return made
 
 
@@ -149,7 +151,8 @@ def replay(store: Store) -> list[Pull]:
         except Exception:  # as in `pull`: it stays spooled, and counts
             waiting.append(made._replace(spooled=True))
         else:
-            spool.drop(key)
+            with suppress(Refused):
+                spool.drop(key)
     return waiting
 
 

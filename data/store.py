@@ -89,7 +89,10 @@ class LocalStore:
         return os.walk(self.root / check_key(prefix), onerror=fail)
 
     def drop(self, key: str) -> None:
-        (self.root / check_key(key)).unlink(missing_ok=True)
+        try:
+            (self.root / check_key(key)).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{key} cannot be removed from the store {self.root}: {error.strerror}.") from error
 
     def _create(self, key: str, write: Callable[[IO[bytes]], object]) -> bool:
         """Create a name; raise Unavailable where the disk does not take it."""

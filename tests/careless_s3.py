@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Careless(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # which answers `Expect: 100-continue` at once
     objects: dict[str, bytes] = {}
 
     def do_PUT(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from data.refused import Refused
 from tests.simfs import Call, Recorder
-from tests.whole_path import material, on_machine, open_below, visible, work
+from tests.whole_path import Material, material, on_machine, open_below, visible, work
 
 FAULTS = {"no space": errno.ENOSPC, "input/output error": errno.EIO}
 
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
 
 class Failing:
-    """Raises an OSError at one call, and at the same kind of call on anything for as long as it is told to."""
+    """Raises an OSError at one call."""
 
     def __init__(self, at: int, number: int) -> None:
         self.at, self.number, self.count, self.failed = at, number, 0, list[Call]()
@@ -44,7 +44,8 @@ def every_call(every: int = 1, first: int = 1) -> Outcome:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         made, root = material(folder), folder / "root"
-        past, expected, calls = _undisturbed(root, made)
+        past = _undisturbed(root, made)
+        calls, expected = _calls(root, made), past[-1]
         for at in range(first, calls + 1, every):
             for number in FAULTS.values():
                 faults += 1
@@ -69,24 +70,34 @@ def every_call(every: int = 1, first: int = 1) -> Outcome:
     return Outcome(faults, refused, {name: count for name, count in violations.items() if count})
 
 
-def _undisturbed(root: Path, made: Any) -> tuple[list[Any], Any, int]:
-    """Return all that readers see from call to call, what they see in the end, and how many calls there are."""
-    root.mkdir()
+def _undisturbed(root: Path, made: Material) -> list[Any]:
+    """Return all that readers see from call to call, ending with what they see when everything is done."""
     past: list[Any] = []
-    recorder = Recorder(root)
 
     def look(call: Call) -> None:
         if call.kind in ("link", "unlink"):  # nothing else changes what is seen
+            recorder.before = lambda call: None  # looking may put what is spooled into the log
             seen = visible(open_below(root))
+            recorder.before = look
             past.extend([] if seen in past else [seen])
 
-    recorder.before = look
+    recorder = Recorder(root, look)
+    root.mkdir()
     with on_machine(root / "state", 0), recorder.watching():
         work(open_below(root), made)
         recorder.before = lambda call: None
         past.append(visible(open_below(root)))
     shutil.rmtree(root)
-    return past, past[-1], len(recorder.calls)
+    return past
+
+
+def _calls(root: Path, made: Material) -> int:
+    recorder = Recorder(root)
+    root.mkdir()
+    with on_machine(root / "state", 0), recorder.watching():
+        work(open_below(root), made)
+    shutil.rmtree(root)
+    return len(recorder.calls)
 
 
 if __name__ == "__main__":
