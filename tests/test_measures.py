@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from bench.coverage import SETTINGS, Setting, evaluations
 from data.measures.copying import (
     copied_bigrams,
     copied_share,
@@ -82,22 +83,10 @@ def test_the_variance_is_that_of_drawing_clusters_with_replacement() -> None:
     assert cluster_variance(won, clusters) == pytest.approx(float(np.var(means)), rel=0.12)
 
 
-@pytest.mark.parametrize("of_query, of_labeler, copies", [(1.0, 0.0, 1), (1.0, 0.4, 3), (1.0, 0.8, 3)])
-def test_95_percent_intervals_cover_a_known_truth_in_93_to_97_percent(
-    of_query: float, of_labeler: float, copies: int
-) -> None:
-    draw, evaluations = np.random.default_rng(4), 1000
-    population = 0.6 + math.hypot(of_query, of_labeler) * draw.normal(size=400_000)
-    truth, covered = float((1 / (1 + np.exp(-population))).mean()), 0
-    queries = np.repeat(np.arange(200), copies)
-    for _ in range(evaluations):
-        labelers = np.concatenate([draw.permutation(30) for _ in range(len(queries) // 30 + 1)])[: len(queries)]
-        logit = 0.6 + of_query * draw.normal(size=200)[queries] + of_labeler * draw.normal(size=30)[labelers]
-        found = win_rate(
-            (draw.random(len(queries)) < 1 / (1 + np.exp(-logit))).tolist(), queries.tolist(), labelers.tolist()
-        )
-        covered += found.low <= truth <= found.high
-    assert 0.93 <= covered / evaluations <= 0.97
+@pytest.mark.parametrize("setting", SETTINGS[3:11:2], ids=lambda setting: setting.name)
+def test_95_percent_intervals_cover_a_known_truth_in_93_to_97_percent(setting: Setting) -> None:
+    found = list(evaluations(setting, 500, seed=4))
+    assert 0.93 <= sum(rate.low <= truth <= rate.high for rate, truth in found) / len(found) <= 0.97
 
 
 def test_a_system_that_wins_by_length_alone_wins_half_at_equal_length() -> None:

@@ -15,23 +15,27 @@ Floats = NDArray[np.float64]
 def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Sequence[Hashable]) -> Proportion:
     """Return a win rate with a 95 % interval that knows that answers share queries and labelers; a tie is half a win.
 
-    Variances by query, by labeler and by answer are combined as query + labeler - answer (Cameron, Gelbach and Miller,
-    2011). They set the effective number of answers in Wilson's interval, with Student's t of the clusters that matter
-    most: so it stays inside 0 to 1, and is certain of nothing where all answers are equal.
+    Variances by query, by labeler and by answer are combined as query + labeler - answer, and never below one of the
+    first two (Cameron, Gelbach and Miller, 2011). They set the effective number of answers in Wilson's interval, with
+    Student's t of their effective degrees of freedom (Satterthwaite, 1946): so it stays inside 0 to 1, and is certain
+    of nothing where all answers are equal. bench/coverage.py measures whether it holds.
     """
     n = len(wins)
     if n == 0:
         return Proportion(math.nan, 0.0, 1.0, 0)
     won, by_query, by_labeler = np.asarray(wins, dtype=float), _codes(queries), _codes(labelers)
-    of_query, of_labeler = cluster_variance(won, by_query), cluster_variance(won, by_labeler)
-    of_answer = cluster_variance(won, _codes(list(zip(by_query.tolist(), by_labeler.tolist(), strict=True))))
-    decisive, variance = by_query, of_query
+    of_query = cluster_variance(won, by_query) * _few(by_query)
+    variance, freedom = of_query, int(by_query.max())
     if by_labeler.any():  # one judge alone says nothing of judges: then the interval is over queries only
-        variance = max(of_query + of_labeler - of_answer, of_answer)
-        decisive = by_labeler if of_labeler > of_query else by_query
-    share, clusters = float(won.mean()), int(decisive.max()) + 1
+        of_labeler = cluster_variance(won, by_labeler) * _few(by_labeler)
+        pairs = _codes(list(zip(by_query.tolist(), by_labeler.tolist(), strict=True)))
+        of_answer = cluster_variance(won, pairs) * _few(pairs)
+        variance = max(of_query + of_labeler - of_answer, of_query, of_labeler)
+        spread = of_query**2 / max(int(by_query.max()), 1) + of_labeler**2 / int(by_labeler.max())
+        freedom = int((of_query + of_labeler) ** 2 / spread) if spread > 0 else freedom
+    share = float(won.mean())
     effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(by_query.max() + 1)
-    z = float(stats.t.ppf(0.975, max(clusters - 1, 1)))
+    z = float(stats.t.ppf(0.975, max(freedom, 1)))
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z / (1 + z**2 / effective) * math.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2))
     return Proportion(share, max(0.0, centre - half), min(1.0, centre + half), n)
@@ -41,6 +45,12 @@ def cluster_variance(won: Floats, clusters: NDArray[np.int64]) -> float:
     """Return the variance of the mean under a cluster bootstrap, in its closed form: the limit of many draws."""
     sums, counts = np.bincount(clusters, won), np.bincount(clusters)
     return float(((sums - won.mean() * counts) ** 2).sum() / len(won) ** 2)
+
+
+def _few(clusters: NDArray[np.int64]) -> float:
+    """Return what a variance over few clusters is too small by: G / (G - 1)."""
+    count = int(clusters.max()) + 1
+    return count / max(count - 1, 1)
 
 
 def length_controlled(
