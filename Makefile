@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability test-browser lint bench bench-cord bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
+.PHONY: demo test reliability test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -42,6 +42,11 @@ bugbench: .venv/installed
 bench-labels: .venv/installed
 	$(BIN)/python -m bench.label_quality
 	$(BIN)/python -m bench.label_training
+
+# A million label rows in, a million questions out: a quarter of an hour.
+bench-ingest: .venv/installed
+	$(BIN)/python -m bench.ingest_scale 10000 100000 1000000
+	$(BIN)/python -m bench.export_scale 10000 100000 1000000
 
 bench-cord: .venv/installed
 	$(BIN)/python -m bench.cord_latency

@@ -71,7 +71,7 @@ def ways(questions: list[Question], answers: Answers, seed: int) -> dict[str, li
 def main() -> None:
     campaign, base = load_campaign("sentiment"), open_base("embedded")
     queries = load_queries(campaign.text, "train")
-    questions = draw_questions({BASE: base}, queries, campaign, ASKED + TESTED, 1, set())
+    questions = list(draw_questions({BASE: base}, queries, campaign, ASKED + TESTED, 1, set()))
     score = opinion("positive")
     test = [Comparison(q.query_tokens, [s.tokens for s in q.samples]) for q in questions[ASKED:]]
     right = [max(range(4), key=lambda n: score(q.samples[n].text)) for q in questions[ASKED:]]

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.canonical import canonical_json, sha256
+from data.canonical import canonical_json, sha256, sha256_of_file
 
 SCHEMA_VERSION = "1.0"
 ROLES = ("main", "overlap", "repeat", "gold", "drift")
@@ -24,6 +26,12 @@ TESTS = ("gold", "drift")  # they test people and are never trained on
 QUESTION_ID = re.compile(r"q[bcdfghjkmnpqrstv]{16}")
 ROWS_PER_FILE = 20_000
 CHOSEN = ("watched", "selection_reason", "selection_score")
+PARQUET: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "write_page_checksum": True,
+    "store_schema": False,
+}
 SAMPLE = pa.struct([("text", pa.string()), ("tokens", pa.list_(pa.int32())), ("policy", pa.string())])
 KEY = pa.schema(
     [
@@ -97,41 +105,57 @@ def shown_order(secret: bytes, question: str, samples: int) -> list[int]:
     return sorted(range(samples), key=ranks.__getitem__)
 
 
+def key_row(index: int, question: Question, instructions: str, secret: bytes) -> dict[str, Any]:
+    """Return the row of KEY for the question that is number `index` of its batch."""
+    qid = question_id(secret, index)
+    shown = shown_order(secret, qid, len(question.samples))
+    digest = content_sha256(instructions, question.query, [question.samples[i].text for i in shown])
+    row: dict[str, Any] = {"question_id": qid, "content_sha256": digest, "query_id": question.query_id}
+    row |= {"query": question.query, "query_tokens": question.query_tokens, "shown": shown}
+    row |= {name: getattr(question, name) for name in ("item", "role", "gold", *CHOSEN)}
+    return row | {"samples": [sample.__dict__ for sample in question.samples]}
+
+
+def to_vendor(key: pa.Table, instructions: str) -> pa.Table:
+    """Return what a vendor sees of the questions of a key (KEY), in its order."""
+    count = len(key)
+    texts = pc.struct_field(key["samples"].combine_chunks().flatten(), "text")
+    shown = key["shown"].combine_chunks().flatten().to_numpy().reshape(count, -1).astype(np.int64)
+    samples = shown.shape[1]
+    if len(texts) != shown.size:
+        raise ValueError("the questions of a batch have different numbers of samples")
+    places = np.arange(count)[:, None] * samples + shown
+    columns = {name: key[name] for name in ("question_id", "query", "content_sha256")}
+    columns |= {f"option_{position}": texts.take(places[:, position]) for position in range(samples)}
+    columns["instructions"] = pa.repeat(pa.scalar(instructions), count)
+    columns["schema_version"] = pa.repeat(pa.scalar(SCHEMA_VERSION), count)
+    schema = questions_schema(samples)
+    return pa.table([columns[name] for name in schema.names], schema)
+
+
 def blind(questions: Sequence[Question], instructions: str, secret: bytes) -> tuple[pa.Table, pa.Table]:
     """Return the vendor's table and the key, both in the order of the random question ids."""
-    shown_rows, key_rows = [], []
-    for index, question in enumerate(questions):
-        qid = question_id(secret, index)
-        shown = shown_order(secret, qid, len(question.samples))
-        options = [question.samples[i].text for i in shown]
-        digest = content_sha256(instructions, question.query, options)
-        row = {"question_id": qid, "query": question.query, "content_sha256": digest, "instructions": instructions}
-        row |= {f"option_{position}": text for position, text in enumerate(options)}
-        shown_rows.append(row | {"schema_version": SCHEMA_VERSION})
-        key_row: dict[str, Any] = {"question_id": qid, "content_sha256": digest, "query_id": question.query_id}
-        key_row |= {"query": question.query, "query_tokens": question.query_tokens, "shown": shown}
-        key_row |= {name: getattr(question, name) for name in ("item", "role", "gold", *CHOSEN)}
-        key_rows.append(key_row | {"samples": [sample.__dict__ for sample in question.samples]})
-    shown_rows.sort(key=lambda row: row["question_id"])
-    key_rows.sort(key=lambda row: row["question_id"])
-    schema = questions_schema(len(questions[0].samples))
-    return pa.Table.from_pylist(shown_rows, schema=schema), pa.Table.from_pylist(key_rows, schema=KEY)
+    rows = [key_row(index, question, instructions, secret) for index, question in enumerate(questions)]
+    key = pa.Table.from_pylist(sorted(rows, key=lambda row: row["question_id"]), schema=KEY)
+    return to_vendor(key, instructions), key
 
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a Parquet file whose pages carry checksums and whose metadata carries nothing but the schema."""
-    plain = table.replace_schema_metadata(None)
-    pq.write_table(plain, path, compression="zstd", use_dictionary=False, write_page_checksum=True, store_schema=False)
+    pq.write_table(table.replace_schema_metadata(None), path, **PARQUET)
 
 
 def write_parts(table: pa.Table, folder: Path) -> list[tuple[str, Path]]:
-    """Write a table as `questions-<n>-<hash>.parquet` files of bounded size; return their names and paths."""
-    parts = []
-    for number, start in enumerate(range(0, len(table), ROWS_PER_FILE), 1):
-        path = folder / f"part-{number}.parquet"
-        write_table(table.slice(start, ROWS_PER_FILE), path)
-        parts.append((f"questions-{number:04d}-{sha256(path.read_bytes())[:12]}.parquet", path))
-    return parts
+    """Write a vendor's table as files of bounded size; return their names and paths."""
+    starts = range(0, len(table), ROWS_PER_FILE)
+    return [write_part(table.slice(start, ROWS_PER_FILE), n, folder) for n, start in enumerate(starts, 1)]
+
+
+def write_part(rows: pa.Table, number: int, folder: Path) -> tuple[str, Path]:
+    """Write one file of a vendor's table; return its name, `questions-<n>-<hash>.parquet`, and its path."""
+    path = folder / f"part-{number}.parquet"
+    write_table(rows, path)
+    return f"questions-{number:04d}-{sha256_of_file(path)[:12]}.parquet", path
 
 
 BY_PEOPLE = (
@@ -158,3 +182,11 @@ def read_key(path: Path, tokens: bool = True) -> Iterator[dict[str, Any]]:
     for part in file.iter_batches(2_000, columns=columns):
         for row in part.to_pylist():
             yield {"item": row["question_id"], "role": "main", "gold": None, **dict.fromkeys(CHOSEN)} | row
+
+
+def queries_asked(path: Path) -> set[str]:
+    """Return the ids of the queries of a key file, without those of questions that test people."""
+    file = pq.ParquetFile(path)
+    columns = [name for name in ("query_id", "role") if name in file.schema_arrow.names]
+    parts = (part.to_pylist() for part in file.iter_batches(10_000, columns=columns))
+    return {row["query_id"] for part in parts for row in part if row.get("role") not in TESTS}

@@ -7,10 +7,13 @@ known stays in the key.
 
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from data.batch import Question, Sample
 from data.campaign import SHIPPED, Batch
@@ -28,26 +31,69 @@ def composed(
     watched: Sequence[Question] = (),
 ) -> list[Question]:
     """Return the questions with copies of some of them, known ones, and the fixed comparison, as the campaign says."""
-    draw = random.Random(seed)
-    twice = draw.sample(list(questions), round(settings.overlap_share * len(questions)))
-    copies = [replace(question, role="overlap") for question in twice for _ in range(settings.overlap_copies - 1)]
-    single = [question for question in questions if question not in twice] if settings.repeat_share else []
-    again = draw.sample(single, min(len(single), round(settings.repeat_share * len(questions))))
-    copies += [replace(question, role="repeat") for question in again]
-    copies += [question for question in watched for _ in range(settings.overlap_copies)]
-    wanted = round(settings.gold_share * len(questions))
+    plan = planned(len(questions), known, settings, seed, watched)
+    return [question for _, question in sorted(plan.numbered(questions), key=lambda pair: pair[0])]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch of so many drawn questions holds beside them, known before any is drawn."""
+
+    drawn: int
+    again: int  # further copies of a question in `overlap`
+    overlap: Mapping[int, int]  # drawn questions that are sent several times: the number of the first copy
+    repeat: Mapping[int, int]  # those sent once more to the same labeler: the number of that copy
+    tests: Sequence[Question]  # the fixed comparison and gold: they come last
+
+    @property
+    def count(self) -> int:
+        """How many questions the batch has."""
+        return self.drawn + self.again * len(self.overlap) + len(self.repeat) + len(self.tests)
+
+    def numbered(self, questions: Iterable[Question]) -> Iterator[tuple[int, Question]]:
+        """Yield every question of the batch with its number in it, each drawn one followed by its copies."""
+        for number, question in enumerate(questions):
+            yield number, question
+            if number in self.overlap:
+                copy = replace(question, role="overlap")
+                yield from ((self.overlap[number] + more, copy) for more in range(self.again))
+            if number in self.repeat:
+                yield self.repeat[number], replace(question, role="repeat")
+        yield from enumerate(self.tests, self.count - len(self.tests))
+
+
+def planned(
+    drawn: int, known: Sequence[Question], settings: Batch, seed: int, watched: Sequence[Question] = ()
+) -> Plan:
+    """Plan a batch of so many drawn questions, as the campaign says."""
+    draw, again = random.Random(seed), settings.overlap_copies - 1
+    twice = draw.sample(range(drawn), round(settings.overlap_share * drawn))
+    overlap = {question: drawn + again * number for number, question in enumerate(twice)}
+    single = np.setdiff1d(np.arange(drawn), twice) if settings.repeat_share else ()
+    once_more = draw.sample(range(len(single)), min(len(single), round(settings.repeat_share * drawn)))
+    first = drawn + again * len(overlap)
+    repeat = {int(single[place]): first + number for number, place in enumerate(once_more)}
+    wanted = round(settings.gold_share * drawn)
     if wanted and not known:
         raise Refused("The campaign wants gold questions (gold_share), but there are none: name a file in batch.gold.")
     turns = [draw.sample(list(known), len(known)) for _ in range(-(-wanted // len(known)))] if wanted else []
     gold = [question for turn in turns for question in turn][:wanted]
-    return [*questions, *copies, *gold]
+    tests = [*(question for question in watched for _ in range(settings.overlap_copies)), *gold]
+    return Plan(drawn, again, overlap, repeat, tests)
 
 
-def repeats(key: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return each repeat of a batch with the question that the same labeler answered or is to answer."""
-    rows = list(key)
-    first = {row["item"]: row["question_id"] for row in rows if row["role"] == "main"}
-    return [(row["question_id"], first[row["item"]]) for row in rows if row["role"] == "repeat"]
+def repeats(key: Path) -> list[tuple[str, str]]:
+    """Return each repeat of a batch, by its key file, with the question that its labeler answered or is to answer."""
+
+    def rows(role: str) -> Iterator[tuple[str, str]]:
+        for part in pq.ParquetFile(key).iter_batches(10_000, columns=["question_id", "item", "role"]):
+            there = part.filter(pc.equal(part.column("role"), role))
+            yield from zip(there.column("question_id").to_pylist(), there.column("item").to_pylist(), strict=True)
+
+    again = list(rows("repeat"))
+    items = {item for _, item in again}
+    first = {item: question for question, item in rows("main") if item in items}
+    return [(question, first[item]) for question, item in again]
 
 
 def read_drift(name: str | None, samples: int) -> list[Question]:

@@ -1,10 +1,11 @@
 """What an exported batch hands to people outside: where its files lie and, in S3, links with their deadlines."""
 
+from data.exchange.publishing import in_format
 from data.links import download_link, upload_link
 from data.publication import Publication
 from data.store import open_store
 from flows.summary import Result
-from tasks.batches import in_format, sent_batch
+from tasks.batches import sent_batch
 
 Handed = list[tuple[Publication, str]]
 
@@ -14,7 +15,7 @@ def handed_over(store_uri: str, campaign: str, batch_id: str, formats: list[str]
     batch = sent_batch(store_uri, campaign, batch_id)
     handed: Handed = [(batch, name) for name in batch.names() if name.startswith("questions-")]
     for each in formats:
-        published = in_format(store_uri, campaign, batch_id, each)
+        published = in_format(batch, each)
         handed += [(published, name) for name in published.names()]
     result: Result = {
         "batch": batch_id,

@@ -5,7 +5,7 @@ of. For the rest more questions are sampled than are asked, and one after the ot
 disagreement times distance to the nearest query taken so far.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -69,8 +69,8 @@ def greedy(worth: Tensor, places: Tensor, count: int) -> list[int]:
     return taken
 
 
-def drawn_at_random(questions: Sequence[Question]) -> list[Question]:
-    return [replace(question, selection_reason=RANDOM) for question in questions]
+def drawn_at_random(questions: Iterable[Question]) -> Iterator[Question]:
+    return (replace(question, selection_reason=RANDOM) for question in questions)
 
 
 def chosen_by_disagreement(

@@ -1,7 +1,7 @@
 """Drawing questions for labelers: a query, and k valid responses of the policies of the round."""
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 
@@ -14,6 +14,7 @@ from models.sampling import in_chunks, sample_valid
 from models.tokens import decode, encode_affixes, encode_query, single_token
 
 BASE, CHAMPION = "base", "champion"
+MOST_AT_ONCE = 4_096  # queries whose responses are in memory
 
 
 def draw_questions(
@@ -23,8 +24,8 @@ def draw_questions(
     count: int,
     seed: int,
     used: Collection[str],
-) -> list[Question]:
-    """Return `count` questions on queries that earlier batches did not use, as far as there are any.
+) -> Iterator[Question]:
+    """Yield `count` questions on queries that earlier batches did not use, as far as there are any.
 
     Without a champion all samples are the base's. With one, a share of probes takes half of its samples from each (they
     measure the win rate and train the reward model too), and the rest takes all from the champion (paper, section 2.2).
@@ -38,23 +39,24 @@ def draw_questions(
     shuffled.shuffle(fresh)
     shuffled.shuffle(again)
     draw = torch.Generator().manual_seed(seed)
-    questions: list[Question] = []
-    for part in in_chunks(fresh + again, max(64, -(-count // 4))):
-        missing = count - len(questions)
+    drawn = 0
+    for part in in_chunks(fresh + again, min(MOST_AT_ONCE, max(64, -(-count // 4)))):
+        missing = count - drawn
         if missing <= 0:
             break
         encoded = [(query, ids) for query in part if (ids := encode_query(base.tokenizer, query.text, rules))]
         encoded = encoded[: missing + missing // 8 + 1]  # a few will not yield enough valid responses
         for writers, share in _mixes(policies, k, campaign.batch.probe_share):
             taken = round(len(encoded) * share)
-            questions += _ask(policies, encoded[:taken], writers, campaign, stop, draw)
+            questions = _ask(policies, encoded[:taken], writers, campaign, stop, draw)[: count - drawn]
+            yield from questions
+            drawn += len(questions)
             encoded = encoded[taken:]
-    if len(questions) < count:
+    if drawn < count:
         raise Refused(
-            f"Only {len(questions)} of {count} questions could be drawn from {len(queries)} queries: the base ends too "
+            f"Only {drawn} of {count} questions could be drawn from {len(queries)} queries: the base ends too "
             f"few sentences by the rules of campaign {campaign.name}. Ask for fewer, or give more queries."
         )
-    return questions[:count]
 
 
 def _mixes(policies: Mapping[str, Base], k: int, probe_share: float) -> list[tuple[dict[str, int], float]]:

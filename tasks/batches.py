@@ -1,22 +1,22 @@
 """Prefect tasks of the export: sample a round's questions and publish them."""
 
 import math
-import os
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_bytes
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batch import TESTS, Question, blind, read_key, write_parts, write_table
+from data.batch import Question, queries_asked
+from data.batch_files import write_batch
 from data.campaign import Campaign
 from data.canonical import content_id
-from data.composition import composed, read_drift, read_gold, repeats
-from data.exchange import QUESTION_FORMATS
-from data.exchange.questions import Questions
-from data.labels import batches
+from data.composition import planned, read_drift, read_gold, repeats
+from data.exchange.publishing import questions_of
+from data.labels import KEY, batches
 from data.promotions import champion, policy_of, run_prefix, runs
 from data.publication import Publication, publish, read_manifest
 from data.queries import Query, load_queries
@@ -53,29 +53,23 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     if leader is not None:
         policies[CHAMPION] = open_base(str(policy_of(store, campaign.name, leader).folder()))
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
-    earlier = [
-        row["query_id"]
-        for batch in batches(store, campaign.name)
-        for row in read_key(batch.path("key/samples.parquet"))
-        if row["role"] not in TESTS
-    ]
+    asked_before = (queries_asked(batch.path(KEY)) for batch in batches(store, campaign.name))
     queries = load_queries(campaign.text, "train")
-    questions = _chosen(store, campaign, policies, queries, seed + round_number, set(earlier))
+    questions = _chosen(store, campaign, policies, queries, seed + round_number, set().union(*asked_before))
     known = read_gold(campaign.batch.gold, campaign.batch.samples)
     watched = read_drift(campaign.batch.drift, campaign.batch.samples)
-    asked = composed(questions, known, campaign.batch, seed + round_number, watched)
-    vendor, key = blind(asked, campaign.shown_instructions, secret=os.urandom(32))
+    plan = planned(campaign.batch.questions, known, campaign.batch, seed + round_number, watched)
     with tempfile.TemporaryDirectory() as scratch:
-        files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
-        write_table(key, Path(scratch) / "key.parquet")
-        files["key/samples.parquet"] = Path(scratch) / "key.parquet"
-        if pairs := repeats(key.select(["question_id", "item", "role"]).to_pylist()):
+        files = write_batch(
+            plan.numbered(questions), plan.count, campaign.shown_instructions, token_bytes(32), Path(scratch)
+        )
+        if pairs := repeats(Path(scratch) / "key.parquet"):
             lines = ["question_id,same_labeler_as", *(",".join(pair) for pair in pairs)]
             files["repeats.csv"] = "\n".join([*lines, ""]).encode()
         facts = {
             "batch": batch_id,
             "round": round_number,
-            "questions": len(asked),
+            "questions": plan.count,
             "samples": campaign.batch.samples,
         }
         facts |= {"vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}
@@ -92,7 +86,7 @@ def _chosen(
     queries: Sequence[Query],
     seed: int,
     used: Collection[str],
-) -> list[Question]:
+) -> Iterator[Question]:
     """Draw a batch's questions: all at random, or the campaign's share of them and the rest by disagreement."""
     count = campaign.batch.questions
     at_random = math.ceil(campaign.batch.random_share * count)
@@ -101,14 +95,14 @@ def _chosen(
         if at_random < count:
             say("no run with several reward models yet ([reward] models): all questions are drawn at random")
         return drawn_at_random(draw_questions(policies, queries, campaign, count, seed, used))
-    drawn = drawn_at_random(draw_questions(policies, queries, campaign, at_random, seed, used))
+    drawn = list(drawn_at_random(draw_questions(policies, queries, campaign, at_random, seed, used)))
     used = {*used, *(question.query_id for question in drawn)}
     open_to_choice = [q for q in queries if not is_held_out(q.query_id, campaign.reward.held_out_share)]
     wanted = count - at_random
-    candidates = draw_questions(policies, open_to_choice, campaign, CANDIDATES * wanted, seed + 1_000_003, used)
+    candidates = list(draw_questions(policies, open_to_choice, campaign, CANDIDATES * wanted, seed + 1_000_003, used))
     say(f"choosing {wanted:,} of {len(candidates):,} questions by the disagreement of {scorer['models']} reward models")
     ensemble = load_ensemble(scorer.folder())
-    return [*drawn, *chosen_by_disagreement(policies[BASE], ensemble, candidates, wanted)]
+    return iter([*drawn, *chosen_by_disagreement(policies[BASE], ensemble, candidates, wanted)])
 
 
 def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publication | None:
@@ -117,19 +111,6 @@ def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publicati
     scorer = read_manifest(store, f"{run_prefix(campaign.name, finished[-1]['run'])}/reward") if finished else None
     known = scorer is not None and scorer.manifest["inputs"]["base"] == base.fingerprint
     return scorer if known else None
-
-
-def in_format(store_uri: str, campaign: str, batch_id: str, name: str) -> Publication:
-    """Publish a batch in the format of a labeling tool beside its own files, once, and return that."""
-    store, prefix = open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}/vendor/{name}"
-    published = read_manifest(store, prefix)
-    if published is None:
-        began = datetime.now(UTC)
-        with tempfile.TemporaryDirectory() as scratch:
-            made = QUESTION_FORMATS[name](Questions(vendor_files(store_uri, campaign, batch_id)), Path(scratch))
-            files: dict[str, Path | bytes] = {path.name: path for path in made}
-            published = publish(store, prefix, "vendor", files, inputs={"batch": batch_id}, facts={}, began=began)
-    return published
 
 
 def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Publication:
@@ -141,5 +122,4 @@ def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Publication:
 
 def vendor_files(store_uri: str, campaign: str, batch_id: str) -> list[Path]:
     """Return the files of a batch that go to a vendor."""
-    batch = sent_batch(store_uri, campaign, batch_id)
-    return [batch.path(name) for name in batch.names() if name.startswith("questions-")]
+    return list(questions_of(sent_batch(store_uri, campaign, batch_id)).files)

@@ -1,12 +1,27 @@
 """Blinding: the vendor's file says nothing of who wrote a sample, and the key maps every answer back."""
 
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.batch import QUESTION_ID, Question, Sample, blind, content_sha256, read_key, write_parts, write_table
+from data.batch import (
+    QUESTION_ID,
+    Question,
+    Sample,
+    blind,
+    content_sha256,
+    queries_asked,
+    read_key,
+    write_parts,
+    write_table,
+)
+from data.batch_files import write_batch
 
 QUESTIONS = [
     Question(
@@ -111,3 +126,44 @@ def test_the_key_survives_its_file(tmp_path: Path) -> None:
     _, key = blind(QUESTIONS[:20], "Which?", SECRET)
     write_table(key, tmp_path / "key.parquet")
     assert list(read_key(tmp_path / "key.parquet")) == key.to_pylist()
+
+
+def test_a_batch_that_is_written_as_it_comes_is_the_one_that_was_blinded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in (("ROWS_A_SHELF", 70), ("AT_ONCE", 33), ("ROWS_PER_FILE", 600)):
+        monkeypatch.setattr(f"data.batch_files.{name}", most)
+    vendor, key = blind(QUESTIONS, "Which?", SECRET)
+    numbered = sorted(enumerate(QUESTIONS), key=lambda pair: pair[1].query)  # in whatever order they come
+    files = write_batch(iter(numbered), len(numbered), "Which?", SECRET, tmp_path)
+    *parts, last = files
+    assert last == "key/samples.parquet" and [name[:14] for name in parts] == [f"questions-000{n}" for n in (1, 2, 3)]
+    assert [pq.read_metadata(files[name]).num_rows for name in parts] == [600, 600, 300]
+    assert pa.concat_tables([pq.read_table(files[name]) for name in parts]).equals(vendor)
+    assert pq.read_table(files[last]).cast(key.schema).equals(key)
+    assert not list(tmp_path.glob("shelf-*"))
+    assert queries_asked(tmp_path / "key.parquet") == {question.query_id for question in QUESTIONS}
+
+
+def test_no_more_questions_are_in_memory_than_are_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.batch_files.AT_ONCE", 50)
+    gone, most = list[int](), 0
+
+    def drawn() -> Iterator[tuple[int, Question]]:
+        nonlocal most
+        for number in range(1000):
+            question = replace(QUESTIONS[number])
+            weakref.finalize(question, gone.append, number)
+            most = max(most, number + 1 - len(gone))
+            yield number, question
+
+    write_batch(drawn(), 1000, "Which?", SECRET, tmp_path)
+    assert most <= 2 * 50 + 2
+
+
+def test_a_batch_of_fewer_questions_than_were_said_to_come_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="9 questions came, and 10"):
+        write_batch(enumerate(QUESTIONS[:9]), 10, "Which?", SECRET, tmp_path)
+    assert not (tmp_path / "key.parquet").exists()

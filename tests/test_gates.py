@@ -1,11 +1,13 @@
 """Gates: what a batch must show beyond the absence of known faults, by the campaign's own thresholds."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from data.assessment import assess_labelers
+from data.batch import blind, write_table
 from data.campaign import Batch, Quality, load_campaign
 from data.composition import composed, read_drift, repeats
 from data.decisions import history
@@ -55,18 +57,20 @@ def test_the_rate_of_the_fixed_comparison_is_watched_over_batches() -> None:
     assert drifts(SOUND | {"drift": proportion(60, 72)._asdict()}, earlier[:2], Quality()) == [], "two are no habit"
 
 
-def test_repeats_and_the_fixed_comparison_are_questions_like_others(sent: Round) -> None:
+def test_repeats_and_the_fixed_comparison_are_questions_like_others(tmp_path: Path) -> None:
     questions, known, _ = invent(100, 3, gold=5)
     watched = read_drift("fiction-drift.jsonl", 4)
     settings = Batch(questions=100, probe_share=0.5, overlap_share=0.2, repeat_share=0.1)
     asked = composed(questions, known, settings, 0, watched)
     roles = [question.role for question in asked]
     assert (roles.count("repeat"), roles.count("drift"), len(watched)) == (10, 72, 24)
-    key = [{"question_id": str(n), "item": question.item, "role": question.role} for n, question in enumerate(asked)]
-    pairs = repeats(key)
-    assert len(pairs) == 10 and all(asked[int(a)].item == asked[int(b)].item and a != b for a, b in pairs)
+    _, key = blind(asked, "Which?", b"secret")
+    write_table(key, tmp_path / "key.parquet")
+    pairs = repeats(tmp_path / "key.parquet")
+    item = {row["question_id"]: row["item"] for row in key.to_pylist()}
+    assert len(pairs) == 10 and all(item[again] == item[first] and again != first for again, first in pairs)
     copied = {question.item for question in asked if question.role == "overlap"}
-    assert not copied & {asked[int(a)].item for a, _ in pairs}, "what is sent three times is no repeat"
+    assert not copied & {item[again] for again, _ in pairs}, "what is sent three times is no repeat"
 
 
 def test_who_answers_repeats_by_chance_is_held() -> None:

@@ -1,0 +1,28 @@
+"""A batch in the format of a labeling tool: published beside the batch's own files, once."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from data.exchange import QUESTION_FORMATS
+from data.exchange.questions import Questions
+from data.publication import Publication, publish, read_manifest
+
+
+def questions_of(batch: Publication) -> Questions:
+    """Return the questions of a batch as its vendor's files have them."""
+    return Questions([batch.path(name) for name in batch.names() if name.startswith("questions-")])
+
+
+def in_format(batch: Publication, name: str) -> Publication:
+    """Return a batch in one of QUESTION_FORMATS; written where nobody asked for it before, in constant memory."""
+    prefix = f"{batch.prefix}/vendor/{name}"
+    published = read_manifest(batch.store, prefix)
+    if published is not None:
+        return published
+    began = datetime.now(UTC)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = QUESTION_FORMATS[name](questions_of(batch), Path(scratch))
+        files: dict[str, Path | bytes] = {path.name: path for path in made}
+        inputs = {"batch": batch["batch"]}
+        return publish(batch.store, prefix, "vendor", files, inputs=inputs, facts={}, began=began)
