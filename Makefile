@@ -1,13 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
+.PHONY: demo test reliability test-deployments test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not flow and not mutation and not browser and not reliability"
+	$(BIN)/python -m pytest -m "not flow and not mutation and not browser and not reliability and not deployments"
 	$(BIN)/python -m pytest -m flow
 	$(BIN)/python -m pytest -m mutation
 	$(BIN)/python -m pytest -m reliability
@@ -21,6 +21,10 @@ reliability: .venv/installed
 	$(BIN)/python -m tests.sigkill s3 6 4
 	$(BIN)/python -m tests.network_faults 100
 	$(BIN)/python -m pytest -m reliability
+
+# Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. Ten minutes on two cores.
+test-deployments: .venv/installed
+	$(BIN)/python -m pytest tests/test_deployments.py
 
 test-browser: .venv/installed
 	deploy/chromium.sh

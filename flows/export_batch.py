@@ -9,6 +9,7 @@ from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNu
 from flows.settings import configured
 from flows.stopping import check_line, stoppable
 from tasks.batches import publish_batch
+from tasks.showing import show_batch
 
 
 @flow
@@ -29,4 +30,6 @@ def export_batch(
     settings = configured(campaign, preset, questions=questions, base=base)
     check_line(store, settings.name, champion(open_store(store), settings.name))
     number = round_number or round_to_export(open_store(store), settings.name)
-    return publish_batch(store, settings, number, seed)
+    batch = publish_batch(store, settings, number, seed)
+    show_batch(store, settings.name, batch)
+    return batch

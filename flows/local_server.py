@@ -4,6 +4,7 @@ Everything it starts, it stops: each process leads a group of its own, is told t
 """
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 POOLS = ("andon-cpu", "andon-gpu")
@@ -64,8 +66,11 @@ class Platform:
 
     def deploy(self) -> None:
         """Create the work pools and every deployment of deploy/prefect.yaml."""
-        for pool in POOLS:
-            self.prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
+        from prefect.workers.process import ProcessWorker
+
+        for pool in POOLS:  # as `prefect work-pool create` does, which takes seconds to start
+            template = ProcessWorker.get_default_base_job_template()
+            self._post("work_pools/", {"name": pool, "type": "process", "base_job_template": template})
         self.prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deploy/prefect.yaml")
 
     def work(self, pool: str) -> subprocess.Popen[bytes]:
@@ -84,6 +89,11 @@ class Platform:
         """End everything that was started, workers before the server they report to."""
         for child in reversed(self.running.values()):
             _end(child)
+
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        address, headers = f"{self.environment['PREFECT_API_URL']}/{path}", {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers), timeout=60):
+            pass
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         log = (self.home / f"{name}.log").open("ab")

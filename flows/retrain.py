@@ -11,6 +11,7 @@ from models.job import Job
 from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
 from tasks.labels import freeze_labels, labels_are_new
 from tasks.leases import training_lease
+from tasks.showing import show_run
 from tasks.training import run_id, train_policy, train_reward, train_supervised
 
 
@@ -43,6 +44,7 @@ def retrain(
         evaluation = evaluate_policy(store, settings, run, seed)
         publish_run(job, evaluation)
         promote_if_better(store, settings, run, evaluation)
+    show_run(store, settings.name, run)
     return run
 
 

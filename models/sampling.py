@@ -5,7 +5,10 @@ tokens | second tokens | ...]. Log-probabilities and values come from the sampli
 pass over its rollouts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -16,9 +19,12 @@ from transformers import DynamicCache, PreTrainedModel
 from data.campaign import Text
 from models.base import hidden_states, logits
 from models.precision import autocast
+from models.processes import Processes
 from models.shared_query import query_positions
 from models.tokens import PAD, pad_left, truncate
 
+LOGGER = logging.getLogger("andon")
+PROGRESS = re.compile(r"([a-zA-Z][a-zA-Z -]*): [a-z]+ ([\d,]+) of ([\d,]+)$")  # what progress() says in a log
 MOST_TRIES = 24
 TOKENS_A_LOOK = 8
 T = TypeVar("T")
@@ -143,9 +149,10 @@ def sample_valid(
     return [[list(tokens) for tokens in list(distinct)[:k]] for distinct in found]
 
 
-def progress(steps: range, title: str, unit: str, first: int = 0) -> Iterable[int]:
-    """Go through the steps from `first` on, with a bar on a terminal; silent in a log."""
-    bar: Iterable[int] = tqdm(
-        steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=len(steps)
-    )
-    return bar
+def progress(steps: range, title: str, unit: str, first: int = 0) -> Iterator[int]:
+    """Go through the steps from `first` on: with a bar on a terminal, with a line every tenth (PROGRESS) in a log."""
+    total, in_a_log = len(steps), not sys.stderr.isatty()
+    for step in tqdm(steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=total):
+        yield step
+        if in_a_log and 10 * (step + 1) // total > 10 * step // total and Processes().first:
+            LOGGER.info(f"{title}: {unit} {step + 1:,} of {total:,}")

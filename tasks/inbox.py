@@ -10,6 +10,7 @@ from data.notices import notify
 from data.refused import Refused
 from data.store import folders, open_store
 from tasks.labels import ingest_file
+from tasks.showing import show_refused
 from tasks.stage import say
 
 
@@ -31,5 +32,6 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
             except Refused as refusal:
                 say(f"labels: refused {delivery.key}: {refusal}")
                 refuse(store, delivery, str(refusal))
+                show_refused(name, delivery.key, str(refusal))
                 notify("refusal", f"{name}: {refusal}", {"campaign": name, "file": delivery.key})
     return taken

@@ -22,6 +22,7 @@ from models.base import open_base
 from models.comparisons import preferred
 from models.ensemble import load_ensemble
 from tasks.batches import last_reward_model, vendor_files
+from tasks.showing import show_ingested
 from tasks.stage import say
 
 MOST_REPORTED_AT_ONCE = 100_000  # answers; the report reads them one by one, and ingesting shall stay fast
@@ -45,8 +46,12 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
     outcome = outcome._replace(label_set=freeze(store, campaign.name))
     if outcome.accepted > MOST_REPORTED_AT_ONCE:
         say(f"labels: andon quality {campaign.name} {outcome.batch} writes the quality report")
-        return outcome
-    return outcome._replace(report=str(report_batch(store, campaign.name, outcome.batch).path("report.html")))
+        report = None
+    else:
+        report = report_batch(store, campaign.name, outcome.batch)
+        outcome = outcome._replace(report=report.address("report.html"))
+    show_ingested(store, campaign.name, delivery.name, outcome, report)
+    return outcome
 
 
 def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Publication) -> Mapping[str, int]:

@@ -3,6 +3,7 @@
 import logging
 
 LOGGER = logging.getLogger("andon")
+LOGGER.setLevel(logging.INFO)  # a worker of Prefect's hands the lines on, but leaves the level at warnings
 
 
 def say(line: str) -> None:

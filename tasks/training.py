@@ -7,19 +7,18 @@ import tempfile
 from pathlib import Path
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.context import FlowRunContext
 
 from data.campaign import Campaign
 from data.canonical import content_id
-from data.cord import Stopped, one_line, pulls
+from data.cord import Stopped, pulls
 from data.refused import Refused
 from data.store import open_store
 from data.watch import stops
 from models.base import open_base
 from models.job import Job
 from models.steps import STEPS
+from tasks.showing import progress_shown, show_pulls
 from tasks.stage import say
 
 MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy": "models.ppo"}
@@ -57,13 +56,18 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
     The child stays in this process's group, so whatever ends the group asks it to save and leave.
     """
     config = launch or os.environ.get("ANDON_LAUNCH")
-    if not config:
-        try:
-            return STEPS[step](job)
-        finally:
-            show_pulls(job)
-    if job.published(step) is not None:
-        return
+    try:
+        with progress_shown():
+            if not config:
+                STEPS[step](job)
+            elif job.published(step) is None:
+                _launch(step, job, config)
+    finally:
+        show_pulls(job)
+
+
+def _launch(step: str, job: Job, config: Path | str) -> None:
+    """Run a step in the processes of an accelerate config; raise Stopped or Refused as they ended."""
     store, name = open_store(job.store), job.campaign.name
     before = len(stops(store, name, job.run))
     with tempfile.TemporaryDirectory() as scratch:
@@ -71,30 +75,11 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
         job.write(file)
         launcher = [sys.executable, "-m", "models.launch", "--config_file", str(config)]
         exit_code = _follow([*launcher, "-m", MODULES[step], str(file)])
-    show_pulls(job)
     if exit_code:
         # accelerate makes an exit code of 3 in one of several processes a 1, so the run's own record decides.
         if len(recorded := stops(store, name, job.run)) > before:
             raise Stopped([each.pull for each in pulls(store) if each.pull.pull in recorded[-1]["pulls"]])
         raise Refused(f"The {step} training ended with exit code {exit_code}; what it said stands above.")
-
-
-def show_pulls(job: Job) -> None:
-    """Show on the flow run's page who stopped this run, sentinels among them, with the likely causes."""
-    found = [each for each in pulls(open_store(job.store)) if each.pull.scope == f"run:{job.run}"]
-    if not found or FlowRunContext.get() is None:
-        return
-    table: list[dict[str, object]] = [
-        {
-            "pull": each.pull.pull,
-            "by": each.pull.by,
-            "what was seen": one_line(each.pull.reason),
-            "update": each.pull.evidence.get("update", ""),
-            "released by": "" if each.release is None else each.release.by,
-        }
-        for each in found
-    ]
-    create_table_artifact(table, key="cord", description=f"Pulls of the cord that stop {job.run}")
 
 
 def _follow(command: list[str]) -> int:
