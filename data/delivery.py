@@ -227,6 +227,8 @@ def _json(path: Path) -> Delivery:
         return Delivery([], _json_parts(label_studio.answers(everything)))
     if "responses" in first and "fields" in first:
         return Delivery([], _json_parts(argilla.answers(everything)))
+    if "annotator" in first and "annotation_id" in first:
+        raise Refused(f"{path.name} is a JSON-MIN export of Label Studio, without what was cancelled: export JSON.")
     if "query" in first and "sample0" in first:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
     _, ignored = _check_columns(path, list(first))

@@ -9,7 +9,7 @@ from data import charts, lineage
 from data.campaign import load_campaign
 from data.decisions import Decision, history, override, standings
 from data.exchange import LABEL_FORMATS
-from data.exchange.datasets import Labeled
+from data.exchange.labeled import Labeled
 from data.label_sets import freeze, labeled
 from data.planning import plan
 from data.promotions import promote, rollback, runs
@@ -144,8 +144,10 @@ def dataset(
     if frozen is None:
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")
     rows = labeled(opened, name, frozen)
-    LABEL_FORMATS[form](Labeled(rows), file)
-    finish({"label_set": frozen, "labels": len(rows), "file": str(file)}, as_json, [f"{len(rows):,} labels: {file}"])
+    LABEL_FORMATS[form].write(Labeled(rows), file)
+    lost = sorted(LABEL_FORMATS[form].loses)
+    result: Result = {"label_set": frozen, "labels": len(rows), "file": str(file), "lost": lost}
+    finish(result, as_json, [f"{len(rows):,} labels: {file}", f"not in it: {', '.join(lost)}"])
 
 
 @app.command("plan")

@@ -2,19 +2,23 @@
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data.batch import Question, Sample, blind, write_parts
+from data.campaign import Ask
 from data.delivery import read
-from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, label_studio
-from data.exchange.datasets import Labeled
+from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, label_studio
+from data.exchange.labeled import Labeled
+from data.exchange.publishing import in_format
 from data.exchange.questions import Questions, Shown
+from data.publication import publish
 from data.refused import Refused
+from data.rows import read_part
+from data.store import LocalStore
 
 TEXTS = ['=HYPERLINK("http://x")', 'a, "quoted"\nline', "naïve 日本 🙂", "<b>&amp;</b>", "plain", "+1", "x\ty", "last"]
 
@@ -69,12 +73,12 @@ def read_back(name: str, files: list[Path]) -> list[Shown]:
 @pytest.mark.parametrize("name", sorted(QUESTION_FORMATS))
 def test_every_format_shows_the_same_texts_in_the_same_order(name: str, questions: Questions, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    found = read_back(name, QUESTION_FORMATS[name](questions, tmp_path / name))
+    found = read_back(name, QUESTION_FORMATS[name].write(questions, tmp_path / name))
     assert [s[:2] + s[3:] for s in found] == [s[:2] + s[3:] for s in questions]
 
 
 def test_a_spreadsheet_is_given_no_formula(questions: Questions, tmp_path: Path) -> None:
-    (file,) = QUESTION_FORMATS["csv"](questions, tmp_path)
+    (file,) = QUESTION_FORMATS["csv"].write(questions, tmp_path)
     with file.open(encoding="utf-8", newline="") as rows:
         assert not [cell for row in csv.reader(rows) for cell in row if cell.startswith(("=", "+", "-", "@", "\t"))]
 
@@ -83,9 +87,38 @@ def test_the_labeling_config_is_xml_and_escapes_what_we_ask(questions: Questions
     from xml.etree import ElementTree
 
     first = next(iter(questions))
-    view = ElementTree.fromstring(label_studio.config(first))
+    view = ElementTree.fromstring(label_studio.config(first, Ask()))
     assert view.find("Header").attrib["value"] == "Which is <best>?"  # type: ignore[union-attr]
-    assert [c.attrib["value"] for c in view.iter("Choice")] == ["option_0", "option_1", "option_2", "option_3", "skip"]
+    chosen = [choice.attrib["alias"] for choice in view.findall("Choices[@name='best']/Choice")]
+    assert chosen == ["option_0", "option_1", "option_2", "option_3", "skip"]
+
+
+def test_the_labeling_config_asks_what_the_campaign_asks(questions: Questions) -> None:
+    from xml.etree import ElementTree
+
+    def asked(ask: Ask) -> set[str]:
+        view = ElementTree.fromstring(label_studio.config(questions.first(), ask))
+        controls = {tag.attrib["name"] for tag in view.iter() if "toName" in tag.attrib}
+        named = {q["name"] for q in argilla.settings(questions.first(), ask)["questions"]}
+        assert controls == named, "both tools are told to ask the same"
+        return controls - {"confidence", "note", "flags"}
+
+    assert asked(Ask()) == {"best"}
+    assert asked(Ask(kind="ranking", critique=True)) == {"ranking", "skip", "critique"}
+    rated = asked(Ask(kind="ratings", axes=("overall", "coverage"), correction=True))
+    assert rated == {"skip", "correction"} | {f"{a}_option_{n}" for a in ("overall", "coverage") for n in range(4)}
+
+
+def test_a_batch_in_a_format_asks_what_its_campaign_asked(questions: Questions, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    files: dict[str, Path | bytes] = {"questions-0001-a.parquet": questions.files[0]}
+    facts = {"batch": "b1", "campaign": {"ask": {"kind": "ranking"}}}
+    made = {"inputs": {}, "facts": facts, "began": datetime.now(UTC)}
+    batch = publish(store, "campaigns/c/batches/b1", "batch", files, **made)  # type: ignore[arg-type]
+    published = in_format(batch, "label-studio")
+    assert published.names() == ["labeling-config.xml", "tasks-0001.json"]
+    assert "<Ranker" in published.path("labeling-config.xml").read_text(encoding="utf-8")
+    assert in_format(batch, "label-studio").manifest == published.manifest, "once"
 
 
 def exported(question: Shown, **annotation: Any) -> dict[str, Any]:
@@ -105,36 +138,70 @@ def answered(path: Path) -> list[dict[str, Any]]:
 
 
 CHOICE = {"from_name": "best", "to_name": "query", "type": "choices", "value": {"choices": ["option_2"]}}
+TIE = CHOICE | {"value": {"choices": ["tie"]}}
 RANKED = {"from_name": "rank", "type": "ranker", "value": {"ranker": {"rank": ["option_3", "option_0"]}}}
+OWN_NAME = {"from_name": "mine", "type": "ranker", "value": {"ranker": {"mine": ["option_3", "option_0"]}}}
 BARE_LIST = {"from_name": "rank", "type": "ranker", "value": {"ranker": ["option_1", "option_0"]}}
+PLACES = {"place_10": ["option_2"], "place_2": ["option_1", "option_0"], "place_1": [], "_": ["option_3"]}
+IN_PLACES = {"from_name": "ranking", "type": "ranker", "value": {"ranker": PLACES}}
 PAIRWISE = {"from_name": "comparison", "type": "pairwise", "value": {"selected": "right"}}
 
 
-@pytest.mark.parametrize(("result", "best"), [(CHOICE, 2), (RANKED, 3), (BARE_LIST, 1), (PAIRWISE, 1)])
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (CHOICE, {"best": "2"}),
+        (TIE, {"ranking": "[[0, 1, 2, 3]]"}),
+        (RANKED, {"ranking": "[[3], [0]]"}),
+        (OWN_NAME, {"ranking": "[[3], [0]]"}),
+        (BARE_LIST, {"ranking": "[[1], [0]]"}),
+        (IN_PLACES, {"ranking": "[[1, 0], [2]]"}),
+        (PAIRWISE, {"best": "1"}),
+    ],
+)
 def test_what_label_studio_exports_becomes_an_answer(
-    result: dict[str, Any], best: int, questions: Questions, tmp_path: Path
+    result: dict[str, Any], said: dict[str, str], questions: Questions, tmp_path: Path
 ) -> None:
-    question = next(iter(questions))
+    question = questions.first()
     rating = {"from_name": "confidence", "type": "rating", "value": {"rating": 8}}
     note = {"from_name": "note", "type": "textarea", "value": {"text": ["fine"]}}
     given_by = {"completed_by": {"id": 3, "email": "ann@x.org"}, "lead_time": 12.5}
     (row,) = rows_of(tmp_path / "a.json", [exported(question, result=[result, rating, note], **given_by)])
-    assert row == {
+    assert row == said | {
         "question_id": question.question_id,
         "content_sha256": question.content_sha256,
         "labeler_id": "ann@x.org",
-        "best": str(best),
         "seconds": "12.5",
         "confidence": "8",
         "note": "fine",
     }
 
 
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"ranker": {"good": ["option_1"], "bad": ["option_0"]}}, "ranking is not a list of groups"),
+        ({"ranker": {"place_1": ["option_1"], "place_2": ["blog"]}}, "ranking holds something other than positions"),
+        ({"choices": ["Option Z"]}, "best is not an integer"),
+        ({"choices": ["option_0", "option_1"]}, "best is not an integer"),
+        ({"selected": "both"}, "best is not an integer"),
+    ],
+)
+def test_what_cannot_be_read_without_guessing_is_quarantined_with_its_reason(
+    result: dict[str, Any], reason: str, questions: Questions, tmp_path: Path
+) -> None:
+    given = {"from_name": "mine", "type": "any", "value": result}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([exported(questions.first(), completed_by=1, result=[given])]), encoding="utf-8")
+    (row,) = [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+    assert row["problem"].startswith(reason)
+
+
 def test_cancelled_and_skipped_annotations_are_skips(questions: Questions, tmp_path: Path) -> None:
     question = next(iter(questions))
     skip = CHOICE | {"value": {"choices": ["skip"]}}
     tasks = [
-        exported(question, result=[], was_cancelled=True, completed_by=1),
+        exported(question, result=[CHOICE], was_cancelled=True, completed_by=1),
         exported(question, result=[skip], completed_by=2),
     ]
     assert [row["skip"] for row in rows_of(tmp_path / "a.json", tasks)] == ["true", "true"]
@@ -159,6 +226,19 @@ def test_what_argilla_exports_becomes_answers(questions: Questions, tmp_path: Pa
     assert second["labeler_id"] == "u2" and second["skip"]
 
 
+def test_a_ranking_from_argillas_server_keeps_its_ties_and_a_draft_is_no_answer(
+    questions: Questions, tmp_path: Path
+) -> None:
+    ranks = [{"value": f"option_{n}", "rank": rank} for n, rank in enumerate((2, 1, 2, 4))]
+    responses = [
+        {"value": ranks, "user_id": "u1", "status": "submitted"},
+        {"value": ranks, "user_id": "u2", "status": "draft"},
+    ]
+    record = argilla.record(questions.first()) | {"responses": {"ranking": responses}}
+    (row,) = rows_of(tmp_path / "a.json", [record])
+    assert (row["labeler_id"], row["ranking"]) == ("u1", "[[1], [0, 2], [3]]")
+
+
 def test_json_lines_are_answers_and_other_json_is_refused(tmp_path: Path) -> None:
     row = {"question_id": "q", "content_sha256": "c", "labeler_id": "a", "best": 1}
     path = tmp_path / "answers.csv"  # whatever its name says
@@ -168,6 +248,9 @@ def test_json_lines_are_answers_and_other_json_is_refused(tmp_path: Path) -> Non
         path.write_text(content, encoding="utf-8")
         with pytest.raises(Refused, match=said):
             answered(path)
+    path.write_text('[{"annotation_id": 1, "annotator": 1, "question_id": "q", "best": "option_0"}]', encoding="utf-8")
+    with pytest.raises(Refused, match="JSON-MIN"):
+        answered(path)
     path.write_text('[{"query": [1], "sample0": [2], "best": 0}]', encoding="utf-8")
     with pytest.raises(Refused, match="andon import"):
         answered(path)
@@ -189,7 +272,7 @@ LABELED = Labeled(
 
 @pytest.mark.parametrize("name", ["trl", "trl-implicit", "hh-rlhf"])
 def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_path: Path) -> None:
-    LABEL_FORMATS[name](LABELED, tmp_path / "pairs.jsonl")
+    LABEL_FORMATS[name].write(LABELED, tmp_path / "pairs.jsonl")
     pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     assert len(pairs) == 3 and all(pair["chosen"].endswith("s2") for pair in pairs)
     assert {pair["rejected"][-2:] for pair in pairs} == {"s0", "s1", "s3"}
@@ -200,19 +283,7 @@ def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_p
 def test_our_2019_file_comes_back_through_our_importer(tmp_path: Path) -> None:
     from data.openai2019 import read_published_labels
 
-    LABEL_FORMATS["openai2019"](LABELED, tmp_path / "offline.json")
+    LABEL_FORMATS["openai2019"].write(LABELED, tmp_path / "offline.json")
     (label,) = read_published_labels(tmp_path / "offline.json")
     assert (label.query, label.samples, label.best) == ([1, 2], [[5], [6], [7], [8]], 2)
     assert len(json.loads((tmp_path / "offline.json").read_text())[0]["query"]) == 64
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.text(min_size=1, max_size=40), min_size=2, max_size=6), st.text(min_size=1, max_size=60))
-def test_a_label_studio_task_round_trips_any_text(options: list[str], query: str) -> None:
-    question = Shown("qbcdfghjkmnpqrst", "c", "Which?", query, options)
-    task = json.loads(json.dumps(label_studio.task(question)))
-    assert [item["body"] for item in task["data"]["items"]] == options and task["data"]["query"] == query
-    best = len(options) - 1
-    result = {"type": "choices", "value": {"choices": [task["data"]["items"][best]["id"]]}}
-    (row,) = label_studio.answers([task | {"annotations": [{"completed_by": 1, "result": [result]}]}])
-    assert row["best"] == best and row["question_id"] == question.question_id

@@ -1,56 +1,115 @@
 """Argilla 2: records with the settings of their dataset, and exported records as answers.
 
-Lost on the way back: the time an answer took, and ties of a ranking, which its client does not export.
+Its client exports no times, a ranking without its ties, and drafts and discarded answers like all others: export what
+was submitted, with the filter `response.status = submitted`; who will not answer says so by `skip`. Records as its
+server's API has them, with `status` and a ranking as `{"value", "rank"}`, keep ties and are told apart.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data.exchange.questions import Questions, Shown, write_lines
+from data.campaign import Ask
+from data.exchange.questions import (
+    STOP,
+    Questions,
+    Shown,
+    option_names,
+    position_of,
+    rating_names,
+    ratings_of,
+    write_lines,
+)
+
+LOSES = frozenset({"seconds", "answered_at", "supersedes", "ties"})  # of what an answer may say
+NOTHING = "none"  # a question with labels needs two of them
+TEXTS = ("note", "critique", "correction")
 
 
 def write(questions: Questions, folder: Path) -> list[Path]:
-    first = list(islice(iter(questions), 1))
-    (folder / "settings.json").write_text(json.dumps(settings(first[0]), indent=2, ensure_ascii=False), "utf-8")
+    made = settings(questions.first(), questions.ask)
+    (folder / "settings.json").write_text(json.dumps(made, indent=2, ensure_ascii=False), "utf-8")
     lines = (json.dumps(record(question), ensure_ascii=False) for question in questions)
     return [folder / "settings.json", write_lines(folder / "records.jsonl", lines)]
 
 
-def settings(question: Shown) -> dict[str, Any]:
-    """Return fields and questions of the dataset: what `argilla.Settings` is made from."""
-    names = [f"option_{position}" for position in range(len(question.options))]
+def settings(question: Shown, ask: Ask) -> dict[str, Any]:
+    """Return fields, questions and metadata of the dataset: what `argilla.Settings` is made from."""
+    names = option_names(len(question.options))
+    texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
     return {
         "guidelines": question.instructions,
         "fields": [{"name": name, "use_markdown": False} for name in ("query", *names)],
         "questions": [
-            {"name": "best", "type": "label", "labels": [*names, "skip"], "required": True},
+            *_asked(names, ask),
             {"name": "confidence", "type": "rating", "values": list(range(1, 10)), "required": False},
-            {"name": "note", "type": "text", "required": False},
+            *({"name": name, "type": "text", "required": False} for name, wanted in texts.items() if wanted),
+            {"name": "flags", "type": "multi_label", "labels": [STOP, NOTHING], "required": False},
         ],
+        "metadata": [{"name": "content_sha256", "type": "terms"}],
     }
 
 
+def _asked(names: list[str], ask: Ask) -> list[dict[str, Any]]:
+    """Return the questions for an answer; a skip is always one."""
+    skip = {"name": "skip", "type": "multi_label", "labels": ["skip", NOTHING], "required": False}
+    if ask.kind == "ranking":
+        return [{"name": "ranking", "type": "ranking", "values": names, "required": False}, skip]
+    if ask.kind == "ratings":
+        rated = rating_names(ask, len(names))
+        return [
+            *({"name": name, "type": "rating", "values": list(range(1, 8)), "required": False} for name in rated),
+            skip,
+        ]
+    return [{"name": "best", "type": "label", "labels": [*names, "skip"], "required": True}]
+
+
 def record(question: Shown) -> dict[str, Any]:
-    fields = {"query": question.query} | {f"option_{n}": text for n, text in enumerate(question.options)}
+    fields = {"query": question.query} | dict(zip(option_names(len(question.options)), question.options, strict=True))
     return {"id": question.question_id, "fields": fields, "metadata": {"content_sha256": question.content_sha256}}
 
 
 def answers(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Turn exported records into answer rows, one a submitted or discarded response."""
+    """Turn exported records into answer rows, one a submitted or discarded response; drafts are none."""
     for exported in records:
         by_user: dict[str, dict[str, Any]] = {}
+        discarded = set()
         for name, responses in (exported.get("responses") or {}).items():
             for response in responses:
-                row = by_user.setdefault(str(response.get("user_id")), {"best": None})
-                if response.get("status") == "discarded" or response.get("value") == "skip":
-                    row["skip"] = True
-                elif name in ("best", "confidence", "note"):
-                    value = response.get("value")
-                    chosen = isinstance(value, str) and value.startswith("option_") and value[7:].isdigit()
-                    row[name] = int(value[7:]) if chosen and name == "best" else value
+                user, status = str(response.get("user_id")), response.get("status")
+                if status == "draft":
+                    continue
+                given = by_user.setdefault(user, {})
+                if status == "discarded" or response.get("value") in ("skip", ["skip"]):
+                    discarded.add(user)
+                else:
+                    given[name] = response.get("value")
         metadata = exported.get("metadata") or {}
+        count = sum(name.startswith("option_") for name in exported.get("fields") or {})
         ids = {"question_id": exported.get("id"), "content_sha256": metadata.get("content_sha256")}
-        yield from ({**ids, "labeler_id": user, **row} for user, row in by_user.items())
+        for user, given in by_user.items():
+            said = {"skip": True} if user in discarded else _answer(given, count)
+            yield {**ids, "labeler_id": user, "best": None, **said}
+
+
+def _answer(given: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Read what one user said, by the names of the questions, about a record of so many options."""
+    said = {name: given[name] for name in ("confidence", *TEXTS) if name in given}
+    if "best" in given:
+        said["best"] = position_of(given["best"])
+    if "ranking" in given:
+        said["ranking"] = _ranked(given["ranking"])
+    if flags := [flag for flag in given.get("flags") or () if flag != NOTHING]:
+        said["flags"] = flags
+    if rated := {name: value for name, value in given.items() if "_option_" in name}:
+        said["ratings"] = ratings_of(rated, count)
+    return said
+
+
+def _ranked(value: Any) -> Any:
+    """Return groups of positions, best first, from names in order, or from names with ranks, which may be equal."""
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        return [[position_of(name)] for name in value] if isinstance(value, list) else value
+    ranks = sorted({each["rank"] for each in value})
+    return [[position_of(each["value"]) for each in value if each["rank"] == rank] for rank in ranks]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.exchange.questions import Questions
 
+LOSES = frozenset[str]()  # of what an answer may say
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -1,70 +1,101 @@
 """Label Studio: tasks to import with the labeling config that shows them, and its full JSON export as answers.
 
-Loses nothing on the way out. On the way back: JSON_MIN and CSV exports drop lead time and cancellations, so the full
-JSON is asked for; its Pairwise has no tie, and no more than two options.
+The config asks for what the campaign asks for: a choice, a ranking by places (options in one place tie), or ratings;
+with critique, correction, confidence, note, a skip, and the flag that stops the line. JSON_MIN and CSV exports drop
+what was cancelled, so the full JSON is asked for. A project of one's own may use its Ranker without places, which has
+no ties, or Pairwise, which has two options and no tie.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data.exchange.questions import Questions, Shown
+from data.campaign import Ask
+from data.exchange.questions import STOP, Questions, Shown, option_names, position_of, rating_names, ratings_of
 
+LOSES = frozenset({"supersedes"})  # of what an answer may say
 TASKS_PER_FILE = 5_000  # its import reads a file at once
 LETTERS = "ABCDEFGHIJ"
+PLACE = re.compile(r"place_([0-9]+)")
+RATED = re.compile(r"[a-z]+_option_[0-9]+")
+TEXTS = ("note", "critique", "correction")
 
 
 def write(questions: Questions, folder: Path) -> list[Path]:
-    rows, files = iter(questions), list[Path]()
+    config_file = folder / "labeling-config.xml"
+    config_file.write_text(config(questions.first(), questions.ask), encoding="utf-8")
+    rows, files = iter(questions), [config_file]
     while part := list(islice(rows, TASKS_PER_FILE)):
-        if not files:
-            (folder / "labeling-config.xml").write_text(config(part[0]), encoding="utf-8")
-            files.append(folder / "labeling-config.xml")
         files.append(folder / f"tasks-{len(files):04d}.json")
         files[-1].write_text(json.dumps([task(question) for question in part], ensure_ascii=False), encoding="utf-8")
     return files
 
 
 def task(question: Shown) -> dict[str, Any]:
-    items = [
-        {"id": f"option_{position}", "title": f"Option {LETTERS[position]}", "body": text}
-        for position, text in enumerate(question.options)
-    ]
+    shown = zip(option_names(len(question.options)), _titles(question), question.options, strict=True)
+    items = [{"id": name, "title": title, "body": text} for name, title, text in shown]
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256}
     return {"data": {**ids, "query": question.query, "items": items}}
 
 
-def config(question: Shown) -> str:
+def _titles(question: Shown) -> list[str]:
+    return [f"Option {LETTERS[position]}" for position in range(len(question.options))]
+
+
+def config(question: Shown, ask: Ask) -> str:
     """Return the labeling config for questions with as many options as this one."""
-    values = [*(f"option_{position}" for position in range(len(question.options))), "skip"]
-    choices = "".join(f'<Choice value="{value}"/>' for value in values)
-    return (
-        f'<View>\n  <Header value="{escape(question.instructions)}"/>\n'
-        '  <Text name="query" value="$query"/>\n  <List name="samples" value="$items"/>\n'
-        '  <Ranker name="rank" toName="samples"/>\n'
-        f'  <Choices name="best" toName="query" choice="single" showInline="true">{choices}</Choices>\n'
-        '  <Rating name="confidence" toName="query" maxRating="9"/>\n'
-        '  <TextArea name="note" toName="query" rows="2"/>\n</View>\n'
-    )
+    texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
+    lines = [
+        f'<Header value="{escape(question.instructions)}"/>',
+        '<Text name="query" value="$query"/>',
+        '<List name="samples" value="$items"/>',
+        *_asked(question, ask),
+        '<Header value="How sure are you?"/>',
+        '<Rating name="confidence" toName="query" maxRating="9"/>',
+        *(
+            f'<TextArea name="{name}" toName="query" rows="2" placeholder="{name}"/>'
+            for name, wanted in texts.items()
+            if wanted
+        ),
+        f'<Choices name="flags" toName="query" choice="multiple"><Choice value="{STOP}"/></Choices>',
+    ]
+    return "\n  ".join(["<View>", *lines]) + "\n</View>\n"
+
+
+def _asked(question: Shown, ask: Ask) -> list[str]:
+    """Return the part of the config that asks for an answer; a skip is always one."""
+    count = len(question.options)
+    skip = '<Choices name="skip" toName="query" choice="multiple"><Choice value="skip"/></Choices>'
+    if ask.kind == "ranking":
+        places = "".join(f'<Bucket name="place_{place}" title="Place {place}"/>' for place in range(1, count + 1))
+        return [f'<Ranker name="ranking" toName="samples">{places}</Ranker>', skip]
+    if ask.kind == "ratings":
+        titles = [f"{title}: {axis}" for axis in ask.axes for title in _titles(question)]
+        rated = zip(rating_names(ask, count), titles, strict=True)
+        pairs = [
+            (f'<Header value="{title}"/>', f'<Rating name="{name}" toName="query" maxRating="7"/>')
+            for name, title in rated
+        ]
+        return [*(line for pair in pairs for line in pair), skip]
+    options = zip([*option_names(count), "skip"], [*_titles(question), "Skip"], strict=True)
+    choices = "".join(f'<Choice value="{title}" alias="{name}"/>' for name, title in options)
+    return [f'<Choices name="best" toName="query" choice="single" required="true">{choices}</Choices>']
 
 
 def answers(tasks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn a full JSON export into answer rows, one an annotation; cancelled ones are skips."""
     for exported in tasks:
         data = exported.get("data") or {}
+        count = len(data.get("items") or ())
         for annotation in exported.get("annotations") or []:
             row = {name: data.get(name) for name in ("question_id", "content_sha256")}
             row |= {"labeler_id": _who(annotation.get("completed_by")), "best": None}
-            if annotation.get("lead_time") is not None:
-                row["seconds"] = annotation["lead_time"]
-            if annotation.get("was_cancelled"):
-                row["skip"] = True
-            for result in annotation.get("result") or []:
-                row |= _said(result)
-            yield row
+            row |= {"seconds": annotation.get("lead_time"), "answered_at": annotation.get("created_at")}
+            yield row | _answer(annotation, count)
 
 
 def _who(completed_by: Any) -> str | None:
@@ -73,23 +104,57 @@ def _who(completed_by: Any) -> str | None:
     return None if completed_by is None else str(completed_by)
 
 
-def _said(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Read one result: a choice, a ranking (its first is best), a side of a pair, a rating or a text."""
-    value = result.get("value") or {}
+def _answer(annotation: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Read all results of an annotation: what was answered about a question of so many options."""
+    if annotation.get("was_cancelled"):
+        return {"skip": True}
+    said: dict[str, Any] = {}
+    rated: dict[str, object] = {}
+    for result in annotation.get("result") or []:
+        name, value = str(result.get("from_name")), result.get("value") or {}
+        if "rating" in value and RATED.fullmatch(name):
+            rated[name] = value["rating"]
+        else:
+            said |= _said(name, value, count)
+    return said | ({"ratings": ratings_of(rated, count)} if rated else {})
+
+
+def _said(name: str, value: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Read one result: a choice, flags, a ranking, a side of a pair, a confidence or a text."""
     if chosen := value.get("choices"):
-        return {"skip": True} if chosen[0] == "skip" else {"best": _position(chosen[0])}
-    if (ranker := value.get("ranker")) is not None:  # a bucket of ids, or the bare list of older versions
-        ranked = ranker.get("rank") if isinstance(ranker, Mapping) else ranker
-        return {"best": _position(ranked[0])} if ranked else {}
+        return {"flags": chosen} if name == "flags" else _chosen(chosen, count)
+    if (ranker := value.get("ranker")) is not None:
+        return {"ranking": _ranked(name, ranker)}
     if side := value.get("selected"):
         return {"best": {"left": 0, "right": 1}.get(side, side)}
-    if "rating" in value:
+    if "rating" in value and name == "confidence":
         return {"confidence": value["rating"]}
     if text := value.get("text"):
-        return {"note": text if isinstance(text, str) else "\n".join(map(str, text))}
+        written = text if isinstance(text, str) else "\n".join(map(str, text))
+        return {name if name in TEXTS else "note": written}
     return {}
 
 
-def _position(name: Any) -> Any:
-    text = str(name)
-    return int(text.removeprefix("option_")) if text.startswith("option_") and text[7:].isdigit() else name
+def _chosen(chosen: list[Any], count: int) -> dict[str, Any]:
+    """Read a choice: an option, `skip`, or `tie` for all of them."""
+    if chosen[0] == "skip":
+        return {"skip": True}
+    if chosen[0] == "tie":
+        return {"ranking": [list(range(count))]}
+    return {"best": position_of(chosen[0])} if len(chosen) == 1 else {"best": json.dumps(chosen)}
+
+
+def _ranked(name: str, ranker: Any) -> Any:
+    """Return groups of positions, best first; what cannot be read as given, so that its row says so.
+
+    A dict has one list by the name of its tag, or the options of each place; older versions wrote a bare list.
+    """
+    if isinstance(ranker, Mapping):
+        lists = {key: ids for key, ids in ranker.items() if key != "_" and ids}
+        places = {int(found[1]): ids for key, ids in lists.items() if (found := PLACE.fullmatch(key))}
+        if places and len(places) == len(lists):
+            return [[position_of(each) for each in places[place]] for place in sorted(places)]
+        if len(lists) != 1 or not set(lists) <= {name, "rank"}:
+            return ranker
+        (ranker,) = lists.values()
+    return [[position_of(each)] for each in ranker]

@@ -4,14 +4,17 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data.campaign import Ask
 from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
 from data.publication import Publication, publish, read_manifest
 
 
 def questions_of(batch: Publication) -> Questions:
-    """Return the questions of a batch as its vendor's files have them."""
-    return Questions([batch.path(name) for name in batch.names() if name.startswith("questions-")])
+    """Return the questions of a batch as its vendor's files have them, with what its campaign asked."""
+    files = [batch.path(name) for name in batch.names() if name.startswith("questions-")]
+    campaign = batch.manifest["facts"].get("campaign", {})
+    return Questions(files, Ask.model_validate(campaign.get("ask", {})))
 
 
 def in_format(batch: Publication, name: str) -> Publication:
@@ -22,7 +25,7 @@ def in_format(batch: Publication, name: str) -> Publication:
         return published
     began = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as scratch:
-        made = QUESTION_FORMATS[name](questions_of(batch), Path(scratch))
+        made = QUESTION_FORMATS[name].write(questions_of(batch), Path(scratch))
         files: dict[str, Path | bytes] = {path.name: path for path in made}
         inputs = {"batch": batch["batch"]}
         return publish(batch.store, prefix, "vendor", files, inputs=inputs, facts={}, began=began)

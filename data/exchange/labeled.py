@@ -1,0 +1,19 @@
+"""The labels of a set as the adapters for trainers see them."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+# Of what a label says, all formats of trainers lose:
+LOST_BY_ALL = frozenset({"labeler", "weight", "time", "shown order", "ranking", "ratings"})
+
+
+class Labeled(NamedTuple):
+    """The labels of a set that name a best sample, each with the row of its question's key."""
+
+    rows: list[tuple[dict[str, Any], int]]  # key row, best sample
+
+    def pairs(self) -> Iterator[tuple[str, str, str]]:
+        """Yield query, chosen and rejected text, k - 1 pairs a label."""
+        for row, best in self.rows:
+            texts = [sample["text"] for sample in row["samples"]]
+            yield from ((row["query"], texts[best], text) for n, text in enumerate(texts) if n != best)
