@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chisquare
+from scipy.special import chdtrc
 
 RESAMPLES = 400
 Counts = NDArray[np.int64]
@@ -45,9 +45,9 @@ def _alpha(paired: Counts, weights: Floats) -> Floats:
     size = paired.sum(1)
     agreeing = (paired * (paired - 1)).sum(1) / (size - 1)
     total, of_class = weights @ size, weights @ paired
-    observed = 1 - weights @ agreeing / total
-    expected = 1 - (of_class * (of_class - 1)).sum(1) / (total * (total - 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a few units a resample may hold none: nan
+        observed = 1 - weights @ agreeing / total
+        expected = 1 - (of_class * (of_class - 1)).sum(1) / (total * (total - 1))
         found: Floats = np.where(expected > 0, 1 - observed / expected, np.nan)
     return found
 
@@ -88,28 +88,29 @@ def one_coin(
     """
     count_units, count_labelers = int(units.max()) + 1, int(labelers.max()) + 1
     skill: Floats = np.full(count_labelers, 0.7)
-    truth = np.full((count_units, k), 1 / k)
+    truth = np.full((k, count_units), 1 / k)
+    certain, right = np.array([*known], np.int64), np.array([*known.values()], np.int64)
     hits: NDArray[Any] = np.zeros(count_labelers)
     answered = np.bincount(labelers, minlength=count_labelers)
-    cells = units * k + classes
+    cells = classes * count_units + units
     for _ in range(rounds):
         odds = np.log(skill * (k - 1) / (1 - skill))
-        votes = np.bincount(cells, odds[labelers], count_units * k).reshape(count_units, k)
-        truth = np.exp(votes - votes.max(1, keepdims=True))
-        truth /= truth.sum(1, keepdims=True)
-        for unit, right in known.items():
-            truth[unit] = np.eye(k)[right]
-        hits = np.bincount(labelers, truth[units, classes], count_labelers)
+        votes = np.bincount(cells, odds[labelers], k * count_units).reshape(k, count_units)
+        truth = np.exp(votes - votes.max(0))
+        truth /= truth.sum(0)
+        truth[:, certain] = np.eye(k)[:, right]
+        hits = np.bincount(labelers, truth.ravel()[cells], count_labelers)
         before = skill
         skill = np.asarray((hits + prior[0]) / (answered + sum(prior)))
         if np.abs(skill - before).max() < 1e-6:
             break
     evidence = hits * np.log(skill * k) + (answered - hits) * np.log((1 - skill) * k / (k - 1))
-    return Skills(skill, evidence, truth)
+    return Skills(skill, evidence, truth.T)
 
 
 def slot_p(positions: NDArray[np.int64], k: int) -> float:
     """Return the p-value of chi-square: that all k positions are equally likely to be chosen."""
     if len(positions) < 2 * k:
         return 1.0
-    return float(chisquare(np.bincount(positions, minlength=k)[:k]).pvalue)
+    counts, even = np.bincount(positions, minlength=k)[:k], len(positions) / k
+    return float(chdtrc(k - 1, ((counts - even) ** 2 / even).sum()))

@@ -51,12 +51,13 @@ def judge(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str,
     placed = [place(part, key, rules) for part in rows]
     good = pa.concat_tables([part.good for part in placed])
     fate = settle(good, key, known, batch, rules.policy.most_answers)
+    pa.default_memory_pool().release_unused()
     wrong = np.flatnonzero(fate.problems.is_valid().to_numpy(zero_copy_only=False))
     quarantined = _quarantined(placed, good, fate.problems, wrong)
     bad = sum(len(part.bad) for part in placed) + len(wrong)
     return Verdict(
         rows=sum(part.rows for part in placed),
-        accepted=labels_of(good if len(fate.accepted) == len(good) else good.take(fate.accepted), key, batch),
+        accepted=labels_of(good if len(fate.accepted) == len(good) else good.take(fate.accepted), batch),
         quarantined=quarantined,
         bad=bad,
         duplicates=fate.duplicates,

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from data.canonical import Document, canonical_json, sha256
 from data.fields import Ranking, compact
-from data.key import Key
 from data.publication import checked
 from data.store import Store
 
@@ -72,12 +71,11 @@ def label_id(
     return sha256(canonical_json([*said, supersedes] if supersedes else said))
 
 
-def labels_of(placed: pa.Table, key: Key, batch: str) -> pa.Table:
+def labels_of(placed: pa.Table, batch: str) -> pa.Table:
     """Return accepted rows (data/placing.py) as labels."""
     columns = {name: placed[name] for name in LABEL.names if name in placed.column_names}
     columns["batch_id"] = pa.repeat(pa.scalar(batch), len(placed))
     columns["source_row"] = placed["row"]
-    columns["question_id"] = key.ids.take(placed["question"].combine_chunks())
     plain = pc.and_(pc.is_null(placed["said"]), pc.is_null(placed["supersedes"]))
     parts = [
         _ids(placed.slice(start, AT_ONCE), plain.slice(start, AT_ONCE), batch)
@@ -102,7 +100,7 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
         "",
         null_handling="replace",
     )
-    ids = [sha256(text.encode()) for text in texts.to_pylist()]
+    ids = [sha256(text) for text in texts.cast(pa.binary()).to_pylist()]
     rows = np.flatnonzero(pc.invert(plain).to_numpy(zero_copy_only=False))
     said = ["question_id", "labeler_id", "best_sample", "ranking", "ratings", "supersedes"]
     for row, given in zip(rows.tolist(), placed.select(said).take(rows).to_pylist(), strict=True):
@@ -141,7 +139,7 @@ def committed_table(
             continue
         path = checked(store, entry["accepted_key"], entry["accepted_sha256"])
         file = pq.ParquetFile(path)
-        there = file.read([name for name in names if name in file.schema_arrow.names])
+        there = file.read([name for name in names if name in file.schema_arrow.names], use_threads=False)
         given = {name: there[name] for name in there.column_names}
         nulls = {field.name: pa.nulls(len(there), field.type) for field in schema}
         found.append(pa.table(nulls | given, schema))

@@ -7,7 +7,7 @@ readers that infer types turn ids into numbers and 'NA' into nothing.
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ ANSWERS = ("best", "ranking", "ratings")  # a file has at least one of these col
 SAID = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
 CHECKED = ("batch_id", "schema_version")  # compared with what was sent, where they come back
 COLUMNS = (*REQUIRED, *ANSWERS, "skip", *SAID, *CHECKED)
+TEXT = re.compile(r"query|option_[0-9]{1,2}")  # columns of what was shown: compared with it where they come back
 MOST_BYTES = 2 << 30
 MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
 MOST_ROWS, MOST_COLUMNS, MOST_ROW_GROUPS = 5_000_000, 64, 10_000
@@ -50,15 +51,16 @@ class Part(NamedTuple):
     """Some rows of a file."""
 
     numbers: NDArray[np.int64]  # of the rows, from 1
-    columns: pa.RecordBatch  # of COLUMNS, those that the file has
+    columns: pa.RecordBatch  # of COLUMNS and TEXT, those that the file has
     broken: list[tuple[int, str]]  # rows that are none: number, text
 
 
 class Delivery(NamedTuple):
-    """A file that is being read: what it holds that nobody asked for, and its rows."""
+    """A file that is being read: what it holds that nobody asked for, its rows, and the texts that came back."""
 
     ignored: list[str]
     parts: Iterator[Part]
+    texts: list[str] = []
 
 
 def read(path: Path) -> Delivery:
@@ -95,8 +97,8 @@ def _counted(path: Path, parts: Iterator[Part]) -> Iterator[Part]:
         raise Refused(f"{path.name} has {rows:,} rows, where Excel cuts a sheet: deliver it in parts, or as Parquet.")
 
 
-def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
-    """Return the columns that are read and those that are not; raise Refused where some are missing."""
+def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Return the columns that are read, those that are not, and those of texts; raise Refused where one is missing."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")
@@ -111,7 +113,8 @@ def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
                 hint += f" Write {name}, not {meant[:40]!r}."
         found = ", ".join(names[:12])[:300]
         raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
-    return [name for name in COLUMNS if name in names], sorted(set(names) - set(COLUMNS))
+    texts = sorted(name for name in names if TEXT.fullmatch(name))
+    return [name for name in COLUMNS if name in names], sorted({*names} - {*COLUMNS, *texts}), texts
 
 
 def _parquet(path: Path) -> Delivery:
@@ -129,10 +132,10 @@ def _parquet(path: Path) -> Delivery:
     ):
         if count > most:
             raise Refused(f"{path.name} has {count:,} {name}, more than {most:,}: deliver it in parts.")
-    columns, ignored = _check_columns(path, schema.names)
-    for name in columns:
+    columns, ignored, texts = _check_columns(path, schema.names)
+    for name in [*columns, *texts]:
         _check_type(path, name, schema.field(name).type)
-    return Delivery(ignored, _parquet_parts(path, file, columns))
+    return Delivery(ignored, _parquet_parts(path, file, [*columns, *texts]), texts)
 
 
 def _parquet_parts(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[Part]:
@@ -181,10 +184,12 @@ def _csv(path: Path) -> Delivery:
             names = next(csv.reader(file, strict=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"{path.name} is neither Parquet nor UTF-8 text: deliver Parquet, or CSV in UTF-8.") from error
+    if "\0" in "".join(names):
+        raise Refused(f"{path.name} is text, but not UTF-8 (UTF-16, perhaps): deliver Parquet, or CSV in UTF-8.")
     if len(names) > MOST_COLUMNS:
         raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
-    columns, ignored = _check_columns(path, names)
-    return Delivery(ignored, _csv_parts(path, columns))
+    columns, ignored, texts = _check_columns(path, names)
+    return Delivery(ignored, _csv_parts(path, [*columns, *texts]), texts)
 
 
 def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
@@ -199,7 +204,7 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
     )
     cells = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip)
     lines = pa.csv.ReadOptions(use_threads=False, block_size=LONGEST_ROW)  # else rows have no numbers
-    number = 1
+    number, whole = 1, 0
     try:
         with pa.csv.open_csv(path, lines, cells, as_text) as reader:
             for batch in reader:
@@ -209,10 +214,20 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
                     numbers[numbers >= each] += 1
                 mine = [each for each in gone if not len(batch) or each < numbers[-1]]
                 number = int(numbers[-1]) + 1 if len(batch) else number
+                whole += len(batch)
                 yield Part(numbers, batch, [(each, broken[each]) for each in mine])
+        if broken and not whole:
+            raise Refused(
+                f"{path.name} is not a whole CSV file: row {min(broken)}: has too few or too many cells, and so "
+                "has every other one. Was a quote left open?"
+            )
         if rest := [(each, text) for each, text in sorted(broken.items()) if each >= number]:
             yield Part(np.arange(0), pa.RecordBatch.from_pylist([], pa.schema([])), rest)
     except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise Refused(
+                f"{path.name} is text, but not UTF-8 throughout: deliver Parquet, or CSV in UTF-8."
+            ) from error
         raise Refused(f"{path.name} is not a whole CSV file ({_first_line(error)}): deliver it again.") from error
 
 
@@ -231,8 +246,8 @@ def _json(path: Path) -> Delivery:
         raise Refused(f"{path.name} is a JSON-MIN export of Label Studio, without what was cancelled: export JSON.")
     if "query" in first and "sample0" in first:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
-    _, ignored = _check_columns(path, list(first))
-    return Delivery(ignored, _json_parts(everything))
+    _, ignored, texts = _check_columns(path, list(first))
+    return Delivery(ignored, _json_parts(everything, texts), texts)
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -255,10 +270,12 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
         raise Refused(f"{path.name} is not whole JSON in UTF-8 ({_first_line(error)}): deliver it again.") from error
 
 
-def _json_parts(rows: Iterable[Mapping[str, Any]]) -> Iterator[Part]:
+def _json_parts(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Part]:
     number, waiting = 1, iter(rows)
     while part := list(islice(waiting, ROWS_AT_ONCE)):
-        columns = {name: pa.array([_as_text(row.get(name)) for row in part], pa.string()) for name in COLUMNS}
+        columns = {
+            name: pa.array([_as_text(row.get(name)) for row in part], pa.string()) for name in (*COLUMNS, *texts)
+        }
         yield Part(np.arange(number, number + len(part)), pa.RecordBatch.from_pydict(columns), [])
         number += len(part)
 

@@ -3,7 +3,7 @@
 Only people's side of it: token ids are read where models read them (data/batch.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.batch import BY_PEOPLE
+from data.canonical import sha256
 
 Ints = NDArray[np.int64]
 UNKNOWN = -1
@@ -54,6 +55,27 @@ class Key:
         return np.array([predicted.get(each, UNKNOWN) for each in self.ids.to_pylist()], np.int64)
 
 
+def text_hashes(columns: Sequence[pa.Array]) -> pa.Array:
+    """Hash texts row by row over several columns."""
+    joined = pc.binary_join_element_wise(*columns, "\0", null_handling="replace")
+    return pa.array([sha256(text) for text in joined.cast(pa.binary()).to_pylist()], pa.string())
+
+
+def shown_texts(path: Path, names: Sequence[str]) -> pa.Array:
+    """Hash what was shown of each question of a key in some of the columns `query` and `option_<n>`, as text_hashes."""
+    found = [pa.array([], pa.string())]
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    for part in file.iter_batches(10_000, columns=["query", "samples.list.element.text", "shown"], use_threads=False):
+        shown = part.column("shown").flatten().to_numpy().reshape(part.num_rows, -1)
+        texts = pc.struct_field(part.column("samples").flatten(), "text")
+        first = np.arange(part.num_rows) * shown.shape[1]
+        by_name = {f"option_{n}": texts.take(first + shown[:, n]) for n in range(shown.shape[1])}
+        by_name["query"] = part.column("query")
+        nothing = pa.repeat(pa.scalar(""), part.num_rows)
+        found.append(text_hashes([by_name.get(name, nothing) for name in names]))
+    return pa.concat_arrays(found)
+
+
 def read_columns(path: Path) -> Key:
     """Read the key of a batch in bounded memory beside what it keeps; keys from before there were roles too."""
     file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
@@ -62,12 +84,13 @@ def read_columns(path: Path) -> Key:
         for name in BY_PEOPLE
         if name.split(".")[0] in file.schema_arrow.names and name not in ("role", "selection_reason")
     ]
-    parts = [_columns(part) for part in file.iter_batches(10_000, columns=there)]
+    parts = [_columns(part) for part in file.iter_batches(10_000, columns=there, use_threads=False)]
     if not parts:
         raise ValueError(f"{path} holds no question")
     joined = {name: [part[name] for part in parts] for name in parts[0]}
     items = pa.concat_arrays(joined["items"]).dictionary_encode().indices.to_numpy().astype(np.int64)
     numbers = {name: np.concatenate(joined[name]) for name in ("shown", "gold", "watched", "words")}
+    pa.default_memory_pool().release_unused()  # the texts, which were counted only
     return Key(pa.concat_arrays(joined["ids"]), pa.concat_arrays(joined["hashes"]), items=items, **numbers)
 
 

@@ -1,16 +1,24 @@
 """Frozen sets of labels: what a model was trained on, named by its content."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from data.batch import TESTS
-from data.canonical import Document, canonical_json, seal, sha256, unseal
-from data.committed import Committed, committed, standing_labels
+from data.canonical import Document, canonical_json, seal, unseal
+from data.committed import AT_ONCE, Committed, committed, committed_table, standing, standing_labels
 from data.decisions import standings
 from data.fields import Ranking
 from data.labels import batches, deliveries, key_rows
 from data.refused import Refused
 from data.store import Store
+
+NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
 
 class Label(NamedTuple):
@@ -42,21 +50,48 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
     ]
     named = {entry["batch"] for entry in counted} & decided.keys()
     weights = {batch: dict(decided[batch].weights) for batch in sorted(named)}
-    rows = _weighted(committed(store, counted), weights)
-    if not rows:
+    labels = committed_table(store, counted, columns=NAMED)
+    rows, of_each = standing(labels), _weights(labels, weights)
+    rows = rows[of_each[rows] > 0]
+    if not len(rows):
         return None
-    label_set = "ls" + sha256(canonical_json([(row.label_id, weight) for row, weight in rows]))[:14]
+    labels, of_each = labels.take(rows), of_each[rows]
+    label_set = _id(labels, of_each)
     document: Document = {
         "label_set": label_set,
-        "labels": len(rows),
-        "questions": len({row.question_id for row, _ in rows}),
-        "labelers": len({row.labeler_id for row, _ in rows}),
-        "batches": sorted({row.batch_id for row, _ in rows}),
+        "labels": len(labels),
+        "questions": pc.count_distinct(labels["question_id"]).as_py(),
+        "labelers": pc.count_distinct(labels["labeler_id"]).as_py(),
+        "batches": sorted(pc.unique(labels["batch_id"]).to_pylist()),
         "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
         "weights": weights,
     }
     store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
     return label_set
+
+
+def _weights(labels: pa.Table, weights: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
+    """Return the weight of each label, which is that of its labeler in its batch, or 1."""
+    batch, who = (labels[name].combine_chunks().dictionary_encode() for name in ("batch_id", "labeler_id"))
+    names = who.dictionary.to_pylist()
+    of_both = [[weights.get(each, {}).get(name, 1.0) for name in names] for each in batch.dictionary.to_pylist()]
+    found: NDArray[np.float64] = np.array(of_both).reshape(len(of_both), len(names))[batch.indices, who.indices]
+    return found
+
+
+def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
+    """Hash the canonical JSON of all (label_id, weight) in the order of their ids, a part of them at a time."""
+    order, kinds = pc.sort_indices(labels["label_id"]), np.unique(weights)
+    written = pa.array([canonical_json(float(kind)).decode() for kind in kinds], pa.string())
+    digest = hashlib.sha256(b"[")
+    for start in range(0, len(order), AT_ONCE):
+        part = order.slice(start, AT_ONCE)
+        ids = labels["label_id"].take(part).combine_chunks()
+        said = written.take(pa.array(np.searchsorted(kinds, weights[part])))
+        pairs = pc.binary_join_element_wise('["', ids, '",', said, "]", "").to_pylist()
+        digest.update(("," * (start > 0) + ",".join(pairs)).encode())
+    digest.update(b"]")
+    return "ls" + digest.hexdigest()[:14]
 
 
 def _weighted(labels: Iterable[Committed], weights: Mapping[str, Mapping[str, float]]) -> list[tuple[Committed, float]]:

@@ -6,6 +6,7 @@ shown position.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from data import cord, log
 from data.answers import Verdict, judge, refuse_if_untrustworthy
 from data.assessment import assess
-from data.batch import read_key, write_table
+from data.batch import QUESTION_ID, read_key, write_table
 from data.campaign import Quality
 from data.canonical import Document, seal, sha256, sha256_of_file
 from data.committed import committed_table, standing
@@ -28,12 +29,11 @@ from data.decisions import record, standings
 from data.diagnosis import faults_of_the_file
 from data.evidence import Chosen, chosen, collect
 from data.gates import watched_rate
-from data.key import UNKNOWN, Key, read_columns
+from data.key import UNKNOWN, Key, read_columns, shown_texts
 from data.placing import Rules
 from data.publication import Publication, read_manifest
 from data.receiving import receive
 from data.refused import Refused
-from data.shelves import campaign_of, comparisons_of, name_in
 from data.statistics import proportion
 from data.store import Store, folders
 from data.texts import QUESTIONS_READ, Choice, text_measures
@@ -57,7 +57,6 @@ class Ingested(NamedTuple):
     label_set: str | None = None  # of all that counts, where somebody froze it
     ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
     report: str | None = None  # on the quality of its batch, where somebody wrote it
-    compares: bool = False  # answers of an evaluation: nothing is trained on them
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
@@ -84,21 +83,23 @@ def ingest(
     which reason it shall be taken. A row that flags `stop_run` pulls the cord, also where the file is refused.
     """
     policy = policy or Quality()
+    pa.set_memory_pool(pa.system_memory_pool())  # which gives back what large files took
     arrived = receive(delivery, scratch)  # a copy of our own: what is judged is what is stored
     digest = sha256_of_file(arrived)
-    sent = [*batches(store, comparisons_of(campaign)), *batches(store, campaign)]
+    sent = batches(store, campaign)
     if not sent:
         raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
     rows = read_apart(arrived, scratch / "rows.arrow")
     batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", delivery.name)
-    compares = name_in(batch.prefix) != campaign
-    campaign = name_in(batch.prefix)  # from here on: answers to comparisons go where no label set reads them
-    predicted = {} if compares else predict(batch)  # and what a reward model likes is no measure of them
+    predicted = predict(batch)
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, arrived)
     rules = Rules(
-        policy, _utc(datetime.fromisoformat(batch.manifest["began"]) - CLOCKS), _utc(datetime.now(UTC) + CLOCKS)
+        policy,
+        _utc(datetime.fromisoformat(batch.manifest["began"]) - CLOCKS),
+        _utc(datetime.now(UTC) + CLOCKS),
+        shown_texts(batch.path(KEY), rows.texts) if rows.texts else None,
     )
     outcome: dict[str, Document] = {}
 
@@ -135,7 +136,6 @@ def ingest(
         standings(store, campaign)[batch["batch"]].decision,
         tuple(assessment["findings"]),
         ignored=tuple(rows.ignored),
-        compares=compares,
     )
 
 
@@ -149,7 +149,8 @@ def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Doc
     quarantine_key = f"{prefix}/quarantined/{sha256(quarantine)}.jsonl"
     store.put_file(accepted_key, scratch / "accepted.parquet")
     store.put_new(quarantine_key, quarantine)
-    reasons = Counter(" ".join(entry["reason"].split()[:4]) for entry in verdict.quarantined)
+    pa.default_memory_pool().release_unused()
+    reasons = Counter(_kind(entry["reason"]) for entry in verdict.quarantined)
     return {
         "rows": verdict.rows,
         "accepted": len(verdict.accepted),
@@ -163,6 +164,12 @@ def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Doc
     }
 
 
+def _kind(reason: str) -> str:
+    """Return how a reason begins, alike for rows that differ in ids and numbers only."""
+    words = reason.split()[:4]
+    return " ".join("..." if QUESTION_ID.fullmatch(word) or re.search("[0-9]", word) else word for word in words)
+
+
 def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Verdict) -> None:
     """Pull the cord, once a file, where a labeler asks for it."""
     if not verdict.stops or any(each.pull.evidence.get("file_sha256") == digest for each in cord.pulls(store)):
@@ -172,7 +179,7 @@ def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Ve
     words = first.get("note") or first.get("critique")
     reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
     evidence = {"batch": batch, "file_sha256": digest, "rows": verdict.stops[:20], "flagged": len(verdict.stops)}
-    cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
+    cord.pull(store, reason, by=who, scope=f"campaign:{campaign}", evidence=evidence)
 
 
 def _refuse_faults(
@@ -223,8 +230,10 @@ def assess_batch(
     earlier.pop(batch["batch"], None)
     naming = chosen(labels, key)
     others = _others(store, campaign, batch, key, labels, naming)
-    assessment = assess(collect(key, naming, predicted), len(key), policy, list(earlier.values()), others)
-    return record(store, campaign, batch["batch"], assessment)
+    answers = collect(key, naming, predicted)
+    del labels, naming  # of a million answers, they are a quarter of all that is held
+    pa.default_memory_pool().release_unused()
+    return record(store, campaign, batch["batch"], assess(answers, len(key), policy, list(earlier.values()), others))
 
 
 def _others(store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: Chosen) -> Document:
@@ -253,7 +262,7 @@ def _batch_of(sent: list[Publication], rows: Rows, where: str, name: str) -> tup
     found: list[tuple[int, Publication, Key]] = []
     for batch in reversed(sent):
         key, answered = read_columns(batch.path(KEY)), 0
-        for part in rows:
+        for part in rows.columns("question_id"):
             first = first or next((each for each in part.column("question_id").to_pylist() if each), "")
             answered += part.num_rows - key.find(part.column("question_id")).null_count
         found.append((answered, batch, key))
@@ -265,7 +274,7 @@ def _batch_of(sent: list[Publication], rows: Rows, where: str, name: str) -> tup
             f"{name} answers no question of {where}: it belongs to another batch, campaign or store. Its first "
             f"question_id is {ascii(first[:40])}."
         )
-    for part in rows:
+    for part in rows.columns("batch_id"):
         named |= set(pc.unique(part.column("batch_id").drop_null()).to_pylist())
     if wrong := sorted(named - {batch["batch"]}):
         raise Refused(

@@ -48,6 +48,7 @@ class Rules(NamedTuple):
     policy: Quality = Quality()
     earliest: str = ""  # ISO 8601 in UTC; no answer was given before
     latest: str = "9999"  # nor after
+    texts: pa.Array | None = None  # hash of what was shown of each question, where a file returns it
 
 
 class Placed(NamedTuple):
@@ -71,6 +72,7 @@ def place(part: pa.RecordBatch, key: Key, rules: Rules) -> Placed:
         part.column("problem"),
         _unknown(part.column("question_id"), question),
         _other_content(part, same),
+        _other_texts(part, question, rules.texts),
         _not_on_roster(part, rules.policy.roster),
         _out_of_time(part, rules),
         beyond,
@@ -108,6 +110,14 @@ def _other_content(part: pa.RecordBatch, same: pa.Array) -> pa.Array:
     after = ": the labeler saw another text or order"
     said = _joined("content_sha256 differs from what was sent for ", part, "question_id", after)
     return pc.if_else(same, NOTHING, said)
+
+
+def _other_texts(part: pa.RecordBatch, question: pa.Array, texts: pa.Array | None) -> pa.Array:
+    if texts is None:
+        return pa.nulls(part.num_rows, pa.string())
+    changed = pc.fill_null(pc.not_equal(part.column("texts"), texts.take(question)), False)
+    said = _joined("the text came back changed: query or options of ", part, "question_id")
+    return pc.if_else(changed, said, NOTHING)
 
 
 def _joined(before: str, part: pa.RecordBatch, name: str, after: str = "") -> pa.Array:
@@ -215,7 +225,7 @@ def _bad(part: pa.RecordBatch, problem: pa.Array, wrong: NDArray[np.int64]) -> p
     bad = part.take(wrong)
     raw = bad.column("raw").to_pylist()
     if None in raw:
-        hidden = {"row", "raw", "problem"}
+        hidden = {"row", "raw", "problem", "texts"}
         values = bad.to_pylist()
         for place, known in enumerate(raw):
             if known is None:

@@ -6,6 +6,7 @@ few calls. Positions are still those shown: which sample stood there, only the k
 
 import json
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ import pyarrow.compute as pc
 
 from data import fields
 from data.batch import SCHEMA_VERSION
-from data.delivery import ANSWERS, COLUMNS, Part
+from data.delivery import ANSWERS, COLUMNS, TEXT, Part
 from data.fields import BadRow
+from data.key import text_hashes
 from data.refused import Refused
 
 ROWS = pa.schema(
@@ -37,6 +39,7 @@ ROWS = pa.schema(
         ("answered_at", pa.string()),  # ISO 8601 in UTC
         ("supersedes", pa.string()),
         ("batch_id", pa.string()),
+        ("texts", pa.string()),  # hash of query and options, where they came back (data/key.py)
         ("problem", pa.string()),  # why the row cannot be used; null where nothing was found
         ("raw", pa.string()),  # JSON of the row as delivered, where there is a problem
     ]
@@ -69,6 +72,7 @@ def read_part(part: Part, name: str) -> pa.RecordBatch:
     raw[bad] = [_as_json(row) for row in part.columns.take(bad).to_pylist()]
     for column in ("question_id", "content_sha256"):
         found[column] = _plain(given.get(column, pa.nulls(count)))
+    found["texts"] = _texts(part.columns)
     found |= {"problem": problem, "raw": pa.array(raw, pa.string())}
     table = [pa.RecordBatch.from_arrays([found[column] for column in ROWS.names], schema=ROWS)]
     if part.broken:
@@ -78,6 +82,16 @@ def read_part(part: Part, name: str) -> pa.RecordBatch:
         ]
         table.append(pa.RecordBatch.from_pylist(gone, ROWS))
     return pa.Table.from_batches(table).combine_chunks().to_batches(max_chunksize=None)[0]
+
+
+def _texts(part: pa.RecordBatch) -> pa.Array:
+    """Hash what came back of the texts that were shown; null for rows that have none."""
+    names = sorted(name for name in part.schema.names if TEXT.fullmatch(name))
+    if not names:
+        return pa.nulls(part.num_rows, pa.string())
+    columns = [_plain(part.column(name)) for name in names]
+    there = reduce(pc.or_, (pc.greater(pc.binary_length(column).fill_null(0), 0) for column in columns))
+    return pc.if_else(there, text_hashes(columns), pa.scalar(None, pa.string()))
 
 
 def _fits(found: dict[str, pa.Array]) -> pa.Array:

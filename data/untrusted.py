@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from data.refused import Refused
 from data.rows import ROWS, read_part
 
 ROOT = Path(__file__).resolve().parent.parent
-AT_ONCE = 200_000  # rows
+AT_ONCE = 100_000  # rows
 MEMORY = 3 << 30  # bytes of address space
 SECONDS = 300  # of CPU
 
@@ -31,11 +31,17 @@ class Rows(NamedTuple):
     path: Path
     total: int
     ignored: list[str]  # columns that nobody asked for
+    texts: list[str] = []  # columns of texts that came back, which the rows have one hash of
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in large parts, each one checked."""
-        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file) as rows:
-            if rows.schema != ROWS:
+        return self.columns(*ROWS.names)
+
+    def columns(self, *names: str) -> Iterator[pa.RecordBatch]:
+        """Yield some columns of the rows, in the order of ROWS and in large parts, each one checked."""
+        wanted = pa.ipc.IpcReadOptions(included_fields=[ROWS.names.index(name) for name in names])
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file, options=wanted) as rows:
+            if rows.schema != pa.schema([field for field in ROWS if field.name in names]):
                 raise Refused("The reader of answer files wrote something else than rows: is the installation whole?")
             waiting: list[pa.RecordBatch] = []
             for number in range(rows.num_record_batches):
@@ -44,6 +50,7 @@ class Rows(NamedTuple):
                 if number + 1 == rows.num_record_batches or sum(map(len, waiting)) >= AT_ONCE:
                     yield pa.Table.from_batches(waiting).combine_chunks().to_batches()[0]
                     waiting.clear()
+                    pa.default_memory_pool().release_unused()
 
 
 def read_apart(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = SECONDS) -> Rows:
@@ -63,10 +70,10 @@ def read_apart(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = 
         ) from None
     if "refused" in said:
         raise Refused(said["refused"])
-    return Rows(rows, said["rows"], said["ignored"])
+    return Rows(rows, said["rows"], said["ignored"], said["texts"])
 
 
-def _read_into(delivery: Path, rows: Path) -> dict[str, object]:
+def _read_into(delivery: Path, rows: Path) -> dict[str, Any]:
     count = 0
     try:
         found = read(delivery)
@@ -76,7 +83,7 @@ def _read_into(delivery: Path, rows: Path) -> dict[str, object]:
                 count += len(batch)
     except Refused as refusal:
         return {"refused": str(refusal)}
-    return {"rows": count, "ignored": found.ignored}
+    return {"rows": count, "ignored": found.ignored, "texts": found.texts}
 
 
 PACKED = pa.ipc.IpcWriteOptions(compression="lz4")

@@ -7,7 +7,6 @@ from prefect import flow
 from data.labels import Ingested
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
-from tasks.imports import import_published
 from tasks.inbox import ingest_waiting
 from tasks.labels import ingest_file
 
@@ -32,4 +31,6 @@ def import_labels(
     campaign: str, store: str, file: Path, base: str | None = None, preset: str | None = None
 ) -> Ingested:
     """Take in a label file that was published with the paper of 2019; the same file again adds nothing."""
+    from tasks.imports import import_published  # needs torch, which taking answers in does not
+
     return import_published(store, configured(campaign, preset, base=base), file)

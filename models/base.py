@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -58,7 +59,7 @@ def open_base(name: str, positions: int = 0) -> Base:
         model = AutoModelForCausalLM.from_pretrained(
             source, config=config, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Refused(f"The base {name} cannot be loaded as a causal language model: {first}") from error
     if (longest := int(getattr(model.config, "max_position_embeddings", positions))) < positions:

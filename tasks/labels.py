@@ -1,4 +1,7 @@
-"""Prefect tasks of the labels: take a delivery in, or let simulated labelers answer."""
+"""Prefect tasks of the labels: take a delivery in, or let simulated labelers answer.
+
+What needs torch is imported where it is needed: without a finished run, taking labels in does not.
+"""
 
 import tempfile
 from collections.abc import Mapping
@@ -16,13 +19,8 @@ from data.promotions import runs
 from data.publication import Publication
 from data.quality_report import report_batch
 from data.refused import Refused
-from data.shelves import comparisons_of
 from data.simulated import write_answers
 from data.store import Store, open_store
-from models.base import open_base
-from models.comparisons import preferred
-from models.ensemble import load_ensemble
-from tasks.batches import last_reward_model, vendor_files
 from tasks.showing import show_ingested
 from tasks.stage import say
 
@@ -44,15 +42,12 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
         say(f"labels: {finding['fault']}: {finding['evidence']}")
     if outcome.decision != "accept":
         say(f"labels: batch {outcome.batch} is on {outcome.decision} and is not trained on until a person decides")
-    name = comparisons_of(campaign.name) if outcome.compares else campaign.name
-    if outcome.compares:
-        say("labels: answers of an evaluation; nothing is trained on them")
-    outcome = outcome._replace(label_set=None if outcome.compares else freeze(store, campaign.name))
+    outcome = outcome._replace(label_set=freeze(store, campaign.name))
     if outcome.accepted > MOST_REPORTED_AT_ONCE:
         say(f"labels: andon quality {campaign.name} {outcome.batch} writes the quality report")
         report = None
     else:
-        report = report_batch(store, name, outcome.batch)
+        report = report_batch(store, campaign.name, outcome.batch)
         outcome = outcome._replace(report=report.address("report.html"))
     show_ingested(store, campaign.name, delivery.name, outcome, report)
     return outcome
@@ -62,6 +57,11 @@ def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Pub
     """Ask the reward model of the last run what it likes best of each question; nothing where there is no run."""
     if not runs(store, campaign.name):
         return {}
+    from models.base import open_base
+    from models.comparisons import preferred
+    from models.ensemble import load_ensemble
+    from tasks.batches import last_reward_model
+
     base = open_base(campaign.base, campaign.text.positions)
     scorer = last_reward_model(store, campaign, base)
     if scorer is None:
@@ -75,6 +75,8 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
     if any(entry["batch"] == batch_id for entry in deliveries(open_store(store_uri), campaign.name)):
         return None
     assert campaign.labelers is not None
+    from tasks.batches import vendor_files
+
     say(f"labels: {campaign.labelers.count} simulated labelers answer batch {batch_id}")
     questions = vendor_files(store_uri, campaign.name, batch_id)
     return write_answers(campaign.labelers, questions, folder / f"answers-{batch_id}.parquet")

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect import artifacts, task
@@ -23,9 +23,10 @@ from data.publication import Publication, read_manifest
 from data.rounds import rounds
 from data.s3 import S3Store
 from data.store import Store, open_store
-from models.job import Job
-from models.sampling import PROGRESS
 from tasks.stage import LOGGER, say
+
+if TYPE_CHECKING:  # with torch, which taking labels in does without
+    from models.job import Job
 
 
 @task(cache_policy=NO_CACHE)
@@ -89,7 +90,7 @@ def show_refused(campaign: str, key: str, reason: str) -> None:
     _show(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=said)
 
 
-def show_pulls(job: Job) -> None:
+def show_pulls(job: "Job") -> None:
     """Show who stopped this run, sentinels among them, with the likely causes."""
     found = [each for each in pulls(open_store(job.store)) if each.pull.scope == f"run:{job.run}"]
     table = [
@@ -110,7 +111,9 @@ def show_pulls(job: Job) -> None:
 @contextmanager
 def progress_shown() -> Iterator[None]:
     """Show how far the trainings inside have come, as the lines that they say tell it."""
-    bars = _Bars()
+    from models.sampling import PROGRESS
+
+    bars = _Bars(PROGRESS)
     LOGGER.addHandler(bars)
     try:
         yield
@@ -121,12 +124,13 @@ def progress_shown() -> Iterator[None]:
 class _Bars(logging.Handler):
     """A bar for each training that says `title: unit 3 of 10`."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: re.Pattern[str]) -> None:
         super().__init__()
+        self.told = told
         self.bars: dict[str, UUID | None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        if (found := PROGRESS.search(record.getMessage())) is None:
+        if (found := self.told.search(record.getMessage())) is None:
             return
         title, done, total = found.groups()
         share, said = 100 * _number(done) / _number(total), f"{title}: {done} of {total}"

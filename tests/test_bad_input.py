@@ -1,18 +1,17 @@
-"""Every kind of bad answer file as a real file: what it must get, by the number of its kind.
+"""Every kind of bad answer file as a real file: what it must get, by the number of its kind (docs/bad-input.md).
 
-Kinds 1 to 67 are of deliveries; 68 to 71, of checkpoints, are held by tests/test_publication.py, test_resume.py and
-test_base.py. A refusal is one line that names the file; a quarantined row has its number, reason and raw values.
+A refusal is one line that names the file; a quarantined row has its number, reason and raw values.
 """
 
-import csv
+import json
 import os
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,121 +22,39 @@ from data.placing import Rules
 from data.receiving import receive
 from data.refused import Refused
 from data.untrusted import read_apart
+from tests.bad_files import (
+    ASKED,
+    FILES,
+    GOOD,
+    HEAD,
+    IDS,
+    KEY,
+    ROWS,
+    VENDOR,
+    Content,
+    as_csv,
+    as_parquet,
+    lines,
+    rows,
+    with_column,
+    written,
+)
 from tests.judging import judge
-from tests.test_answers import ASKED, IDS, rows
-from tests.vendor import Round
-
-Rows = list[dict[str, Any]]
-HEAD = "question_id,content_sha256,labeler_id,best\n"
-
-
-def as_csv(given: Rows, path: Path) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(dict.fromkeys(name for row in given for name in row)), restval="")
-        table.writeheader()
-        table.writerows(given)
-    return path
-
-
-def as_parquet(given: Rows | pa.Table, path: Path) -> Path:
-    pq.write_table(given if isinstance(given, pa.Table) else pa.Table.from_pylist(given), path)
-    return path
-
-
-def lines(given: Rows) -> list[str]:
-    return [",".join(str(value) for value in row.values()) for row in given]
-
-
-def with_column(name: str, column: pa.Array) -> pa.Table:
-    table = pa.Table.from_pylist(rows())
-    if name in table.column_names:
-        return table.set_column(table.column_names.index(name), name, column)
-    return table.append_column(name, column)
-
+from tests.vendor import Round, publish_batch
 
 BEST = [number % 4 for number in range(200)]
+NOON = datetime(2026, 5, 1, 8, tzinfo=UTC)
 ANNS = pa.array(["ann"] * 200)
-GOOD = HEAD + "\n".join(lines(rows())) + "\n"
-FILES: list[tuple[str, bytes | str | pa.Table, str]] = [
-    ("1 zero bytes", b"", "is empty"),
-    ("2 header only", HEAD, "no rows"),
-    ("2 no rows in Parquet", pa.Table.from_pylist(rows()).slice(0, 0), "no rows"),
-    ("3 PAR1 only", b"PAR1", "not a whole Parquet"),
-    ("3 garbage footer", b"PAR1" + b"\xff" * 300 + b"PAR1", "not a whole Parquet"),
-    ("4 zip or xlsx", b"PK\x03\x04 and so on", "zip or Excel"),
-    ("4 old Excel", b"\xd0\xcf\x11\xe0 and so on", "Excel"),
-    ("6 missing column", GOOD.replace("labeler_id", "who", 1), "lacks the column labeler_id"),
-    ("8 a column twice", GOOD.replace("labeler_id", "best", 1), "best twice"),
-    ("10 other case", GOOD.replace("labeler_id", "Labeler ID", 1), "Write labeler_id, not 'Labeler ID'"),
-    ("11 another version", with_column("schema_version", pa.array(["9.0"] * 200)), "version '9.0'; they are 1.0"),
-    ("13 nested choice", with_column("best", pa.array([[best] for best in BEST])), "must be an integer"),
-    ("13 struct choice", with_column("best", pa.array([{"a": best} for best in BEST])), "must be an integer"),
-    ("15 bool choice", with_column("best", pa.array([best > 1 for best in BEST])), "must be an integer"),
-    ("16 text choice in Parquet", with_column("best", pa.array([str(best) for best in BEST])), "must be an integer"),
-    ("21 counted from one", with_column("best", pa.array([best + 1 for best in BEST])), "look one-based"),
-    ("22 letters", with_column("ranking", pa.array(["A"] * 200)), "200 of 200 rows"),
-    ("23 another contract", GOOD.replace("best", "canonical_option", 1), "lacks the column best"),
-    ("46 UTF-16", GOOD.encode("utf-16"), "UTF-8|lacks the column"),
-    ("46 cp1252", GOOD.encode() + b"a,b,Ren\xe9,1\n", "UTF-8|not a whole CSV"),
-    ("49 semicolons", GOOD.replace(",", ";"), "Separate columns by commas"),
-    ("49 a line sep=;", "sep=;\n" + GOOD.replace(",", ";"), "Separate columns by commas"),
-    ("49 tabs", GOOD.replace(",", "\t"), "Separate columns by commas"),
-    ("53 unclosed quote", GOOD.replace(",ann,", ',"ann,', 1), "not a whole CSV|rows cannot be used"),
-    ("61 gzip", b"\x1f\x8b\x08\x00 and so on", "gzip.* not packed"),
-    ("62 very many columns", HEAD.strip() + "".join(f",c{n}" for n in range(100)) + "\n", "columns, more than 64"),
-    ("63 Arrow IPC", b"ARROW1\x00\x00 and so on", "Arrow IPC"),
-    ("63 Feather", b"FEA1 and so on", "Feather"),
-    ("64 encrypted Parquet", b"PARE and so on", "encrypted"),
-]
 
 
 @pytest.mark.parametrize(("kind", "content", "said"), FILES, ids=[case[0] for case in FILES])
-def test_a_file_whose_rows_cannot_be_trusted_is_refused(
-    kind: str, content: bytes | str | pa.Table, said: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "delivery.dat"  # names say nothing
-    if isinstance(content, pa.Table):
-        as_parquet(content, path)
-    else:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+def test_a_file_whose_rows_cannot_be_trusted_is_refused(kind: str, content: Content, said: str, tmp_path: Path) -> None:
+    path = written(content, tmp_path / "delivery.dat")  # names say nothing
     with pytest.raises(Refused, match=said) as refusal:
         judge(path, ASKED)
     assert "\n" not in str(refusal.value) and "delivery.dat" in str(refusal.value) and len(str(refusal.value)) < 600
 
 
-ROWS: list[tuple[str, dict[str, Any], str]] = [
-    ("18 fraction", {"best": "2.5"}, "not an integer"),
-    ("18 NaN", {"best": "nan"}, "not an integer"),
-    ("18 infinite", {"best": "inf"}, "not an integer"),
-    ("19 negative", {"best": "-1"}, "options 0 to 3"),
-    ("19 too large", {"best": "4"}, "options 0 to 3"),
-    ("19 255", {"best": "255"}, "options 0 to 3"),
-    ("19 2^40", {"best": str(2**40)}, "not an integer"),
-    ("20 empty choice", {"best": ""}, "best is missing"),
-    ("22 letter", {"best": "B"}, "not an integer"),
-    ("22 spaces", {"best": " 2 "}, "not an integer"),
-    ("22 TRUE", {"best": "TRUE"}, "not an integer"),
-    ("24 other options", {"content_sha256": "0" * 64}, "another text or order"),
-    ("26 unknown id", {"question_id": "qbcdfghjkmnpqrstv"}, "not in this batch"),
-    ("28 spaces around an id", {"question_id": f" {IDS[7]} "}, "not one of ours"),
-    ("28 other case", {"question_id": IDS[7].upper()}, "not one of ours"),
-    ("28 look-alike", {"question_id": IDS[7].replace("q", "ԛ", 1)}, "not one of ours"),
-    ("29 id as a number", {"question_id": "1.23E+15"}, "not one of ours"),
-    ("30 path", {"question_id": "../../etc/passwd"}, "not one of ours"),
-    ("30 line break", {"question_id": IDS[7] + "\n"}, "not one of ours"),
-    ("30 very long id", {"question_id": "q" * 10_000}, "not one of ours"),
-    ("31 no labeler", {"labeler_id": ""}, "labeler_id is missing"),
-    ("32 not on the roster", {"labeler_id": "eve"}, "not on the campaign's roster"),
-    ("42 no zone", {"answered_at": "2026-05-01T10:00:00"}, "no time zone"),
-    ("42 epoch", {"answered_at": "1777777777"}, "not a time|no time zone"),
-    ("42 Excel serial", {"answered_at": "45000.5"}, "not a time"),
-    ("43 before the export", {"answered_at": "2020-01-01T00:00:00+00:00"}, "before the batch was sent"),
-    ("43 in the future", {"answered_at": "2999-01-01T00:00:00+00:00"}, "in the future"),
-    ("50 decimal comma", {"best": "1,0"}, "not an integer"),
-    ("51 a date", {"best": "3-Jan"}, "not an integer"),
-    ("56 totals", {"question_id": "Total", "content_sha256": "", "labeler_id": "", "best": "200"}, "missing|not one"),
-    ("59 huge text", {"note": "x" * 10_000_000}, "more than 20,000"),
-]
 RULES = Rules(Quality(roster=["ann"]), "2026-01-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00")
 
 
@@ -180,6 +97,8 @@ def test_kinds_54_55_rows_with_too_many_or_too_few_cells_keep_the_numbers_of_all
 
 
 ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
+    ("4 CSV named .parquet", lambda folder: as_csv(rows(), folder / "a.parquet")),
+    ("4 Parquet named .csv", lambda folder: as_parquet(rows(), folder / "a.csv")),
     ("7 extra columns", lambda folder: as_csv([{**row, "team": "x"} for row in rows()], folder / "a")),
     ("9 other order", lambda folder: as_csv([dict(reversed(row.items())) for row in rows()], folder / "a")),
     (
@@ -192,6 +111,10 @@ ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
     ("17 whole floats", lambda folder: as_parquet(with_column("best", pa.array(BEST, pa.float64())), folder / "a")),
     ("31 the name NA", lambda folder: as_csv(rows(labeler_id="NA"), folder / "a")),
     ("42 with an offset", lambda f: as_csv(rows(answered_at="2026-05-01T10:00:00+02:00"), f / "a")),
+    (
+        "42 times with a zone in Parquet",
+        lambda f: as_parquet(with_column("answered_at", pa.array([NOON] * 200, pa.timestamp("s", "UTC"))), f / "a"),
+    ),
     ("44 strange durations", lambda folder: as_csv(rows(seconds="-1"), folder / "a")),
     ("48 controls in a note", lambda folder: as_csv(rows(note="\u202e\u200b\x07 e\u0301 \r\n x"), folder / "a")),
     ("52 quoted line breaks", lambda folder: as_csv(rows(note="two\nlines"), folder / "a")),
@@ -334,3 +257,26 @@ def test_a_row_that_flags_stop_run_pulls_the_cord_once_a_file_even_where_the_fil
     (pull,) = cord.open_pulls(sent.store, "c")
     assert pull.by == f"labeler {rows[3]['labeler_id']}" and pull.evidence["rows"][0]["row"] == 4
     assert "\n" not in pull.reason and "harmful" in pull.reason
+
+
+def test_kind_25_text_that_came_back_changed_is_quarantined(sent: Round) -> None:
+    asked = {row["question_id"]: row for row in sent.vendor.to_pylist()}
+    texts = [name for name in next(iter(asked.values())) if name == "query" or name.startswith("option_")]
+    given = [row | {name: asked[row["question_id"]][name] for name in texts} for row in sent.answers()]
+    given[3] |= {"query": given[3]["query"] + " "}
+    given[5] |= {"option_2": "Something that nobody wrote."}
+    given[7] |= {"option_0": given[7]["option_1"], "option_1": given[7]["option_0"]}
+    given[9] |= dict.fromkeys(texts, "")  # which says nothing of what was shown
+    outcome = sent.deliver(given)
+    assert (outcome.accepted, outcome.quarantined) == (len(given) - 3, 3) and outcome.ignored == ()
+    (entry,) = deliveries(sent.store, "c")
+    rows = [json.loads(line) for line in sent.store.read(entry["quarantined_key"]).decode().splitlines()]
+    assert [row["row"] for row in rows] == [4, 6, 8] and "the text came back changed" in rows[0]["reason"]
+
+
+def test_kind_27_an_answer_to_a_question_of_another_batch_is_quarantined(sent: Round) -> None:
+    publish_batch(sent.store, "c", "b2", VENDOR, KEY)
+    given = sent.answers()
+    outcome = sent.deliver([*given, *rows(3)])
+    assert (outcome.batch, outcome.accepted, outcome.quarantined) == ("b1", len(given), 3)
+    assert outcome.reasons == {"question ... is not": 3}

@@ -8,6 +8,8 @@ import pytest
 
 from bench.label_quality import DIAGNOSES
 from data.campaign import load_campaign
+from data.canonical import canonical_json, sha256
+from data.committed import committed, standing_labels
 from data.composition import composed, read_gold
 from data.decisions import history, override, standings
 from data.faults import invent
@@ -146,3 +148,13 @@ def test_the_shipped_gold_is_agreed_on_by_those_who_read(campaign: str) -> None:
     for question in known:
         liked = [score(sample.text) for sample in question.samples]
         assert liked.index(max(liked)) == question.gold and sorted(liked)[-1] - sorted(liked)[-2] > 0.5
+
+
+def test_a_label_set_is_named_by_the_labels_that_count_and_their_weights(sent: Round) -> None:
+    sent.deliver(sent.answers())
+    name = str(freeze(sent.store, "c"))
+    weights = read_label_set(sent.store, "c", name)[0]["weights"]["b1"]
+    assert len(set(weights.values())) > 1
+    labels = standing_labels(committed(sent.store, deliveries(sent.store, "c")))
+    counted = sorted((label.label_id, weights[label.labeler_id]) for label in labels if weights[label.labeler_id] > 0)
+    assert name == "ls" + sha256(canonical_json(counted))[:14]

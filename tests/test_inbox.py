@@ -58,8 +58,9 @@ def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: 
 
 
 def test_a_file_is_dropped_for_a_batch_that_exists(sent: Round) -> None:
+    (sent.folder / "a.csv").write_text("question_id\n")
     with pytest.raises(Refused, match="it has: b1"):
-        inbox.drop(sent.store, "c", "b2", sent.folder / "key.parquet")
-    key = inbox.drop(sent.store, "c", "b1", sent.folder / "key.parquet")
-    assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "key.parquet")
+        inbox.drop(sent.store, "c", "b2", sent.folder / "a.csv")
+    key = inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
+    assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert [each.key for each in inbox.waiting(sent.store, "c")] == [key]

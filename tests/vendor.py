@@ -18,18 +18,25 @@ SHARES = Batch(questions=800, probe_share=0.5, overlap_share=0.3, gold_share=0.2
 Rows = list[dict[str, object]]
 
 
+def publish_batch(store: LocalStore, campaign: str, batch: str, vendor: pa.Table, key: pa.Table) -> None:
+    """Publish what blind() made of questions as a batch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_table(key, Path(scratch) / "key.parquet")
+        files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
+        files["key/samples.parquet"] = Path(scratch) / "key.parquet"
+        facts = {"batch": batch, "round": int(batch[1:]), "questions": len(key), "vocabulary": "none"}
+        prefix = f"campaigns/{campaign}/batches/{batch}"
+        publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+
+
 class Round:
     """One published batch in a store, and a vendor that answers it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.store = folder, LocalStore(folder / "store")
         questions, known, self.worths = invent(800, 5, gold=40)
-        vendor, key = blind(composed(questions, known, SHARES, 0), "Which?", b"secret")
-        write_table(key, folder / "key.parquet")
-        files: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
-        files["key/samples.parquet"] = folder / "key.parquet"
-        facts = {"batch": "b1", "round": 1, "questions": len(key), "vocabulary": "none"}
-        publish(self.store, "campaigns/c/batches/b1", "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+        self.vendor, key = blind(composed(questions, known, SHARES, 0), "Which?", b"secret")
+        publish_batch(self.store, "c", "b1", self.vendor, key)
         self.key = key.to_pylist()
 
     def answers(self, fault: str = "clean") -> Rows:

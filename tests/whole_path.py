@@ -22,6 +22,7 @@ from data.faults import invent
 from data.label_sets import freeze, read_label_set
 from data.promotions import history, promote
 from data.publication import publish, read_manifest
+from data.refused import Refused
 from data.store import LocalStore, Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,17 +128,20 @@ def _names(store: Store, prefix: str) -> list[str]:
     return [key.rsplit("/", 1)[1] for key in store.keys(prefix)]
 
 
+def read_here(delivery: Path, rows: Path) -> untrusted.Rows:
+    """Read an answer file as data.untrusted.read_apart, but in this process."""
+    said = untrusted._read_into(delivery, rows)
+    if "refused" in said:
+        raise Refused(said["refused"])
+    return untrusted.Rows(rows, said["rows"], said["ignored"], said["texts"])
+
+
 @contextmanager
 def on_machine(state: Path, boot: int) -> Iterator[None]:
     """Be a process of its own with a home in `state`: what an earlier one held is held by a dead one.
 
     Answer files are read in this process, for a child each would take minutes.
     """
-
-    def read_here(delivery: Path, rows: Path) -> untrusted.Rows:
-        said = untrusted._read_into(delivery, rows)
-        return untrusted.Rows(rows, int(str(said["rows"])), [])
-
     with (
         patch.dict("os.environ", {"ANDON_STATE": str(state)}),
         patch.object(leases, "_started", lambda pid: str(boot)),
