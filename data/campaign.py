@@ -43,6 +43,11 @@ class Text(Settings):
         """How many tokens a language model must hold."""
         return self.query_tokens + self.response_tokens
 
+    @property
+    def summarizes(self) -> bool:
+        """Whether a response is about its query, as "TL;DR:" asks for, and does not continue it."""
+        return bool(self.suffix)
+
 
 class Batch(Settings):
     """What a round sends to labelers."""

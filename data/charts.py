@@ -107,6 +107,49 @@ def intervals(
     return _svg(figure)
 
 
+def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str) -> str:
+    """Draw one number a name with its interval (label, value, low, high), the names at the side."""
+    figure, axes = plt.subplots(figsize=(4.2, 0.9 + 0.3 * len(points)))
+    for row, (_, value, low, high) in enumerate(points):
+        axes.plot([low, high], [row, row], color=BLUE, linewidth=1.5)
+        axes.plot([value], [row], "o", color=BLUE)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(range(len(points)), [label for label, *_ in points])
+    axes.invert_yaxis()
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    return _svg(figure)
+
+
+def frontier(
+    points: Sequence[tuple[str, float, float]], *, title: str, path: Sequence[tuple[float, float]] = ()
+) -> str:
+    """Draw systems by KL and score (label, KL, score), and the way of a training, if any, as (KL, score)."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.9))
+    if path:
+        axes.plot([kl for kl, _ in path], [score for _, score in path], color=GREY, linewidth=0.8, zorder=1)
+    for label, kl, score in points:
+        axes.plot([kl], [score], "o", color=BLUE, zorder=2)
+        axes.annotate(label, (kl, score), textcoords="offset points", xytext=(5, 3), fontsize=8)
+    axes.set_xlabel("KL, nats a sequence")
+    axes.set_ylabel("score")
+    axes.margins(x=0.18, y=0.15)
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    return _svg(figure)
+
+
+def copies(sources: Sequence[tuple[int, Sequence[int]]], *, title: str) -> str:
+    """Draw sources as lines, one a row, as long as they are in bigrams, and mark the places that were copied."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.9))
+    for row, (length, places) in enumerate(sources):
+        axes.plot([0, length], [row, row], color=GREY, linewidth=0.5, zorder=1)
+        axes.plot(places, [row] * len(places), "|", color=BLUE, markersize=5, zorder=2)
+    axes.set_xlabel("place in the source, in bigrams")
+    axes.set_yticks([])
+    axes.invert_yaxis()
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    return _svg(figure)
+
+
 COLUMNS = ("base", "batch", "file", "label", "label set", "run", "champion")
 
 

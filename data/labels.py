@@ -34,6 +34,7 @@ from data.placing import Rules
 from data.publication import Publication, read_manifest
 from data.receiving import receive
 from data.refused import Refused
+from data.shelves import campaign_of, comparisons_of, name_in
 from data.statistics import proportion
 from data.store import Store, folders
 from data.texts import QUESTIONS_READ, Choice, text_measures
@@ -57,6 +58,7 @@ class Ingested(NamedTuple):
     label_set: str | None = None  # of all that counts, where somebody froze it
     ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
     report: str | None = None  # on the quality of its batch, where somebody wrote it
+    compares: bool = False  # answers of an evaluation: nothing is trained on them
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
@@ -86,12 +88,14 @@ def ingest(
     pa.set_memory_pool(pa.system_memory_pool())  # which gives back what large files took
     arrived = receive(delivery, scratch)  # a copy of our own: what is judged is what is stored
     digest = sha256_of_file(arrived)
-    sent = batches(store, campaign)
+    sent = [*batches(store, comparisons_of(campaign)), *batches(store, campaign)]
     if not sent:
         raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
     rows = read_apart(arrived, scratch / "rows.arrow")
     batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", delivery.name)
-    predicted = predict(batch)
+    compares = name_in(batch.prefix) != campaign
+    campaign = name_in(batch.prefix)  # from here on: answers to comparisons go where no label set reads them
+    predicted = {} if compares else predict(batch)  # and what a reward model likes is no measure of them
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, arrived)
@@ -136,6 +140,7 @@ def ingest(
         standings(store, campaign)[batch["batch"]].decision,
         tuple(assessment["findings"]),
         ignored=tuple(rows.ignored),
+        compares=compares,
     )
 
 
@@ -179,7 +184,7 @@ def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Ve
     words = first.get("note") or first.get("critique")
     reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
     evidence = {"batch": batch, "file_sha256": digest, "rows": verdict.stops[:20], "flagged": len(verdict.stops)}
-    cord.pull(store, reason, by=who, scope=f"campaign:{campaign}", evidence=evidence)
+    cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
 
 
 def _refuse_faults(

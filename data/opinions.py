@@ -7,7 +7,7 @@ sensorimotor norms for physical description (Lynott et al. 2020). The reward mod
 import gzip
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 LEXICONS = Path(__file__).parent / "lexicons"
@@ -45,11 +45,14 @@ def descriptiveness(text: str) -> float:
     return sum(known) / len(known) - NEUTRAL if known else 0.0
 
 
+@cache
 def opinion(prefers: str) -> Callable[[str], float]:
-    """Return the score of a text by what a labeler prefers; the larger, the better liked."""
-    return {
+    """Return the score of a text by what a labeler prefers; the larger, the better liked. Texts that recur are read
+    once."""
+    score: Callable[[str], float] = {
         "positive": sentiment,
         "negative": lambda text: -sentiment(text),
         "descriptive": descriptiveness,
         "plain": lambda text: -descriptiveness(text),
     }[prefers]
+    return lru_cache(100_000)(score)

@@ -1,5 +1,7 @@
 """Which run's policy is champion: the last entry of a log that only grows, so a rollback is an entry too."""
 
+from collections.abc import Callable
+
 from data import log
 from data.canonical import Document
 from data.cord import check
@@ -35,8 +37,14 @@ def policy_of(store: Store, campaign: str, run: str) -> Publication:
     return published
 
 
+def log_of(campaign: str) -> str:
+    return f"campaigns/{campaign}/promotions/log"
+
+
 def history(store: Store, campaign: str) -> list[Document]:
-    return log.entries(store, f"campaigns/{campaign}/promotions/log")
+    """Return every decision: promote, keep (the gate did not hold for a `candidate`) and rollback. `run` is the
+    champion from then on."""
+    return log.entries(store, log_of(campaign))
 
 
 def champion(store: Store, campaign: str) -> str | None:
@@ -45,23 +53,37 @@ def champion(store: Store, campaign: str) -> str | None:
     return so_far[-1]["run"] if so_far else None
 
 
-def promote(store: Store, campaign: str, run: str, reason: str) -> Document | None:
+def rival(store: Store, campaign: str, run: str) -> str | None:
+    """Return the champion that a run has to beat: the present one, or the one before it was promoted itself."""
+    before: str | None = None
+    for entry in history(store, campaign):
+        if entry["kind"] == "promote" and entry["run"] == run:
+            return before
+        before = entry["run"]
+    return before
+
+
+def promote(
+    store: Store, campaign: str, run: str, reason: str, further: Callable[[str | None], Document] = lambda leader: {}
+) -> Document | None:
     """Make a finished run champion and return the log entry; None where it is champion already.
 
-    Raises Stopped while a pull stops the campaign or the run.
+    `further` says what else the entry holds, from the champion of that moment; it may refuse. Raises Stopped while a
+    pull stops the campaign or the run.
     """
     find_run(store, campaign, run)
 
     def decide(so_far: list[Document]) -> Document | None:
-        if so_far and so_far[-1]["run"] == run:
+        leader = so_far[-1]["run"] if so_far else None
+        if leader == run:
             return None
         check(store, campaign, run)
-        return {"kind": "promote", "run": run, "reason": reason}
+        return {"kind": "promote", "run": run, "reason": reason} | further(leader)
 
-    return log.append(store, f"campaigns/{campaign}/promotions/log", decide)
+    return log.append(store, log_of(campaign), decide)
 
 
-def rollback(store: Store, campaign: str, reason: str) -> Document:
+def rollback(store: Store, campaign: str, reason: str, by: str) -> Document:
     """Move the champion back to the one before it, or to the base, and return the log entry.
 
     Also while the line is stopped: it is what one does about a champion that went wrong.
@@ -74,11 +96,11 @@ def rollback(store: Store, campaign: str, reason: str) -> Document:
         for entry in so_far:
             if entry["kind"] == "promote":
                 stack.append(entry["run"])
-            else:
+            elif entry["kind"] == "rollback":
                 stack.pop()
         stack.pop()
-        return {"kind": "rollback", "run": stack[-1], "reason": reason}
+        return {"kind": "rollback", "run": stack[-1], "from": so_far[-1]["run"], "reason": reason, "by": by}
 
-    entry = log.append(store, f"campaigns/{campaign}/promotions/log", decide)
+    entry = log.append(store, log_of(campaign), decide)
     assert entry is not None
     return entry

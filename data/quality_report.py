@@ -17,8 +17,8 @@ from data.canonical import Document, content_id
 from data.committed import Committed
 from data.decisions import history
 from data.labels import deliveries, key_rows
+from data.pages import PAGES
 from data.publication import Publication, publish, read_manifest
-from data.report import PAGES
 from data.scorecard import Scorecard, find_batch, scorecards, weighed, written
 from data.statistics import proportion
 from data.store import Store

@@ -15,12 +15,16 @@ import typer
 from data.campaign import load_campaign
 from data.cord import Stopped
 from data.exchange import check_format
+from data.promotions import find_run
+from data.publication import read_manifest
 from data.refused import Refused
 from data.rounds import rounds
+from data.shelves import comparisons_of
 from data.store import open_store
+from data.systems import all_systems, find_systems
 from flows.environment import prepare
 from flows.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
-from flows.summary import Result, demo_table, ingested_lines, run_lines, run_result
+from flows.summary import Result, demo_table, evaluation_lines, ingested_lines, run_lines, run_result
 
 
 @app.command()
@@ -54,18 +58,33 @@ def export(
     vendor: Annotated[
         str | None, typer.Option("--vendor", help="print links for this vendor, with deadlines; the store is in S3")
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare",
+            metavar="A B",
+            help="ask people which of two systems is better, as andon evaluate names them; nothing is trained on that",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample questions and write the files for labelers."""
-    name = load_campaign(campaign, preset).name
+    settings = load_campaign(campaign, preset, {"base": base} if base else None)
+    name, opened = settings.name, open_store(store)
     for each in formats or []:
         check_format(each)
+    if compare is not None:
+        find_systems(opened, settings, compare)
     prepare(store)
+    from flows.compare import compare as ask_people
     from flows.export_batch import export_batch
     from flows.handover import handed_over, handover_lines
 
-    batch = export_batch(campaign, store, questions, seed, base, preset)
-    result = handed_over(store, name, batch, formats or [], vendor)
+    if compare is None:
+        batch = export_batch(campaign, store, questions, seed, base, preset)
+    else:
+        batch = ask_people(campaign, store, *compare, questions, seed, base, preset)
+    result = handed_over(store, name if compare is None else comparisons_of(name), batch, formats or [], vendor)
     finish(result, as_json, handover_lines(result, campaign))
 
 
@@ -175,7 +194,17 @@ def one_round(
 @app.command()
 def evaluate(
     campaign: Name,
-    run: Annotated[str, typer.Argument(help="a finished run", metavar="RUN")],
+    run: Annotated[
+        str | None, typer.Argument(help="a finished run, to measure its policy again; or --systems", metavar="[RUN]")
+    ] = None,
+    systems: Annotated[
+        str | None,
+        typer.Option(
+            "--systems",
+            help="which, with commas between: reference, lead-3, zero-shot, supervised, rl, supervised-rl, best-of-n, "
+            "champion, run ids; without it, all that there are",
+        ),
+    ] = None,
     queries: Annotated[int | None, typer.Option("--queries", min=2, help="how many test queries")] = None,
     store: StoreUri = STORE,
     seed: Annotated[int, typer.Option("--seed", help="of the samples drawn")] = 2,
@@ -183,27 +212,30 @@ def evaluate(
     preset: Preset = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a finished run again, with other samples."""
-    prepare(store)
-    from data.promotions import find_run
-    from data.publication import read_manifest
+    """Set systems side by side on held-out queries.
 
-    name = load_campaign(campaign, preset).name
-    find_run(open_store(store), name, run)
+    Who is preferred to whom, and what their texts are like; or a finished run again, with other samples.
+    """
+    if run is not None and systems is not None:
+        raise Refused("Name a run or --systems, not both; a run id may be one of the systems.")
+    settings = load_campaign(campaign, preset, {"base": base} if base else None)
+    if run is not None:
+        find_run(open_store(store), settings.name, run)
+    names = systems.split(",") if systems else None
+    if run is None:
+        find_systems(open_store(store), settings, names or all_systems(open_store(store), settings))
+    prepare(store)
     from flows.evaluate import evaluate as flow
 
-    published = read_manifest(open_store(store), flow(campaign, store, run, seed, queries, base, preset))
+    published = read_manifest(open_store(store), flow(campaign, store, run, seed, queries, base, preset, names))
     assert published is not None
-    facts = published.manifest["facts"] | {"run": run}
-    win_rate = facts["win_rate"]
-    judged = f"win rate {win_rate['value']:.3f} [{win_rate['low']:.3f}, {win_rate['high']:.3f}], " if win_rate else ""
-    lines = [
-        f"{run} on {facts['pairs']} queries: {judged}KL {facts['kl']:.2f} nats a sequence, {facts['valid']:.0%} valid"
-    ]
-    finish(facts, as_json, lines)
+    facts: Result = published.manifest["facts"] | ({"run": run} if run else {})
+    if "report.html" in published.names():
+        facts["report"] = published.address("report.html")
+    finish(facts, as_json, evaluation_lines(facts))
 
 
-from flows import doctor, dropping, inspection, labeling, line  # noqa: E402, F401  (their commands come last in --help)
+from flows import doctor, dropping, evidence, inspection, labeling, line  # noqa: E402, F401  (their commands come last in --help)
 
 
 def main() -> None:

@@ -1,21 +1,27 @@
-"""Flow: evaluate the policy of a finished run again, with other queries' samples or more of them."""
+"""Flow: set systems side by side on test queries, or measure the policy of a finished run again."""
 
 from prefect import flow
 
-from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunId, Seed, StoreUri
+from data.store import open_store
+from data.systems import all_systems
+from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunOrNone, Seed, StoreUri, SystemNames
 from flows.settings import configured
-from tasks.evaluation import evaluate_policy
+from tasks.evaluation import evaluate_policy, evaluate_systems
 
 
 @flow
 def evaluate(
     campaign: CampaignName,
     store: StoreUri,
-    run: RunId,
+    run: RunOrNone = None,
     seed: Seed = 2,
     queries: Queries = None,
     base: BaseModel = None,
     preset: Preset = None,
+    systems: SystemNames = None,
 ) -> str:
-    """Publish an evaluation of the run's policy beside zero-shot, and return where it lies."""
-    return evaluate_policy(store, configured(campaign, preset, queries=queries, base=base), run, seed)
+    """Publish an evaluation and return where it lies; without a run or systems, of all systems that there are."""
+    settings = configured(campaign, preset, queries=queries, base=base)
+    if run is not None:
+        return evaluate_policy(store, settings, run, seed)
+    return evaluate_systems(store, settings, systems or all_systems(open_store(store), settings), seed)

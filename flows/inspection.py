@@ -12,13 +12,14 @@ from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
 from data.label_sets import freeze, labeled
 from data.planning import plan
-from data.promotions import promote, rollback, runs
+from data.promotion_gate import evaluation_of, promote_by_hand
+from data.promotions import rollback, runs
 from data.quality_report import report_batch, report_vendors
 from data.refused import Refused
 from data.scorecard import scorecards
 from data.store import open_store
-from flows.options import STORE, Json, Name, Preset, Reason, StoreUri, app, finish
-from flows.summary import Result, plan_lines, run_result, status_lines, status_result
+from flows.options import STORE, By, Json, Name, Preset, Reason, StoreUri, app, finish, me
+from flows.summary import Result, plan_lines, status_lines, status_result
 
 
 @app.command()
@@ -28,27 +29,36 @@ def status(store: StoreUri = STORE, as_json: Json = False) -> None:
     finish(result, as_json, status_lines(result))
 
 
-@app.command()
-def report(run: Annotated[str, typer.Argument(metavar="RUN")], store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Print where the report of a run is."""
-    for campaign in status_result(store)["campaigns"]:
-        if run in campaign["runs"]:
-            result = run_result(store, campaign["campaign"], run)
-            return finish({"report": result["report"]}, as_json, [result["report"]])
-    raise Refused(f"There is no finished run {run} in {store}; andon status lists them.")
-
-
 @app.command("promote")
-def promote_by_hand(campaign: Name, run: str, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
-    """Make a run's policy champion, whatever the gate said."""
-    entry = promote(open_store(store), load_campaign(campaign).name, run, reason)
-    finish({"champion": run, "changed": entry is not None}, as_json, [f"champion of {campaign}: {run}"])
+def promote_run(
+    campaign: Name,
+    run: Annotated[str, typer.Argument(help="a finished run", metavar="RUN")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="why, also where the gate does not hold; it is recorded")
+    ] = None,
+    by: By = None,
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Make a run's policy champion: by the gate, or with --reason whatever the gate says.
+
+    The log and the reports say despite what.
+    """
+    opened, settings = open_store(store), load_campaign(campaign)
+    evaluation = evaluation_of(opened, settings.name, run)
+    entry = promote_by_hand(opened, settings, run, reason, by or me(), evaluation)
+    against = entry["against"] if entry else []
+    lines = [
+        f"champion of {campaign}: {run}" + ("" if entry else ", as before"),
+        *(f"  despite: {each}" for each in against),
+    ]
+    finish({"champion": run, "changed": entry is not None, "against": against}, as_json, lines)
 
 
 @app.command("rollback")
-def roll_back(campaign: Name, reason: Reason, store: StoreUri = STORE, as_json: Json = False) -> None:
+def roll_back(campaign: Name, reason: Reason, by: By = None, store: StoreUri = STORE, as_json: Json = False) -> None:
     """Make the champion before this one champion again."""
-    entry = rollback(open_store(store), load_campaign(campaign).name, reason)
+    entry = rollback(open_store(store), load_campaign(campaign).name, reason, by or me())
     finish({"champion": entry["run"]}, as_json, [f"champion of {campaign}: {entry['run'] or 'the base'}"])
 
 

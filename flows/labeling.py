@@ -11,10 +11,12 @@ import typer
 
 from data import labelers as roster
 from data.campaign import load_campaign
+from data.comparisons import comparisons
 from data.labels import batches
 from data.page_answers import collect, mark_delivered
 from data.publication import Publication
 from data.refused import Refused
+from data.shelves import name_in
 from data.store import Store, open_store
 from flows.environment import prepare
 from flows.options import STORE, Json, Name, StoreUri, app, finish
@@ -29,7 +31,9 @@ Who = Annotated[str, typer.Argument(help="as it shall stand in the labels", meta
 def label(
     campaign: Name,
     store: StoreUri = STORE,
-    batch: Annotated[str | None, typer.Option("--batch", help="which batch; without it, the newest")] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="which batch or comparison; without it, the newest batch")
+    ] = None,
     collect_only: Annotated[
         bool, typer.Option("--collect", help="take in what was answered so far, and serve nothing")
     ] = False,
@@ -47,6 +51,7 @@ def label(
     name = load_campaign(campaign).name
     opened = open_store(store)
     asked = _batch(opened, name, batch, campaign)
+    name = name_in(asked.prefix)  # a comparison of systems is kept apart from the campaign's own batches
     if not collect_only:
         from web.serve import check_address, serve
 
@@ -84,7 +89,7 @@ def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Publicatio
 
 
 def _batch(store: Store, name: str, batch: str | None, campaign: str) -> Publication:
-    published = {str(each["batch"]): each for each in batches(store, name)}
+    published = {str(each["batch"]): each for each in [*comparisons(store, name), *batches(store, name)]}
     if not published:
         raise Refused(f"Campaign {name} has no batch in {store.uri}: run andon export {campaign} first.")
     if batch is not None and batch not in published:

@@ -1,6 +1,5 @@
 """Commands of the Andon cord: stop the line, let it go on, and see who did either and why."""
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from data.campaign import load_campaign
 from data.cord import Pulled
 from data.refused import Refused
 from data.store import open_store
-from flows.options import STORE, By, Json, Reason, StoreUri, app, finish
+from flows.options import STORE, By, Json, Reason, StoreUri, app, finish, me
 from flows.summary import Result
 
 
@@ -33,7 +32,7 @@ def pull(
     if len(scopes) > 1:
         raise Refused("Name one of --scope, --campaign and --run; without any, everything stops.")
     opened = open_store(store)
-    made = cord.pull(opened, reason, by=by or _me(), scope=scopes[0])
+    made = cord.pull(opened, reason, by=by or me(), scope=scopes[0])
     lines = [f"{made.pull}: {made.scope} is stopped", f"to go on: andon release {made.pull} --reason ..."]
     if made.spooled:
         lines[0] = f"{made.pull}: kept on this machine, for {opened.uri} cannot be reached"
@@ -51,7 +50,7 @@ def release(
 ) -> None:
     """Release a pull: what was stopped goes on when its command is run again."""
     opened = open_store(store)
-    cord.release(opened, pull_id, by=by or _me(), reason=reason)
+    cord.release(opened, pull_id, by=by or me(), reason=reason)
     still = [each.pull for each in cord.open_pulls(opened)]
     rest = f"still stopped by {', '.join(still)}" if still else "the line is free"
     finish({"released": pull_id, "open": still}, as_json, [f"{pull_id} is released; {rest}"])
@@ -88,10 +87,3 @@ def _told(each: Pulled) -> list[str]:
 
 def _name(campaign: str) -> str:
     return load_campaign(campaign).name if campaign.endswith(".toml") else campaign
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in containers
-        return "unknown"

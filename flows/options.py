@@ -1,5 +1,6 @@
 """What all commands of the command line share: the app, their options, and how each ends."""
 
+import getpass
 import json
 import sys
 from pathlib import Path
@@ -35,3 +36,11 @@ STORE = "andon-store"
 def finish(result: Result, as_json: bool, lines: list[str]) -> None:
     """End a command: lines for people, or one JSON object for scripts."""
     sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+
+
+def me() -> str:
+    """Return the name that this person is logged in by."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        return "unknown"

@@ -33,4 +33,18 @@ Preset = Annotated[
 ]
 RoundNumber = Annotated[int | None, Field(ge=1, json_schema_extra=_says("which round; the one that is due by default"))]
 ThroughRound = Annotated[int | None, Field(ge=1, json_schema_extra=_says("use labels up to this round only"))]
-RunId = Annotated[str, Field(json_schema_extra=_says("a finished run, as andon status names it"))]
+RunOrNone = Annotated[
+    str | None, Field(json_schema_extra=_says("a finished run, as andon status names it; without one, systems"))
+]
+SystemName = Annotated[
+    str,
+    Field(
+        json_schema_extra=_says("reference, lead-3, zero-shot, supervised, rl, supervised-rl, best-of-4, or a run id")
+    ),
+]
+SystemNames = Annotated[
+    list[str] | None,
+    Field(
+        json_schema_extra=_says("reference, lead-3, zero-shot, supervised, rl, supervised-rl, best-of-n, or run ids")
+    ),
+]

@@ -8,10 +8,13 @@ from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, Th
 from flows.settings import configured
 from flows.stopping import check_line, stoppable
 from models.job import Job
-from tasks.evaluation import evaluate_policy, promote_if_better, publish_run
+from tasks.evaluation import evaluate_policy
 from tasks.labels import freeze_labels, labels_are_new
 from tasks.leases import training_lease
+from tasks.promotion import promote_if_better
+from tasks.publishing import publish_run
 from tasks.showing import show_run
+from tasks.tracking import track_run
 from tasks.training import run_id, train_policy, train_reward, train_supervised
 
 
@@ -45,6 +48,7 @@ def retrain(
         publish_run(job, evaluation)
         promote_if_better(store, settings, run, evaluation)
     show_run(store, settings.name, run)
+    track_run(store, settings.name, run)
     return run
 
 

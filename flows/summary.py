@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from data.cord import one_line, open_pulls
+from data.evaluation_report import table
 from data.inbox import refused
 from data.labels import Ingested, batches, deliveries
 from data.leases import holder
@@ -53,6 +54,8 @@ def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
         lines.append(f"on {outcome.decision}: these labels are not trained on until a person decides:")
         lines.append(f"  andon decide {campaign} {outcome.batch} accept --reason ...   (or reject)")
     lines += [f"quality report: {outcome.report}"] if outcome.report else []
+    if outcome.compares:
+        return [*lines, f"answers of an evaluation: nothing is trained on them; see andon report {campaign}"]
     return [*lines, f"label set {outcome.label_set}" if outcome.label_set else "no labels count yet"]
 
 
@@ -95,15 +98,26 @@ def run_lines(result: Result) -> list[str]:
     return lines
 
 
+def evaluation_lines(facts: Result) -> list[str]:
+    """Show an evaluation as a table, a system a line."""
+    rows = table(facts)
+    widths = {title: max(len(title), *(len(row[title]) for row in rows)) for title in rows[0]}
+    lines = ["  ".join(title.ljust(width) for title, width in widths.items()).rstrip()]
+    lines += ["  ".join(row[title].ljust(width) for title, width in widths.items()).rstrip() for row in rows]
+    return [f"{facts['pairs']:,} queries", *lines, *([f"report  {facts['report']}"] if "report" in facts else [])]
+
+
 def demo_table(store_uri: str, campaign: str, result: Result) -> list[str]:
     """Show what the demo's rounds bought: numbers, and samples before and after."""
     published = find_run(open_store(store_uri), campaign, result["run"])
     evaluation = read_manifest(open_store(store_uri), published.manifest["inputs"]["evaluation"])
     assert evaluation is not None
     lines = ["", f"store                     {result['store']}", *run_lines(result), ""]
-    for pair in pq.read_table(evaluation.path("pairs.parquet")).slice(0, 4).to_pylist():
-        lines += [f"  query      ... {_one_line(pair['query'])[-90:]}"]
-        lines += [f"  zero-shot  {_one_line(pair['zero_shot'])}", f"  policy     {_one_line(pair['policy'])}", ""]
+    for row in pq.read_table(evaluation.path("responses.parquet")).to_pylist()[: 4 * len(evaluation["systems"])]:
+        if row["system"] == evaluation["systems"][0]:
+            lines += [f"  query      ... {_one_line(row['query'])[-90:]}"]
+        if row["system"] in ("zero-shot", "policy"):
+            lines += [f"  {row['system']:<10} {_one_line(row['response'])}"] + [""] * (row["system"] == "policy")
     return lines
 
 

@@ -1,5 +1,7 @@
-"""What a policy does on queries that nobody trained on, beside the base: paired responses, KL, share of valid ones."""
+"""What systems answer to queries that nobody trained on, and how far a policy went from the base."""
 
+import hashlib
+import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,12 +10,32 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.campaign import Text
+from data.measures.text import lead
+from data.queries import load_queries
+from data.refused import Refused
+from data.systems import LEAD, System
 from models.base import Base
 from models.ensemble import Ensemble
 from models.policy import response_logprobs
 from models.preferences import Comparison
 from models.sampling import draw_noise, progress, sample, sample_valid
-from models.tokens import encode_affixes, pad_left, single_token, truncate
+from models.tokens import decode, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
+
+
+class Asked(NamedTuple):
+    """A test query as systems read it."""
+
+    query_id: str
+    text: str
+    tokens: list[int]
+    reference: str | None
+
+
+class Response(NamedTuple):
+    """One response, as people read it and as the reward model does."""
+
+    text: str
+    tokens: list[int]
 
 
 class Behaviour(NamedTuple):
@@ -24,41 +46,60 @@ class Behaviour(NamedTuple):
     valid: float
 
 
-def pairs(
-    policy: PreTrainedModel,
+def draw_queries(base: Base, rules: Text, count: int) -> list[Asked]:
+    """Draw test queries, the same for every evaluation, and a quarter more: some get no valid response."""
+    encoded = [(query, encode_query(base.tokenizer, query.text, rules)) for query in load_queries(rules, "test")]
+    asked = [Asked(q.query_id, decode(base.tokenizer, ids), ids, q.response) for q, ids in encoded if ids]
+    return random.Random(0).sample(asked, min(len(asked), count * 5 // 4))
+
+
+def respond(
+    system: System,
+    model: PreTrainedModel,
     base: Base,
-    score: Ensemble,
-    queries: Sequence[list[int]],
+    score: Ensemble | None,
+    asked: Sequence[Asked],
     rules: Text,
     seed: int,
-    best_of: int = 0,
-) -> list[Comparison]:
-    """Sample one valid response of zero-shot (0) and of the policy (1) to each query, truncated, as people see them.
+) -> list[Response | None]:
+    """Return a system's response to each query, valid and truncated as people see it; None where it gave none.
 
-    With `best_of`, also (2) the one with the highest score of that many of the base's: rejection sampling, what the
-    reward model buys without any training of a policy. Queries where a system yields none are left out; nobody has
-    chosen yet.
+    `model` is the language model that the system samples from, where it does.
     """
+    if system.writer in ("reference", "lead"):
+        texts = [query.reference if system.writer == "reference" else lead(query.text, LEAD) for query in asked]
+        if not any(texts):
+            raise Refused(f"{system.name}: none of the test queries has a reference response in {rules.queries}.")
+        return [Response(text, encode_response(base.tokenizer, text, rules)) if text else None for text in texts]
     stop = single_token(base.tokenizer, rules.truncate_at)
     around = encode_affixes(base.tokenizer, rules).around
-    contexts = [around(query) for query in queries]
-    found = [
-        sample_valid(model, contexts, k, rules, stop, torch.Generator().manual_seed(seed), title=title)
-        for model, k, title in (
-            (base.model, best_of or 1, "evaluating zero-shot"),
-            (policy, 1, "evaluating policy"),
-        )
-    ]
-    return [
-        Comparison(query, [zero_shot[0], tuned[0], *([_best(score, query, zero_shot)] if best_of else [])])
-        for query, zero_shot, tuned in zip(queries, *found, strict=True)
-        if zero_shot and tuned
-    ]
+    contexts = [around(query.tokens) for query in asked]
+    drawn = int.from_bytes(hashlib.sha256(f"{seed} {system.name}".encode()).digest()[:7])  # no two share their numbers
+    draw = torch.Generator().manual_seed(drawn)
+    found = sample_valid(model, contexts, system.n, rules, stop, draw, title=f"evaluating {system.name}")
+    chosen: list[Response | None] = []
+    for query, responses in zip(asked, found, strict=True):
+        tokens = responses[0] if len(responses) == 1 else None
+        if len(responses) > 1:
+            assert score is not None
+            tokens = _best(score, query.tokens, responses)
+        chosen.append(Response(decode(base.tokenizer, tokens), tokens) if tokens else None)
+    return chosen
 
 
 def _best(score: Ensemble, query: list[int], responses: list[list[int]]) -> list[int]:
     scores = score.scores([Comparison(query, responses)]).mean(0)[0]
     return responses[int(scores.argmax())]
+
+
+def scores_of(score: Ensemble, asked: Sequence[Asked], answers: Sequence[Sequence[Response]]) -> list[list[float]]:
+    """Return the scores [systems][queries] of what each system answered to each query."""
+    rows = [
+        Comparison(query.tokens, [response.tokens for response in responses])
+        for query, responses in zip(asked, zip(*answers, strict=True), strict=True)
+    ]
+    found: list[list[float]] = score.scores(rows).mean(0).T.tolist()
+    return found
 
 
 @torch.no_grad()

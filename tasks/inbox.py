@@ -8,6 +8,7 @@ from data.cord import Stopped
 from data.inbox import refuse, waiting
 from data.notices import notify
 from data.refused import Refused
+from data.shelves import comparisons_of
 from data.store import folders, open_store
 from tasks.labels import ingest_file
 from tasks.showing import show_refused
@@ -22,7 +23,8 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
     reason, and not looked at again: its vendor delivers another, or a person takes it with andon ingest --despite.
     """
     store, taken = open_store(store_uri), 0
-    for name in [campaign] if campaign else folders(store, "campaigns"):
+    campaigns = [campaign] if campaign else folders(store, "campaigns")
+    for name in (shelf for each in campaigns for shelf in (each, comparisons_of(each))):
         for delivery in waiting(store, name):
             try:
                 ingest_file.fn(store_uri, Campaign.model_validate(delivery.batch["campaign"]), delivery.file)

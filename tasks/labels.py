@@ -19,6 +19,7 @@ from data.promotions import runs
 from data.publication import Publication
 from data.quality_report import report_batch
 from data.refused import Refused
+from data.shelves import comparisons_of
 from data.simulated import write_answers
 from data.store import Store, open_store
 from tasks.showing import show_ingested
@@ -42,12 +43,15 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
         say(f"labels: {finding['fault']}: {finding['evidence']}")
     if outcome.decision != "accept":
         say(f"labels: batch {outcome.batch} is on {outcome.decision} and is not trained on until a person decides")
-    outcome = outcome._replace(label_set=freeze(store, campaign.name))
+    name = comparisons_of(campaign.name) if outcome.compares else campaign.name
+    if outcome.compares:
+        say("labels: answers of an evaluation; nothing is trained on them")
+    outcome = outcome._replace(label_set=None if outcome.compares else freeze(store, campaign.name))
     if outcome.accepted > MOST_REPORTED_AT_ONCE:
         say(f"labels: andon quality {campaign.name} {outcome.batch} writes the quality report")
         report = None
     else:
-        report = report_batch(store, campaign.name, outcome.batch)
+        report = report_batch(store, name, outcome.batch)
         outcome = outcome._replace(report=report.address("report.html"))
     show_ingested(store, campaign.name, delivery.name, outcome, report)
     return outcome

@@ -1,17 +1,23 @@
-"""Evaluation: pairs of valid responses, judged blind, and KL that is zero for the base itself."""
+"""Evaluation: systems answer with valid responses, are judged blind, and the base does not diverge from itself."""
 
+import pytest
 import torch
 
 from data.campaign import Labelers, load_campaign
+from data.contests import contests, judged, over, ratings
+from data.measures.text import lead
+from data.refused import Refused
+from data.systems import System
 from models.base import Base, trainable_copy
 from models.ensemble import Ensemble
-from models.evaluation import behaviour, pairs
+from models.evaluation import Asked, behaviour, respond, scores_of
 from models.reward import new_reward_model
-from tasks.evaluation import judge
 
 RULES = load_campaign("sentiment").text
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92]] * 5
+ASKED = [Asked(f"q{n}", "One. Two. Three. Four.", tokens, "Some." if n else None) for n, tokens in enumerate(QUERIES)]
 JUDGES = Labelers(prefers="positive", count=5, noise=0.0, slot_bias=0.0, error_rate=0.0, seed=9)
+IDS = [f"q{n}" for n in range(300)]
 
 
 def test_the_base_does_not_diverge_from_itself_and_another_model_does(tiny: Base) -> None:
@@ -25,31 +31,51 @@ def test_the_base_does_not_diverge_from_itself_and_another_model_does(tiny: Base
     assert moved.kl > 4 * moved.kl_standard_error > 0
 
 
-def test_both_systems_answer_with_valid_truncated_responses(tiny: Base) -> None:
+def test_models_answer_with_valid_truncated_responses_and_no_two_with_the_same_numbers(tiny: Base) -> None:
     stop = tiny.tokenizer.convert_tokens_to_ids(".")
-    score = Ensemble([new_reward_model(tiny.model, 0)])
-    found = pairs(tiny.model, tiny, score, QUERIES, RULES, seed=0)
-    assert len(found) == len(QUERIES)
-    for pair in found:
-        assert [tokens[-1] for tokens in pair.responses] == [stop, stop]
+    one, other = (respond(System(name, "model"), tiny.model, tiny, None, ASKED, RULES, 0) for name in ("a", "b"))
+    assert all(each is not None and each.tokens[-1] == stop for each in one)
+    assert one != other and one == respond(System("a", "model"), tiny.model, tiny, None, ASKED, RULES, 0)
 
 
-def test_the_best_of_n_is_the_bases_and_scores_at_least_as_high(tiny: Base) -> None:
+def test_the_best_of_n_is_the_bases_and_scores_higher(tiny: Base) -> None:
     score = Ensemble([new_reward_model(tiny.model, 0)])
-    found = pairs(tiny.model, tiny, score, QUERIES, RULES, seed=0, best_of=4)
-    zero_shot, _, best = score.scores(found).mean(0).unbind(-1)
-    assert (best >= zero_shot - 1e-6).all() and float((best - zero_shot).mean()) > 0.1
+    systems = System("zero-shot", "model"), System("best-of-8", "best of", "run-x", None, 8)
+    answers = [[r for r in respond(s, tiny.model, tiny, score, ASKED, RULES, 0) if r] for s in systems]
+    zero_shot, best = (torch.tensor(scores) for scores in scores_of(score, ASKED, answers))
+    assert float((best - zero_shot).mean()) > 0.2
+
+
+def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
+    assert lead('"No!" he said. "Why?" Nobody knew. The end.', 2) == '"No!" he said.'
+    leads = respond(System("lead-3", "lead"), tiny.model, tiny, None, ASKED, RULES, 0)
+    assert {each.text for each in leads if each} == {"One. Two. Three."}
+    references = respond(System("reference", "reference"), tiny.model, tiny, None, ASKED, RULES, 0)
+    assert references[0] is None and references[1] is not None and references[1].text == "Some."
+    without = [query._replace(reference=None) for query in ASKED]
+    with pytest.raises(Refused, match="none of the test queries has a reference"):
+        respond(System("reference", "reference"), tiny.model, tiny, None, without, RULES, 0)
 
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:
-    good, bad = ["She was delighted and happy."] * 300, ["He was miserable and cruel."] * 300
-    assert all(judge(JUDGES, zero_shot=bad, policy=good))
-    assert not any(judge(JUDGES, zero_shot=good, policy=bad))
-    equal = judge(JUDGES, good, good)
-    assert 110 < sum(equal) < 190, "equal responses win half of the time"
+    texts = {"good": ["She was delighted and happy."] * 300, "bad": ["He was miserable and cruel."] * 300}
+    (found,) = contests(judged(JUDGES, IDS, texts))
+    assert (found.left, found.right, found.win_rate.value) == ("good", "bad", 1.0)
+    turned = over([found], "bad", "good")
+    assert turned is not None and turned.win_rate.value == 0.0 and turned.win_rate.high == 1 - found.win_rate.low
+    assert over([found], "good", "other") is None
 
 
-def test_fondness_of_a_position_cancels_out() -> None:
+def test_fondness_of_a_position_cancels_out_and_equal_texts_tie() -> None:
     fond = JUDGES.model_copy(update={"slot_bias": 50.0, "count": 1})
-    texts = ["The table stood in the room."] * 400
-    assert 160 < sum(judge(fond, texts, texts)) < 240
+    texts = {"a": ["The table stood in the room."] * 300, "b": ["The table stood in this room."] * 300}
+    (found,) = contests(judged(fond, IDS, texts))
+    assert 0.4 < found.win_rate.value < 0.6
+    assert {each.won for each in judged(fond, IDS, {"a": texts["a"], "b": texts["a"]})} == {0.5}
+
+
+def test_all_systems_stand_on_one_scale_with_intervals() -> None:
+    glad = ["He was sad.", "He sat there.", "He was happy."]
+    texts = {name: [text] * 300 for name, text in zip(("low", "middle", "high"), glad, strict=True)}
+    rated = ratings(list(judged(JUDGES.model_copy(update={"error_rate": 0.4}), IDS, texts)), list(texts), "middle")
+    assert rated["middle"].elo == 0 and rated["low"].high < 0 < rated["high"].low

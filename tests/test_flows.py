@@ -106,7 +106,7 @@ def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
     assert published is not None
 
     from models.job import Job
-    from tasks.evaluation import metrics_table
+    from tasks.publishing import metrics_table
     from tasks.training import train_policy, train_reward
 
     # The same inputs under another name: trained anew, to the same bytes.

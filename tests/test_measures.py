@@ -1,6 +1,7 @@
 """Measures on fixtures checked by hand, and intervals that hold what they promise."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from data.measures.copying import (
 from data.measures.ranking import elo
 from data.measures.rouge import rouge
 from data.measures.scoring import accuracy, best_of_kl, calibration
-from data.measures.text import distinct_n, repetition, sentences, words
+from data.measures.text import distinct_n, ngrams, repetition, sentences, words
 from data.measures.winning import cluster_variance, length_controlled, win_rate
 
 SOURCE = "So my dog ate the cake. He was sorry. We bought a new cake on Monday."
@@ -54,6 +55,38 @@ def test_the_places_of_a_copy_are_those_of_the_longest_common_subsequence_of_big
     assert copied_bigrams(SOURCE, "My dog ate on Monday") == [1, 2, 14]
     assert copied_share(SOURCE, "My dog ate on Monday") == 3 / 4
     assert len(copied_bigrams("a b x c d", "c d a b")) == 1, "order counts: either copy, not both"
+
+
+def test_copied_places_are_a_longest_common_subsequence_as_a_plain_table_finds_it() -> None:
+    draw = random.Random(0)
+    for _ in range(300):
+        source, response = (" ".join(draw.choices("abcd", k=draw.randrange(most))) for most in (15, 10))
+        theirs, own = ngrams(words(source), 2), ngrams(words(response), 2)
+        places = copied_bigrams(source, response)
+        left = iter(own)
+        assert places == sorted(set(places)) and all(theirs[place] in left for place in places)
+        assert len(places) == longest(theirs, own)
+
+
+def longest(left: list[tuple[str, ...]], right: list[tuple[str, ...]]) -> int:
+    if not left or not right:
+        return 0
+    table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    for i, one in enumerate(left):
+        for j, other in enumerate(right):
+            table[i + 1][j + 1] = table[i][j] + 1 if one == other else max(table[i][j + 1], table[i + 1][j])
+    return table[-1][-1]
+
+
+def test_rouge_is_what_its_package_says() -> None:
+    from rouge_score.rouge_scorer import RougeScorer  # not while pytest collects: it keeps the stderr of that moment
+
+    package = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    draw, vocabulary = random.Random(1), ["the", "dogs", "dog", "running", "runs", "cakes", "Monday,", "it's", "..."]
+    for _ in range(100):
+        one, other = (" ".join(draw.choices(vocabulary, k=draw.randrange(12))) for _ in range(2))
+        expected = {name: score.fmeasure for name, score in package.score(one, other).items()}
+        assert rouge(one, other) == pytest.approx(expected), (one, other)
 
 
 def test_rouge_is_the_f_measure_of_shared_words() -> None:

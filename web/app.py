@@ -19,6 +19,7 @@ from data.canonical import Document
 from data.labelers import Labeler, owner
 from data.page_answers import Question
 from data.refused import Refused, Unavailable
+from data.shelves import campaign_of
 from data.store import Store
 from web.desk import Desk, order_for
 from web.guard import Headers, check_host, check_origin, read_json
@@ -38,7 +39,7 @@ class Page:
     def __init__(
         self, store: Store, desk: Desk, key: bytes, public: str | None, finished: Callable[[], None] = lambda: None
     ) -> None:
-        self.desk, self.line, self.public = desk, Line(store, desk.campaign), public
+        self.desk, self.line, self.public = desk, Line(store, campaign_of(desk.campaign)), public
         self.roster, self.sessions = Roster(store), Sessions(key)
         self.answers, self.looks, self.bad_tokens = Limit(60, 60), Limit(120, 240), Limit(5, 5)
         self.cookie = "andon" if public is None else "__Host-andon"
@@ -55,7 +56,7 @@ class Page:
 
     def show(self, template: str, request: Request, labeler: Labeler | None) -> HTMLResponse:
         csrf = self.sessions.csrf(request.cookies.get(self.cookie, ""))
-        shown = {"labeler": labeler, "csrf": csrf, "campaign": self.desk.campaign}
+        shown = {"labeler": labeler, "csrf": csrf, "campaign": campaign_of(self.desk.campaign)}
         shown["instructions"] = visible(self.desk.instructions)
         return HTMLResponse(self.templates.get_template(template).render(shown))
 

@@ -1,9 +1,8 @@
 """What of a response comes from its source: novelty, copied beginnings, and the places that were copied."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
-
-import numpy as np
 
 from data.measures.text import ngrams, sentences, words
 
@@ -20,8 +19,13 @@ def sentence_novelty(source: str, response: str) -> float | None:
 
 def ngram_novelty(source: str, response: str, n: int) -> float | None:
     """Return the share of a response's n-grams of words that do not occur in its source; None without any."""
-    own, theirs = ngrams(words(response), n), set(ngrams(words(source), n))
+    own, theirs = ngrams(words(response), n), _ngrams_of(source, n)
     return sum(gram not in theirs for gram in own) / len(own) if own else None
+
+
+@lru_cache(10_000)
+def _ngrams_of(source: str, n: int) -> frozenset[tuple[str, ...]]:
+    return frozenset(ngrams(words(source), n))
 
 
 def starts_by_copying(source: str, response: str) -> bool:
@@ -44,19 +48,20 @@ def copied_bigrams(source: str, response: str) -> list[int]:
     """Return where in the source, in bigrams from 0, the longest common subsequence of bigrams of the two lies.
 
     Its length over the number of the response's bigrams is the share copied (Stiennon et al., 2020); its places, over
-    many sources, are the figure of where a summary copies from (Ziegler et al., 2019). Time is O(source x response).
+    many sources, are the figure of where a summary copies from (Ziegler et al., 2019). Of several such subsequences it
+    is the one that lies earliest.
     """
-    theirs, own = ngrams(words(source), 2), ngrams(words(response), 2)
-    longest = _common_lengths(theirs, own)
-    places, i, j = [], 0, 0
-    while i < len(theirs) and j < len(own):
-        if theirs[i] == own[j]:
-            places.append(i)
-            i, j = i + 1, j + 1
-        elif longest[i + 1, j] >= longest[i, j + 1]:
-            i += 1
+    theirs, own = ngrams(words(source), 2)[::-1], ngrams(words(response), 2)[::-1]
+    rows, places = growth(theirs, own), []
+    i, j = len(theirs), len(own)
+    while i and j:
+        if rows[i - 1] >> (j - 1) & 1:
+            j -= 1
         else:
-            j += 1
+            i -= 1
+            if i == 0 or rows[i - 1] >> (j - 1) & 1:
+                j -= 1
+                places.append(len(theirs) - 1 - i)
     return places
 
 
@@ -66,11 +71,19 @@ def copied_share(source: str, response: str) -> float:
     return len(copied_bigrams(source, response)) / len(own) if own else 0.0
 
 
-def _common_lengths(left: Sequence[object], right: Sequence[object]) -> np.ndarray:
-    """Return [i, j]: the longest common subsequence of left[i:] and right[j:]."""
-    lengths = np.zeros((len(left) + 1, len(right) + 1), dtype=np.int32)
-    for i in range(len(left) - 1, -1, -1):
-        equal = np.fromiter((left[i] == each for each in right), bool, len(right))
-        best = np.maximum(lengths[i + 1, :-1], np.where(equal, lengths[i + 1, 1:] + 1, 0))
-        lengths[i, :-1] = np.maximum.accumulate(best[::-1])[::-1]
-    return lengths
+def growth(rows: Sequence[object], columns: Sequence[object]) -> list[int]:
+    """Return for every row how the length of the longest common subsequence grows over the columns, as bits.
+
+    Bit j of row i is 0 where rows[: i + 1] have one more in common with columns[: j + 1] than with columns[:j], so a
+    whole row is a few operations on integers (Hyyro, 2004).
+    """
+    places: dict[object, int] = {}
+    for j, column in enumerate(columns):
+        places[column] = places.get(column, 0) | 1 << j
+    every = (1 << len(columns)) - 1
+    state, found = every, []
+    for row in rows:
+        equal = state & places.get(row, 0)
+        state = ((state + equal) | (state - equal)) & every
+        found.append(state)
+    return found

@@ -7,7 +7,6 @@ import pandas as pd
 from answer import PLACE
 
 run = Path(sys.argv[1]).parents[1]
-pairs = pd.read_parquet(next(run.glob("evaluations/*/*/pairs.parquet")))
-for system in ("zero_shot", "policy"):
-    share = pairs[system].str.contains(PLACE).mean()
-    print(f"{system:10} {share:.1%} of {len(pairs)} responses mention a place")
+answers = pd.read_parquet(next(run.glob("evaluations/*/*/responses.parquet")))
+for system, mine in answers.groupby("system", sort=False):
+    print(f"{system:10} {mine.response.str.contains(PLACE).mean():.1%} of {len(mine)} responses mention a place")

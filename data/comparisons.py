@@ -1,0 +1,105 @@
+"""Human evaluation: blind two-way questions of any two systems, and what people's answers to them come to."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from data.committed import Committed, committed, standing_labels
+from data.contests import Contest, Judgement, contests, over
+from data.decisions import standings
+from data.labels import batches, deliveries, key_rows
+from data.measures.text import words
+from data.publication import Publication
+from data.shelves import comparisons_of
+from data.store import Store
+from data.systems import System
+
+
+class Compared(NamedTuple):
+    """One comparison: what was asked, and what came of it."""
+
+    batch: str
+    systems: tuple[str, str]
+    questions: int
+    answers: int  # that count
+    labelers: int
+    decision: str  # about its answers: accept, hold or reject; "waits" where there are none
+    why: str
+    contest: Contest | None  # None before answers count
+
+
+def identity(system: System) -> str:
+    """Name a system for good: which run's model it is, whatever it was called when it was asked about."""
+    if system.run is None:
+        return system.name
+    kind = {"best of": f"{system.name} of ", "model": ""}[system.writer]
+    return f"{kind}{system.run}" + ("/supervised" if system.model and system.model.endswith("/supervised") else "")
+
+
+def comparisons(store: Store, campaign: str) -> list[Publication]:
+    """Return the published comparisons of a campaign, oldest first."""
+    return batches(store, comparisons_of(campaign))
+
+
+def results(store: Store, campaign: str) -> list[Compared]:
+    """Return every comparison with what people answered."""
+    name = comparisons_of(campaign)
+    decided = standings(store, name)
+    found = []
+    for batch in comparisons(store, campaign):
+        standing = decided.get(batch["batch"])
+        judgements = answers(store, campaign, batch)
+        left, right = batch["systems"]
+        found.append(
+            Compared(
+                batch["batch"],
+                (left, right),
+                batch["questions"],
+                len(judgements),
+                len({each.labeler for each in judgements}),
+                standing.decision if standing else "waits",
+                standing.why if standing else "",
+                over(contests(judgements), left, right),
+            )
+        )
+    return found
+
+
+def preferred_by_people(store: Store, campaign: str, system: str, other: str) -> Contest | None:
+    """Return how often people prefer one system to another, by all accepted answers; None without any."""
+    wanted = {system, other}
+    asked = [batch for batch in comparisons(store, campaign) if set(batch["systems"]) == wanted]
+    judgements = [each for batch in asked for each in answers(store, campaign, batch)]
+    turned = [each if each.left == system else _turned(each) for each in judgements]
+    return over(contests(turned), system, other)
+
+
+def answers(store: Store, campaign: str, batch: Publication) -> list[Judgement]:
+    """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
+    name = comparisons_of(campaign)
+    standing = standings(store, name).get(batch["batch"])
+    if standing is None or standing.decision != "accept":
+        return []
+    rows = {row["question_id"]: row for row in key_rows(batch)}
+    labels = standing_labels(committed(store, deliveries(store, name), batch["batch"]))
+    left, right = batch["systems"]
+    found = []
+    for label in labels:
+        if standing.weights.get(label.labeler_id, 1.0) > 0:
+            row = rows[label.question_id]
+            lengths = [len(words(sample["text"])) for sample in row["samples"]]
+            found.append(Judgement(row["query_id"], left, right, label.labeler_id, _won(label), *lengths))
+    return found
+
+
+def _won(label: Committed) -> float:
+    """Return what an answer gives to the first of its two samples."""
+    if label.best_sample is not None:
+        return 1.0 - label.best_sample
+    ratings: dict[str, Sequence[Any]] = json.loads(label.ratings) if label.ratings else {}
+    first, second = (sum(float(numbers[sample]) for numbers in ratings.values()) for sample in (0, 1))
+    return 0.5 if first == second else float(first > second)
+
+
+def _turned(each: Judgement) -> Judgement:
+    return Judgement(each.query, each.right, each.left, each.labeler, 1 - each.won, each.right_words, each.left_words)

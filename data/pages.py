@@ -1,0 +1,9 @@
+"""The templates of all reports: text of people and models is escaped, and a page needs nothing but itself."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+
+PAGES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)

@@ -1,0 +1,143 @@
+"""The gate before the champion: what a run must show, and what the log says of it.
+
+A run becomes champion where the lower bounds of its win rates over zero-shot and over the present champion clear the
+campaign's bar, nothing is pulled, and the labels that it learned from still count. A tie keeps the champion. A person
+may decide otherwise; then the entry says despite what.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from data import log
+from data.campaign import Campaign
+from data.canonical import Document
+from data.comparisons import preferred_by_people
+from data.cord import check, one_line, open_pulls
+from data.decisions import standings
+from data.label_sets import read_label_set
+from data.promotions import find_run, log_of, promote, rival, run_prefix
+from data.publication import Publication, read_manifest
+from data.refused import Refused
+from data.statistics import Proportion
+from data.store import Store, folders
+from data.systems import CHAMPION, ZERO_SHOT
+
+
+class Verdict(NamedTuple):
+    """Whether a run may become champion, with what speaks for it and against it, in words."""
+
+    holds: bool
+    speaks_for: tuple[str, ...]
+    against: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "; ".join(self.speaks_for if self.holds else self.against)
+
+
+def gate(
+    store: Store, campaign: Campaign, run: str, label_set: str, evaluation: Publication, leader: str | None
+) -> Verdict:
+    """Look whether a run may take the place of `leader`, the champion of now (None: the base)."""
+    speaks_for: list[str] = []
+    against: list[str] = []
+    for opponent in [ZERO_SHOT] if leader in (None, run) else [ZERO_SHOT, str(leader)]:
+        name = opponent if opponent == ZERO_SHOT else f"the champion {opponent}"
+        found = _rate(store, campaign, run, opponent, evaluation)
+        if found is None:
+            against.append(f"nobody judged it beside {name}")
+        elif found[0].low > campaign.promotion.win_rate_above:
+            speaks_for.append(f"win rate over {name} {found[0]}, by {found[1]}")
+        else:
+            tie = ": a tie" if found[0].low <= 0.5 <= found[0].high else ""
+            bar = f"its lower bound does not clear {campaign.promotion.win_rate_above:g}"
+            against.append(f"win rate over {name} {found[0]}, by {found[1]}: {bar}{tie}")
+    against += [
+        f"{pull.pull} of {one_line(pull.by)} is open ({pull.scope}): {one_line(pull.reason)}"
+        for pull in open_pulls(store, campaign.name, run)
+    ]
+    against += _not_accepted(store, campaign.name, label_set)
+    return Verdict(not against, tuple(speaks_for), tuple(against))
+
+
+def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
+    """Return the evaluation that decides about a finished run: the newest beside the champion that it has to beat."""
+    recorded = find_run(store, campaign, run).manifest["inputs"]["evaluation"]
+    folder, leader = f"{run_prefix(campaign, run)}/evaluations", rival(store, campaign, run)
+    found = [read_manifest(store, f"{folder}/{name}") for name in folders(store, folder)]
+    known = sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
+    beside = [each for each in known if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader]
+    first = next(each for each in known if each.prefix == recorded)
+    return first if first in beside or not beside else beside[-1]
+
+
+def _rate(
+    store: Store, campaign: Campaign, run: str, opponent: str, evaluation: Publication
+) -> tuple[Proportion, str] | None:
+    """Return how often a run was preferred to an opponent, and by whom; people's word counts where there are any."""
+    people = preferred_by_people(store, campaign.name, run, opponent)
+    if people is not None:
+        return people.win_rate, "people"
+    facts = evaluation.manifest["facts"]
+    measured = facts["win_rate"]
+    if opponent != ZERO_SHOT:
+        measured = facts.get("champion_win_rate") if facts.get("runs", {}).get(CHAMPION) == opponent else None
+    return None if measured is None else (Proportion(**measured), "the campaign's judges")
+
+
+def _not_accepted(store: Store, campaign: str, label_set: str) -> list[str]:
+    document, _ = read_label_set(store, campaign, label_set)
+    decided = standings(store, campaign)
+    return [
+        f"labels of batch {batch}: {decided[batch].decision} ({one_line(decided[batch].why)})"
+        for batch in document["batches"]
+        if batch in decided and decided[batch].decision != "accept"
+    ]
+
+
+def decide_by_gate(
+    store: Store, campaign: Campaign, run: str, label_set: str, evaluation: Publication
+) -> Document | None:
+    """Let the gate decide about a run, and return the log's entry; None where it was decided before.
+
+    Raises Stopped where the line is stopped: then nothing is decided. A run that was promoted once, and perhaps rolled
+    back, is not promoted again by itself.
+    """
+
+    def decide(so_far: list[Document]) -> Document | None:
+        if any(entry["kind"] == "promote" and entry["run"] == run for entry in so_far):
+            return None
+        leader = so_far[-1]["run"] if so_far else None
+        verdict = gate(store, campaign, run, label_set, evaluation, leader)
+        if verdict.holds:
+            check(store, campaign.name, run)
+            return {"kind": "promote", "run": run, "reason": verdict.text, "by": "the gate", **_of(evaluation, ())}
+        kept = {"kind": "keep", "run": leader, "candidate": run, "reason": verdict.text, "by": "the gate"}
+        kept |= _of(evaluation, verdict.against)
+        last = next((e for e in reversed(so_far) if e["kind"] == "keep" and e["candidate"] == run), {})
+        return None if {name: last.get(name) for name in kept} == kept else kept
+
+    check(store, campaign.name, run)
+    return log.append(store, log_of(campaign.name), decide)
+
+
+def promote_by_hand(
+    store: Store, campaign: Campaign, run: str, reason: str | None, by: str, evaluation: Publication
+) -> Document | None:
+    """Make a run champion by a person's word; None where it is already. Without a reason the gate must hold.
+
+    Raises Stopped while a pull stops the campaign or the run: a release is the way out of that.
+    """
+    label_set = find_run(store, campaign.name, run)["label_set"]
+
+    def said(leader: str | None) -> Document:
+        verdict = gate(store, campaign, run, label_set, evaluation, leader)
+        if not verdict.holds and reason is None:
+            raise Refused(f"The gate does not hold for {run}: {verdict.text}. To promote it despite that: --reason ...")
+        return {"reason": reason or verdict.text, "by": by, **_of(evaluation, verdict.against)}
+
+    return promote(store, campaign.name, run, reason or "", said)
+
+
+def _of(evaluation: Publication, despite: Sequence[str]) -> Document:
+    return {"evaluation": evaluation.prefix, "against": list(despite)}

@@ -1,0 +1,142 @@
+"""The accuracy sheet: summaries that somebody reads beside their sources, as the authors of 2019 did by hand.
+
+The same articles for each system, blind: items are shuffled and numbered, and the key stays in the store. Who fills it
+in writes `yes` or `no` under `accurate`, and may write a `note`.
+"""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from data import log
+from data.canonical import Document, content_id, sha256_of_file
+from data.exchange.csv_file import harmless
+from data.publication import Publication, publish, read_manifest
+from data.refused import Refused
+from data.statistics import Proportion, proportion
+from data.store import Store, folders
+
+COLUMNS = ("item", "source", "summary", "accurate", "note")
+WORDS = {"yes": True, "y": True, "1": True, "true": True, "no": False, "n": False, "0": False, "false": False}
+MOST_BYTES = 20_000_000
+
+
+class Item(NamedTuple):
+    """One summary to be judged."""
+
+    query_id: str
+    source: str
+    system: str  # data.comparisons.identity
+    summary: str
+
+
+class Filled(NamedTuple):
+    """What one reader found of one system."""
+
+    sheet: str
+    by: str
+    at: str
+    system: str
+    accurate: Proportion
+
+
+def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: Document, secret: int) -> Publication:
+    """Publish a sheet, once for every request, and return it; `secret` decides the order of its items."""
+    prefix = f"{_prefix(campaign)}/{content_id(request)}"
+    if (published := read_manifest(store, prefix)) is not None:
+        return published
+    began, order = datetime.now(UTC), random.Random(secret).sample(list(items), len(items))
+    text, key = io.StringIO(newline=""), {}
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    for number, item in enumerate(order, 1):
+        name = f"i{content_id(request)[1:7]}-{number:03d}"
+        table.writerow([name, harmless(item.source), harmless(item.summary), "", ""])
+        key[name] = {"query_id": item.query_id, "system": item.system}
+    files: dict[str, Path | bytes] = {"sheet.csv": text.getvalue().encode(), "key/items.json": json.dumps(key).encode()}
+    facts = {"sheet": content_id(request), "items": len(order), "systems": sorted({item.system for item in items})}
+    return publish(store, prefix, "sheet", files, inputs=request, facts=facts, began=began)
+
+
+def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Filled]:
+    """Take a filled sheet in, once, and return what it says of every system; raise Refused where it is not whole."""
+    rows = _rows(file)
+    sheet, key = _sheet_of(store, campaign, rows, file.name)
+    answers = {item: _accurate(cells, item, file.name) for item, cells in rows.items()}
+    counts: dict[str, list[int]] = {}
+    for item, accurate in answers.items():
+        found = counts.setdefault(key[item]["system"], [0, 0])
+        found[0], found[1] = found[0] + accurate, found[1] + 1
+    digest = sha256_of_file(file)
+    store.put_file(f"{sheet.prefix}/filled/{digest}.csv", file)
+    notes = {item: cells["note"] for item, cells in rows.items() if cells["note"]}
+    entry: Document = {"kind": "sheet", "sheet": sheet["sheet"], "file_sha256": digest, "by": by, "counts": counts}
+
+    def decide(so_far: list[Document]) -> Document | None:
+        return None if any(each["file_sha256"] == digest for each in so_far) else entry | {"notes": notes}
+
+    log.append(store, f"{_prefix(campaign)}/log", decide)
+    return [found for found in filled(store, campaign) if found.sheet == sheet["sheet"]]
+
+
+def filled(store: Store, campaign: str) -> list[Filled]:
+    """Return what every reader found of every system; of a sheet that a reader filled in twice, the last."""
+    last = {(entry["sheet"], entry["by"]): entry for entry in log.entries(store, f"{_prefix(campaign)}/log")}
+    return [
+        Filled(entry["sheet"], entry["by"], entry["at"], system, proportion(right, n))
+        for entry in last.values()
+        for system, (right, n) in sorted(entry["counts"].items())
+    ]
+
+
+def _prefix(campaign: str) -> str:
+    return f"campaigns/{campaign}/sheets"
+
+
+def _rows(file: Path) -> dict[str, Mapping[str, str]]:
+    if not file.is_file() or file.stat().st_size > MOST_BYTES:
+        raise Refused(f"There is no sheet {file}, or it is larger than {MOST_BYTES:,} bytes.")
+    try:
+        table = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
+        rows = list(table)
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise Refused(f"{file.name} cannot be read as CSV in UTF-8: {error}.") from error
+    if missing := {"item", "accurate"} - set(table.fieldnames or ()):
+        raise Refused(f"{file.name} has no column {sorted(missing)[0]}: fill in the file that andon sheet wrote.")
+    found: dict[str, Mapping[str, str]] = {
+        (row["item"] or "").strip(): {n: (row.get(n) or "").strip() for n in ("accurate", "note")} for row in rows
+    }
+    if len(found) < len(rows):
+        raise Refused(f"{file.name} has an item twice.")
+    return found
+
+
+def _sheet_of(
+    store: Store, campaign: str, rows: Mapping[str, Mapping[str, str]], name: str
+) -> tuple[Publication, Mapping[str, Mapping[str, str]]]:
+    """Return the sheet that has exactly these items, and its key."""
+    for sheet in _sheets(store, campaign):
+        key: Mapping[str, Mapping[str, str]] = json.loads(sheet.path("key/items.json").read_text())
+        if key.keys() == rows.keys():
+            return sheet, key
+    raise Refused(f"{name} is no whole sheet of campaign {campaign}: its {len(rows)} items are not those of any.")
+
+
+def _sheets(store: Store, campaign: str) -> Iterator[Publication]:
+    for name in folders(store, _prefix(campaign)):
+        if (sheet := read_manifest(store, f"{_prefix(campaign)}/{name}")) is not None:
+            yield sheet
+
+
+def _accurate(cells: Mapping[str, str], item: str, name: str) -> bool:
+    word = cells["accurate"].lower()
+    if word not in WORDS:
+        raise Refused(
+            f"{name}, item {item}: accurate is {ascii(cells['accurate'][:40])}; write yes or no for every item."
+        )
+    return WORDS[word]

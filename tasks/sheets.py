@@ -1,0 +1,40 @@
+"""Prefect task of the accuracy sheet: sample some systems on the same articles and publish a table to fill in."""
+
+import secrets
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.campaign import Campaign
+from data.comparisons import identity
+from data.sheets import Item, publish_sheet
+from data.store import open_store
+from data.systems import find_systems
+from models.base import open_base
+from models.systems import Clock, answer_all
+from tasks.stage import say
+
+
+@task(cache_policy=NO_CACHE)
+def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], items: int, seed: int) -> str:
+    """Publish a sheet of so many articles for each system, and return the address of its file."""
+    store = open_store(store_uri)
+    systems = find_systems(store, campaign, names)
+    known = [identity(system) for system in systems]
+    request = {
+        "systems": known,
+        "items": items,
+        "text": campaign.text.model_dump(),
+        "base": campaign.base,
+        "seed": seed,
+    }
+    base = open_base(campaign.base, campaign.text.positions)
+    scorer = next((system.run for system in systems if system.writer == "best of"), None)
+    say(f"sheet: {items} articles for each of {', '.join(known)}")
+    answered = answer_all(store, campaign, base, systems, scorer, items, seed, Clock())
+    found = [
+        Item(query.query_id, query.text, name, response.text)
+        for name, responses in zip(known, answered.responses.values(), strict=True)
+        for query, response in zip(answered.asked, responses, strict=True)
+    ]
+    return publish_sheet(store, campaign.name, found, request, secrets.randbits(64)).address("sheet.csv")

@@ -1,0 +1,103 @@
+"""Prefect task that shows a finished run elsewhere: its metrics in TensorBoard, and in MLflow where a server is named.
+
+The store stays what is true; these are copies, made once for each run, and a run never fails for them. Both libraries
+are extras: `pip install "andon[tensorboard]"`, `pip install "andon[mlflow]"`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.promotions import find_run
+from data.publication import Publication
+from data.refused import Refused
+from data.store import open_store
+from tasks.stage import say
+
+AT_ONCE = 1_000  # metrics in a request to MLflow, which takes no more
+LONGEST = 500  # characters of an MLflow parameter
+
+
+@task(cache_policy=NO_CACHE)
+def track_run(store_uri: str, campaign: str, run: str) -> None:
+    """Copy a finished run to where ANDON_TENSORBOARD (a folder) and MLFLOW_TRACKING_URI say; nothing without them."""
+    published = find_run(open_store(store_uri), campaign, run)
+    for variable, copy in (("ANDON_TENSORBOARD", to_tensorboard), ("MLFLOW_TRACKING_URI", to_mlflow)):
+        if where := os.environ.get(variable):
+            try:
+                copy(published, campaign, where)
+            except Exception as error:  # whatever is wrong over there, the run is finished here
+                say(f"metrics: not copied to {where} ({variable}): {str(error).splitlines()[0]}")
+
+
+def to_tensorboard(run: Publication, campaign: str, folder: str) -> bool:
+    """Write a run's metrics as TensorBoard events into FOLDER/CAMPAIGN/RUN; False where they lie there already."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise Refused('TensorBoard is not installed: pip install "andon[tensorboard]".') from error
+    target = Path(folder).expanduser() / campaign / run["run"]
+    if list(target.glob("events.out.tfevents.*")):
+        return False
+    ended = datetime.fromisoformat(run.manifest["ended"]).timestamp()
+    with SummaryWriter(str(target)) as writer:
+        for name, step, value in _metrics(run):
+            writer.add_scalar(name, value, step, walltime=ended)
+        for name, value in _outcome(run).items():
+            writer.add_scalar(f"outcome/{name}", value, run["round"], walltime=ended)
+    say(f"metrics: {target}")
+    return True
+
+
+def to_mlflow(run: Publication, campaign: str, uri: str) -> bool:
+    """Log a run to MLflow in the experiment of its campaign: settings, metrics, outcome; False where it is there."""
+    try:
+        from mlflow import MlflowClient
+        from mlflow.entities import Metric, Param, RunTag
+    except ImportError as error:
+        raise Refused('MLflow is not installed: pip install "andon[mlflow]".') from error
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(f"andon-{campaign}")
+    experiment = client.create_experiment(f"andon-{campaign}") if found is None else found.experiment_id
+    if client.search_runs([experiment], f"tags.\"andon.run\" = '{run['run']}' and attributes.status = 'FINISHED'"):
+        return False
+    began, ended = (int(datetime.fromisoformat(run.manifest[each]).timestamp() * 1000) for each in ("began", "ended"))
+    tags = {"andon.run": run["run"], "andon.label_set": run["label_set"], "andon.base": run["base"]}
+    made = client.create_run(experiment, start_time=began, run_name=run["run"])
+    params = [Param(name, value[:LONGEST]) for name, value in _settings(run["recipe"])]
+    client.log_batch(made.info.run_id, tags=[RunTag(*tag) for tag in tags.items()], params=params)
+    metrics = [Metric(name, value, ended, step) for name, step, value in _metrics(run)]
+    metrics += [Metric(f"outcome/{name}", value, ended, run["round"]) for name, value in _outcome(run).items()]
+    for start in range(0, len(metrics), AT_ONCE):
+        client.log_batch(made.info.run_id, metrics=metrics[start : start + AT_ONCE])
+    client.set_terminated(made.info.run_id, end_time=ended)
+    say(f"metrics: MLflow run {made.info.run_id} of andon-{campaign} at {uri}")
+    return True
+
+
+def _metrics(run: Publication) -> Iterator[tuple[str, int, float]]:
+    """Yield (name, step, value) of every metric of every step."""
+    for row in pq.read_table(run.path("metrics.parquet")).to_pylist():
+        yield f"{row['stage']}/{row['name']}", row["step"], row["value"]
+
+
+def _outcome(run: Publication) -> dict[str, float]:
+    """Return what a run came to, as numbers."""
+    facts = run.manifest["facts"]
+    found = {"labels": facts["labels"], "kl": facts["kl_nats_per_seq"], "valid": facts["valid"]}
+    for name in ("win_rate", "champion_win_rate", "best_of_win_rate", "reward_accuracy"):
+        if rate := facts.get(name):
+            found |= {name: rate["value"], f"{name}_low": rate["low"], f"{name}_high": rate["high"]}
+    return {name: float(value) for name, value in found.items()}
+
+
+def _settings(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for table, values in recipe.items():
+        if isinstance(values, Mapping):
+            yield from ((f"{table}.{name}", str(value)) for name, value in values.items())

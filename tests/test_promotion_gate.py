@@ -1,0 +1,189 @@
+"""The gate before the champion: each thing that must hold, what a person may do despite it, and what the log says."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from data.batch import Question, Sample, blind, write_parts, write_table
+from data.campaign import Campaign
+from data.comparisons import preferred_by_people, results
+from data.cord import Stopped, pull, release
+from data.decisions import override
+from data.label_sets import freeze
+from data.labels import ingest
+from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_hand
+from data.promotions import champion, history, rival, rollback
+from data.publication import Publication, publish, read_manifest
+from data.refused import Refused
+from data.shelves import comparisons_of
+from data.store import Store
+from tests.vendor import Round
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Made = Callable[..., Publication]
+
+
+def rate(low: float) -> dict[str, float]:
+    return {"value": (low + 1) / 2, "low": low, "high": 1.0, "n": 500}
+
+
+@pytest.fixture
+def campaign_c(campaign: Campaign) -> Campaign:
+    return campaign.model_copy(update={"name": "c"})
+
+
+@pytest.fixture
+def run(sent: Round) -> Made:
+    """Publish a run on accepted labels, with the lower bounds of its win rates, and return its evaluation."""
+    sent.deliver(sent.answers())
+    label_set = freeze(sent.store, "c")
+
+    def made(name: str, low: float | None, beside: str | None = None, champion_low: float = 0.0) -> Publication:
+        prefix = f"campaigns/c/runs/{name}"
+        facts = {
+            "runs": {"policy": name} | ({"champion": beside} if beside else {}),
+            "win_rate": None if low is None else rate(low),
+            "champion_win_rate": rate(champion_low) if beside else None,
+        }
+        where = f"{prefix}/evaluations/{beside or 'alone'}"
+        evaluation = publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+        inputs, about = {"evaluation": where}, {"run": name, "label_set": label_set, "round": 1, "base": "b"}
+        publish(sent.store, prefix, "run", {"b": b"b"}, inputs=inputs, facts=about, began=NOW)
+        return evaluation
+
+    return made
+
+
+def decided(store: Store, campaign: Campaign, evaluation: Publication) -> str:
+    """Let the gate decide, and return what the log says of it."""
+    name, label_set = evaluation["runs"]["policy"], freeze(store, "c")
+    entry = decide_by_gate(store, campaign, name, str(label_set), evaluation)
+    return "nothing" if entry is None else f"{entry['kind']}: {entry['reason']}"
+
+
+def test_the_first_run_has_to_beat_zero_shot_alone(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    assert "does not clear 0.5: a tie" in decided(sent.store, campaign_c, run("run-1", 0.48))
+    assert champion(sent.store, "c") is None
+    assert decided(sent.store, campaign_c, run("run-2", 0.51)).startswith("promote: win rate over zero-shot")
+    assert champion(sent.store, "c") == "run-2"
+
+
+def test_the_champion_moves_only_for_a_run_that_beats_it_too(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    decided(sent.store, campaign_c, run("run-1", 0.8))
+    assert "over the champion run-1" in decided(sent.store, campaign_c, run("run-2", 0.9, "run-1", 0.45))
+    assert champion(sent.store, "c") == "run-1", "a tie keeps the champion"
+    assert "nobody judged it beside the champion run-1" in decided(sent.store, campaign_c, run("run-3", 0.9))
+    assert decided(sent.store, campaign_c, run("run-4", 0.9, "run-1", 0.55)).startswith("promote")
+    assert "nobody judged it beside the champion run-4" in decided(
+        sent.store, campaign_c, run("run-5", 0.9, "run-1", 0.9)
+    ), "a win over an earlier champion is none over this one"
+
+
+def test_what_was_decided_is_not_decided_again(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    first = run("run-1", 0.8)
+    decided(sent.store, campaign_c, first)
+    worse = run("run-2", 0.9, "run-1", 0.3)
+    assert decided(sent.store, campaign_c, worse).startswith("keep")
+    assert decided(sent.store, campaign_c, worse) == "nothing"
+    rollback(sent.store, "c", "worse to read", "ann")
+    assert decided(sent.store, campaign_c, first) == "nothing", "a rolled back run is not promoted again by itself"
+    kinds = [entry["kind"] for entry in history(sent.store, "c")]
+    assert kinds == ["promote", "keep", "rollback"] and champion(sent.store, "c") is None
+
+
+def test_a_run_without_judges_waits_for_a_person(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation = run("run-1", None)
+    assert "nobody judged it beside zero-shot" in decided(sent.store, campaign_c, evaluation)
+    with pytest.raises(Refused, match=r"nobody judged it beside zero-shot.*--reason"):
+        promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
+    entry = promote_by_hand(sent.store, campaign_c, "run-1", "I read fifty", "ann", evaluation)
+    assert entry is not None and (entry["by"], entry["reason"]) == ("ann", "I read fifty")
+    assert entry["against"] == ["nobody judged it beside zero-shot"], "the log says despite what"
+    assert promote_by_hand(sent.store, campaign_c, "run-1", "again", "ann", evaluation) is None
+
+
+def test_nothing_is_promoted_while_pulled_not_even_by_hand(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation = run("run-1", 0.9)
+    made = pull(sent.store, "KL jumped", by="sentinel kl", scope="run:run-1")
+    with pytest.raises(Stopped, match="KL jumped"):
+        decided(sent.store, campaign_c, evaluation)
+    with pytest.raises(Stopped, match="KL jumped"):
+        promote_by_hand(sent.store, campaign_c, "run-1", "never mind", "ann", evaluation)
+    against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
+    assert len(against) == 1 and made.pull in against[0]
+    release(sent.store, made.pull, by="ann", reason="a quotation")
+    assert decided(sent.store, campaign_c, evaluation).startswith("promote")
+
+
+def test_labels_that_no_longer_count_stand_in_the_way(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation = run("run-1", 0.9)
+    label_set = str(freeze(sent.store, "c"))
+    override(sent.store, "c", "b1", "reject", "they were bots", None)
+    entry = decide_by_gate(sent.store, campaign_c, "run-1", label_set, evaluation)
+    assert entry is not None and "labels of batch b1: reject (they were bots)" in entry["reason"]
+    forced = promote_by_hand(sent.store, campaign_c, "run-1", "only a few were", "ann", evaluation)
+    assert forced is not None and "they were bots" in forced["against"][0]
+
+
+def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
+    sent: Round, run: Made, campaign_c: Campaign
+) -> None:
+    decided(sent.store, campaign_c, run("run-1", 0.8))
+    alone = run("run-2", 0.9)
+    assert rival(sent.store, "c", "run-2") == "run-1" and evaluation_of(sent.store, "c", "run-2").prefix == alone.prefix
+    where = "campaigns/c/runs/run-2/evaluations/later"
+    facts = {"runs": {"policy": "run-2", "champion": "run-1"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.6)}
+    publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    later = evaluation_of(sent.store, "c", "run-2")
+    assert later.prefix == where
+    assert promote_by_hand(sent.store, campaign_c, "run-2", None, "ann", later) is not None
+    assert rival(sent.store, "c", "run-2") == "run-1" and rival(sent.store, "c", "run-1") is None
+
+
+def compare(sent: Round, left: str, right: str, winner: str, count: int = 80) -> None:
+    """Ask four people which of two systems is better, and let all of them prefer one."""
+    samples = (Sample("the one", [], left), Sample("the other text", [], right))
+    asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
+    vendor, key = blind(asked, "Which?", b"another secret")
+    write_table(key, sent.folder / "compared.parquet")
+    files: dict[str, Path | bytes] = dict(write_parts(vendor, sent.folder))
+    files["key/samples.parquet"] = sent.folder / "compared.parquet"
+    facts: dict[str, Any] = {"batch": "h001-x", "round": 1, "questions": count, "systems": [left, right]}
+    prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
+    publish(sent.store, prefix, "comparison", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    wanted = [left, right].index(winner)
+    rows = [
+        {n: row[n] for n in ("question_id", "content_sha256")}
+        | {"labeler_id": f"person {number % 4}", "best": row["shown"].index(wanted)}
+        for number, row in enumerate(key.to_pylist())
+    ]
+    write_table(pa.Table.from_pylist(rows), sent.folder / "said.parquet")
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome = ingest(sent.store, "c", sent.folder / "said.parquet", Path(scratch), predict=_refuse_to_guess)
+    assert outcome.compares and outcome.accepted == count
+
+
+def _refuse_to_guess(batch: Publication) -> dict[str, int]:
+    raise AssertionError("what a reward model likes is no measure of an evaluation")
+
+
+def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation = run("run-1", None)
+    before = freeze(sent.store, "c")
+    compare(sent, "run-1", "zero-shot", winner="run-1")
+    assert freeze(sent.store, "c") == before, "nothing is trained on them"
+    if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
+        assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
+        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
+    (found,) = results(sent.store, "c")
+    assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
+    turned = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
+    assert turned is not None and turned.win_rate.value == 0.0
+    entry = promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
+    assert entry is not None and entry["reason"].endswith("by people") and entry["against"] == []
+    assert read_manifest(sent.store, "campaigns/c/batches/h001-x") is None
