@@ -62,13 +62,13 @@ def gate(
 
 def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
     """Return the evaluation that decides about a finished run: the newest beside the champion that it has to beat."""
-    recorded = find_run(store, campaign, run).manifest["inputs"]["evaluation"]
+    first = read_manifest(store, find_run(store, campaign, run).manifest["inputs"]["evaluation"])
+    assert first is not None
     folder, leader = f"{run_prefix(campaign, run)}/evaluations", rival(store, campaign, run)
     found = [read_manifest(store, f"{folder}/{name}") for name in folders(store, folder)]
     known = sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
     beside = [each for each in known if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader]
-    first = next(each for each in known if each.prefix == recorded)
-    return first if first in beside or not beside else beside[-1]
+    return first if not beside or first.prefix in {each.prefix for each in beside} else beside[-1]
 
 
 def _rate(

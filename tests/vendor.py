@@ -32,11 +32,11 @@ def publish_batch(store: LocalStore, campaign: str, batch: str, vendor: pa.Table
 class Round:
     """One published batch in a store, and a vendor that answers it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.store = folder, LocalStore(folder / "store")
+    def __init__(self, folder: Path, campaign: str = "c") -> None:
+        self.folder, self.store, self.campaign = folder, LocalStore(folder / "store"), campaign
         questions, known, self.worths = invent(800, 5, gold=40)
         self.vendor, key = blind(composed(questions, known, SHARES, 0), "Which?", b"secret")
-        publish_batch(self.store, "c", "b1", self.vendor, key)
+        publish_batch(self.store, campaign, "b1", self.vendor, key)
         self.key = key.to_pylist()
 
     def answers(self, fault: str = "clean") -> Rows:
@@ -45,4 +45,6 @@ class Round:
     def deliver(self, rows: Rows, despite: str | None = None) -> Ingested:
         write_table(pa.Table.from_pylist(rows), self.folder / "answers.parquet")
         with tempfile.TemporaryDirectory() as scratch:
-            return ingest(self.store, "c", self.folder / "answers.parquet", Path(scratch), Quality(), despite=despite)
+            return ingest(
+                self.store, self.campaign, self.folder / "answers.parquet", Path(scratch), Quality(), despite=despite
+            )
