@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from data.batch import write_table
 from data.campaign import load_campaign
 from data.label_sets import freeze
 from data.store import LocalStore
-from flows.local_server import Platform
+from flows.local_server import ROOT, Platform
 from tests.conftest import TINY
 
 PATIENCE_S = 420  # how long a test waits before it fails; machines may be busy
@@ -72,6 +73,20 @@ class Server:
         body = {"deployments": {"name": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
         found: list[dict[str, Any]] = self.ask("POST", "/flow_runs/filter", body)
         return found
+
+    def deliver(self, store: Path, batch: str, file: Path) -> str:
+        """Deliver a file by the command that tells the server, and return the run that its event started."""
+        deliver = ["deliver", "sentiment", batch, str(file), "--store", str(store), "--json"]
+        command, environment = [sys.executable, "-m", "flows.cli", *deliver], self.running.environment
+        told = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
+        assert json.loads(told.stdout)["told"]
+
+        def triggered() -> list[dict[str, Any]]:
+            return [run for run in self.runs("ingest_labels") if not run["auto_scheduled"]]
+
+        (run,) = until("the event starts a run", triggered)
+        assert run["created_by"]["type"] == "AUTOMATION"
+        return str(run["id"])
 
     def log(self) -> str:
         """Return the last lines that all runs wrote on their pages."""

@@ -5,9 +5,12 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.importtools import import_object
 from prefect.utilities.templating import apply_values, find_placeholders
@@ -35,6 +38,19 @@ def test_what_must_happen_by_itself_is_scheduled_and_the_rest_is_not() -> None:
     emitted = (ROOT / "flows" / "dropping.py").read_text()
     assert f'"{trigger["expect"][0]}"' in emitted
     assert trigger["match"]["prefect.resource.id"].removesuffix("*") in emitted
+
+
+def test_automations_are_as_prefect_reads_them_and_name_what_there_is() -> None:
+    text = (DEPLOY / "automations.yaml").read_text().replace("BLOCK_ID", str(UUID(int=0)))
+    automations = {each["name"]: AutomationCore.model_validate(each) for each in yaml.safe_load(text)["automations"]}
+    names = {each["name"] for each in DEPLOYMENTS}
+    for automation in automations.values():
+        assert isinstance(automation.trigger, EventTrigger) and len(automation.actions) == 1
+        assert set(automation.trigger.match_related.root.get("prefect.resource.name", [])) <= names  # type: ignore[union-attr]
+    lost = automations["andon-lost"].trigger
+    frequency = PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
+    assert isinstance(lost, EventTrigger) and frequency
+    assert lost.within.total_seconds() >= 3 * frequency, "a run that lives is never said to be lost"
 
 
 def test_the_kubernetes_template_uses_the_variables_that_it_declares_and_no_other() -> None:

@@ -19,6 +19,7 @@ from data.live import latest_live
 from data.promotions import champion
 from data.store import LocalStore
 from flows.local_server import ROOT, platform
+from tests import postgresql
 from tests.team import (
     Server,
     export,
@@ -75,18 +76,11 @@ def test_an_event_brings_a_delivery_in_and_the_night_survives_the_death_of_its_m
     server: Server, sent: tuple[Path, str, list[Path]], campaign_file: Path
 ) -> None:
     store, batch, files = sent
-    deliver = ["deliver", "sentiment", batch, str(files[0]), "--store", str(store), "--json"]
-    command, environment = [sys.executable, "-m", "flows.cli", *deliver], server.running.environment
-    told = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
-    assert json.loads(told.stdout)["told"]
-    triggered = until(
-        "the event starts a run", lambda: [run for run in server.runs("ingest_labels") if not run["auto_scheduled"]]
-    )
-    assert [run["created_by"]["type"] for run in triggered] == ["AUTOMATION"], "and nobody else started one"
-    server.completed(triggered[0]["id"])
+    triggered = server.deliver(store, batch, files[0])
+    server.completed(triggered)
     (entry,) = deliveries(LocalStore(store), "sentiment")
     assert entry["accepted"] > 0
-    taken = server.artifacts(triggered[0]["id"])["labels-sentiment"]["data"]
+    taken = server.artifacts(triggered)["labels-sentiment"]["data"]
     assert f"{entry['accepted']} accepted" in taken and batch in taken
 
     assert any(run["auto_scheduled"] for run in server.runs("retrain_nightly")), "every night has its run"
@@ -127,6 +121,20 @@ def test_a_scheduled_look_takes_in_what_no_event_told_of(server: Server, sent: t
     server.ask("POST", f"/flow_runs/{scheduled['id']}/set_state", late)
     server.completed(scheduled["id"])
     assert sha256_of_file(files[1]) in {entry["file_sha256"] for entry in deliveries(LocalStore(store), "sentiment")}
+
+
+@pytest.mark.deployments
+def test_on_postgresql_a_delivery_comes_in_by_its_event_too(tmp_path: Path, campaign_file: Path) -> None:
+    store = tmp_path / "store"
+    batch, files = export(store, campaign_file)
+    with postgresql.running() as database, platform(tmp_path / "prefect", str(store), database) as running:
+        running.work("andon-cpu")
+        server = Server(running)
+        run = server.deliver(store, batch, files[0])
+        server.completed(run)
+        assert batch in server.artifacts(run)["labels-sentiment"]["data"]
+    assert [entry["accepted"] for entry in deliveries(LocalStore(store), "sentiment")] == [12]
+    assert not list((tmp_path / "prefect").glob("*.db")), "nothing went into SQLite"
 
 
 @pytest.mark.deployments
