@@ -9,6 +9,8 @@ from uuid import UUID
 
 import pytest
 import yaml
+from botocore.session import Session
+from botocore.validate import ParamValidator
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 from prefect.utilities.callables import parameter_schema
@@ -62,9 +64,20 @@ def test_the_kubernetes_template_uses_the_variables_that_it_declares_and_no_othe
     job = apply_values(template["job_configuration"], values)["job_manifest"]["spec"]
     pod = job["template"]["spec"]
     assert not find_placeholders(job)
+    assert pod["parallelism"] == pod["completions"] == 1, "Prefect's worker looks for them there, and refuses without"
     assert job["backoffLimit"] == 0, "Prefect starts the next attempt, not Kubernetes beside it"
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert pod["terminationGracePeriodSeconds"] >= 60 and pod["securityContext"]["runAsNonRoot"]
+
+
+def test_the_task_definition_is_one_that_ecs_takes_with_a_gpu_and_time_to_save() -> None:
+    definition = json.loads((DEPLOY / "ecs" / "task-definition.json").read_text())
+    shape = Session().get_service_model("ecs").operation_model("RegisterTaskDefinition").input_shape
+    assert not ParamValidator().validate(definition, shape).has_errors()
+    (container,) = definition["containerDefinitions"]
+    assert container["name"] == "prefect", "as Prefect's ECS worker calls it"
+    assert container["resourceRequirements"] == [{"type": "GPU", "value": "1"}] and container["stopTimeout"] == 120
+    assert container["user"] == "10001"
 
 
 def test_compose_starts_services_that_exist_and_holds_no_secret() -> None:
