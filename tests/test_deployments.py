@@ -174,7 +174,7 @@ def test_of_two_retrains_at_once_one_trains_and_a_cancelled_one_saves_and_leaves
 ) -> None:
     # It saves only when it is told to leave, and trains for longer than a cancel takes to arrive.
     seldom = {"reward_steps": 10_000, "policy_updates": 10_000}
-    file = write_campaign(folder / "long.toml", tiny_folder, policy={"episodes": 32 * 200}, checkpoints=seldom)
+    file = write_campaign(folder / "long.toml", tiny_folder, policy={"episodes": 32 * 120}, checkpoints=seldom)
     through = train_through(labeled, file, seed=2)
     server.running.work("andon-gpu")
     asked = {"campaign": str(file), "store": str(labeled)}
