@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 POOLS = ("andon-cpu", "andon-gpu")
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+BUSY_TRIES = 60
 STARTUP_S = 240  # a first start migrates its database; on a busy machine that takes minutes
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -70,7 +73,7 @@ class Platform:
 
         for pool in POOLS:  # as `prefect work-pool create` does, which takes seconds to start
             template = ProcessWorker.get_default_base_job_template()
-            self._post("work_pools/", {"name": pool, "type": "process", "base_job_template": template})
+            self.ask("work_pools/", {"name": pool, "type": "process", "base_job_template": template})
         self.prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deploy/prefect.yaml")
 
     def work(self, pool: str) -> subprocess.Popen[bytes]:
@@ -90,10 +93,27 @@ class Platform:
         for child in reversed(self.running.values()):
             _end(child)
 
-    def _post(self, path: str, body: dict[str, Any]) -> None:
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Ask the server, and again for a minute while it is busy: on SQLite it answers 503 then."""
         address, headers = f"{self.environment['PREFECT_API_URL']}/{path}", {"Content-Type": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(address, json.dumps(body).encode(), headers), timeout=60):
-            pass
+        request = urllib.request.Request(address, None if body is None else json.dumps(body).encode(), headers)
+        for _ in range(BUSY_TRIES):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise
+                time.sleep(1)
+        raise RuntimeError(f"Prefect's server is busy for a minute; its log is {self.home / 'server.log'}.")
+
+    def run(self, deployment: str, parameters: Mapping[str, str]) -> tuple[str, str]:
+        """Run a deployment to its end, and return the name and the message of the state that it ended in."""
+        found = self.ask(f"deployments/name/{deployment}")["id"]
+        run = self.ask(f"deployments/{found}/create_flow_run", {"parameters": dict(parameters)})["id"]
+        while (state := self.ask(f"flow_runs/{run}")["state"])["type"] not in FINAL:
+            time.sleep(1)
+        return state["name"], state["message"] or ""
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         log = (self.home / f"{name}.log").open("ab")
@@ -160,9 +180,10 @@ def main() -> None:
                 sys.stdout.write(f"talk to it    export PREFECT_API_URL={running.environment['PREFECT_API_URL']}\n")
                 sys.stdout.write(f"a round of {asked.campaign} ({asked.preset}) begins; its page is under Runs\n")
                 sys.stdout.flush()
-                parameters = [f"--param={k}={v}" for k, v in round_parameters(asked.campaign, asked.preset).items()]
-                running.prefect("deployment", "run", "batch-round/batch_round", *parameters, "--watch")
-                sys.stdout.write(f"it ended      andon status --store {store}\n")
+                ended, why = running.run("batch-round/batch_round", round_parameters(asked.campaign, asked.preset))
+                sys.stdout.write(f"it ended      {ended}{': ' * bool(why)}{why}; andon status --store {store}\n")
+                if asked.once and ended != "Completed":
+                    sys.exit(1)
                 if not asked.once:
                     sys.stdout.write("stop it       Ctrl-C; what is published stays in the store\n")
                     sys.stdout.flush()

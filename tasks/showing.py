@@ -4,11 +4,9 @@ The store decides what is true. So a page that cannot be written is a line in th
 wrote (file names, evidence with labelers' ids) is shown as code: Prefect's pages read Markdown.
 """
 
-import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from prefect import artifacts, task
@@ -23,10 +21,7 @@ from data.publication import Publication, read_manifest
 from data.rounds import rounds
 from data.s3 import S3Store
 from data.store import Store, open_store
-from tasks.stage import LOGGER, say
-
-if TYPE_CHECKING:  # with torch, which taking labels in does without
-    from models.job import Job
+from tasks.stage import say
 
 
 @task(cache_policy=NO_CACHE)
@@ -36,7 +31,7 @@ def show_batch(store_uri: str, campaign: str, batch_id: str) -> None:
     assert batch is not None
     files = [{"send to labelers": batch.address(name)} for name in batch.names() if name.startswith("questions-")]
     said = f"{batch['questions']:,} questions of {batch_id}; links for a vendor: andon export {campaign} --vendor NAME"
-    _show(artifacts.create_table_artifact, f"batch-{campaign}", table=files, description=said)
+    show_artifact(artifacts.create_table_artifact, f"batch-{campaign}", table=files, description=said)
 
 
 @task(cache_policy=NO_CACHE)
@@ -45,7 +40,7 @@ def show_run(store_uri: str, campaign: str, run: str) -> None:
     store = open_store(store_uri)
     published = find_run(store, campaign, run)
     link, said = _link(store, published, "report.html")
-    _show(
+    show_artifact(
         artifacts.create_link_artifact, f"report-{campaign}", link=link, link_text=f"Report of {run}", description=said
     )
     leader = champion(store, campaign)
@@ -62,7 +57,7 @@ def show_run(store_uri: str, campaign: str, run: str) -> None:
         for turn in rounds(store, campaign)
     ]
     said = f"Rounds of {campaign}. Champion: {leader or 'the base'}."
-    _show(artifacts.create_table_artifact, f"rounds-{campaign}", table=table, description=said)
+    show_artifact(artifacts.create_table_artifact, f"rounds-{campaign}", table=table, description=said)
 
 
 def show_ingested(store: Store, campaign: str, file: str, outcome: Ingested, report: Publication | None) -> None:
@@ -80,19 +75,19 @@ def show_ingested(store: Store, campaign: str, file: str, outcome: Ingested, rep
     if report is not None:
         link, said = _link(store, report, "report.html")
         lines.append(f"[Quality report]({link}): {said}")
-    _show(artifacts.create_markdown_artifact, f"labels-{campaign}", markdown="\n\n".join(lines))
+    show_artifact(artifacts.create_markdown_artifact, f"labels-{campaign}", markdown="\n\n".join(lines))
 
 
 def show_refused(campaign: str, key: str, reason: str) -> None:
     """Show that a delivery was refused, and why."""
     said = f"# Refused\n\n{_code(key)}\n\n{_code(reason)}\n\nThe vendor delivers another file, or a person takes it: "
     said += _code(f"andon ingest {campaign} FILE --despite ...")
-    _show(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=said)
+    show_artifact(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=said)
 
 
-def show_pulls(job: "Job") -> None:
-    """Show who stopped this run, sentinels among them, with the likely causes."""
-    found = [each for each in pulls(open_store(job.store)) if each.pull.scope == f"run:{job.run}"]
+def show_pulls(store: Store, run: str) -> None:
+    """Show who stopped a run, sentinels among them, with the likely causes."""
+    found = [each for each in pulls(store) if each.pull.scope == f"run:{run}"]
     table = [
         {
             "pull": each.pull.pull,
@@ -104,45 +99,11 @@ def show_pulls(job: "Job") -> None:
         for each in found
     ]
     if table:
-        said = f"Pulls of the cord that stop {job.run}"
-        _show(artifacts.create_table_artifact, "cord", table=table, description=said)
+        said = f"Pulls of the cord that stop {run}"
+        show_artifact(artifacts.create_table_artifact, "cord", table=table, description=said)
 
 
-@contextmanager
-def progress_shown() -> Iterator[None]:
-    """Show how far the trainings inside have come, as the lines that they say tell it."""
-    from models.sampling import PROGRESS
-
-    bars = _Bars(PROGRESS)
-    LOGGER.addHandler(bars)
-    try:
-        yield
-    finally:
-        LOGGER.removeHandler(bars)
-
-
-class _Bars(logging.Handler):
-    """A bar for each training that says `title: unit 3 of 10`."""
-
-    def __init__(self, told: re.Pattern[str]) -> None:
-        super().__init__()
-        self.told = told
-        self.bars: dict[str, UUID | None] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if (found := self.told.search(record.getMessage())) is None:
-            return
-        title, done, total = found.groups()
-        share, said = 100 * _number(done) / _number(total), f"{title}: {done} of {total}"
-        bar = self.bars.get(title)
-        if bar is None:
-            shown = artifacts.create_progress_artifact
-            self.bars[title] = _show(shown, f"progress-{title}", progress=share, description=said)
-        else:
-            _show(artifacts.update_progress_artifact, artifact_id=bar, progress=share, description=said)
-
-
-def _show(make: Callable[..., Any], key: str | None = None, **content: Any) -> UUID | None:
+def show_artifact(make: Callable[..., Any], key: str | None = None, **content: Any) -> UUID | None:
     """Make or change an artifact of the flow run that this is part of, if it is."""
     if FlowRunContext.get() is None:
         return None
@@ -166,7 +127,3 @@ def _link(store: Store, published: Publication, name: str) -> tuple[str, str]:
 
 def _code(text: str) -> str:
     return "`" + one_line(text).replace("`", "'") + "`"
-
-
-def _number(shown: str) -> int:
-    return int(shown.replace(",", ""))

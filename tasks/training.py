@@ -18,7 +18,8 @@ from data.watch import stops
 from models.base import open_base
 from models.job import Job
 from models.steps import STEPS
-from tasks.showing import progress_shown, show_pulls
+from tasks.progress import progress_shown
+from tasks.showing import show_pulls
 from tasks.stage import say
 
 MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy": "models.ppo"}
@@ -63,7 +64,7 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
             elif job.published(step) is None:
                 _launch(step, job, config)
     finally:
-        show_pulls(job)
+        show_pulls(open_store(job.store), job.run)
 
 
 def _launch(step: str, job: Job, config: Path | str) -> None:
