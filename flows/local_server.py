@@ -178,7 +178,7 @@ def main() -> None:
                     running.work(pool)
                 sys.stdout.write(f"look at it    {running.environment['PREFECT_UI_URL']}/deployments\n")
                 sys.stdout.write(f"talk to it    export PREFECT_API_URL={running.environment['PREFECT_API_URL']}\n")
-                sys.stdout.write(f"a round of {asked.campaign} ({asked.preset}) begins; its page is under Runs\n")
+                sys.stdout.write(f"a round of {asked.campaign} begins; its page is under Runs\n")
                 sys.stdout.flush()
                 ended, why = running.run("batch-round/batch_round", round_parameters(asked.campaign, asked.preset))
                 sys.stdout.write(f"it ended      {ended}{': ' * bool(why)}{why}; andon status --store {store}\n")
