@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from data.comparisons import results
 from data.cord import one_line, open_pulls
 from data.evaluation_report import table
 from data.inbox import refused
@@ -139,6 +140,7 @@ def status_result(store_uri: str) -> Result:
                 "runs": [run["run"] for run in runs(store, name)],
                 "rounds": [turn._asdict() for turn in rounds(store, name)],
                 "training": holder(store, name),
+                "comparisons": [each._asdict() for each in results(store, name)],
                 "refused": [{"file": file, "reason": reason} for file, reason in refused(store, name)],
             }
         )
@@ -165,6 +167,11 @@ def status_lines(result: Result) -> list[str]:
             lines.append(
                 f"  {len(campaign['refused']):,} deliveries refused: {one_line(last['file'] + ': ' + last['reason'])}"
             )
+        for each in campaign["comparisons"]:
+            left, right = each["systems"]
+            said = f"{each['contest'].win_rate}" if each["contest"] else f"waits for {each['questions']:,} answers"
+            said = f"on {each['decision']}: {each['why']}" if each["decision"] in ("hold", "reject") else said
+            lines.append(f"  {each['batch']}: people on {left} beside {right}: {said}")
         lines.append("  round  questions  labels  win rate  since             waits for")
         for turn in campaign["rounds"]:
             win_rate = f"{turn['win_rate']:.3f}" if turn["win_rate"] is not None else "-"

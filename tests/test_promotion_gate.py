@@ -22,6 +22,7 @@ from data.publication import Publication, publish, read_manifest
 from data.refused import Refused
 from data.shelves import comparisons_of
 from data.store import Store
+from flows.summary import status_lines, status_result
 from tests.vendor import Round
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -187,3 +188,10 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     entry = promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
     assert entry is not None and entry["reason"].endswith("by people") and entry["against"] == []
     assert read_manifest(sent.store, "campaigns/c/batches/h001-x") is None
+
+
+def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:
+    assert not any("people on" in line for line in status_lines(status_result(sent.store.uri)))
+    compare(sent, "run-1", "zero-shot", winner="run-1")
+    (line,) = [line for line in status_lines(status_result(sent.store.uri)) if "people on" in line]
+    assert line.startswith("  h001-x: people on run-1 beside zero-shot: ") and ("1.000" in line or "on hold" in line)
