@@ -137,6 +137,17 @@ def frontier(
     return _svg(figure)
 
 
+def calibration(bins: Sequence[tuple[float, float, int]], *, title: str) -> str:
+    """Draw how often options were chosen against how probable a model thought them: on the line it is right."""
+    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+    axes.plot([said for said, _, _ in bins], [seen for _, seen, _ in bins], "o-", color=BLUE, linewidth=1)
+    axes.set_xlabel("probability by the reward model")
+    axes.set_ylabel("share chosen")
+    axes.set_title(title, loc="left", color=INK, fontsize=10)
+    return _svg(figure)
+
+
 def copies(sources: Sequence[tuple[int, Sequence[int]]], *, title: str) -> str:
     """Draw sources as lines, one a row, as long as they are in bigrams, and mark the places that were copied."""
     figure, axes = plt.subplots(figsize=(4.2, 2.9))

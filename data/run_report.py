@@ -1,5 +1,6 @@
 """The report of a run: one HTML file that needs nothing else, with the decision on top."""
 
+import math
 from collections.abc import Mapping, Sized
 from datetime import UTC, datetime
 
@@ -64,6 +65,7 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         of=of,
         reward=of.reward,
         accuracy=Proportion(**facts["reward_accuracy"]),
+        ceiling=_ceiling(of),
         win_rate=Proportion(**facts["win_rate"]) if facts["win_rate"] else None,
         over_champion=Proportion(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
         equal_length=contest.equal_length if contest else None,
@@ -76,6 +78,14 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         origin=Markup(charts.lineage(of.origin, facts["run"])) if of.origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, of)],
     )
+
+
+def _ceiling(of: RunEvidence) -> float | None:
+    """Return how often a perfect model would agree with one label, from how often two labelers did on copies."""
+    measured = [card.assessment["measures"].get("agreement") for card in of.labels if card.assessment]
+    known = [each for each in measured if each]
+    agreed = sum(each["value"] * each["n"] for each in known) / sum(each["n"] for each in known) if known else None
+    return None if agreed is None else math.sqrt(agreed)
 
 
 def _watched(of: RunEvidence) -> Mapping[str, float]:
@@ -111,6 +121,9 @@ def _plots(campaign: Campaign, of: RunEvidence) -> list[str]:
     accuracy = [step["accuracy"] for step in trained]
     title = "Reward model: accuracy in training"
     plots.append(charts.line(labels, accuracy, title=title, x_label="labels", level=chance, level_label="chance"))
+    if judged := of.reward.get("calibration"):
+        title = f"Reward model: calibration, error {judged[0]:.3f}"
+        plots.append(charts.calibration(judged[1], title=title))
     groups = {
         system: [row["score"] for row in of.responses if row["system"] == system] for system in ("zero-shot", "policy")
     }

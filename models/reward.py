@@ -17,6 +17,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from data.campaign import Reward
 from data.checkpoints import Checkpoints
+from data.measures.scoring import Bin, calibration
 from data.statistics import Proportion, proportion
 from models.adam import Adam
 from models.base import best_device, body, hidden_size, trainable_copy
@@ -175,6 +176,7 @@ class HeldOut(NamedTuple):
     accuracy: Proportion
     chance: float
     loss: float
+    calibration: tuple[float, list[Bin]] | None  # expected error and bins; None where no label names one best of all
 
 
 def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
@@ -183,7 +185,17 @@ def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence
     label = targets(rows).to(scores.device)
     right = int(agreement(scores, label).sum())
     chance = float(best_liked(label).double().mean())  # more than 1 / k where several tie for the first place
-    return HeldOut(proportion(right, len(rows)), chance, float(preference_loss(scores, label).mean()))
+    loss = float(preference_loss(scores, label).mean())
+    known = [(number, best) for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None]
+    judged = calibration([best for _, best in known], scores[[n for n, _ in known]].tolist()) if known else None
+    return HeldOut(proportion(right, len(rows)), chance, loss, judged)
+
+
+def _best_of_all(row: Comparison) -> int | None:
+    """Return which response was chosen among all; None for ties, ratings and choices among some."""
+    if not row.choices or len(row.choices[0].among) < len(row.responses) or max(row.choices[0].shares) < 1:
+        return None
+    return row.choices[0].among[row.choices[0].shares.index(1)]
 
 
 if __name__ == "__main__":

@@ -168,6 +168,7 @@ def reward_step(job: Job) -> None:
         "chance": held_out.chance,
         "gold_accuracy": gold and gold._asdict(),
         "loss": held_out.loss,
+        "calibration": held_out.calibration and [held_out.calibration[0], [*map(list, held_out.calibration[1])]],
         "models": settings.models,
         "normalised_before": normalised[0][0]._asdict(),
         "normalised_after": [after._asdict() for _, after in normalised],

@@ -15,6 +15,7 @@ from data.labelers import LOG, add, labelers, owner, revoke
 from data.labels import deliveries, ingest
 from data.page_answers import collect, mark_delivered, save
 from data.refused import Refused
+from data.shelves import comparisons_of, name_in
 from data.store import LocalStore
 from tests.labeling import EVIL, prepared, simple, stored_answers
 from web.app import Page, application
@@ -289,3 +290,19 @@ def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
     for listen, public in (("0.0.0.0", None), ("192.0.2.1", None), ("127.0.0.1", "http://label.example.org")):
         with pytest.raises(Refused):
             check_address(listen, public)
+
+
+def test_a_comparison_of_systems_is_answered_on_the_page_and_its_cord_is_the_campaigns(tmp_path: Path) -> None:
+    store, name = LocalStore(tmp_path / "store"), comparisons_of("sentiment")
+    batch = prepared(store, simple(3), campaign=name)
+    page = Page(store, Desk(store, name_in(batch.prefix), batch), b"k" * 32, None)
+    ada = Visitor(page, add(store, "ada", ["label", "pull"]))
+    for question in page.desk.questions:
+        page.desk.answer("ada", question, 1, {"choice": 0})
+    collected = collect(store, name, "b1", tmp_path)
+    assert collected is not None and len(collected.answers) == 3
+    with tempfile.TemporaryDirectory() as scratch:
+        assert ingest(store, "sentiment", collected.path, Path(scratch)).compares
+    assert len(deliveries(store, name)) == 1 and deliveries(store, "sentiment") == []
+    ada.post("/pull", {"reason": "obscene", "scope": "campaign"})
+    assert [each.scope for each in cord.open_pulls(store)] == ["campaign:sentiment"]

@@ -9,7 +9,7 @@ from data.campaign import load_campaign
 from models.base import Base, fingerprint
 from models.comparisons import base_responses, is_held_out
 from models.ensemble import Ensemble
-from models.preferences import Comparison, best_of
+from models.preferences import Comparison, best_of, ranked, rated
 from models.reward import RewardModel, evaluate, load_reward_model, new_reward_model, score_all, train
 from models.sampling import draw_noise, sample
 from models.tokens import PAD, pad_left, truncate
@@ -153,3 +153,11 @@ def test_a_query_is_always_on_the_same_side_of_the_split() -> None:
     assert held_out == {query for query in reversed(ids) if is_held_out(query, 0.1)}
     assert 320 < len(held_out) < 480
     assert held_out < {query for query in ids if is_held_out(query, 0.2)}
+
+
+def test_calibration_reads_only_labels_that_name_one_best_of_all() -> None:
+    rows = [best_of([1], [[2], [3]], 0), best_of([1], [[2], [3]], 1), ranked([1], [[2], [3]], [[0, 1]])]
+    rows += [rated([1], [[2], [3]], [1.0, 5.0])]
+    sure = evaluate(lambda _: torch.tensor([[[50.0, 0.0]] * 4]), rows).calibration
+    assert sure is not None and sure[0] == pytest.approx(0.5) and sum(each.n for each in sure[1]) == 4
+    assert evaluate(lambda _: torch.zeros(1, 2, 2), rows[2:]).calibration is None

@@ -43,7 +43,14 @@ def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A
         "campaign": campaign.model_dump(mode="json"),
     }
     normalised = {"n": 64, "mean": 0.1, "std": 1.2, "gain": 0.8, "bias": -0.1}
-    reward = {"train_labels": 720, "chance": 0.25, "loss": 1.1, "base_score_mean": 0.0, "base_score_std": 1.0}
+    reward: dict[str, Any] = {
+        "train_labels": 720,
+        "chance": 0.25,
+        "loss": 1.1,
+        "base_score_mean": 0.0,
+        "base_score_std": 1.0,
+    }
+    reward["calibration"] = [0.05, [[0.1, 0.15, 40], [0.5, 0.4, 20]]]
     step = {"episodes": 64, "score": 0.5, "kl": 3.0, "valid": 0.5, "kl_coefficient": 0.1, "entropy": 2.0}
     histories = {
         "policy": [step | {"episodes": 64 * n, "kl": 0.2 * n, "score": 0.04 * n} for n in range(1, 50)],
