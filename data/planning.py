@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from scipy.stats import binom
 
@@ -11,12 +12,32 @@ from data.agreement import Interval, count_classes, krippendorff_alpha
 from data.campaign import Batch, Campaign
 from data.composition import read_drift
 from data.diagnosis import FEWEST
+from data.promotions import runs
+from data.publication import read_manifest
 from data.statistics import proportion
+from data.store import Store, folders
 
 USUAL_AGREEMENT = (
     0.44  # of two people on one question of four, where nothing was measured yet (OpenAI 2019: 0.38, 0.46)
 )
 GOOD_ON_GOLD = 0.9
+
+
+CURVES = "campaigns/{}/curves"  # measured learning curves
+DRAWS = 200
+WORTH = 0.01  # of accuracy, for a batch to be called worth its price
+
+
+class Point(NamedTuple):
+    """How well a reward model trained on a part of the labels predicts others."""
+
+    labels: int
+    right: int
+    held_out: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.held_out
 
 
 class Plan(NamedTuple):
@@ -34,8 +55,10 @@ class Plan(NamedTuple):
     ceiling: float  # how often a perfect predictor would agree with one label
     agreement: float
     agreement_measured: bool
-    expected_accuracy: float | None  # of the reward model with these labels added; None with fewer than three runs
+    expected_accuracy: Interval | None  # of the reward model with these labels added; None with fewer than three points
     accuracy_now: float | None
+    gained: Interval | None = None  # by these labels
+    curve: tuple[Point, ...] = ()
 
 
 def plan(
@@ -44,10 +67,10 @@ def plan(
     price: float,
     labelers: int,
     agreement: float | None,
-    curve: Sequence[tuple[int, float]],
+    curve: Sequence[Point],
 ) -> Plan:
-    """Foresee a batch. `agreement` is that of two people on one question, measured or None; `curve` holds labels and
-    held-out accuracy of the runs so far."""
+    """Foresee a batch. `agreement` is that of two people on one question, measured or None; `curve` is that of the
+    labels so far, measured or that of the runs."""
     settings, k = campaign.batch, campaign.batch.samples
     questions = settings.questions_for(labels)
     gold = round(settings.gold_share * questions)
@@ -58,7 +81,8 @@ def plan(
     )
     usual = USUAL_AGREEMENT if agreement is None else agreement
     each = gold / labelers
-    now = max(curve)[1] if curve else None
+    have = max((point.labels for point in curve), default=0)
+    expected, gained = foreseen_accuracy(curve, have, have + labels, noise_ceiling(usual, k)) or (None, None)
     rate = proportion(campaign.evaluation.queries / 2, campaign.evaluation.queries)
     return Plan(
         questions,
@@ -73,8 +97,10 @@ def plan(
         noise_ceiling(usual, k),
         usual,
         agreement is not None,
-        foreseen_accuracy(curve, max((n for n, _ in curve), default=0) + labels, noise_ceiling(usual, k)),
-        now,
+        expected,
+        max(curve).accuracy if curve else None,
+        gained,
+        tuple(curve),
     )
 
 
@@ -110,18 +136,57 @@ def caught(skill: float, gold: float, bar: float) -> float:
     return float(binom.cdf(np.ceil(bar * asked) - 1, asked, skill)) if asked >= FEWEST else 0.0
 
 
-def foreseen_accuracy(curve: Sequence[tuple[int, float]], labels: int, ceiling: float) -> float | None:
-    """Extend the curve of accuracy against labels, ceiling - b n^-c; None with fewer than three points."""
-    if len({n for n, _ in curve}) < 3:
-        return None
-    n, accuracy = (np.array(column, float) for column in zip(*curve, strict=True))
+def foreseen_accuracy(curve: Sequence[Point], have: int, then: int, ceiling: float) -> tuple[Interval, Interval] | None:
+    """Extend the curve of accuracy against labels, ceiling - b n^-c, and return the accuracy `then` and what it gains
+    over that at `have`; None with fewer than three different numbers of labels.
 
-    def law(count: np.ndarray, drop: float, rate: float) -> np.ndarray:
-        falling: np.ndarray = ceiling - drop * (count / n.min()) ** -rate
+    Intervals hold 95 % of the curves that held-out samples of this size might have shown. A reward model may agree with
+    one label no more often than the ceiling, or than it was seen to.
+    """
+    if len({point.labels for point in curve}) < 3:
+        return None
+    n = np.array([point.labels for point in curve], float)
+    held_out = np.array([point.held_out for point in curve])
+    right = np.array([point.right for point in curve]) / held_out
+    draw = np.random.default_rng(0)
+    found = [_law(n, right, (have, then), ceiling)]
+    found += [_law(n, draw.binomial(held_out, right) / held_out, (have, then), ceiling) for _ in range(DRAWS)]
+    reached = np.array([both for both in found[1:] if both is not None])
+    if found[0] is None or not len(reached):
+        return None
+    now, later = found[0]
+    low, high = np.quantile(np.c_[reached[:, 1], reached[:, 1] - reached[:, 0]], [0.025, 0.975], axis=0)
+    count = int(held_out.max())
+    return Interval(later, low[0], high[0], count), Interval(later - now, low[1], high[1], count)
+
+
+def _law(
+    n: NDArray[np.float64], accuracy: NDArray[np.float64], at: tuple[int, int], ceiling: float
+) -> tuple[float, float] | None:
+    """Fit ceiling - drop (n / n0)^-rate to accuracies and return it at two numbers of labels."""
+    ceiling = max(ceiling, float(accuracy.max()))
+
+    def law(count: NDArray[np.float64], drop: float, rate: float) -> NDArray[np.float64]:
+        falling: NDArray[np.float64] = ceiling - drop * (count / n.min()) ** -rate
         return falling
 
     try:
         found, _ = curve_fit(law, n, accuracy, p0=[max(ceiling - accuracy[0], 0.01), 0.3], bounds=([0, 0], [1, 2]))
     except (RuntimeError, ValueError):
         return None
-    return float(law(np.array([labels]), *found)[0])
+    now, then = law(np.array(at, float), *found).tolist()
+    return now, then
+
+
+def measured_curve(store: Store, campaign: str) -> list[Point]:
+    """Return the learning curve that was measured on the most labels, or nothing."""
+    prefix = CURVES.format(campaign)
+    found = [read_manifest(store, f"{prefix}/{name}") for name in folders(store, prefix)]
+    curves = [[Point(*point) for point in each["points"]] for each in found if each is not None]
+    return max(curves, key=max, default=[])
+
+
+def curve_of_runs(store: Store, campaign: str) -> list[Point]:
+    """Return labels and held-out accuracy of the runs so far; each was measured on other labels than the next."""
+    accuracies = [(run["labels"], run["reward_accuracy"]) for run in runs(store, campaign)]
+    return [Point(labels, round(found["value"] * found["n"]), found["n"]) for labels, found in accuracies]

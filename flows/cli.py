@@ -235,6 +235,30 @@ def evaluate(
     finish(facts, as_json, evaluation_lines(facts))
 
 
+@app.command()
+def rebuild(
+    run: Annotated[str, typer.Argument(help="a finished run", metavar="RUN")],
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Train a finished run again from its manifest, beside the store, and compare the weights.
+
+    On a CPU they are the same, bit by bit; exit code 1 where they are not.
+    """
+    prepare(store)
+    from flows.rebuild import rebuild as flow
+
+    result = flow(run, store)
+    around = "; ".join(result["circumstances"])
+    if result["different"]:
+        raise Refused(
+            f"{run} did not come out the same: {', '.join(result['different'])} differ. "
+            + (f"What differs around it: {around}." if around else "Nothing that is recorded around it differs.")
+        )
+    lines = [f"{run} came out the same: all {result['weights']} files of weights, bit by bit"]
+    finish(result, as_json, [*lines, *([f"although: {around}"] if around else [])])
+
+
 from flows import doctor, dropping, evidence, inspection, labeling, line  # noqa: E402, F401  (their commands come last in --help)
 
 

@@ -1,4 +1,4 @@
-"""Commands that read a store or decide about it: none of them trains, so none waits for torch."""
+"""Commands that read a store or decide about it: none waits for torch, but `plan --measure`, which trains."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,14 +11,15 @@ from data.decisions import Decision, history, override, standings
 from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
 from data.label_sets import freeze, labeled
-from data.planning import plan
+from data.planning import curve_of_runs, measured_curve, plan
 from data.promotion_gate import evaluation_of, promote_by_hand
-from data.promotions import rollback, runs
+from data.promotions import rollback
 from data.quality_report import report_batch, report_vendors
 from data.refused import Refused
 from data.scorecard import scorecards
 from data.store import open_store
-from flows.options import STORE, By, Json, Name, Preset, Reason, StoreUri, app, finish, me
+from flows.environment import prepare
+from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, me
 from flows.summary import Result, plan_lines, status_lines, status_result
 
 
@@ -163,7 +164,10 @@ def dataset(
 @app.command("plan")
 def plan_batch(
     campaign: Name,
-    labels: Annotated[int, typer.Option("--labels", min=1, help="how many to train on")],
+    labels: Annotated[
+        int | None,
+        typer.Option("--labels", min=1, help="how many to train on; else as many as a batch has questions"),
+    ] = None,
     price: Annotated[float, typer.Option("--price", min=0, help="of one answer")] = 0.0,
     overlap: Annotated[
         float | None, typer.Option("--overlap", min=0, max=1, help="share of questions sent more than once")
@@ -172,16 +176,29 @@ def plan_batch(
         float | None, typer.Option("--gold", min=0, max=0.5, help="known questions, for each asked")
     ] = None,
     labelers: Annotated[int, typer.Option("--labelers", min=1, help="how many people answer")] = 20,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="train reward models on parts of the labels so far, once, for their curve")
+    ] = False,
+    seed: Seed = 1,
+    base: Base = None,
     preset: Preset = None,
     store: StoreUri = STORE,
     as_json: Json = False,
 ) -> None:
-    """Foresee what a batch would tell and cost, before paying for it."""
+    """Foresee what a batch would tell and cost, before paying for it.
+
+    Whether it would make a better reward model is read off the curve of the labels so far, or of the runs.
+    """
     shares = {"overlap_share": overlap, "gold_share": gold}
     settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
     opened = open_store(store)
     agreed = [e["measures"]["agreement"] for e in history(opened, settings.name) if e["kind"] == "assessment"]
     measured = next((found["value"] for found in reversed(agreed) if found), None)
-    curve = [(run["labels"], run["reward_accuracy"]["value"]) for run in runs(opened, settings.name)]
-    found = plan(settings, labels, price, labelers, measured, curve)
+    if measure:
+        prepare(store)
+        from flows.measure_curve import measure_curve
+
+        measure_curve(campaign, store, seed, base, preset)
+    curve = measured_curve(opened, settings.name) or curve_of_runs(opened, settings.name)
+    found = plan(settings, labels or settings.batch.questions, price, labelers, measured, curve)
     finish(found._asdict(), as_json, plan_lines(found))

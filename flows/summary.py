@@ -11,10 +11,11 @@ from data.evaluation_report import table
 from data.inbox import refused
 from data.labels import Ingested, batches, deliveries
 from data.leases import holder
-from data.planning import Plan
+from data.planning import WORTH, Plan
 from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
 from data.rounds import rounds
+from data.statistics import proportion
 from data.store import folders, open_store
 
 Result = dict[str, Any]
@@ -73,11 +74,20 @@ def plan_lines(found: Plan) -> list[str]:
         f"win rate             known to within {found.win_rate_width:.3f} from bound to bound",
         f"noise ceiling        {found.ceiling:.2f}: no reward model can agree with one label more often",
     ]
-    if found.expected_accuracy is None:
-        return [*lines, "accuracy             needs three runs to be foreseen"]
-    gained = found.expected_accuracy - (found.accuracy_now or 0.0)
-    worth = "worth it" if gained > 0.01 else "hardly worth it: below one point"
-    return [*lines, f"accuracy             {found.expected_accuracy:.3f} expected, {gained:+.3f} to now: {worth}"]
+    lines += [f"  {p.labels:>9,} labels  {proportion(p.right, p.held_out)} of held-out labels" for p in found.curve]
+    if found.expected_accuracy is None or found.gained is None:
+        return [*lines, "accuracy             to be foreseen needs three runs, or andon plan --measure"]
+    gained = found.gained
+    worth = "cannot be told from so few held-out labels whether it is worth it"
+    if gained.low > WORTH:
+        worth = "worth it"
+    elif gained.high < WORTH:
+        worth = f"hardly worth it: below {WORTH:.0%}"
+    return [
+        *lines,
+        f"accuracy             {found.expected_accuracy.value:.3f} expected with these labels, {gained.value:+.3f} "
+        f"(95 %: {gained.low:+.3f} to {gained.high:+.3f}): {worth}",
+    ]
 
 
 def run_lines(result: Result) -> list[str]:

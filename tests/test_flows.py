@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.campaign import SHIPPED, load_campaign
+from data.campaign import SHIPPED
 from data.promotions import champion, history
-from data.publication import read_manifest
+from data.publication import publish, read_manifest
 from data.store import LocalStore
 from flows import cli
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parent.parent
 Andon = Callable[..., dict[str, Any]]
 
@@ -105,21 +107,17 @@ def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
     published = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}")
     assert published is not None
 
-    from models.job import Job
     from tasks.publishing import metrics_table
-    from tasks.training import train_policy, train_reward
 
-    # The same inputs under another name: trained anew, to the same bytes.
-    campaign_settings = load_campaign(str(tiny_toml))
-    job = Job(str(tmp_path / "store"), campaign_settings, "run-again", one["label_set"], 5)
-    train_reward.fn(job)
-    train_policy.fn(job)
-    for step in ("reward", "policy"):
-        a = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}/{step}")
-        b = read_manifest(store, f"campaigns/sentiment/runs/run-again/{step}")
-        assert a is not None and b is not None
-        weights = "model.safetensors"
-        assert a.manifest["files"][weights]["sha256"] == b.manifest["files"][weights]["sha256"]
+    before = files_of(tmp_path / "store")
+    rebuilt = andon("rebuild", one["run"])
+    assert rebuilt["weights"] == 3 and rebuilt["different"] == rebuilt["circumstances"] == []
+    assert files_of(tmp_path / "store") == before, "it is trained anew, and beside the store"
+    false = published.manifest["facts"] | {"run": "run-false", "seed": 6}
+    files, inputs = {"x": b"x"}, published.manifest["inputs"]
+    publish(store, "campaigns/sentiment/runs/run-false", "run", files, inputs=inputs, facts=false, began=NOW)
+    refusal = andon("rebuild", "run-false", code=1)["message"]
+    assert "did not come out the same: reward/head.safetensors" in refusal and "policy/model.safetensors" in refusal
     table = pq.read_table(published.path("metrics.parquet"))
     assert table.schema == metrics_table({}).schema and {"kl", "score", "loss"} <= set(table["name"].to_pylist())
 

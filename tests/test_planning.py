@@ -5,7 +5,8 @@ import pytest
 
 from data.agreement import alpha_interval, count_classes
 from data.campaign import load_campaign
-from data.planning import caught, foreseen_accuracy, noise_ceiling, plan
+from data.planning import Point, caught, foreseen_accuracy, noise_ceiling, plan
+from flows.summary import plan_lines
 
 CAMPAIGN = load_campaign("sentiment", "vendor")
 
@@ -40,7 +41,22 @@ def test_more_gold_catches_more_guessers_and_accuses_fewer_others() -> None:
 
 
 def test_the_curve_goes_on_as_it_came_and_not_beyond_the_ceiling() -> None:
-    curve = [(n, 0.6 - 0.2 * (n / 1000) ** -0.5) for n in (1000, 2000, 4000)]
-    found = foreseen_accuracy(curve, 8000, 0.6)
-    assert found == pytest.approx(0.6 - 0.2 * 8**-0.5, abs=1e-3)
-    assert foreseen_accuracy(curve[:2], 8000, 0.6) is None
+    curve = [Point(n, round(10**6 * (0.6 - 0.2 * (n / 1000) ** -0.5)), 10**6) for n in (1000, 2000, 4000)]
+    found = foreseen_accuracy(curve, 4000, 8000, 0.6)
+    assert found is not None
+    expected, gained = found
+    assert expected.value == pytest.approx(0.6 - 0.2 * 8**-0.5, abs=1e-3)
+    assert gained.value == pytest.approx(0.2 * (4**-0.5 - 8**-0.5), abs=1e-3)
+    assert expected.low < expected.value < expected.high and gained.low > 0.02
+    assert foreseen_accuracy(curve[:2], 4000, 8000, 0.6) is None
+
+
+def test_few_held_out_labels_tell_less_and_the_lines_say_so() -> None:
+    for drop, held_out, said in ((0.3, 10**6, "worth it"), (0.1, 100, "cannot be told")):
+        accuracies = {n: 0.7 - drop * (n / 500) ** -0.4 for n in (500, 1000, 2000, 4000)}
+        curve = [Point(n, round(held_out * accuracy), held_out) for n, accuracy in accuracies.items()]
+        lines = plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.6, curve))
+        assert lines[-1].split(": ")[-1].startswith(said)
+        assert "4,000 labels" in lines[-2]
+    flat = [Point(n, 500_000, 10**6) for n in (500, 1000, 2000, 4000)]
+    assert "hardly worth it" in plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.35, flat))[-1]

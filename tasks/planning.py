@@ -1,0 +1,48 @@
+"""Prefect task of planning: measure the learning curve of the labels so far, once for each label set."""
+
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.campaign import Campaign
+from data.canonical import content_id
+from data.label_sets import read_label_set
+from data.labels import batches
+from data.planning import CURVES
+from data.publication import publish, read_manifest
+from data.store import open_store
+from models.base import open_base
+from models.comparisons import base_responses, split_comparisons
+from models.job import Job
+from models.learning_curve import learning_curve
+from models.steps import query_tokens
+from tasks.stage import say
+
+
+@task(cache_policy=NO_CACHE)
+def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int) -> str:
+    """Publish the learning curve of a label set under the campaign's settings, and return where it lies.
+
+    It is measured on the base as it is, also where a run would fine-tune it first, and with one model of each size.
+    """
+    store = open_store(store_uri)
+    base = open_base(campaign.base, campaign.text.positions)
+    decisive = [label_set, base.fingerprint, campaign.text.model_dump(), campaign.reward.model_dump(), seed]
+    prefix = f"{CURVES.format(campaign.name)}/{content_id(decisive)}"
+    if read_manifest(store, prefix) is not None:
+        say(f"learning curve: measured before on label set {label_set}")
+        return prefix
+    began = datetime.now(UTC)
+    document, labels = read_label_set(store, campaign.name, label_set)
+    sources = [batch for batch in batches(store, campaign.name) if batch["batch"] in document["batches"]]
+    split = split_comparisons(base, sources, labels, campaign.text, campaign.reward.held_out_share)
+    look = Job(store_uri, campaign, "learning-curve", label_set, seed).look()
+    queries, count = query_tokens(campaign, base, "train"), campaign.reward.normalisation_samples
+    normal = base_responses(base, queries, campaign.text, count, seed, look=look)
+    points = learning_curve(base, split, normal, campaign.reward, seed, say, look)
+    table = "labels,right,held_out\n" + "".join(f"{p.labels},{p.right},{p.held_out}\n" for p in points)
+    facts = {"label_set": label_set, "points": [list(point) for point in points], "seed": seed}
+    inputs = {"label_set": label_set, "base": base.fingerprint, "reward": campaign.reward.model_dump(mode="json")}
+    publish(store, prefix, "learning curve", {"curve.csv": table.encode()}, inputs=inputs, facts=facts, began=began)
+    return prefix
