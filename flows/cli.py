@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 
 from data.campaign import load_campaign
-from data.cord import Stopped
+from data.cord import Stopped, check
 from data.exchange import check_format
 from data.promotions import find_run
 from data.publication import read_manifest
 from data.refused import Refused
+from data.rework import publish_rework
 from data.rounds import rounds
 from data.shelves import comparisons_of
 from data.store import open_store
@@ -66,6 +67,9 @@ def export(
             help="ask people which of two systems is better, as andon evaluate names them; nothing is trained on that",
         ),
     ] = None,
+    rework: Annotated[
+        str | None, typer.Option("--rework", metavar="BATCH", help="ask again what was answered and held or rejected")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Sample questions and write the files for labelers."""
@@ -80,7 +84,10 @@ def export(
     from flows.export_batch import export_batch
     from flows.handover import handed_over, handover_lines
 
-    if compare is None:
+    if rework is not None:
+        check(opened, name)
+        batch = publish_rework(opened, settings, rework)
+    elif compare is None:
         batch = export_batch(campaign, store, questions, seed, base, preset)
     else:
         batch = ask_people(campaign, store, *compare, questions, seed, base, preset)

@@ -20,7 +20,7 @@ from models.preferences import Comparison
 from models.sampling import Look, unwatched
 
 PARTS = (1 / 8, 1 / 4, 1 / 2, 1)
-FEWEST = 64  # labels to train on
+FEWEST = 32  # labels to train on
 
 
 def learning_curve(

@@ -1,25 +1,22 @@
 """Prefect tasks of the export: sample a round's questions and publish them."""
 
 import math
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_bytes
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.batch import Question, queries_asked
-from data.batch_files import write_batch
 from data.campaign import Campaign
 from data.canonical import content_id
-from data.composition import planned, read_drift, read_gold, repeats
 from data.exchange.publishing import questions_of
 from data.labels import KEY, batches
 from data.promotions import champion, policy_of, run_prefix, runs
-from data.publication import Publication, publish, read_manifest
+from data.publication import Publication, read_manifest
 from data.queries import Query, load_queries
+from data.sending import batch_prefix, send
 from data.store import Store, open_store
 from models.base import Base, open_base
 from models.choosing import CANDIDATES, chosen_by_disagreement, drawn_at_random
@@ -43,8 +40,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         seed,
     ]
     batch_id = f"r{round_number:03d}-{content_id(request)}"
-    prefix = f"campaigns/{campaign.name}/batches/{batch_id}"
-    if read_manifest(store, prefix) is not None:
+    if read_manifest(store, batch_prefix(campaign.name, batch_id)) is not None:
         say(f"round {round_number}: batch {batch_id} is published")
         return batch_id
     began = datetime.now(UTC)
@@ -56,26 +52,18 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     asked_before = (queries_asked(batch.path(KEY)) for batch in batches(store, campaign.name))
     queries = load_queries(campaign.text, "train")
     questions = _chosen(store, campaign, policies, queries, seed + round_number, set().union(*asked_before))
-    known = read_gold(campaign.batch.gold, campaign.batch.samples)
-    watched = read_drift(campaign.batch.drift, campaign.batch.samples)
-    plan = planned(campaign.batch.questions, known, campaign.batch, seed + round_number, watched)
-    with tempfile.TemporaryDirectory() as scratch:
-        files = write_batch(
-            plan.numbered(questions), plan.count, campaign.shown_instructions, token_bytes(32), Path(scratch)
-        )
-        if pairs := repeats(Path(scratch) / "key.parquet"):
-            lines = ["question_id,same_labeler_as", *(",".join(pair) for pair in pairs)]
-            files["repeats.csv"] = "\n".join([*lines, ""]).encode()
-        facts = {
-            "batch": batch_id,
-            "round": round_number,
-            "questions": plan.count,
-            "samples": campaign.batch.samples,
-        }
-        facts |= {"vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}
-        writers = {name: {"fingerprint": policy.fingerprint} for name, policy in policies.items()}
-        inputs = {"policies": writers, "champion": leader}
-        publish(store, prefix, "batch", files, inputs=inputs, facts=facts, began=began)
+    writers = {name: {"fingerprint": policy.fingerprint} for name, policy in policies.items()}
+    send(
+        store,
+        campaign,
+        batch_id,
+        questions,
+        campaign.batch.questions,
+        seed=seed + round_number,
+        facts={"round": round_number, "vocabulary": base.vocabulary, "seed": seed},
+        inputs={"policies": writers, "champion": leader},
+        began=began,
+    )
     return batch_id
 
 

@@ -296,8 +296,12 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     assert {node["kind"] for node in told["made_from"]} == {"run", "label set", "file", "batch", "base"}
     written = andon("dataset", tiny_toml, "trl", tmp_path / "pairs.jsonl")
     assert written["labels"] == 48 and len((tmp_path / "pairs.jsonl").read_text().splitlines()) == 3 * 48
-    foreseen = andon("plan", tiny_toml, "--labels", 500, "--price", 0.1)
+    foreseen = andon("plan", tiny_toml, "--labels", 500, "--price", 0.1, "--measure")
     assert foreseen["agreement_measured"] and foreseen["cost"] > 50
+    assert [labels for labels, _, _ in foreseen["curve"]] == [6, 12, 24, 48] and foreseen["gained"]
+    before = files_of(tmp_path / "store")
+    assert andon("plan", tiny_toml, "--labels", 500, "--price", 0.1, "--measure") == foreseen
+    assert files_of(tmp_path / "store") == before, "what was measured is not measured again"
     (batch,) = [node["id"] for node in told["made_from"] if node["kind"] == "batch"]
     assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["standing"] == "reject"
     assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()
