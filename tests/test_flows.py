@@ -277,7 +277,7 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     andon: Andon, tiny_toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of so few answers some orders of the options look like those of guessers: this one does not.
-    monkeypatch.setattr("tasks.batches.token_bytes", random.Random(1).randbytes)
+    monkeypatch.setattr("data.sending.token_bytes", random.Random(1).randbytes)
     shares = 'probe_share = 0.5\noverlap_share = 0.5\ngold_share = 0.5\ngold = "sentiment-gold.jsonl"\n'
     tiny_toml.write_text(tiny_toml.read_text().replace("probe_share = 0.5\n", shares))
     sent = andon("export", tiny_toml, "--questions", 24, "--format", "label-studio", "--format", "csv")
