@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from data.agreement import alpha_interval, count_classes, one_coin, slot_p
 from data.campaign import Quality
 from data.canonical import Document
-from data.diagnosis import FEWEST, Finding, diagnose, pairs
-from data.evidence import UNKNOWN, Answers
+from data.diagnosis import FEWEST, diagnose
+from data.evidence import UNKNOWN, Answers, Finding
 from data.gates import drifts, gates
+from data.people import pairs
 from data.statistics import proportion
 
 VERSION = 2  # of these rules; every assessment says by which it was made

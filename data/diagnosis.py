@@ -7,31 +7,17 @@ since no labeler answers enough gold questions to be judged by those alone. Evid
 fault explains the answers than its absence, after paying for the choice of whom to accuse.
 """
 
-from typing import Literal, NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import gammaln
 from scipy.stats import binomtest, spearmanr
 
 from data.agreement import slot_p
 from data.campaign import Quality
-from data.evidence import UNKNOWN, Answers
+from data.evidence import UNKNOWN, Answers, Finding, Severity
+from data.people import copycats, guessers
 from data.statistics import proportion
 
-Severity = Literal["reject", "hold"]
 FEWEST = 10  # known answers before they say anything
 FEWEST_OF_ONE = 40  # answers of a labeler before their positions do
-Floats = NDArray[np.float64]
-
-
-class Finding(NamedTuple):
-    """One fault, what shows it, and whose answers it concerns (empty: everybody's)."""
-
-    fault: str
-    severity: Severity
-    evidence: str
-    labelers: tuple[str, ...] = ()
 
 
 def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
@@ -40,8 +26,9 @@ def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
     if systemic:
         return systemic
     fixed, rest = position_lovers(answers, policy)
-    copies = copycats(rest, policy)
     guessing = guessers(rest, policy)
+    accused = np.isin(rest.labelers, [rest.names.index(name) for finding in guessing for name in finding.labelers])
+    copies = copycats(rest.take(~accused), policy) + copycats(rest.take(accused), policy, usual=1 / answers.k)
     found = [*fixed, *copies, *guessing]
     known = answers.take(answers.gold != UNKNOWN)
     if not found and len(known) >= FEWEST:
@@ -134,137 +121,3 @@ def position_lovers(answers: Answers, policy: Quality) -> tuple[list[Finding], A
             shown = ", ".join(f"{share:.0%}" for share in counts)
             return [Finding("positions are not chosen evenly", "hold", f"positions got {shown} (p = {p:.0e})")], rest
     return [], rest
-
-
-class Pairs(NamedTuple):
-    """Every two answers of different labelers to one item."""
-
-    left: NDArray[np.int64]  # index of a labeler
-    right: NDArray[np.int64]
-    equal: NDArray[np.bool_]
-
-
-def pairs(answers: Answers) -> Pairs:
-    order = np.argsort(answers.items, kind="stable")
-    items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
-    for distance in range(1, 40):
-        same = items[distance:] == items[:-distance]
-        if not same.any():
-            break
-        a, b = np.flatnonzero(same), np.flatnonzero(same) + distance
-        kept = who[a] != who[b]
-        a, b = a[kept], b[kept]
-        found.append((who[a], who[b], what[a] == what[b]))
-    if not found:
-        none = np.zeros(0, np.int64)
-        return Pairs(none, none, none.astype(bool))
-    left, right, equal = (np.concatenate(columns) for columns in zip(*found, strict=True))
-    return Pairs(left, right, equal)
-
-
-def copycats(answers: Answers, policy: Quality) -> list[Finding]:
-    """Find a group of labelers who answer alike beyond what the others' agreement predicts (greedy, from every pair).
-
-    The evidence pays ln(W choose g) for the choice of g of W labelers.
-    """
-    together = pairs(answers)
-    total = len(answers.names)
-    if len(together.equal) < 30:
-        return []
-    usual = min(0.9, max(0.05, float(together.equal.mean())))
-    for _ in range(4):  # the usual agreement is that of those outside the group
-        copied = np.where(together.equal, np.log(0.97 / usual), np.log(0.03 / (1 - usual)))
-        score: Floats = np.zeros((total, total))
-        np.add.at(score, (together.left, together.right), copied)
-        score += score.T
-        group, gain = _best_group(score)
-        inside = np.isin(together.left, group) & np.isin(together.right, group)
-        if not inside.any() or inside.all():
-            break
-        usual = min(0.9, max(0.05, float(together.equal[~inside].mean())))
-    size = len(group)
-    price = float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1)) if group else 0.0
-    if size < 2 or gain - price < policy.evidence:
-        return []
-    alike = float(together.equal[inside].mean())
-    evidence = (
-        f"{size} labelers agree in {alike:.0%} of {inside.sum()} shared items, all others in {usual:.0%} "
-        f"({gain - price:.0f} nats)"
-    )
-    return [Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))]
-
-
-def _best_group(score: Floats) -> tuple[list[int], float]:
-    """Grow a group from each of the strongest pairs while the sum of its scores grows; return the best, and its sum."""
-    best: tuple[list[int], float] = ([], 0.0)
-    strongest = np.argsort(np.triu(score, 1), axis=None)[::-1][:20]
-    for start in strongest:
-        first, second = divmod(int(start), len(score))
-        group, total = [first, second], float(score[first, second])
-        while True:
-            gains = score[group].sum(0)
-            gains[group] = -np.inf
-            following = int(gains.argmax())
-            if gains[following] <= 0:
-                break
-            group.append(following)
-            total += float(gains[following])
-        if total > best[1]:
-            best = (group, total)
-    return best
-
-
-def guessers(answers: Answers, policy: Quality) -> list[Finding]:
-    """Find labelers whose answers look like guesses: by gold, by agreement with others and with the reward model.
-
-    A mixture of two kinds of labelers, those as good as the rest and those at chance; what is usual is estimated from
-    the former. Held where guessers gave more than `guessers_share` of all answers, with evidence.
-    """
-    total = len(answers.names)
-    present = np.bincount(answers.labelers, minlength=total)
-    if total < 3 or not len(answers):
-        return []
-    guess = np.zeros(total)  # posterior
-    gain = 0.0
-    for _ in range(20):
-        ratio = _against_guessing(answers, guess < 0.5)
-        share = float(np.clip((guess.sum() + 0.5) / (total + 1), 0.02, 0.6))
-        ahead = np.log(share) - np.log1p(-share) - ratio
-        before, guess = guess, 1 / (1 + np.exp(np.clip(-ahead, -50, 50)))
-        mixed = np.logaddexp(np.log1p(-share) + ratio, np.log(share))
-        gain = float((mixed - ratio)[present > 0].sum())
-        if np.abs(guess - before).max() < 1e-4:
-            break
-    accused = np.flatnonzero((guess > 0.5) & (present > 0))
-    of_labels = float(present[accused].sum() / max(1, present.sum()))
-    if of_labels < policy.guessers_share or gain < policy.evidence:
-        return []
-    bad = answers.take(np.isin(answers.labelers, accused))
-    known = bad.take(bad.gold != UNKNOWN)
-    gold = f"; their gold accuracy is {(known.samples == known.gold).mean():.2f} of {len(known)}" if len(known) else ""
-    evidence = f"{len(accused)} of {total} labelers, with {of_labels:.0%} of the answers, answer at random{gold}"
-    names = tuple(answers.names[who] for who in accused)
-    return [Finding("some labelers answer at random", "hold", f"{evidence} ({gain:.0f} nats)", names)]
-
-
-def _against_guessing(answers: Answers, good: NDArray[np.bool_]) -> Floats:
-    """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
-    total, chance = len(answers.names), 1 / answers.k
-    ratio: Floats = np.zeros(total)
-    tests = []
-    for truth in (answers.gold, answers.predicted):
-        known = answers.take(truth != UNKNOWN)
-        tests.append((known.labelers, known.samples == truth[truth != UNKNOWN]))
-    together = pairs(answers)
-    for one, other in ((together.left, together.right), (together.right, together.left)):
-        trusted = good[other]  # a guesser disagrees with everybody, which says nothing of the others
-        tests.append((one[trusted], together.equal[trusted]))
-    for who, hit in tests:
-        of_good = good[who]
-        if of_good.sum() < 20:
-            continue
-        usual = float(np.clip(hit[of_good].mean(), chance + 0.02, 0.98))
-        weight = np.where(hit, np.log(usual / chance), np.log((1 - usual) / (1 - chance)))
-        ratio += np.bincount(who, weight, total)
-    return ratio

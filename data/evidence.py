@@ -1,9 +1,9 @@
-"""All answers to a batch as parallel arrays: what the diagnosis looks at."""
+"""All answers to a batch as parallel arrays, what the diagnosis looks at; and a finding, what it returns."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from data.key import UNKNOWN as UNKNOWN
 from data.key import Ints, Key
+
+Severity = Literal["reject", "hold"]
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,12 @@ def collect(key: Key, labels: Chosen, predicted: Mapping[str, int]) -> Answers:
         key.words[asked],
         labels.names,
     )
+
+
+class Finding(NamedTuple):
+    """One fault, what shows it, and whose answers it concerns (empty: everybody's)."""
+
+    fault: str
+    severity: Severity
+    evidence: str
+    labelers: tuple[str, ...] = ()

@@ -10,8 +10,7 @@ import numpy as np
 
 from data.campaign import Quality
 from data.canonical import Document
-from data.diagnosis import Finding
-from data.evidence import Chosen
+from data.evidence import Chosen, Finding
 from data.key import UNKNOWN, Key
 from data.statistics import proportion
 

@@ -48,6 +48,24 @@ def test_a_few_gold_answers_accuse_nobody() -> None:
     assert diagnose(asked, Quality()) == []
 
 
+@pytest.mark.parametrize("known", [3, 12])
+def test_in_a_small_sound_batch_agreement_on_gold_questions_that_repeat_accuses_nobody(known: int) -> None:
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        items = np.r_[np.tile(np.arange(24), 2), 24 + draw.integers(0, known, 24)]
+        gold = np.where(items < 24, UNKNOWN, items % 4)
+        said = np.where(items < 24, draw.integers(0, 4, 72), gold)  # nobody agrees on the rest
+        assert diagnose(answers(said, draw.integers(0, 20, 72), items, gold), Quality()) == []
+
+
+def test_those_who_agree_beside_guessers_do_not_copy() -> None:
+    draw = np.random.default_rng(5)
+    truth, items, labelers = draw.integers(0, 4, 600), np.repeat(np.arange(600), 2), draw.permutation(1200) % 20
+    sure = draw.random(1200) < np.where(labelers < 5, 0, 0.95)
+    found = diagnose(answers(np.where(sure, truth[items], draw.integers(0, 4, 1200)), labelers, items), Quality())
+    assert [finding.fault for finding in found] == [DIAGNOSES["spammers"]]
+
+
 def test_one_labeler_alone_is_no_copycat_and_no_guesser() -> None:
     draw = np.random.default_rng(0)
     asked = answers(draw.integers(0, 4, 300), np.zeros(300, np.int64), np.arange(300))

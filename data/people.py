@@ -1,0 +1,168 @@
+"""Which labelers guess, and which copy one another: told by likelihood ratios over all that they answered.
+
+Gold alone cannot tell: no labeler answers enough gold questions to be judged by those.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from data.campaign import Quality
+from data.evidence import UNKNOWN, Answers, Finding
+
+COPIED = 0.97  # how often copies of one another agree
+Floats = NDArray[np.float64]
+
+
+class Pairs(NamedTuple):
+    """Every two answers of different labelers to one item."""
+
+    left: NDArray[np.int64]  # index of a labeler
+    right: NDArray[np.int64]
+    equal: NDArray[np.bool_]
+
+
+def pairs(answers: Answers) -> Pairs:
+    """Pair the answers to each item, but not to gold questions: that all agree where one cannot err says nothing."""
+    answers = answers.take(answers.gold == UNKNOWN)
+    order = np.argsort(answers.items, kind="stable")
+    items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
+    for distance in range(1, 40):
+        same = items[distance:] == items[:-distance]
+        if not same.any():
+            break
+        a, b = np.flatnonzero(same), np.flatnonzero(same) + distance
+        kept = who[a] != who[b]
+        a, b = a[kept], b[kept]
+        found.append((who[a], who[b], what[a] == what[b]))
+    if not found:
+        none = np.zeros(0, np.int64)
+        return Pairs(none, none, none.astype(bool))
+    left, right, equal = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return Pairs(left, right, equal)
+
+
+def copycats(answers: Answers, policy: Quality, usual: float | None = None) -> list[Finding]:
+    """Find a group of labelers who answer alike beyond what the others' agreement predicts (greedy, from every pair).
+
+    The evidence compares two rates of agreement, inside the group and elsewhere, with one for all (or with `usual`,
+    where that is known), and pays ln(W choose g) for the choice of g of W labelers.
+    """
+    together = pairs(answers)
+    total = len(set(answers.labelers.tolist()))
+    if len(together.equal) < 30:
+        return []
+    of_all = _rate(together.equal) if usual is None else usual
+    elsewhere = of_all
+    group: list[int] = []
+    inside = np.zeros(len(together.equal), bool)
+    for _ in range(4):  # the usual agreement is that of those outside the group
+        if elsewhere >= COPIED:
+            return []
+        group = _best_group(together, len(answers.names), elsewhere)
+        inside = np.isin(together.left, group) & np.isin(together.right, group)
+        if usual is None:
+            elsewhere = _rate(together.equal[~inside])
+    if not inside.any() or (usual is None and inside.all()):
+        return []
+    apart = together.equal[~inside]
+    gain = _nats(together.equal[inside], COPIED) + _nats(apart, elsewhere) - _nats(together.equal, of_all)
+    size = len(group)
+    gain -= float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1))
+    if gain < policy.evidence:
+        return []
+    evidence = (
+        f"{size} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
+        f"{elsewhere:.0%} would be usual ({gain:.0f} nats)"
+    )
+    return [Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))]
+
+
+def _rate(equal: NDArray[np.bool_]) -> float:
+    return float(np.clip((equal.sum() + 0.5) / (len(equal) + 1), 0.05, COPIED))
+
+
+def _nats(equal: NDArray[np.bool_], rate: float) -> float:
+    return float(equal.sum() * np.log(rate) + (~equal).sum() * np.log(1 - rate))
+
+
+def _best_group(together: Pairs, total: int, usual: float) -> list[int]:
+    """Grow a group from each of the strongest pairs while its evidence grows; return the best."""
+    copied = np.where(together.equal, np.log(COPIED / usual), np.log((1 - COPIED) / (1 - usual)))
+    score: Floats = np.zeros((total, total))
+    np.add.at(score, (together.left, together.right), copied)
+    score += score.T
+    best: tuple[list[int], float] = ([], 0.0)
+    first, second = np.triu_indices(total, 1)
+    strongest = np.argsort(score[first, second])[::-1][:20]
+    for one, other in zip(first[strongest].tolist(), second[strongest].tolist(), strict=True):
+        group, gain = [one, other], float(score[one, other])
+        while True:
+            gains = score[group].sum(0)
+            gains[group] = -np.inf
+            following = int(gains.argmax())
+            if gains[following] <= 0:
+                break
+            group.append(following)
+            gain += float(gains[following])
+        if gain > best[1]:
+            best = (group, gain)
+    return best[0]
+
+
+def guessers(answers: Answers, policy: Quality) -> list[Finding]:
+    """Find labelers whose answers look like guesses: by gold, by agreement with others and with the reward model.
+
+    A mixture of two kinds of labelers, those as good as the rest and those at chance; what is usual is estimated from
+    the former. Held where guessers gave more than `guessers_share` of all answers, with evidence.
+    """
+    total = len(answers.names)
+    present = np.bincount(answers.labelers, minlength=total)
+    if total < 3 or not len(answers):
+        return []
+    guess = np.zeros(total)  # posterior
+    gain = 0.0
+    for _ in range(20):
+        ratio = _against_guessing(answers, guess < 0.5)
+        share = float(np.clip((guess.sum() + 0.5) / (total + 1), 0.02, 0.6))
+        ahead = np.log(share) - np.log1p(-share) - ratio
+        before, guess = guess, 1 / (1 + np.exp(np.clip(-ahead, -50, 50)))
+        mixed = np.logaddexp(np.log1p(-share) + ratio, np.log(share))
+        gain = float((mixed - ratio)[present > 0].sum())
+        if np.abs(guess - before).max() < 1e-4:
+            break
+    accused = np.flatnonzero((guess > 0.5) & (present > 0))
+    of_labels = float(present[accused].sum() / max(1, present.sum()))
+    if of_labels < policy.guessers_share or gain < policy.evidence:
+        return []
+    bad = answers.take(np.isin(answers.labelers, accused))
+    known = bad.take(bad.gold != UNKNOWN)
+    gold = f"; their gold accuracy is {(known.samples == known.gold).mean():.2f} of {len(known)}" if len(known) else ""
+    evidence = f"{len(accused)} of {total} labelers, with {of_labels:.0%} of the answers, answer at random{gold}"
+    names = tuple(answers.names[who] for who in accused)
+    return [Finding("some labelers answer at random", "hold", f"{evidence} ({gain:.0f} nats)", names)]
+
+
+def _against_guessing(answers: Answers, good: NDArray[np.bool_]) -> Floats:
+    """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
+    total, chance = len(answers.names), 1 / answers.k
+    ratio: Floats = np.zeros(total)
+    tests = []
+    for truth in (answers.gold, answers.predicted):
+        known = answers.take(truth != UNKNOWN)
+        tests.append((known.labelers, known.samples == truth[truth != UNKNOWN]))
+    together = pairs(answers)
+    for one, other in ((together.left, together.right), (together.right, together.left)):
+        trusted = good[other]  # a guesser disagrees with everybody, which says nothing of the others
+        tests.append((one[trusted], together.equal[trusted]))
+    for who, hit in tests:
+        of_good = good[who]
+        if of_good.sum() < 20:
+            continue
+        usual = float(np.clip(hit[of_good].mean(), chance + 0.02, 0.98))
+        weight = np.where(hit, np.log(usual / chance), np.log((1 - usual) / (1 - chance)))
+        ratio += np.bincount(who, weight, total)
+    return ratio
