@@ -35,6 +35,8 @@ class Answers:
 
     def take(self, chosen: NDArray[Any] | slice) -> "Answers":
         """Return some of the answers, by mask, index or slice."""
+        if isinstance(chosen, np.ndarray) and chosen.dtype == bool and chosen.all():
+            return self  # nothing changes answers, so nothing need be copied
         columns = [field.name for field in fields(self) if field.name not in ("k", "names")]
         return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
