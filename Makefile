@@ -1,13 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability test-deployments test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
+.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not flow and not mutation and not browser and not reliability and not deployments"
+	$(BIN)/python -m pytest -m "not flow and not mutation and not browser and not reliability and not deployments and not exchange"
 	$(BIN)/python -m pytest -m flow
 	$(BIN)/python -m pytest -m mutation
 	$(BIN)/python -m pytest -m reliability
@@ -25,6 +25,15 @@ reliability: .venv/installed
 # Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. About a quarter of an hour on two cores.
 test-deployments: .venv/installed
 	$(BIN)/python -m pytest tests/test_deployments.py
+
+# The SDKs of Label Studio and Argilla hold our exports against their own rules; they have an environment of their own.
+test-exchange: .venv/installed .venv-exchange/installed
+	$(BIN)/python -m pytest -m exchange
+
+.venv-exchange/installed:
+	$(PYTHON) -m venv .venv-exchange
+	.venv-exchange/bin/python -m pip install --quiet --disable-pip-version-check label-studio-sdk==2.1.2 argilla==2.8.0
+	touch $@
 
 test-browser: .venv/installed
 	deploy/chromium.sh
