@@ -15,6 +15,7 @@ from typing import NamedTuple
 from data import log
 from data.canonical import Document, plain, seal, unseal
 from data.local_state import local_state, meant_for
+from data.notices import notify
 from data.refused import Refused
 from data.store import LocalStore, Store
 
@@ -87,14 +88,16 @@ def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidenc
     try:
         _append(store, made)
     except Exception as error:  # whatever keeps the store from taking it must not cost the pull
+        if not spooled:
+            raise Refused(
+                f"The pull is NOT recorded: neither {store.uri} ({error}) nor {local_state().uri} can be written."
+            ) from error
+        made = made._replace(spooled=True)
+    else:
         if spooled:
-            return made._replace(spooled=True)
-        raise Refused(
-            f"The pull is NOT recorded: neither {store.uri} ({error}) nor {local_state().uri} can be written."
-        ) from error
-    if spooled:
-        with suppress(Refused):  # it is in the log: the next look at the cord takes it from the spool
-            local_state().drop(_spool_key(store, made))
+            with suppress(Refused):  # it is in the log: the next look at the cord takes it from the spool
+                local_state().drop(_spool_key(store, made))
+    notify("stop", f"{made.pull} by {one_line(made.by)} ({scope}): {one_line(made.reason)}", {"pull": made.pull})
     return made
 
 

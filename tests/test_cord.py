@@ -1,8 +1,11 @@
 """The cord: a pull is never lost, whoever pulls beside it, whatever breaks, and only a release ends it."""
 
+import json
 import multiprocessing
 import os
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,30 @@ from data.store import LocalStore
 def store(tmp_path: Path) -> LocalStore:
     (tmp_path / "store").mkdir()
     return LocalStore(tmp_path / "store")
+
+
+def test_who_is_on_call_hears_of_a_pull_that_is_already_in_the_log(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[dict[str, Any]] = []
+
+    class Pager(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            heard.append(told | {"recorded": [made.pull for made in open_pulls(store)]})
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pager) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("ANDON_WEBHOOK", f"http://127.0.0.1:{server.server_port}/pager")
+        made = pull(store, "it only says yes", by="ann", scope="run:run-1")
+        server.shutdown()
+    text = f"andon stop: {made.pull} by ann (run:run-1): it only says yes"
+    assert heard == [{"pull": made.pull, "kind": "stop", "text": text, "recorded": [made.pull]}]
 
 
 class OutOfReach(LocalStore):
