@@ -111,7 +111,7 @@ def read_gold(name: str | None, samples: int) -> list[Question]:
         return []
     path = SHIPPED / name if (SHIPPED / name).is_file() else Path(name).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # texts hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"Gold questions cannot be read from {path}: {error}.") from error
     known = []

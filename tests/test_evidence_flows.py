@@ -68,11 +68,13 @@ def test_systems_side_by_side_and_what_people_say_of_them(
     assert "no campaign of that name" in andon("report", "run-x", code=1)["message"]
 
     blank = Path(andon("sheet", tiny_toml, "--systems", "zero-shot,rl", "--items", 5)["sheet"]).read_text()
-    assert run not in blank and len(list(csv.DictReader(blank.splitlines()))) == 10
+    assert run not in blank and len(list(csv.DictReader(io.StringIO(blank, newline="")))) == 10
     with (tmp_path / "sheet.csv").open("w", newline="") as file:
         rows = csv.DictWriter(file, ["item", "source", "summary", "accurate", "note"])
         rows.writeheader()
-        rows.writerows(row | {"accurate": "yes", "note": "fine"} for row in csv.DictReader(io.StringIO(blank)))
+        rows.writerows(
+            row | {"accurate": "yes", "note": "fine"} for row in csv.DictReader(io.StringIO(blank, newline=""))
+        )
     read = andon("sheet", tiny_toml, tmp_path / "sheet.csv", "--by", "ann")["filled"]
     assert [(each["system"], each["by"], each["accurate"][:1] + each["accurate"][3:]) for each in read] == [
         (run, "ann", [1.0, 5]),
