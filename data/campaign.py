@@ -170,7 +170,7 @@ class Quality(Settings):
 class Sentinels(Settings):
     """When a training pulls the cord by itself (data/sentinels.py)."""
 
-    samples: int = Field(default=64, ge=8)  # responses of an update that are scored a second time, elsewhere
+    samples: int = Field(default=32, ge=8)  # responses of an update that are scored a second time, elsewhere
     score_error: float = Field(default=0.25, gt=0)  # of the base's standard deviation; bf16 moves scores by 0.05
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
     ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1

@@ -152,7 +152,8 @@ def sample_valid(
 def progress(steps: range, title: str, unit: str, first: int = 0) -> Iterator[int]:
     """Go through the steps from `first` on: with a bar on a terminal, with a line every tenth (PROGRESS) in a log."""
     total, in_a_log = len(steps), not sys.stderr.isatty()
-    for step in tqdm(steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=total):
+    bar = tqdm(steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=total)
+    for done, step in enumerate(bar, first + 1):
         yield step
-        if in_a_log and 10 * (step + 1) // total > 10 * step // total and Processes().first:
-            LOGGER.info(f"{title}: {unit} {step + 1:,} of {total:,}")
+        if in_a_log and 10 * done // total > 10 * (done - 1) // total and Processes().first:
+            LOGGER.info(f"{title}: {unit} {done:,} of {total:,}")

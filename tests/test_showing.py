@@ -50,3 +50,8 @@ def test_a_training_in_a_log_says_every_tenth_how_far_it_is(caplog: pytest.LogCa
     found = [PROGRESS.search(line) for line in caplog.messages]
     said = [match.groups() for match in found if match is not None]
     assert said == [("reward model", f"{done:,}", "1,200") for done in range(720, 1_201, 120)]
+
+
+def test_batches_are_counted_and_not_what_is_in_them(caplog: pytest.LogCaptureFixture) -> None:
+    assert list(progress(range(0, 512, 64), "evaluating KL", "batch")) == list(range(0, 512, 64))
+    assert caplog.messages == [f"evaluating KL: batch {done} of 8" for done in range(1, 9)]
