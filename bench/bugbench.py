@@ -117,12 +117,14 @@ def faulty_file(folder: Path, fault: str, seed: int) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         shutil.copytree(folder / "unlabeled", Path(scratch) / "store")
         table = pq.read_table(folder / ("inverted.parquet" if fault == "label file inverted" else "answers.parquet"))
-        best, draw = np.array(table["best"]), np.random.default_rng(seed)
-        if fault == "labels joined to wrong questions":
-            best = best[draw.permutation(len(best))]
+        draw = np.random.default_rng(seed)
+        if fault == "labels joined to wrong questions":  # what was said, beside the ids of others
+            ids, said = table.select(["question_id", "content_sha256"]), table.drop(["question_id", "content_sha256"])
+            said = said.take(draw.permutation(len(table)))
+            table = pa.table({name: side[name] for side in (ids, said) for name in side.column_names})
         if fault == "options unmapped":
-            best = np.array([draw.permutation(4)[place] for place in best])
-        table = table.set_column(table.schema.get_field_index("best"), "best", pa.array(best))
+            best = pa.array([int(draw.permutation(4)[place]) for place in table["best"].to_pylist()])
+            table = table.set_column(table.schema.get_field_index("best"), "best", best)
         write_table(table, Path(scratch) / "delivery.parquet")
         campaign = load_campaign("sentiment", "vendor", SETTINGS)
         try:

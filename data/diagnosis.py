@@ -18,6 +18,7 @@ from data.statistics import proportion
 
 FEWEST = 10  # known answers before they say anything
 FEWEST_OF_ONE = 40  # answers of a labeler before their positions do
+CLEAR = 3.0  # nats, to tell an inverted file from one without content
 
 
 def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
@@ -58,17 +59,20 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
     shares = {shift: float(((places + shift) % answers.k == known.slots).mean()) for shift in (1, -1)}
     shift = max(shares, key=shares.__getitem__)
     said = f"{right} of {source} right (chance {chance:.2f})"
-    # Which explains the known answers best: that the right one is avoided, or that it is met by chance?
-    avoided = right.value * np.log(0.03 / chance) + (1 - right.value) * np.log(0.97 / (1 - chance))
-    if avoided > 0 or right.high < chance:
+    # Which explains the known answers better: that the right one is avoided, or that it is met by chance? In nats.
+    avoided = n * (right.value * np.log(0.03 / chance) + (1 - right.value) * np.log(0.97 / (1 - chance)))
+    if avoided > -CLEAR:
         other = (1 - right.value) / (answers.k - 1)  # what each wrong position gets where they are wrong at random
         if binomtest(round(shares[shift] * n), n, other, alternative="greater").pvalue < 1e-3:
             where = "behind" if shift == 1 else "before"
             evidence = f"{said}, and {shares[shift]:.0%} of the answers are one position {where} the right one"
             return [Finding("indices are off by one", "reject", evidence)]
-    if avoided > 0:
+    if avoided > CLEAR:
         return [Finding("answers look inverted", "reject", f"{said}: the best is avoided")]
-    return [_without_content(answers, said)]
+    if avoided < -CLEAR:
+        return [_without_content(answers, said)]
+    unclear = "answers look inverted, or have nothing to do with the texts"
+    return [Finding(unclear, "reject", f"{said}: too few to tell which of the two it is")]
 
 
 def _without_content(answers: Answers, said: str) -> Finding:

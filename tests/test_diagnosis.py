@@ -80,6 +80,14 @@ def test_without_times_both_causes_of_answers_without_content_are_named() -> Non
     assert found.severity == "reject" and "not mapped back, or rows are joined" in found.fault
 
 
+@pytest.mark.parametrize("right, named", [(0, "look inverted"), (3, "or have nothing to do"), (8, "not mapped back")])
+def test_where_a_few_gold_answers_cannot_tell_two_faults_apart_both_are_named(right: int, named: str) -> None:
+    gold = np.arange(30) % 4
+    asked = answers((gold + (np.arange(30) >= right) * (1 + np.arange(30) // 4 % 3)) % 4, gold, np.arange(30), gold)
+    (found,) = diagnose(asked, Quality())
+    assert named in found.fault and found.severity == "reject"
+
+
 def test_rows_that_slipped_by_one_are_seen_as_such() -> None:
     draw = np.random.default_rng(0)
     gold = draw.integers(0, 4, 200)
