@@ -63,7 +63,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def sign_in(page: Page, server: Server, token: str) -> None:
     page.goto(server.url)
-    page.keyboard.type(token)  # the field has the focus
+    expect(page.locator("input").first).to_be_focused()
+    page.keyboard.type(token)
     page.keyboard.press("Enter")
     expect(page.locator("#question, #samples").first).to_be_attached()
 
