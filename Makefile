@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer deploy-local bench-orchestration bugbench
+.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -63,6 +63,9 @@ bench-ingest: .venv/installed
 
 bench-cord: .venv/installed
 	$(BIN)/python -m bench.cord_latency
+
+bench-sharded: .venv/installed
+	$(BIN)/python -m bench.sharded
 
 bench-page: .venv/installed
 	$(BIN)/python -m bench.page

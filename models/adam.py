@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from models.sharding import as_parts
 
 EPSILON = 1e-5
 BETAS = (0.9, 0.999)
@@ -20,7 +23,11 @@ class Adam:
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         self.lr = lr
         self.steps = 0
-        self.torch = torch.optim.Adam(parameters, lr=lr, betas=BETAS, eps=EPSILON, fused=True)
+        kinds: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])  # whole, in parts: one kernel takes one kind
+        for parameter in parameters:
+            kinds[isinstance(parameter, DTensor)].append(parameter)
+        groups = [{"params": kind} for kind in kinds if kind]
+        self.torch = torch.optim.Adam(groups, lr=lr, betas=BETAS, eps=EPSILON, fused=True)
 
     def step(self, remaining: float) -> None:
         """Take one step at `lr * remaining`, the linear decay to zero, and clear the gradients."""
@@ -45,5 +52,5 @@ class Adam:
         self.steps = steps
         for name, parameter in model.named_parameters():
             if name in moments:
-                state = {moment: tensor.to(parameter.device) for moment, tensor in moments[name].items()}
+                state = {moment: as_parts(tensor, parameter) for moment, tensor in moments[name].items()}
                 self.torch.state[parameter] = {"step": torch.tensor(float(steps)), **state}

@@ -20,6 +20,8 @@ from data.cord import Stopped
 from data.watch import OutOfReach
 from models import termination
 from models.adam import Adam
+from models.processes import Processes
+from models.sharding import as_parts, whole
 
 
 def save_state(
@@ -34,7 +36,7 @@ def save_state(
 
     `facts` is the rest of the state, as JSON.
     """
-    leaving = termination.told() and not now
+    leaving = bool(Processes().agree(termination.told())) and not now  # all at the same step
     if checkpoints is None or not (now or leaving or checkpoints.due(step)):
         return
     tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
@@ -42,7 +44,7 @@ def save_state(
         tensors |= {f"{moment}.{name}": tensor for moment, tensor in moments.items()}
     with tempfile.TemporaryDirectory() as scratch:
         weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, weights)
+        save_file({name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}, weights)
         rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}))
         checkpoints.save(step, {path.name: path for path in (weights, rest)})
     if leaving:
@@ -70,7 +72,7 @@ def restore_state(checkpoints: Checkpoints | None, model: nn.Module, optimizer: 
     step, published = found
     tensors = load_file(published.path("state.safetensors"))
     for name, parameter in model.named_parameters():
-        parameter.copy_(tensors[f"model.{name}"])
+        parameter.copy_(as_parts(tensors[f"model.{name}"], parameter))
     facts = json.loads(published.path("state.json").read_text())
     moments = {
         name: {moment: tensors[f"{moment}.{name}"] for moment in ("exp_avg", "exp_avg_sq")}

@@ -33,11 +33,13 @@ class LiveWall:
 
     def __call__(self, update: int, policy: PolicyModel, metrics: dict[str, float]) -> None:
         due = update == 1 or update % self.campaign.watching.show_every == 0
-        if not due or not Processes().first:
+        if not due:
             return
         if not self.zero_shot:
             self.zero_shot, _ = self._write(self.base.model)
         responses, scores = self._write(policy.language_model)
+        if not Processes().first:  # the others had to sample, too: they may hold parts of the policy
+            return
         queries = [decode(self.base.tokenizer, query) for query in self.queries]
         samples = [LiveSample(*row) for row in zip(queries, self.zero_shot, responses, scores, strict=True)]
         try:

@@ -24,6 +24,7 @@ from models.policy import PolicyModel, Rollout, Score, roll_out
 from models.processes import Processes
 from models.reward import RewardModel
 from models.sampling import Look, draw_noise, progress, unwatched
+from models.sharding import settle, shard
 from models.tokens import NO_AFFIXES, Affixes, pad_left
 
 Metrics = dict[str, float]
@@ -77,7 +78,8 @@ def train(
     the state after the last whole update is then saved.
     """
     device = next(base.parameters()).device
-    policy = PolicyModel(base, value_from).to(device)
+    model = PolicyModel(base, value_from).to(device)
+    policy = shard(model)
     optimizer = Adam(policy.parameters(), settings.lr)
     kl = KLController(settings)
     first, facts = restore_state(checkpoints, policy, optimizer)
@@ -106,7 +108,7 @@ def train(
         log(metrics)
         show(update + 1, policy, metrics)
         save_state(checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
-    return policy
+    return settle(policy, model)
 
 
 def cursor(length: int, start: int, count: int, seed: int) -> list[int]:

@@ -6,13 +6,14 @@ count. So two processes give what one gives, up to the order of a sum (tests/tes
 backend and the ranks, from `accelerate launch`; alone, everything here does nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
 
@@ -43,6 +44,16 @@ class Processes:
         size = -(-len(items) // self.count)
         return items[self.rank * size : (self.rank + 1) * size]
 
+    def pieces(self, batch: Sequence[T], size: int) -> Iterator[tuple[Sequence[T], float]]:
+        """Yield this process's share of a batch in pieces, as many on every process, each with 1, or 0 if not its turn.
+
+        A process with less to do computes a piece that counts for nothing: the others may need it for theirs.
+        """
+        mine = self.share(batch)
+        for start in range(0, -(-len(batch) // self.count), size):
+            piece = mine[start : start + size]
+            yield (piece, 1.0) if piece else (batch[:1], 0.0)
+
     def share_rows(self, tensor: Tensor) -> Tensor:
         """`share` for the rows of a tensor, whose number all processes must divide."""
         return tensor.chunk(self.count)[self.rank] if self.count > 1 else tensor
@@ -65,10 +76,10 @@ class Processes:
         return together
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum the gradients over all processes, in one message."""
+        """Sum the gradients over all processes, in one message; weights in parts have summed theirs (sharding.py)."""
         if self.count == 1:
             return
-        wanted = [parameter for parameter in parameters if parameter.requires_grad]
+        wanted = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
         for parameter in wanted:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

@@ -26,6 +26,7 @@ from models.precision import autocast
 from models.preferences import Comparison, agreement, best_liked, preference_loss, targets
 from models.processes import Processes
 from models.sampling import Look, in_chunks, progress, unwatched
+from models.sharding import settle, shard
 from models.shared_query import shared_query, states_at_end
 from models.tokens import pad_left, pad_right
 
@@ -139,19 +140,21 @@ def train(
     """
     processes = Processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
-    optimizer = Adam(model.parameters(), settings.lr)
-    first, facts = restore_state(checkpoints, model, optimizer)
+    trained = shard(model)
+    optimizer = Adam(trained.parameters(), settings.lr)
+    first, facts = restore_state(checkpoints, trained, optimizer)
     history: list[dict[str, float]] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
-        with save_when_stopped(checkpoints, step, model, optimizer, {"history": history}):
+        with save_when_stopped(checkpoints, step, trained, optimizer, {"history": history}):
             look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
-        loss, right = _backward(model, batch, settings.micro_batch, processes)
-        processes.sum_gradients(model.parameters())
+        loss, right = _backward(trained, batch, settings.micro_batch, processes)
+        processes.sum_gradients(trained.parameters())
         optimizer.step(remaining=1 - start / len(rows))
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
-        save_state(checkpoints, step + 1, model, optimizer, {"history": history})
+        save_state(checkpoints, step + 1, trained, optimizer, {"history": history})
+    settle(trained, model)
     return history
 
 
@@ -160,12 +163,12 @@ def _backward(
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
     sums = torch.zeros(1, 2)
-    for part in in_chunks(processes.share(batch), micro_batch):
+    for part, counts in processes.pieces(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
-        loss = preference_loss(scores, label).sum() / len(batch)
+        loss = preference_loss(scores, label).sum() * counts / len(batch)
         loss.backward()
-        sums += torch.tensor([[loss.item(), float(agreement(scores, label).sum()) / len(batch)]])
+        sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
     loss_sum, right = processes.gather(sums.to(model.gain.device)).sum(0).tolist()
     return loss_sum, right
 

@@ -20,6 +20,7 @@ from models.checkpoint import restore_state, save_state, save_when_stopped
 from models.precision import autocast
 from models.processes import Processes
 from models.sampling import Look, in_chunks, progress, unwatched
+from models.sharding import settle, shard
 from models.shared_query import shared_query, states_before
 from models.tokens import PAD, pad_left, pad_right
 
@@ -49,11 +50,12 @@ def fine_tune(
 ) -> tuple[PreTrainedModel, list[dict[str, float]]]:
     """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
     processes = Processes()
-    model = trainable_copy(base)
-    for module in model.modules():
+    tuned = trainable_copy(base)
+    for module in tuned.modules():
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout
-    model.train()
+    tuned.train()
+    model = shard(tuned)
     optimizer = Adam(model.parameters(), settings.lr)
     first, facts = restore_state(checkpoints, model, optimizer)
     history: list[dict[str, float]] = facts.get("history", [])
@@ -65,15 +67,15 @@ def fine_tune(
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
         loss = torch.zeros(1, device=next(model.parameters()).device)
-        for part in in_chunks(processes.share(batch), settings.micro_batch):
-            of_part = response_loss(model, part) / tokens
+        for part, counts in processes.pieces(batch, settings.micro_batch):
+            of_part = response_loss(model, part) * counts / tokens
             of_part.backward()
             loss += of_part.detach()
         processes.sum_gradients(model.parameters())
         optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
         history.append({"examples": step * settings.batch + len(batch), "loss": float(processes.gather(loss).sum())})
         save_state(checkpoints, step + 1, model, optimizer, {"history": history})
-    return model.eval().requires_grad_(False), history
+    return settle(model, tuned).eval().requires_grad_(False), history
 
 
 @torch.no_grad()

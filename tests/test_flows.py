@@ -243,10 +243,11 @@ def test_training_killed_at_any_step_goes_on_to_the_same_bytes(answered: Path, t
 
 def test_training_in_two_processes_publishes_what_one_would(andon: Andon, answered: Path, tiny_toml: Path) -> None:
     one = andon("retrain", tiny_toml)
-    shutil.rmtree(next(answered.glob("campaigns/sentiment/runs/*")))
-    two = andon("retrain", tiny_toml, "--launch", ROOT / "deploy" / "accelerate" / "many-gpus.yaml")
-    assert two["run"] == one["run"] and two["reward_accuracy"] == one["reward_accuracy"]
-    assert two["kl_nats_per_seq"] == pytest.approx(one["kl_nats_per_seq"], abs=0.05)
+    for config in ("many-gpus.yaml", "sharded.yaml"):
+        shutil.rmtree(next(answered.glob("campaigns/sentiment/runs/*")))
+        two = andon("retrain", tiny_toml, "--launch", ROOT / "deploy" / "accelerate" / config)
+        assert two["run"] == one["run"] and two["reward_accuracy"] == one["reward_accuracy"], config
+        assert two["kl_nats_per_seq"] == pytest.approx(one["kl_nats_per_seq"], abs=0.05), config
 
 
 def test_a_round_that_was_killed_goes_on_from_what_was_published(tiny_toml: Path, tmp_path: Path) -> None:
