@@ -107,9 +107,12 @@ def prepared(folder: Path, seed: int) -> tuple[LocalStore, Campaign]:
     return store, campaign
 
 
-def deliver(store: LocalStore, campaign: Campaign, file: Path) -> None:
+def deliver(store: LocalStore, campaign: Campaign, file: Path) -> str:
+    """Let a vendor deliver a file; return why it is held, "" where it is not."""
     with tempfile.TemporaryDirectory() as scratch:
-        ingest(store, campaign.name, file, Path(scratch), campaign.quality)
+        outcome = ingest(store, campaign.name, file, Path(scratch), campaign.quality)
+    held = ", ".join(finding["fault"] for finding in outcome.findings)
+    return f"held: {held}" if outcome.decision != "accept" else ""
 
 
 def faulty_file(folder: Path, fault: str, seed: int) -> str:
@@ -128,10 +131,9 @@ def faulty_file(folder: Path, fault: str, seed: int) -> str:
         write_table(table, Path(scratch) / "delivery.parquet")
         campaign = load_campaign("sentiment", "vendor", SETTINGS)
         try:
-            deliver(LocalStore(Path(scratch) / "store"), campaign, Path(scratch) / "delivery.parquet")
+            return deliver(LocalStore(Path(scratch) / "store"), campaign, Path(scratch) / "delivery.parquet")
         except Refused as refusal:
             return str(refusal).split(": ")[1]
-        return ""
 
 
 def broken_tree(bug: Bug, folder: Path) -> Path:

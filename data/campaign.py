@@ -185,8 +185,7 @@ class Sentinels(Settings):
     entropy_share: float = Field(default=0.15, ge=0, le=1)
     distinct_share: float = Field(default=0.4, ge=0, le=1)
     length_factor: float = Field(default=1.6, gt=1)
-    base_gap_se: float = Field(default=5.0, gt=0)  # standard errors, of the first scores from the published ones
-    base_spread: float = Field(default=2.0, gt=1)  # times their deviation
+    base_gap_se: float = Field(default=4.5, gt=0)  # standard errors, of the base's scores from the published ones
     score_falls_se: float = Field(default=4.0, gt=0)
     followed_se: float = Field(default=3.0, gt=0)
     reward_labels: int = Field(default=200, gt=0)  # labels without which accuracy says nothing

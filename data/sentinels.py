@@ -8,7 +8,7 @@ and whether the policy goes where that score points.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
+from statistics import fmean, median, pstdev
 from typing import NamedTuple
 
 from data.campaign import Policy, Sentinels
@@ -16,6 +16,7 @@ from data.canonical import Document
 from data.statistics import Proportion
 
 History = Sequence[Mapping[str, float]]
+FEW_SCORES = 64  # of fewer, mean and deviation say little
 
 
 class Alarm(NamedTuple):
@@ -161,20 +162,6 @@ def scored_otherwise(history: History, limits: Sentinels, policy: Policy) -> Ala
     return Alarm("scored otherwise", f"scores are off by {error:.3f} from the published reward model's", causes)
 
 
-def unlike_base(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
-    """Before anything is trained the policy is the base, and the base's scores have mean 0 and deviation 1 (21)."""
-    first = history[0]
-    if len(history) > 1 or "base_gap" not in first or first["second_valid"] < 16:
-        return None
-    if abs(first["base_gap"]) <= limits.base_gap_se and first["base_spread"] <= limits.base_spread:
-        return None
-    found = (
-        f"the base's scores are {first['base_gap']:+.1f} standard errors from those at publishing, "
-        f"their deviation {first['base_spread']:.2f} times as large or small"
-    )
-    return Alarm("unlike the base", found, ("scores were normalised on another model's samples", "queries differ"))
-
-
 def score_falls(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
     """Two updates in a row whose valid responses score far below the base's, by the second opinion (6.6)."""
     last = [m.get("base_gap", 0.0) for m in history[-2:]]
@@ -197,7 +184,7 @@ def goes_elsewhere(history: History, limits: Sentinels, policy: Policy) -> Alarm
 
 
 CHECKS: tuple[Check, ...] = (
-    ratio_not_1, kl_at_start, paid_otherwise, scored_otherwise, unlike_base, score_falls, goes_elsewhere,
+    ratio_not_1, kl_at_start, paid_otherwise, scored_otherwise, score_falls, goes_elsewhere,
     reference_moves, kl_too_high, kl_jump, kl_negative, step_too_large, loss_spike, few_valid, entropy_collapse,
     repetition, sameness, length_drift,
 )  # fmt: skip
@@ -208,6 +195,29 @@ def alarms(history: History, limits: Sentinels, policy: Policy) -> list[Alarm]:
     broken = not_finite(history, limits, policy)  # then no other number means anything
     found = [broken] if broken else [check(history, limits, policy) for check in CHECKS]
     return [alarm._replace(update=len(history) - 1) for alarm in found if alarm is not None]
+
+
+def unlike_base(scores: Sequence[float], published: tuple[float, float, int], limits: Sentinels) -> Alarm | None:
+    """The base's scores, sampled and scored elsewhere, must be as published: mean, deviation, n (pitfall 21).
+
+    The distance is that of mean and log deviation together, in standard errors; what a deviation is off by depends on
+    the kurtosis: its log has variance (kurtosis - 1) / 4n.
+    """
+    mean, deviation, n = published
+    if min(len(scores), n) < FEW_SCORES:
+        return None
+    centre, spread = fmean(scores), max(pstdev(scores), 1e-6)
+    kurtosis = fmean(((score - centre) / spread) ** 4 for score in scores)
+    each = 1 / len(scores) + 1 / n
+    shifted = (centre - mean) / (deviation * math.sqrt(each))
+    stretched = math.log(spread / deviation) / math.sqrt(max(kurtosis - 1, 1) / 4 * each)
+    if math.hypot(shifted, stretched) <= limits.base_gap_se:
+        return None
+    found = (
+        f"{len(scores)} scores of the base are {math.hypot(shifted, stretched):.1f} standard errors from those at "
+        f"publishing: mean {centre:+.2f} for {mean:+.2f}, deviation {spread:.2f} for {deviation:.2f}"
+    )
+    return Alarm("unlike the base", found, ("scores were normalised on another model's samples", "queries differ"))
 
 
 def canaries_differ(ranked: Proportion, error: float, limits: Sentinels) -> Alarm | None:

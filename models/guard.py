@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from data.decisions import history as decisions
 from data.publication import Publication
-from data.sentinels import Alarm, canaries_differ, of_reward_model
+from data.sentinels import Alarm, canaries_differ, of_reward_model, unlike_base
 from data.statistics import Proportion, proportion
 from data.store import open_store
 from models.base import Base, best_device, fingerprint
@@ -20,7 +20,7 @@ from models.ppo import Inspect, Metrics
 from models.processes import Processes
 from models.reward import HeldOut
 from models.second_opinion import SecondOpinion
-from models.selftest import self_test
+from models.selftest import scores_of_base, self_test
 from models.sentry import Sentry, pull_for
 from models.tokens import encode_affixes, single_token
 
@@ -80,17 +80,21 @@ def sentry_of(
             found.append(Alarm("reference moves", "the reference's weights are not those of the base", causes))
         return [alarm for alarm in found if alarm is not None]
 
+    published = (scorer["base_score_mean"], scorer["base_score_std"])
     policy = PolicyModel(base.model)
     for alarm in [*self_test(policy, base.model, score, queries, text, affixes, stop), *standing()]:
         report(job, alarm)
     opinion = SecondOpinion(job.store, scorer.prefix, stop, text.truncate_after)
     try:
+        scores = scores_of_base(base.model, opinion.ask, queries, text, affixes)
+        if other := unlike_base(scores, (*published, job.campaign.reward.normalisation_samples), limits):
+            report(job, other)
         yield Sentry(
             limits,
             job.campaign.policy,
             text,
             stop,
-            (scorer["base_score_mean"], scorer["base_score_std"]),
+            published,
             opinion,
             history,
             standing,

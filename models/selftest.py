@@ -1,8 +1,12 @@
 """Before the first update: does the fast code say what plain code says, on the models that are about to train?
 
 The policy's and the reference's log-probabilities of real samples against one unpadded row a response through
-transformers' own forward; scores with and without padding; what must not be shared, on, or part of the vocabulary.
+transformers' own forward; scores with and without padding; what must not be shared, on, or part of the vocabulary. And
+the base's scores, of responses that transformers' own `generate` sampled and the second opinion scored.
 """
+
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +15,12 @@ from transformers import PreTrainedModel
 from data.campaign import Text
 from data.sentinels import Alarm
 from models.policy import PolicyModel, Score, response_logprobs
-from models.sampling import draw_noise, sample
+from models.sampling import draw_noise, in_chunks, sample
 from models.tokens import PAD, Affixes, pad_left, truncate
 
 MOST = 0.05  # nats a token on average; bf16 moves a log-prob by about 0.01
 QUERIES = 4
+SAMPLES, TRIES = 256, 8  # valid responses of the base, and how many times as many are drawn for them at most
 
 
 @torch.no_grad()
@@ -48,6 +53,36 @@ def self_test(
             found.append(Alarm("self-test", f"log-probs of {name} are off by {error:.3f} nats a token", causes))
     found.append(_padding(score, pad_left(few).to(device), drawn.tokens, rules, stop))
     return [alarm for alarm in found if alarm is not None]
+
+
+@torch.no_grad()
+def scores_of_base(
+    reference: PreTrainedModel,
+    ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
+    queries: list[list[int]],
+    rules: Text,
+    affixes: Affixes,
+) -> list[float]:
+    """Let the second opinion score valid responses of the base; nothing of how they are sampled is the learner's."""
+    device = next(reference.parameters()).device
+    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(0)).tolist()
+    often = -(-TRIES * SAMPLES // len(order))
+    found: list[float] = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for part in in_chunks((order * often)[: TRIES * SAMPLES], SAMPLES):
+            rows = [queries[i] for i in part]
+            contexts = pad_left([affixes.around(query) for query in rows]).to(device)
+            drawn = cast(Any, reference).generate(
+                input_ids=contexts.clamp(min=0), attention_mask=(contexts >= 0).long(), do_sample=True, top_k=0,
+                temperature=rules.temperature, min_new_tokens=rules.response_tokens,
+                max_new_tokens=rules.response_tokens, pad_token_id=0,
+            )  # fmt: skip
+            scores = ask(rows, drawn[:, contexts.shape[1] :].tolist())
+            found += [score for score in scores if score is not None]
+            if len(found) >= SAMPLES:
+                break
+    return found
 
 
 def _plain(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> Tensor:

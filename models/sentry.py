@@ -4,6 +4,7 @@ It reads what an update was made of and changes nothing: with and without it a t
 """
 
 from collections.abc import Callable
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -67,14 +68,11 @@ class Sentry:
         should = [self.rules.invalid_score if score is None else score for score in scores]
         error = max(abs(a - b) for a, b in zip(used, should, strict=True)) / self.base_std
         valid = [(i // k, score) for i, score in zip(flat, scores, strict=True) if score is not None]
-        found = {"score_error": error, "second_valid": float(len(valid))}
         if len(valid) < 2:
-            return found
-        second = torch.tensor([score for _, score in valid])
+            return {"score_error": error}
         clusters = len({query for query, _ in valid})  # responses to one query are alike
-        spread = float(second.std(correction=0)) / self.base_std
-        gap = (float(second.mean()) - self.base_mean) / (self.base_std / clusters**0.5)
-        return found | {"base_gap": gap, "base_spread": max(spread, 1 / max(spread, 1e-6))}
+        gap = (fmean(score for _, score in valid) - self.base_mean) / (self.base_std / clusters**0.5)
+        return {"score_error": error, "base_gap": gap}
 
 
 def paid_error(update: Update) -> float:

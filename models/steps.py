@@ -155,6 +155,8 @@ def reward_step(job: Job) -> None:
             normalised.append((before, model.normalise(normal[:count], look=look)))
             members.append(model)
         ensemble = Ensemble(members)
+        if not scored:  # what PPO scores is cut and valid, whatever scores are normalised on
+            normal[count:] = base_responses(base, queries, text, count, job.seed + 1, look=look)
         fresh = ensemble.scores(normal[count:], look)
         held_out = reward.evaluate(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")

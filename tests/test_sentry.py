@@ -1,7 +1,9 @@
 """The sentry beside a real training: it changes no bit of it, and pulls the cord where the training is broken."""
 
+import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +120,28 @@ def test_a_sign_that_is_flipped_stops_the_training_within_two_updates(
 def test_another_reward_model_than_the_published_one_is_seen_before_the_first_update(prepared: Prepared) -> None:
     _, history = trained(prepared, reward_model(prepared.base, 2))
     assert "sentinel:canaries" in pulls(prepared) and not history
+
+
+def test_scores_that_were_normalised_on_another_model_are_seen_before_the_first_update(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    job, base, _ = prepared
+    store, other = LocalStore(tmp_path / "store-b"), copy.deepcopy(base.model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.3)
+    rows = base_responses(replace(base, model=other), QUERIES, CAMPAIGN.text, 384, 9)
+    model = new_reward_model(base.model, 1)
+    model.normalise(rows[:256])
+    score = Ensemble([model])
+    fresh = score.scores(rows[256:])
+    score.save(tmp_path / "wrong")
+    files: dict[str, Path | bytes] = {f.name: f for f in (tmp_path / "wrong").iterdir()}
+    facts = {"base_score_mean": float(fresh.mean()), "base_score_std": float(fresh.std())}
+    wrong = publish(store, job.prefix("reward"), "reward", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    there = Prepared(job._replace(store=store.uri), base, wrong)
+    _, history = trained(there, score)
+    assert pulls(there) == {"sentinel:unlike the base"} and not history
 
 
 def test_a_person_who_has_looked_may_let_the_run_go_on(prepared: Prepared) -> None:
