@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded deploy-local bench-orchestration bugbench
+.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -51,6 +51,11 @@ bench: .venv/installed
 # Trainings with known bugs, and who pulls the cord: hours on two cores; what is done is kept in the folder.
 bugbench: .venv/installed
 	$(BIN)/python -m bench.bugbench andon-bugbench
+
+# Labels in one batch or in several, and how many: days on two cores; what is done is kept in the folder.
+experiments: .venv/installed
+	$(BIN)/python -m bench.experiments andon-experiments
+	$(BIN)/python -m bench.experiments andon-experiments docs/experiments.svg
 
 bench-labels: .venv/installed
 	$(BIN)/python -m bench.label_quality

@@ -1,9 +1,10 @@
-"""Labels in one batch or in several: `make experiments`, or `python -m bench.experiments FOLDER [REPORT]`.
+"""Labels in one batch or in several: `make experiments`, or `python -m bench.experiments FOLDER [REPORT.svg]`.
 
 The question of 2019: is it enough to label what the base writes, or must labels follow the policy? Every arm spends the
 same labels on rounds of equal size, through the command line that users have: the first round samples from the base,
-later ones from the champion, and each retrains from the base on all labels so far. Every arm and seed has a store of
-its own in FOLDER, so what was interrupted goes on where it stopped; REPORT is the table and the plot of what is there.
+later ones from the champion, and each retrains from the base on all labels so far. Two arms run side by side, a core
+each. Every arm and seed has a store of its own in FOLDER, so what was interrupted goes on where it stopped; what came
+out is a line in FOLDER/outcomes.jsonl. To go on from what others have run, copy docs/experiments.jsonl there.
 """
 
 import json
@@ -12,7 +13,9 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import matplotlib
@@ -23,17 +26,20 @@ from data.store import LocalStore
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+ROOT = Path(__file__).resolve().parent.parent
 LABELS, SEEDS = 1_600, (1, 2, 3)
 CAMPAIGNS = ("sentiment", "descriptiveness")
 ROUNDS = {"offline": 1, "batched, 2": 2, "batched, 4": 4, "batched, 8": 8, "online-like, 16": 16}
-CURVE = (250, 1_000, 4_000)  # labels in one round, beside the budget above
+CURVE = (250, 6_400, 20_000)  # labels in one round, beside the budget above
+CORES = 2
+WRITING = Lock()
 
 
 class Arm(NamedTuple):
     """One way to spend labels on one campaign with one seed."""
 
     campaign: str
-    name: str
+    way: str
     rounds: int
     labels: int
     seed: int
@@ -48,73 +54,78 @@ class Outcome(NamedTuple):
     win_rate: float
     accuracy: float
     kl: float
+    valid: float
     cpu_minutes: float
 
 
 def arms() -> Iterator[Arm]:
     """Yield all arms, those that answer most for their time first."""
-    ways = [(name, rounds, LABELS) for name, rounds in ROUNDS.items()]
-    ways[2:2] = [("offline", 1, labels) for labels in CURVE]
-    for name, rounds, labels in ways:
-        for seed in SEEDS:
-            for campaign in CAMPAIGNS:
-                yield Arm(campaign, name, rounds, labels, seed)
+    offline = [("offline", 1, labels) for labels in (LABELS, *CURVE)]
+    several = [(way, rounds, LABELS) for way, rounds in ROUNDS.items() if rounds > 1]
+    for way, rounds, labels in (*offline[:2], *several[:2], *offline[2:], *several[2:]):
+        for campaign in CAMPAIGNS:
+            for seed in SEEDS:
+                yield Arm(campaign, way, rounds, labels, seed)
 
 
-def go(arm: Arm, folder: Path) -> None:
-    """Go through the rounds of an arm that are left, in a process each."""
+def outcomes(root: Path) -> dict[Arm, Outcome]:
+    """Return what has come out so far."""
+    log = root / "outcomes.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return {Arm(*(row[f] for f in Arm._fields)): Outcome(*(row[f] for f in Outcome._fields)) for row in rows}
+
+
+def go(arm: Arm, root: Path) -> None:
+    """Go through the rounds of an arm that are left, in a process each, and write down what came out."""
+    folder = arm.folder(root)
     folder.mkdir(parents=True, exist_ok=True)
     store, log = folder / "store", folder / "cpu_seconds.json"
     spent: list[float] = json.loads(log.read_text()) if log.exists() else []
+    command = [sys.executable, "-m", "flows.cli", "round", arm.campaign, "--preset", "small", "--json"]
+    command += ["--labels", str(arm.labels // arm.rounds), "--seed", str(arm.seed), "--store", str(store)]
+    state = {"OMP_NUM_THREADS": "1", "ANDON_STATE": str(folder / "state")}
     for number in range(len(runs(LocalStore(store), arm.campaign)) + 1, arm.rounds + 1):
-        before = os.times()
-        command = [sys.executable, "-m", "flows.cli", "round", arm.campaign, "--preset", "demo", "--json"]
-        command += ["--labels", str(arm.labels // arm.rounds), "--seed", str(arm.seed), "--store", str(store)]
         with (folder / "round.log").open("ab") as out:
-            subprocess.run(command, check=True, stdout=out, stderr=out)
-        after = os.times()
-        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
+            child = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | state, cwd=ROOT)
+            _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            sys.exit(f"{arm}: round {number} ended with {os.waitstatus_to_exitcode(status)}; see {folder}/round.log")
+        spent.append(usage.ru_utime + usage.ru_stime)
         log.write_text(json.dumps(spent))
-        print(f"{arm.campaign}, {arm.name}, {arm.labels:,} labels, seed {arm.seed}: round {number}", flush=True)
+        print(f"{arm.campaign}, {arm.way}, {arm.labels:,} labels, seed {arm.seed}: round {number}", flush=True)
+    last = max(runs(LocalStore(store), arm.campaign), key=lambda run: run["round"])
+    came = Outcome(
+        last["win_rate"]["value"], last["reward_accuracy"]["value"], last["kl_nats_per_seq"], last["valid"],
+        sum(spent) / 60,
+    )  # fmt: skip
+    with WRITING, (root / "outcomes.jsonl").open("a") as rows:
+        rows.write(json.dumps(arm._asdict() | {name: round(value, 4) for name, value in came._asdict().items()}) + "\n")
 
 
-def outcome(arm: Arm, folder: Path) -> Outcome | None:
-    """Read off its store what an arm came to; None where rounds are missing."""
-    finished = runs(LocalStore(folder / "store"), arm.campaign) if folder.exists() else []
-    if len(finished) < arm.rounds:
-        return None
-    last = max(finished, key=lambda run: run["round"])
-    spent = sum(json.loads((folder / "cpu_seconds.json").read_text())) / 60
-    return Outcome(last["win_rate"]["value"], last["reward_accuracy"]["value"], last["kl_nats_per_seq"], spent)
-
-
-def table(root: Path) -> tuple[list[str], dict[tuple[str, str, int], list[Outcome]]]:
-    """Return the table of all arms that are finished for at least one seed, and what it was made from."""
-    found: dict[tuple[str, str, int], list[Outcome]] = {}
+def table(found: dict[Arm, Outcome]) -> Iterator[str]:
+    """Yield a table of all arms that are finished for at least one seed."""
+    yield "| campaign | labels | rounds | win rate, each seed | mean | reward accuracy | KL | CPU minutes |"
+    yield "|---" * 8 + "|"
     for arm in arms():
-        if (came := outcome(arm, arm.folder(root))) is not None:
-            found.setdefault((arm.campaign, arm.name, arm.labels), []).append(came)
-    lines = ["| campaign | labels | rounds | win rate, each seed | mean | reward accuracy | KL | CPU minutes |"]
-    lines.append("|---" * 8 + "|")
-    for (campaign, name, labels), outcomes in found.items():
-        wins, accuracy, kl, minutes = zip(*outcomes, strict=True)
-        each = ", ".join(f"{win:.3f}" for win in wins)
-        lines.append(
-            f"| {campaign} | {labels:,} | {name} | {each} | {statistics.mean(wins):.3f} | "
-            f"{statistics.mean(accuracy):.3f} | {statistics.mean(kl):.1f} | {statistics.mean(minutes):.1f} |"
-        )
-    return lines, found
+        same = [came for other, came in sorted(found.items()) if other._replace(seed=arm.seed) == arm]
+        if arm.seed == SEEDS[0] and same:
+            wins, accuracy, kl, _, minutes = zip(*same, strict=True)
+            each = ", ".join(f"{win:.3f}" for win in wins)
+            yield (
+                f"| {arm.campaign} | {arm.labels:,} | {arm.way} | {each} | {statistics.mean(wins):.3f} | "
+                f"{statistics.mean(accuracy):.3f} | {statistics.mean(kl):.1f} | {statistics.mean(minutes):.1f} |"
+            )
 
 
-def picture(found: dict[tuple[str, str, int], list[Outcome]], path: Path) -> None:
+def picture(found: dict[Arm, Outcome], path: Path) -> None:
     """Draw the win rate of every seed by rounds, and by labels where there is one round."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
     for campaign in CAMPAIGNS:
-        mine = [(name, size, o.win_rate) for (c, name, size), all_ in found.items() if c == campaign for o in all_]
-        points = [(ROUNDS[name], rate) for name, size, rate in mine if size == LABELS]
-        curve = [(size, rate) for name, size, rate in mine if name == "offline"]
-        for axis, drawn in zip(axes, (points, curve), strict=True):
-            axis.plot(*zip(*sorted(drawn), strict=True), "o", alpha=0.7, label=campaign) if drawn else None
+        mine = [(arm, came.win_rate) for arm, came in found.items() if arm.campaign == campaign]
+        by_rounds = sorted((arm.rounds, rate) for arm, rate in mine if arm.labels == LABELS)
+        by_labels = sorted((arm.labels, rate) for arm, rate in mine if arm.rounds == 1)
+        for axis, drawn in zip(axes, (by_rounds, by_labels), strict=True):
+            axis.plot(*zip(*drawn, strict=True), "o", alpha=0.7, label=campaign) if drawn else None
     for axis, title in zip(axes, (f"rounds of {LABELS:,} labels together", "labels in one round"), strict=True):
         axis.set_xscale("log", base=2)
         axis.set_xlabel(title)
@@ -124,11 +135,14 @@ def picture(found: dict[tuple[str, str, int], list[Outcome]], path: Path) -> Non
 
 
 def main(root: Path, report: Path | None = None) -> None:
+    root.mkdir(parents=True, exist_ok=True)
     if report is None:
-        for arm in arms():
-            go(arm, arm.folder(root))
-    lines, found = table(root)
-    print("\n".join(lines))
+        done = outcomes(root)
+        with ThreadPoolExecutor(CORES) as cores:
+            for ended in [cores.submit(go, arm, root) for arm in arms() if arm not in done]:
+                ended.result()
+    found = outcomes(root)
+    print("\n".join(table(found)))
     if report is not None:
         picture(found, report)
 
