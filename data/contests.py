@@ -79,7 +79,7 @@ def judged(judges: Labelers, queries: Sequence[str], responses: Mapping[str, Seq
             pair = responses[left][number], responses[right][number]
             occasion = f"{query} {left} {right}"
             first = random.Random(f"{judges.seed} order {occasion}").randrange(2)
-            choice = choose(judges, occasion, pair if first == 0 else pair[::-1])
+            choice = choose(judges, occasion, query, pair if first == 0 else pair[::-1])
             won = 0.5 if pair[0] == pair[1] else float(choice.best == first)
             yield Judgement(query, left, right, choice.labeler_id, won, lengths[left][number], lengths[right][number])
 
