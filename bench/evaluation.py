@@ -68,7 +68,7 @@ def outside_of_long_texts() -> float:
     sources, references = texts(400), texts(55)
     answers = {f"system {number}": texts(55) for number in range(7)}
     began = time.perf_counter()
-    judgements = list(judged(JUDGES, [str(number) for number in range(QUERIES)], answers))
+    judgements = list(judged(JUDGES, {str(number): source for number, source in enumerate(sources)}, answers))
     contests(judgements)
     ratings(judgements, list(answers), "system 0")
     for mine in answers.values():
