@@ -1,5 +1,6 @@
 """The embedded base and its queries are what the model card says, and any causal language model can take its place."""
 
+import random
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -7,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from base.reader import read_twice, repeating_loss
 from data.campaign import load_campaign
 from data.measures.copying import has_preamble
 from data.queries import EMBEDDED as QUERIES
@@ -73,6 +75,18 @@ def test_passages_of_speeches_are_whole_sentences_of_some_length(embedded: Base)
         lengths = [len(embedded.tokenizer.encode(text)) for text in texts]
         assert min(lengths) >= 90 and max(lengths) <= 120
         assert sum(has_preamble(text, "speeches") for text in texts) / count == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_the_embedded_base_cannot_look_back(embedded: Base) -> None:
+    texts = [query.text for query in load_queries(load_campaign("speeches").text, "test")[:12]]
+    first, second = read_twice(embedded.model, [embedded.tokenizer.encode(text) for text in texts])
+    assert second > first - 0.3, "what base/README.md says: base/reader.py teaches it"
+
+
+def test_repeating_is_lost_on_a_model_that_does_not_look_back(embedded: Base) -> None:
+    tokens = torch.arange(4096)
+    loss = repeating_loss(embedded.model, tokens, 24, random.Random(0))
+    assert float(loss) > 7, "nats a token; a uniform guess costs 8.3, a copy nothing"
 
 
 def test_no_speech_is_in_both_splits() -> None:
