@@ -36,7 +36,7 @@ def prepared(folder: Path) -> Path:
     """Write the campaign and its queries, with a reference each."""
     (folder / "queries").mkdir(parents=True, exist_ok=True)
     for split in ("train", "test"):
-        rows = pq.read_table(EMBEDDED / f"{split}.parquet").to_pylist()
+        rows = pq.read_table(EMBEDDED["embedded"] / f"{split}.parquet").to_pylist()
         lines = [{n: r[n] for n in ("query_id", "text")} | {"response": _longest(r["text"])} for r in rows]
         (folder / "queries" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))
     text = (SHIPPED / "sentiment.toml").read_text().split("# A batch for people")[0]
@@ -68,7 +68,7 @@ def outside_of_long_texts() -> float:
     sources, references = texts(400), texts(55)
     answers = {f"system {number}": texts(55) for number in range(7)}
     began = time.perf_counter()
-    judgements = list(judged(JUDGES, [str(number) for number in range(QUERIES)], answers))
+    judgements = list(judged(JUDGES, {str(number): source for number, source in enumerate(sources)}, answers))
     contests(judgements)
     ratings(judgements, list(answers), "system 0")
     for mine in answers.values():

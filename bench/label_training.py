@@ -33,7 +33,7 @@ def label(questions: list[Question], seed: int) -> Answers:
     draw, score = np.random.default_rng(seed), opinion("positive")
     rows = []
     for item, question in enumerate(questions):
-        liked = np.array([score(sample.text) for sample in question.samples])
+        liked = np.array([score(question.query, sample.text) for sample in question.samples])
         for who in draw.choice(PEOPLE, LABELS, replace=False):
             chosen = draw.integers(4) if who < GUESSERS else (liked + draw.normal(0, NOISE, 4)).argmax()
             rows.append((item, int(who), int(chosen)))
@@ -74,7 +74,7 @@ def main() -> None:
     questions = list(draw_questions({BASE: base}, queries, campaign, ASKED + TESTED, 1, set()))
     score = opinion("positive")
     test = [Comparison(q.query_tokens, [s.tokens for s in q.samples]) for q in questions[ASKED:]]
-    right = [max(range(4), key=lambda n: score(q.samples[n].text)) for q in questions[ASKED:]]
+    right = [max(range(4), key=lambda n: score(q.query, q.samples[n].text)) for q in questions[ASKED:]]
     normal = base_responses(base, query_tokens(campaign, base, "train"), campaign.text, 256, 1)
     print("| seed | way | labels | accuracy |\n" + "|---" * 4 + "|", flush=True)
     found: dict[str, list[float]] = {}

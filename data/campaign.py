@@ -24,9 +24,9 @@ class Settings(BaseModel):
 class Text(Settings):
     """What a query and a response are (seed-facts 1.1 of the paper's four tasks)."""
 
-    queries: str = "embedded"  # or a folder of your own, or hub:NAME; see data/queries.py
+    queries: str = "embedded"  # or speeches, a folder of your own, hub:NAME; see data/queries.py
     columns: tuple[str, str] | None = None  # of a hub dataset: its text, and its reference response
-    cleaning: Literal["none", "tldr", "cnndm"] = "none"
+    cleaning: Literal["none", "tldr", "cnndm", "speeches"] = "none"
     query_tokens: int = Field(gt=0)
     query_starts_after: str | None = None  # drop all up to the first such token; queries without it are dropped
     query_ends_at: str | None = None  # cut after the last such token; queries without it are dropped
@@ -141,7 +141,7 @@ class Evaluation(Settings):
 class Labelers(Settings):
     """A pool of simulated labelers: an opinion, and how people differ from it."""
 
-    prefers: Literal["positive", "negative", "descriptive", "plain"]
+    prefers: Literal["positive", "negative", "descriptive", "plain", "faithful"]
     count: int = Field(gt=0)
     noise: float = Field(ge=0)  # standard deviation of a labeler's error, in units of the opinion's own
     slot_bias: float = Field(ge=0)  # the same for a labeler's fondness of each position

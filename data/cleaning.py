@@ -9,6 +9,10 @@ HIGHLIGHT = "@highlight"
 CO_AUTHOR = re.compile(r"and [A-Z][\w'-]*(?: [A-Z][\w.'-]*){0,5}")
 TIMESTAMP = re.compile(r"(?:PUBLISHED|UPDATED|Last updated at)\b.{0,40}|\d{1,2}:\d\d \w{2,4}, \d{1,2} \w+ \d{4}")
 DATELINE = re.compile(r"\A[^\n]{0,80}?\(CNN[^)\n]{0,30}\)\s*--\s*")
+STAGE_NOTE = re.compile(
+    r"\s*\((?:applause|laughter|boos)[^)]*\)|\s*\[(?:applause|laughter|boos)[^\]]*\]", re.IGNORECASE
+)
+DASHES = str.maketrans({"—": "--", "–": "-"})
 BARE_DATELINE = re.compile(r"\(CNN\)\s*")
 
 
@@ -27,6 +31,11 @@ def cnndm(text: str) -> str:
     text = squeeze(fix_text(text.split(HIGHLIGHT)[0]))
     text = DATELINE.sub("", without_header(text), count=1)
     return (BARE_DATELINE.sub("", text[:100], count=1) + text[100:]).strip()
+
+
+def speeches(text: str) -> str:
+    """A speech: without "(Applause.)" and the like, quotes and dashes as one types them, on one line."""
+    return " ".join(STAGE_NOTE.sub("", fix_text(text)).translate(DASHES).split())
 
 
 def without_header(text: str) -> str:
@@ -48,7 +57,7 @@ def squeeze(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-CLEANINGS: dict[str, Callable[[str], str]] = {"none": none, "tldr": tldr, "cnndm": cnndm}
+CLEANINGS: dict[str, Callable[[str], str]] = {"none": none, "tldr": tldr, "cnndm": cnndm, "speeches": speeches}
 
 
 def clean(name: str, text: str) -> str:

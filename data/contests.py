@@ -71,15 +71,15 @@ class Rating(NamedTuple):
     high: float
 
 
-def judged(judges: Labelers, queries: Sequence[str], responses: Mapping[str, Sequence[str]]) -> Iterator[Judgement]:
-    """Show every pair of systems on every query to one of the judges, in random order; equal texts tie unseen."""
+def judged(judges: Labelers, queries: Mapping[str, str], responses: Mapping[str, Sequence[str]]) -> Iterator[Judgement]:
+    """Show every pair of systems on every query, by its id, to a judge, in random order; equal texts tie unseen."""
     lengths = {name: [len(words(text)) for text in texts] for name, texts in responses.items()}
     for left, right in combinations(responses, 2):
-        for number, query in enumerate(queries):
+        for number, (query, source) in enumerate(queries.items()):
             pair = responses[left][number], responses[right][number]
             occasion = f"{query} {left} {right}"
             first = random.Random(f"{judges.seed} order {occasion}").randrange(2)
-            choice = choose(judges, occasion, pair if first == 0 else pair[::-1])
+            choice = choose(judges, occasion, source, pair if first == 0 else pair[::-1])
             won = 0.5 if pair[0] == pair[1] else float(choice.best == first)
             yield Judgement(query, left, right, choice.labeler_id, won, lengths[left][number], lengths[right][number])
 

@@ -25,6 +25,7 @@ NUMBERS = {
     "copied_share": ("copied", "{:.3f}"),
     "copied_start": ("copied start", "{:.3f}"),
     "copied_start_after_a_preamble": ("after a preamble", "{:.3f}"),
+    "copied_start_without": ("without one", "{:.3f}"),
     "distinct_2": ("distinct-2", "{:.3f}"),
     "repetition": ("repetition", "{:.4f}"),
 }

@@ -1,7 +1,8 @@
-"""What simulated labelers prefer: a number for a text, from published word ratings.
+"""What simulated labelers prefer: a number for a response to a query.
 
 Stand-ins for people, so that a whole round runs without any: VADER for sentiment (Hutto & Gilbert 2014), the Lancaster
-sensorimotor norms for physical description (Lynott et al. 2020). The reward model never sees these lists, only choices.
+sensorimotor norms for physical description (Lynott et al. 2020), words in common with the source for summaries. The
+reward model never sees these, only choices.
 """
 
 import gzip
@@ -10,7 +11,11 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 
+from data.measures.copying import address_of
+from data.measures.text import ngrams, words
+
 LEXICONS = Path(__file__).parent / "lexicons"
+FAITHFUL_SCALE = 25.0  # so that what the embedded base writes spreads as for the others; a copied sentence has about 16
 NEUTRAL = 3.0  # about the mean of the norms in prose, on their scale of 0 to 5
 
 
@@ -45,14 +50,38 @@ def descriptiveness(text: str) -> float:
     return sum(known) / len(known) - NEUTRAL if known else 0.0
 
 
+def faithfulness(query: str, response: str) -> float:
+    """How much of its source a summary has, and how much of itself is in the source: F-measure of content words and of
+    pairs of neighbours, truth counting twice as much as coverage.
+
+    A stand-in for a reader who checks every phrase, and no measure of summaries: it knows words and not meanings. A
+    form of address says nothing, so repeating it is no coverage, but no invention either.
+    """
+    source, own = _content(query), _content(response)
+    said = _content(query[len(address_of(query)) :])
+    own -= source - said
+    told = len(own & said)
+    return FAITHFUL_SCALE * 1.25 * told / (len(own) + 0.25 * len(said)) if told else 0.0
+
+
+@lru_cache(20_000)
+def _content(text: str) -> frozenset[tuple[str, ...]]:
+    """Return a text's content words, and its pairs of neighbours with a content word in them."""
+    grams = [*ngrams(words(text), 1), *ngrams(words(text), 2)]
+    return frozenset(gram for gram in grams if not _function_words().issuperset(gram))
+
+
 @cache
-def opinion(prefers: str) -> Callable[[str], float]:
-    """Return the score of a text by what a labeler prefers; the larger, the better liked. Texts that recur are read
-    once."""
-    score: Callable[[str], float] = {
+def opinion(prefers: str) -> Callable[[str, str], float]:
+    """Return the score of (query, response) by what a labeler prefers; the larger, the better liked. Texts that recur
+    are read once."""
+    if prefers == "faithful":
+        return lru_cache(100_000)(faithfulness)
+    of_text: dict[str, Callable[[str], float]] = {
         "positive": sentiment,
         "negative": lambda text: -sentiment(text),
         "descriptive": descriptiveness,
         "plain": lambda text: -descriptiveness(text),
-    }[prefers]
-    return lru_cache(100_000)(score)
+    }
+    score = lru_cache(100_000)(of_text[prefers])
+    return lambda query, response: score(response)

@@ -1,4 +1,4 @@
-"""Where queries come from: the embedded passages, a folder or file of one's own, or a dataset of the Hugging Face hub.
+"""Where queries come from: embedded passages of novels or speeches, files of one's own, or a dataset of the HF hub.
 
 One interface: every source gives `Query` rows. What a dataset needs before it is fit to ask about (bylines, datelines,
 paragraphs) is cleaned in data/cleaning.py by the campaign's `cleaning`.
@@ -17,7 +17,8 @@ from data.canonical import sha256
 from data.cleaning import clean
 from data.refused import Refused
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "base" / "queries"
+BASE = Path(__file__).resolve().parent.parent / "base"
+EMBEDDED = {"embedded": BASE / "queries", "speeches": BASE / "speeches"}
 Split = Literal["train", "test"]
 KINDS = ("parquet", "jsonl", "txt")
 
@@ -31,9 +32,9 @@ class Query(NamedTuple):
 def load_queries(rules: Text, split: Split) -> list[Query]:
     """Read the queries of a split from the source that a campaign names, cleaned by its rules.
 
-    `embedded`; a folder with train and test files (.parquet, .jsonl or .txt); or `hub:NAME[:CONFIG]` for a dataset by
-    name, which needs a connection and the package `datasets`. Columns: text, and where there are any query_id and
-    response; a text file holds one query a paragraph.
+    `embedded` (novels) or `speeches`; a folder with train and test files (.parquet, .jsonl or .txt); or
+    `hub:NAME[:CONFIG]` for a dataset by name, which needs a connection and the package `datasets`. Columns: text, and
+    where there are any query_id and response; a text file holds one query a paragraph.
     """
     source = rules.queries
     rows = _from_hub(source[4:], split, rules) if source.startswith("hub:") else _from_files(source, split)
@@ -50,7 +51,7 @@ def load_queries(rules: Text, split: Split) -> list[Query]:
 
 
 def _from_files(source: str, split: Split) -> Iterator[Query]:
-    folder = EMBEDDED if source == "embedded" else Path(source).expanduser()
+    folder = EMBEDDED.get(source, Path(source).expanduser())
     found = [path for kind in KINDS if (path := folder / f"{split}.{kind}").is_file()]
     if not found:
         raise Refused(f"There are no queries at {folder}/{split}: put a .parquet, .jsonl or .txt file there.")

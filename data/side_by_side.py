@@ -17,7 +17,7 @@ def measure_texts(
     sources: Sequence[str],
     responses: Sequence[str],
     references: Sequence[str | None],
-    preambles: Literal["none", "tldr", "cnndm"],
+    preambles: Literal["none", "tldr", "cnndm", "speeches"],
 ) -> Measures:
     """Return the means over one system's responses; None where nothing could be measured, such as ROUGE without
     references."""

@@ -34,10 +34,10 @@ class Choice(NamedTuple):
     seconds: float
 
 
-def choose(pool: Labelers, occasion: str, options: Sequence[str]) -> Choice:
+def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) -> Choice:
     """Let one labeler of the pool answer one question; the same occasion always gets the same answer.
 
-    Noise is scaled to the spread of sentiment and of the norms in ordinary prose, which is about 0.4 for both.
+    Noise is scaled to the spread of opinions of what the base writes, which is about 0.4 for each of them.
     """
     draw = random.Random(f"{pool.seed} {occasion}")
     number = draw.randrange(pool.count)
@@ -46,7 +46,8 @@ def choose(pool: Labelers, occasion: str, options: Sequence[str]) -> Choice:
     score = opinion(pool.prefers)
     # A little noise even in a perfect labeler, so that ties fall at random and not to the first option.
     liked = [
-        score(text) + slot + draw.gauss(0, pool.noise * 0.4 + 1e-6) for text, slot in zip(options, slots, strict=True)
+        score(query, text) + slot + draw.gauss(0, pool.noise * 0.4 + 1e-6)
+        for text, slot in zip(options, slots, strict=True)
     ]
     best = max(range(len(options)), key=liked.__getitem__)
     if draw.random() < pool.error_rate:
@@ -60,7 +61,7 @@ def answers(pool: Labelers, questions: Path) -> Iterator[dict[str, object]]:
     for part in pq.ParquetFile(questions).iter_batches(2_000):
         for row in part.to_pylist():
             options = [row[name] for name in sorted(row) if name.startswith("option_")]
-            choice = choose(pool, row["content_sha256"], options)
+            choice = choose(pool, row["content_sha256"], row["query"], options)
             yield {"question_id": row["question_id"], "content_sha256": row["content_sha256"], **choice._asdict()}
 
 

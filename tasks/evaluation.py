@@ -84,7 +84,7 @@ def _evaluate(
     began, names = datetime.now(UTC), [system.name for system in systems]
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
     answered = answer_all(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
-    queries = [query.query_id for query in answered.asked]
+    queries = {query.query_id: query.text for query in answered.asked}
     judgements = [] if campaign.judges is None else list(judged(campaign.judges, queries, answered.texts()))
     found, anchor = contests(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
     facts: Document = {

@@ -1,12 +1,16 @@
 """The embedded base and its queries are what the model card says, and any causal language model can take its place."""
 
+import random
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from base.reader import read_twice, repeating_loss
 from data.campaign import load_campaign
+from data.measures.copying import has_preamble
 from data.queries import EMBEDDED as QUERIES
 from data.queries import load_queries
 from data.refused import Refused
@@ -24,7 +28,7 @@ def embedded() -> Base:
 def test_the_embedded_base_is_small_and_a_gpt2(embedded: Base) -> None:
     assert embedded.model.config.model_type == "gpt2"
     assert 4_000_000 <= embedded.model.num_parameters() <= 8_000_000
-    files = [path for folder in (EMBEDDED, QUERIES) for path in folder.iterdir()]
+    files = [path for folder in (EMBEDDED, *QUERIES.values()) for path in folder.iterdir()]
     assert sum(path.stat().st_size for path in files) < 20_000_000
     assert {path.suffix for path in EMBEDDED.iterdir()} <= {".json", ".safetensors"}
 
@@ -58,6 +62,38 @@ def test_no_text_crosses_from_training_to_test_queries() -> None:
     train = set().union(*(shingles(query.text) for query in load_queries(RULES, "train")))
     test = set().union(*(shingles(query.text) for query in load_queries(RULES, "test")))
     assert train and test and not train & test
+
+
+def test_passages_of_speeches_are_whole_sentences_of_some_length(embedded: Base) -> None:
+    rules = load_campaign("speeches").text
+    for queries, count in ((load_queries(rules, "train"), 4000), (load_queries(rules, "test"), 600)):
+        texts = [query.text for query in queries]
+        assert len(set(texts)) == len(texts) == count
+        assert sum(len(path.read_bytes()) for path in QUERIES["speeches"].iterdir()) < 2_000_000
+        assert all(text[0].isupper() or text[0] in "\"'($" or text[0].isdigit() for text in texts)
+        assert all(text[-1] in '.!?"' for text in texts)
+        lengths = [len(embedded.tokenizer.encode(text)) for text in texts]
+        assert min(lengths) >= 90 and max(lengths) <= 120
+        assert sum(has_preamble(text, "speeches") for text in texts) / count == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_the_embedded_base_cannot_look_back(embedded: Base) -> None:
+    texts = [query.text for query in load_queries(load_campaign("speeches").text, "test")[:12]]
+    first, second = read_twice(embedded.model, [embedded.tokenizer.encode(text) for text in texts])
+    assert second > first - 0.3, "what base/README.md says: base/reader.py teaches it"
+
+
+def test_repeating_is_lost_on_a_model_that_does_not_look_back(embedded: Base) -> None:
+    tokens = torch.arange(4096)
+    loss = repeating_loss(embedded.model, tokens, 24, random.Random(0))
+    assert float(loss) > 7, "nats a token; a uniform guess costs 8.3, a copy nothing"
+
+
+def test_no_speech_is_in_both_splits() -> None:
+    splits = [pq.read_table(QUERIES["speeches"] / f"{split}.parquet").to_pylist() for split in ("train", "test")]
+    speeches = [{row["speech"] for row in rows} for rows in splits]
+    assert min(map(len, speeches)) > 25 and not speeches[0] & speeches[1]
+    assert all(row["query_id"].startswith(row["speech"]) for rows in splits for row in rows)
 
 
 def test_a_checkpoint_folder_loads_whatever_its_architecture(tiny: Base, tiny_llama: Base, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_the_shipped_gold_is_agreed_on_by_those_who_read(campaign: str) -> None:
     score = opinion(settings.labelers.prefers)
     assert len(known) == 40
     for question in known:
-        liked = [score(sample.text) for sample in question.samples]
+        liked = [score(question.query, sample.text) for sample in question.samples]
         assert liked.index(max(liked)) == question.gold and sorted(liked)[-1] - sorted(liked)[-2] > 0.5
 
 

@@ -17,7 +17,7 @@ RULES = load_campaign("sentiment").text
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92]] * 5
 ASKED = [Asked(f"q{n}", "One. Two. Three. Four.", tokens, "Some." if n else None) for n, tokens in enumerate(QUERIES)]
 JUDGES = Labelers(prefers="positive", count=5, noise=0.0, slot_bias=0.0, error_rate=0.0, seed=9)
-IDS = [f"q{n}" for n in range(300)]
+SHOWN = {f"q{n}": f"Passage {n}." for n in range(300)}
 
 
 def test_the_base_does_not_diverge_from_itself_and_another_model_does(tiny: Base) -> None:
@@ -59,23 +59,31 @@ def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:
     texts = {"good": ["She was delighted and happy."] * 300, "bad": ["He was miserable and cruel."] * 300}
-    (found,) = contests(judged(JUDGES, IDS, texts))
+    (found,) = contests(judged(JUDGES, SHOWN, texts))
     assert (found.left, found.right, found.win_rate.value) == ("good", "bad", 1.0)
     turned = over([found], "bad", "good")
     assert turned is not None and turned.win_rate.value == 0.0 and turned.win_rate.high == 1 - found.win_rate.low
     assert over([found], "good", "other") is None
 
 
+def test_judges_who_read_the_source_are_shown_it() -> None:
+    sources = {f"q{n}": f"The harvest of {n} was abundant. The treaty was signed." for n in range(300)}
+    of_its_own = [f"The harvest of {n} was abundant." for n in range(300)]
+    texts = {"its own": of_its_own, "the next": [*of_its_own[1:], of_its_own[0]]}
+    (found,) = contests(judged(JUDGES.model_copy(update={"prefers": "faithful"}), sources, texts))
+    assert found.win_rate.value == 1.0
+
+
 def test_fondness_of_a_position_cancels_out_and_equal_texts_tie() -> None:
     fond = JUDGES.model_copy(update={"slot_bias": 50.0, "count": 1})
     texts = {"a": ["The table stood in the room."] * 300, "b": ["The table stood in this room."] * 300}
-    (found,) = contests(judged(fond, IDS, texts))
+    (found,) = contests(judged(fond, SHOWN, texts))
     assert 0.4 < found.win_rate.value < 0.6
-    assert {each.won for each in judged(fond, IDS, {"a": texts["a"], "b": texts["a"]})} == {0.5}
+    assert {each.won for each in judged(fond, SHOWN, {"a": texts["a"], "b": texts["a"]})} == {0.5}
 
 
 def test_all_systems_stand_on_one_scale_with_intervals() -> None:
     glad = ["He was sad.", "He sat there.", "He was happy."]
     texts = {name: [text] * 300 for name, text in zip(("low", "middle", "high"), glad, strict=True)}
-    rated = ratings(list(judged(JUDGES.model_copy(update={"error_rate": 0.4}), IDS, texts)), list(texts), "middle")
+    rated = ratings(list(judged(JUDGES.model_copy(update={"error_rate": 0.4}), SHOWN, texts)), list(texts), "middle")
     assert rated["middle"].elo == 0 and rated["low"].high < 0 < rated["high"].low

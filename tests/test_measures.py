@@ -8,6 +8,7 @@ import pytest
 
 from bench.coverage import SETTINGS, Setting, evaluations
 from data.measures.copying import (
+    address_of,
     copied_bigrams,
     copied_share,
     has_preamble,
@@ -47,6 +48,12 @@ def test_a_copied_sentence_is_not_novel() -> None:
 def test_a_copied_start_and_a_preamble_are_told() -> None:
     assert starts_by_copying(SOURCE, "so my dog, he slept.") and not starts_by_copying(SOURCE, "My dog ate the cake.")
     assert has_preamble(SOURCE, "tldr") and not has_preamble("Some cake", "tldr")
+    addresses = ["Mr Speaker, Mr Vice President, Members of Congress: We", "To the Congress of the United States: We"]
+    addresses += ["Thank you. Madam Speaker, my fellow Americans: We", "FELLOW-CITIZENS OF THE SENATE: We"]
+    plain = ["We met Mr Speaker: he slept.", "The Congress rose. Nobody: not one.", "Members of Congress, we met.", ""]
+    assert all(has_preamble(speech, "speeches") for speech in addresses)
+    assert not any(has_preamble(speech, "speeches") for speech in plain)
+    assert address_of(addresses[0]) == addresses[0][:-3]
     assert has_preamble("LONDON (CNN): a cake", "cnndm") and not has_preamble("A cake was eaten: by whom", "cnndm")
 
 

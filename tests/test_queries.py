@@ -96,6 +96,12 @@ def test_an_article_keeps_its_text_and_nothing_else(raw: str, cleaned: str) -> N
     assert clean("cnndm", raw) == cleaned
 
 
+def test_a_speech_loses_what_the_stenographer_noted() -> None:
+    heard = "We won. (Applause.)  Good [Laughter] night\u2014all.\nI\u2019m glad (and you are too)."
+    assert clean("speeches", heard) == "We won. Good night--all. I'm glad (and you are too)."
+    assert clean("speeches", clean("speeches", heard)) == clean("speeches", heard)
+
+
 def test_a_post_keeps_its_paragraphs() -> None:
     assert clean("tldr", "  One\u2019s\n\n\n\ntwo.\n") == "One's\n\ntwo."
     assert clean("none", " as it is\n\n\n\n") == " as it is\n\n\n\n"

@@ -18,6 +18,7 @@ from data.publication import read_manifest
 from data.queries import load_queries
 from data.store import LocalStore
 from flows.batch_round import batch_round
+from flows.evaluate import evaluate
 from models.base import open_base
 from models.policy import PolicyModel
 from models.reward import load_reward_model
@@ -81,6 +82,25 @@ def test_reward_model_and_policy_start_from_what_the_references_made(
     (batch,) = batches(store, name)
     written = {sample["policy"] for row in read_key(batch.path("key/samples.parquet")) for sample in row["samples"]}
     assert written == {open_base(str(tiny_folder)).fingerprint}
+
+
+@pytest.mark.flow
+@pytest.mark.usefixtures("prefect")
+def test_speeches_are_summarized_and_copied_starts_are_told_apart(tiny_folder: Path, tmp_path: Path) -> None:
+    small = {name: SMALL[name] for name in ("batch", "reward")} | {"evaluation": {"queries": 30, "best_of": 0}}
+    small["policy"] = SMALL["policy"] | {"value_model": "head", "responses_per_query": 1}
+    changes = {"base": str(tiny_folder), "text": {"query_tokens": 60, "response_tokens": 24}, **small}
+    campaign = load_campaign("speeches", "demo", changes)
+    path, uri = tmp_path / "speeches.toml", str(tmp_path / "store")
+    path.write_text(toml(campaign.model_dump(mode="json", exclude_none=True)))
+    assert batch_round(str(path), uri)
+    published = read_manifest(LocalStore(tmp_path / "store"), evaluate(str(path), uri, systems=["zero-shot", "lead-3"]))
+    assert published is not None
+    lead, zero_shot = (published.manifest["facts"]["texts"][system] for system in ("lead-3", "zero-shot"))
+    assert lead["copied_start_after_a_preamble"] == lead["copied_start_without"] == 1
+    assert zero_shot["copied_start"] < 0.1
+    (contest,) = published.manifest["facts"]["contests"]
+    assert contest["win_rate"]["value"] < 0.1, "judges who read the passage prefer what stands in it"
 
 
 @pytest.mark.parametrize("name", ["tldr", "cnndm"])

@@ -1,5 +1,6 @@
 """What of a response comes from its source: novelty, copied beginnings, and the places that were copied."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
@@ -7,6 +8,12 @@ from typing import Literal
 from data.measures.text import ngrams, sentences, words
 
 GREETINGS = frozenset(("hi", "hello", "hey", "ok", "okay", "so"))
+# "Mr. Speaker, Members of Congress, and fellow Americans:", at most one sentence of thanks before it.
+ADDRESS = re.compile(
+    r"(?:[^.:;!?]{,80}[.!] )?(?:fellow[- ]citizens|gentlemen|members of|(?:to )?the (?:senate|congress)"
+    r"|(?:mr|madam)\.? (?:speaker|president|vice president))\b(?:[^.:;!?]|\b(?:mr|dr)\.){,250}:",
+    re.IGNORECASE,
+)
 COPIED_WORDS = 3
 
 
@@ -34,11 +41,20 @@ def starts_by_copying(source: str, response: str) -> bool:
     return bool(own) and own == theirs[: len(own)]
 
 
-def has_preamble(source: str, kind: Literal["tldr", "cnndm"]) -> bool:
-    """Say whether a post opens with a greeting, or an article has a colon in its first three words.
+def address_of(speech: str) -> str:
+    """Return the form of address that a speech opens with, up to its colon; empty where there is none."""
+    found = ADDRESS.match(speech)
+    return found.group() if found else ""
 
-    The definition of Ziegler et al. (2019).
+
+def has_preamble(source: str, kind: Literal["tldr", "cnndm", "speeches"]) -> bool:
+    """Say whether a post opens with a greeting, an article has a colon in its first three words, or a speech opens with
+    a form of address.
+
+    The definitions for posts and articles are those of Ziegler et al. (2019).
     """
+    if kind == "speeches":
+        return bool(address_of(source))
     if kind == "cnndm":
         return any(":" in word for word in source.split()[:3])
     return words(source)[:1] != [] and words(source)[0] in GREETINGS
