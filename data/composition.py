@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from data.batch import Question, Sample
 from data.campaign import SHIPPED, Batch
+from data.diagnosis import FEWEST
 from data.refused import Refused
 
 WRITTEN_BY_NOBODY = "gold"
@@ -73,13 +74,18 @@ def planned(
     once_more = draw.sample(range(len(single)), min(len(single), round(settings.repeat_share * drawn)))
     first = drawn + again * len(overlap)
     repeat = {int(single[place]): first + number for number, place in enumerate(once_more)}
-    wanted = round(settings.gold_share * drawn)
+    wanted = gold_for(settings, drawn)
     if wanted and not known:
         raise Refused("The campaign wants gold questions (gold_share), but there are none: name a file in batch.gold.")
     turns = [draw.sample(list(known), len(known)) for _ in range(-(-wanted // len(known)))] if wanted else []
     gold = [question for turn in turns for question in turn][:wanted]
     tests = [*(question for question in watched for _ in range(settings.overlap_copies)), *gold]
     return Plan(drawn, again, overlap, repeat, tests)
+
+
+def gold_for(settings: Batch, drawn: int) -> int:
+    """Return how many known questions go with so many drawn ones: their share, and never too few to say anything."""
+    return max(FEWEST, round(settings.gold_share * drawn)) if settings.gold_share else 0
 
 
 def repeats(key: Path) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from data.people import copycats, guessers
 from data.statistics import proportion
 
 FEWEST = 10  # known answers before they say anything
-FEWEST_OF_ONE = 40  # answers of a labeler before their positions do
+FEWEST_OF_ONE = 40  # answers before their positions do, of a labeler or of all
 CLEAR = 3.0  # nats, to tell an inverted file from one without content
 
 
@@ -119,7 +119,7 @@ def position_lovers(answers: Answers, policy: Quality) -> tuple[list[Finding], A
         )
         names = tuple(answers.names[who] for who in named)
         return [Finding("always the same position", "hold", evidence, names)], rest
-    if (p := slot_p(answers.slots, answers.k)) < 1e-6 and len(answers) >= 400:
+    if (p := slot_p(answers.slots, answers.k)) < 1e-6 and len(answers) >= FEWEST_OF_ONE:
         counts = np.bincount(answers.slots, minlength=answers.k) / len(answers)
         if counts.max() > 1.3 / answers.k:
             shown = ", ".join(f"{share:.0%}" for share in counts)

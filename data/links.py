@@ -27,7 +27,7 @@ class Link(NamedTuple):
 
 def download_link(store: Store, key: str) -> Link:
     """Return a link to read one object."""
-    s3 = _in_s3(store)
+    s3 = in_s3(store)
     name = key.rsplit("/", 1)[1]
     shown = {"ResponseContentDisposition": f'attachment; filename="{name}"'}
     return _signed(s3, "get_object", key, shown)
@@ -38,7 +38,7 @@ def upload_link(store: Store, campaign: str, batch: str, vendor: str) -> Link:
     if not VENDOR.fullmatch(vendor):
         raise Refused(f"A vendor's name is written in a-z, 0-9 and -, such as acme; not {vendor[:40]!r}.")
     key = f"campaigns/{campaign}/inbox/{batch}/{vendor}-{secrets.token_hex(8)}"
-    return _signed(_in_s3(store), "put_object", key, {"IfNoneMatch": "*"})
+    return _signed(in_s3(store), "put_object", key, {"IfNoneMatch": "*"})
 
 
 def _signed(store: S3Store, request: str, key: str, further: dict[str, str]) -> Link:
@@ -49,7 +49,8 @@ def _signed(store: S3Store, request: str, key: str, further: dict[str, str]) -> 
     return Link(key, url, (datetime.now(UTC) + lasts).isoformat(timespec="minutes"))
 
 
-def _in_s3(store: Store) -> S3Store:
+def in_s3(store: Store) -> S3Store:
+    """Return the store; raise Refused where links cannot be made."""
     if not isinstance(store, S3Store):
         raise Refused(f"Links need a store in S3, and {store.uri} is a folder: send the files themselves.")
     return store

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from data.agreement import Interval, count_classes, krippendorff_alpha
 from data.campaign import Batch, Campaign
-from data.composition import read_drift
+from data.composition import gold_for, read_drift
 from data.diagnosis import FEWEST
 from data.promotions import runs
 from data.publication import read_manifest
@@ -46,7 +46,7 @@ class Plan(NamedTuple):
     questions: int
     rows: int  # answers to pay for: questions, copies, gold and the fixed comparison
     cost: float
-    alpha: Interval
+    alpha: Interval | None  # None where no question is copied
     labelers: int
     gold_a_labeler: float
     guesser_caught: float  # the probability that one who guesses falls below the campaign's bar on gold
@@ -73,7 +73,7 @@ def plan(
     labels so far, measured or that of the runs."""
     settings, k = campaign.batch, campaign.batch.samples
     questions = settings.questions_for(labels)
-    gold = round(settings.gold_share * questions)
+    gold = gold_for(settings, questions)
     copied = round(settings.overlap_share * questions)
     watched = len(read_drift(settings.drift, k)) * settings.overlap_copies
     rows = (
@@ -113,10 +113,10 @@ def noise_ceiling(agreement: float, k: int) -> float:
     return float(grid[np.abs(grid**2 + (1 - grid) ** 2 / (k - 1) - agreement).argmin()])
 
 
-def foreseen_alpha(agreement: float, k: int, items: int, settings: Batch, draws: int = 200) -> Interval:
+def foreseen_alpha(agreement: float, k: int, items: int, settings: Batch, draws: int = 200) -> Interval | None:
     """Simulate the copied questions of a batch: the median of alpha, and where 95 % of draws lie."""
     if items < 2:
-        return Interval(float("nan"), float("nan"), float("nan"), items)
+        return None
     right, copies = noise_ceiling(agreement, k), settings.overlap_copies
     draw = np.random.default_rng(0)
     found = []

@@ -125,6 +125,9 @@ def repetition(history: History, limits: Sentinels, policy: Policy) -> Alarm | N
 
 
 def sameness(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+    if len(history) == 1 and history[0].get("distinct_responses", 1.0) <= 0.5:
+        found = f"only {history[0]['distinct_responses']:.0%} of the base's responses differ from each other"
+        return Alarm("all responses alike", found, ("responses or processes share their random numbers",))
     return _fell(history, "distinct_responses", limits.distinct_share, "all responses alike",
                  "of the first share of different responses is left",
                  ("the policy found a text that the reward model overrates", "processes share their seed"))  # fmt: skip
@@ -173,18 +176,51 @@ def score_falls(history: History, limits: Sentinels, policy: Policy) -> Alarm | 
 
 def goes_elsewhere(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
     """What an update makes likelier must be what earned more: score less the price of KL, computed on the side."""
-    last = history[-3:]
-    if len(last) < 3 or "followed" not in last[-1]:
+    known = [m["followed"] for m in history if "followed" in m]
+    if policy.epochs == 1 or "followed" not in history[-1]:  # with one pass, what moved is not measured after it
         return None
-    mean = sum(m["followed"] for m in last) / 3
-    if mean >= -limits.followed_se / math.sqrt(3 * policy.batch):
+    opposed, unrelated = fmean(known[-3:]), fmean(known[-5:])
+    causes = ("the sign of reward, advantage or loss is flipped", "rows are mixed up", "only a part is trained on")
+    if len(known) >= 3 and opposed < -limits.followed_se / math.sqrt(3 * policy.batch):
+        found = f"responses that earned more became less likely (correlation {opposed:+.2f} over three updates)"
+    elif len(known) >= 5 and unrelated < limits.followed_se / math.sqrt(5 * policy.batch):
+        found = f"what becomes likelier is not what earned more (correlation {unrelated:+.2f} over five updates)"
+    else:
         return None
-    found = f"responses that earned more became less likely (correlation {mean:+.2f} over three updates)"
-    return Alarm("goes elsewhere", found, ("the sign of reward, advantage or loss is flipped", "rows are mixed up"))
+    return Alarm("goes elsewhere", found, causes)
+
+
+def other_price(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+    """The price of KL must be what the last one and its KL make of it (pitfall 5)."""
+    if len(history) < 2 or "kl_coefficient" not in history[-2]:
+        return None
+    before, kl = history[-2]["kl_coefficient"], history[-2]["kl"]
+    error = 0.0 if policy.kl_target is None else min(max(kl / policy.kl_target - 1, -0.2), 0.2)
+    should = before * (1 + error * policy.batch / policy.kl_horizon)
+    if math.isclose(history[-1]["kl_coefficient"], should, rel_tol=1e-6):
+        return None
+    found = f"the price of KL is {history[-1]['kl_coefficient']:.5f}, and {should:.5f} by the last update"
+    return Alarm("other price", found, ("the controller is turned round", "KL or batch are counted otherwise"))
+
+
+def other_queries(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+    """Rollouts answer the campaign's training queries, read as the campaign says (pitfalls 19 and 20)."""
+    if not history[-1].get("other_queries"):
+        return None
+    found = f"{history[-1]['other_queries']:.0f} queries of a rollout are not the campaign's, or are read otherwise"
+    return Alarm("other queries", found, ("queries of another split", "affixes are missing or reach the reward model"))
+
+
+def value_loss_negative(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+    if history[-1]["loss_value"] >= 0:
+        return None
+    found = f"the value loss, a mean of squares, is {history[-1]['loss_value']:.2f}"
+    return Alarm("value loss negative", found, ("the sign of the value loss is flipped",))
 
 
 CHECKS: tuple[Check, ...] = (
     ratio_not_1, kl_at_start, paid_otherwise, scored_otherwise, score_falls, goes_elsewhere,
+    other_price, other_queries, value_loss_negative,
     reference_moves, kl_too_high, kl_jump, kl_negative, step_too_large, loss_spike, few_valid, entropy_collapse,
     repetition, sameness, length_drift,
 )  # fmt: skip

@@ -77,6 +77,10 @@ def export(
     name, opened = settings.name, open_store(store)
     for each in formats or []:
         check_format(each)
+    if vendor is not None:
+        from data.links import in_s3
+
+        in_s3(opened)  # refused before anything is sampled
     if compare is not None:
         find_systems(opened, settings, compare)
     prepare(store)
@@ -98,7 +102,12 @@ def export(
 @app.command()
 def ingest(
     campaign: Name,
-    file: Annotated[Path, typer.Argument(help="answers as Parquet or CSV", metavar="FILE")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="answers as Parquet, CSV, JSON or JSONL, or as Label Studio and Argilla export them", metavar="FILE"
+        ),
+    ],
     store: StoreUri = STORE,
     despite: Annotated[
         str | None, typer.Option("--despite", help="take answers that look wrong all the same; the reason is recorded")

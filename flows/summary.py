@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from data.comparisons import results
 from data.cord import one_line, open_pulls
+from data.diagnosis import FEWEST
 from data.evaluation_report import table
 from data.inbox import refused
 from data.labels import Ingested, batches, deliveries
@@ -68,9 +69,10 @@ def plan_lines(found: Plan) -> list[str]:
         f"questions            {found.questions:,}; with copies and gold {found.rows:,} answers to pay for",
         f"cost                 {found.cost:,.2f}",
         f"agreement            {found.agreement:.2f} of two people on one question ({source})",
-        f"alpha                {found.alpha} expected, from {found.alpha.n:,} copied questions",
-        f"gold                 {found.gold_a_labeler:.1f} a labeler: one who guesses is caught with "
-        f"{found.guesser_caught:.0%}, one right in nine of ten is accused with {found.good_one_accused:.1%}",
+        "alpha                unknown: no question is copied (--overlap)"
+        if found.alpha is None
+        else f"alpha                {found.alpha} expected, from {found.alpha.n:,} copied questions",
+        f"gold                 {found.gold_a_labeler:.1f} a labeler: {_on_gold(found)}",
         f"win rate             known to within {found.win_rate_width:.3f} from bound to bound",
         f"noise ceiling        {found.ceiling:.2f}: no reward model can agree with one label more often",
     ]
@@ -88,6 +90,16 @@ def plan_lines(found: Plan) -> list[str]:
         f"accuracy             {found.expected_accuracy.value:.3f} expected with these labels, {gained.value:+.3f} "
         f"(95 %: {gained.low:+.3f} to {gained.high:+.3f}): {worth}",
     ]
+
+
+def _on_gold(found: Plan) -> str:
+    """Say what known answers tell of one person."""
+    if found.gold_a_labeler < FEWEST:
+        return f"too few to judge one person by ({FEWEST}); who guesses is looked for among all answers together"
+    return (
+        f"one who guesses is caught with {found.guesser_caught:.0%}, "
+        f"one right in nine of ten is accused with {found.good_one_accused:.1%}"
+    )
 
 
 def run_lines(result: Result) -> list[str]:

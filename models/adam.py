@@ -53,4 +53,5 @@ class Adam:
         for name, parameter in model.named_parameters():
             if name in moments:
                 state = {moment: as_parts(tensor, parameter) for moment, tensor in moments[name].items()}
-                self.torch.state[parameter] = {"step": torch.tensor(float(steps)), **state}
+                step = torch.tensor(float(steps), device=parameter.device)
+                self.torch.state[parameter] = {"step": step, **state}

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from data.canonical import content_id
 from data.refused import Refused
 from models.memory import keep_freed_memory
+from models.processes import Processes
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "base" / "model"
 FUSED_GELU = {"gelu_new": "gelu_pytorch_tanh"}  # the same function in one kernel
@@ -69,6 +70,8 @@ def open_base(name: str, positions: int = 0) -> Base:
 
 
 def best_device() -> torch.device:
+    """Return this process's GPU, or the processor; the processes of a training have one each."""
+    Processes()  # tells the process which is its own
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -15,12 +15,12 @@ from models.base import Base, best_device, fingerprint
 from models.canaries import Canary, Pair, ranked_right, recalled
 from models.ensemble import Ensemble
 from models.job import Job
-from models.policy import PolicyModel
+from models.policy import PolicyModel, Rollout
 from models.ppo import Inspect, Metrics
 from models.processes import Processes
 from models.reward import HeldOut
 from models.second_opinion import SecondOpinion
-from models.selftest import scores_of_base, self_test
+from models.selftest import reference_differs, scores_of_base, self_test
 from models.sentry import Sentry, pull_for
 from models.tokens import encode_affixes, single_token
 
@@ -72,22 +72,25 @@ def sentry_of(
     stored = scorer.path("canaries.json").read_text() if "canaries.json" in scorer.manifest["files"] else "[]"
     pairs: list[Pair] = json.loads(stored)
 
-    def standing() -> list[Alarm]:
+    def standing(rollout: Rollout | None = None) -> list[Alarm]:
         """What must hold before the first update and ever after."""
         found = [canaries_differ(*recalled(score, pairs, best_device()), limits)] if pairs else []
+        if rollout is not None:
+            found.append(reference_differs(base.model, rollout, text))
         if fingerprint(base.model) != base.fingerprint:
             causes = ("the reference shares the policy's weights", "the reference is trained")
             found.append(Alarm("reference moves", "the reference's weights are not those of the base", causes))
         return [alarm for alarm in found if alarm is not None]
 
     published = (scorer["base_score_mean"], scorer["base_score_std"])
-    policy = PolicyModel(base.model)
+    policy = PolicyModel(base.model).to(best_device())
     for alarm in [*self_test(policy, base.model, score, queries, text, affixes, stop), *standing()]:
         report(job, alarm)
+    del policy  # a whole copy, that the training would keep
     opinion = SecondOpinion(job.store, scorer.prefix, stop, text.truncate_after)
     try:
-        scores = scores_of_base(base.model, opinion.ask, queries, text, affixes)
-        if other := unlike_base(scores, (*published, job.campaign.reward.normalisation_samples), limits):
+        scores = scores_of_base(base.model, opinion.ask, queries, text, affixes, job.campaign.policy.batch)
+        if other := unlike_base(scores, (*published, scorer.manifest["facts"].get("base_score_queries", 0)), limits):
             report(job, other)
         yield Sentry(
             limits,
@@ -97,6 +100,8 @@ def sentry_of(
             published,
             opinion,
             history,
+            queries,
+            affixes,
             standing,
             lambda alarm: report(job, alarm),
         )

@@ -179,7 +179,7 @@ def improve(
     kl = (rollout.logprobs - rollout.reference).sum(-1)  # [B, k], nats a sequence
     metrics: Metrics = {
         "kl": float(kl.mean()),
-        "kl_se": float(kl.std()) / kl.numel() ** 0.5,
+        "kl_se": float(kl.std(correction=0)) / kl.numel() ** 0.5,
         "score": float(rollout.scores.mean()),
         "score_std": float(rollout.scores.std(correction=0)),
         "reward": float(rewards.sum(-1).mean()),

@@ -20,6 +20,7 @@ from data.publication import read_manifest
 from data.refused import Refused
 from data.store import open_store
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bias
 
 
@@ -57,7 +58,7 @@ def members(folder: Path) -> list[Member]:
     found = []
     for path in (folder, *sorted(folder.glob("member-*"))):
         body = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
-        found.append((body.eval(), load_file(path / "head.safetensors")))
+        found.append((body.eval().to(DEVICE), load_file(path / "head.safetensors", device=str(DEVICE))))
     return found
 
 
@@ -66,7 +67,7 @@ def score(models: list[Member], query: list[int], response: list[int]) -> float:
     """g (w . h + b) + c at the last token of query and response, the mean over members."""
     total = 0.0
     for body, head in models:
-        last = body(input_ids=torch.tensor([query + response])).last_hidden_state[0, -1]
+        last = body(input_ids=torch.tensor([query + response], device=DEVICE)).last_hidden_state[0, -1]
         inner = float(last @ head["head.weight"][0] + head["head.bias"][0])
         total += float(head["gain"]) * inner + float(head["bias"])
     return total / len(models)

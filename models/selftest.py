@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from data.campaign import Text
 from data.sentinels import Alarm
-from models.policy import PolicyModel, Score, response_logprobs
+from models.policy import PolicyModel, Rollout, Score, response_logprobs
 from models.sampling import draw_noise, in_chunks, sample
 from models.tokens import PAD, Affixes, pad_left, truncate
 
@@ -62,27 +62,45 @@ def scores_of_base(
     queries: list[list[int]],
     rules: Text,
     affixes: Affixes,
+    at_once: int,
 ) -> list[float]:
-    """Let the second opinion score valid responses of the base; nothing of how they are sampled is the learner's."""
+    """Let the second opinion score valid responses of the base; nothing of how they are sampled is the learner's.
+
+    `at_once` is how many are sampled together.
+    """
     device = next(reference.parameters()).device
     order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(0)).tolist()
     often = -(-TRIES * SAMPLES // len(order))
+    # Nothing of the checkpoint's own ways to generate: no top-k, top-p or penalties, and no stop at the end of text.
+    plainly = GenerationConfig(
+        do_sample=True, temperature=rules.temperature, top_k=0, top_p=1.0, repetition_penalty=1.0, eos_token_id=None,
+        min_new_tokens=rules.response_tokens, max_new_tokens=rules.response_tokens, pad_token_id=0,
+    )  # fmt: skip
     found: list[float] = []
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        for part in in_chunks((order * often)[: TRIES * SAMPLES], SAMPLES):
+        for part in in_chunks((order * often)[: TRIES * SAMPLES], min(at_once, SAMPLES)):
             rows = [queries[i] for i in part]
             contexts = pad_left([affixes.around(query) for query in rows]).to(device)
-            drawn = cast(Any, reference).generate(
-                input_ids=contexts.clamp(min=0), attention_mask=(contexts >= 0).long(), do_sample=True, top_k=0,
-                temperature=rules.temperature, min_new_tokens=rules.response_tokens,
-                max_new_tokens=rules.response_tokens, pad_token_id=0,
-            )  # fmt: skip
+            mask = (contexts >= 0).long()
+            drawn = cast(Any, reference).generate(contexts.clamp(min=0), attention_mask=mask, generation_config=plainly)
             scores = ask(rows, drawn[:, contexts.shape[1] :].tolist())
             found += [score for score in scores if score is not None]
             if len(found) >= SAMPLES:
                 break
     return found
+
+
+@torch.no_grad()
+def reference_differs(reference: PreTrainedModel, rollout: Rollout, rules: Text) -> Alarm | None:
+    """The reference of a rollout must be the base, also when the policy has left it: some rows by plain code."""
+    some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
+    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], rules.temperature)
+    error = float((rollout.reference[some, :1] - plain).abs().mean())
+    if error <= MOST:
+        return None
+    causes = ("KL is measured to another model", "the reference is trained", "rows are mixed up")
+    return Alarm("self-test", f"log-probs of the reference are off by {error:.3f} nats a token from the base's", causes)
 
 
 def _plain(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> Tensor:

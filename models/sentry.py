@@ -16,9 +16,10 @@ from data.store import Store
 from models.policy import Rollout
 from models.ppo import Metrics, Update
 from models.second_opinion import SecondOpinion
-from models.tokens import PAD
+from models.tokens import PAD, Affixes
 
 STANDING_EVERY = 10  # updates
+MOVED = 0.05  # nats, the least deviation of what an update moved that is not bf16's rounding
 
 
 class Sentry:
@@ -36,12 +37,15 @@ class Sentry:
         base_scores: tuple[float, float],
         opinion: SecondOpinion,
         history: list[Metrics],
-        standing: Callable[[], list[Alarm]],
+        queries: list[list[int]],
+        affixes: Affixes,
+        standing: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
         self.limits, self.policy, self.rules, self.stop = limits, policy, rules, stop
         self.base_mean, self.base_std = base_scores
         self.opinion, self.history = opinion, history
+        self.asked, self.affixes = {tuple(query) for query in queries}, affixes
         self.standing, self.report = standing, report
 
     def __call__(self, update: Update) -> Metrics:
@@ -50,13 +54,21 @@ class Sentry:
         measured = self._second_scores(rollout) | text_measures(rollout, self.stop, self.rules.truncate_after)
         measured["paid_error"] = paid_error(update)
         kl = (rollout.logprobs - rollout.reference).sum(-1)
-        measured["followed"] = correlation(update.moved, rollout.scores - update.price * kl)
+        if float(update.moved.std()) > MOVED:
+            measured["followed"] = correlation(update.moved, rollout.scores - update.price * kl)
+        measured["other_queries"] = self._other_queries(rollout)
         found = alarms([*self.history, update.metrics | measured], self.limits, self.policy)
         if update.number % STANDING_EVERY == 0:
-            found += self.standing()
+            found += self.standing(rollout)
         for alarm in found:
             self.report(alarm._replace(update=update.number))
         return measured
+
+    def _other_queries(self, rollout: Rollout) -> float:
+        """Count the queries of a rollout that are none of the campaign's, or that the policy reads otherwise."""
+        pairs = zip(rollout.queries.tolist(), rollout.contexts.tolist(), strict=True)
+        rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
+        return float(sum(tuple(q) not in self.asked or self.affixes.around(q) != context for q, context in rows))
 
     def _second_scores(self, rollout: Rollout) -> Metrics:
         """Score some responses elsewhere; compare them with what PPO used and with the base's own scores."""

@@ -176,6 +176,7 @@ def reward_step(job: Job) -> None:
         "normalised_after": [after._asdict() for _, after in normalised],
         "base_score_mean": float(fresh.mean(0).mean()),  # on samples that did not set gain and bias
         "base_score_std": float(fresh.mean(0).std()),
+        "base_score_queries": len({tuple(row.query) for row in normal[count:]}),  # responses to one query are alike
         "base_score_spread": float(fresh.std(0).mean()) if settings.models > 1 else None,
     }
     inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed}

@@ -80,10 +80,18 @@ def test_the_task_definition_is_one_that_ecs_takes_with_a_gpu_and_time_to_save()
     assert container["user"] == "10001"
 
 
+def test_compose_has_a_worker_for_every_pool_that_something_is_deployed_to() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values()
+    commands = [service.get("command", "") for service in services]
+    served = {command[-1] for command in commands if command[:3] == ["prefect", "worker", "start"]}
+    deployed = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())["deployments"]
+    assert served == {each["work_pool"]["name"] for each in deployed}
+
+
 def test_compose_starts_services_that_exist_and_holds_no_secret() -> None:
     text = (DEPLOY / "compose.yaml").read_text()
     services = yaml.safe_load(text)["services"]
-    assert {"database", "s3", "server", "worker"} <= services.keys()
+    assert {"database", "s3", "server", "worker", "trainer"} <= services.keys()
     for name, service in services.items():
         assert set(service.get("depends_on", {})) <= services.keys(), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), "nothing is open to a network"
@@ -92,7 +100,7 @@ def test_compose_starts_services_that_exist_and_holds_no_secret() -> None:
                 assert value.startswith("${ANDON_"), f"{name} carries a secret"
     mounted = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
     assert mounted == yaml.safe_load(text)["volumes"].keys()
-    workers = services["worker"]
+    workers = services["trainer"]
     assert int(workers["stop_grace_period"].removesuffix("s")) > 60
 
 

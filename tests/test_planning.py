@@ -25,6 +25,7 @@ def test_the_ceiling_is_the_skill_that_explains_the_agreement() -> None:
 
 def test_the_foreseen_interval_of_alpha_is_as_wide_as_a_measured_one() -> None:
     found = plan(CAMPAIGN, 2600, 0.1, 20, 0.5, []).alpha
+    assert found is not None
     draw = np.random.default_rng(3)
     right = noise_ceiling(0.5, 4)
     truth = np.repeat(draw.integers(0, 4, found.n), 3)

@@ -9,6 +9,7 @@ import pytest
 from data.campaign import Sentinels, load_campaign
 from data.sentinels import alarms, of_reward_model, unlike_base
 from data.statistics import proportion
+from models.objective import KLController
 
 LIMITS, POLICY = Sentinels(), load_campaign("sentiment").policy
 SOUND = {
@@ -56,6 +57,10 @@ def test_a_sound_training_is_left_alone_at_every_update() -> None:
         ("scored otherwise", [{"score_error": 1.0}]),
         ("score falls", [{"base_gap": -6.0}] * 2),
         ("goes elsewhere", [{"followed": -0.4}] * 3),
+        ("goes elsewhere", [{"followed": 0.02}] * 5),
+        ("value loss negative", [{"loss_value": -0.1}]),
+        ("other queries", [{"other_queries": 2.0}]),
+        ("other price", [{"kl_coefficient": 0.05}, {"kl_coefficient": 0.06}]),
     ],
 )
 def test_each_sentinel_sees_its_fault_and_no_other_does(sentinel: str, changes: list[dict[str, float]]) -> None:
@@ -64,6 +69,18 @@ def test_each_sentinel_sees_its_fault_and_no_other_does(sentinel: str, changes: 
 
 def test_what_must_hold_before_anything_is_trained_is_asked_of_the_first_update() -> None:
     assert named([SOUND | {"kl": 5.0}]) == {"KL at the start"}
+    assert named([SOUND | {"distinct_responses": 0.25}]) == {"all responses alike"}
+
+
+def test_the_price_of_kl_is_replayed() -> None:
+    control = KLController(POLICY)
+    history = []
+    for kl in (0.0, 5.0, 30.0, 22.0):
+        history.append(SOUND | {"kl": kl, "kl_coefficient": control.beta})
+        control.update(kl, POLICY.batch)
+    assert named(history) == set()
+    history[-1]["kl_coefficient"] *= 1.01
+    assert named(history) == {"other price"}
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def prepared(tiny: Base, tmp_path: Path) -> Prepared:
     files: dict[str, Path | bytes] = {f.name: f for f in (tmp_path / "reward").iterdir()}
     files["canaries.json"] = json.dumps(pairs).encode()
     facts = {"base_score_mean": float(fresh.mean()), "base_score_std": float(fresh.std())}
+    facts["base_score_queries"] = 64  # of the few here every one is asked often, by both
     scorer = publish(store, job.prefix("reward"), "reward", files, inputs={}, facts=facts, began=datetime.now(UTC))
     return Prepared(job, tiny, scorer)
 
@@ -138,6 +139,7 @@ def test_scores_that_were_normalised_on_another_model_are_seen_before_the_first_
     score.save(tmp_path / "wrong")
     files: dict[str, Path | bytes] = {f.name: f for f in (tmp_path / "wrong").iterdir()}
     facts = {"base_score_mean": float(fresh.mean()), "base_score_std": float(fresh.std())}
+    facts["base_score_queries"] = 64  # of the few here every one is asked often, by both
     wrong = publish(store, job.prefix("reward"), "reward", files, inputs={}, facts=facts, began=datetime.now(UTC))
     there = Prepared(job._replace(store=store.uri), base, wrong)
     _, history = trained(there, score)
