@@ -246,7 +246,7 @@ def _json(path: Path) -> Delivery:
         raise Refused(f"{path.name} is a JSON-MIN export of Label Studio, without what was cancelled: export JSON.")
     if "query" in first and "sample0" in first:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
-    _, ignored, texts = _check_columns(path, list(first))
+    _, ignored, texts = _check_columns(path, [_utf8(name) for name in first])
     return Delivery(ignored, _json_parts(everything, texts), texts)
 
 
@@ -283,8 +283,13 @@ def _json_parts(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) ->
 def _as_text(value: object) -> str | None:
     """Write a value of JSON as a CSV file would."""
     if value is None or isinstance(value, str):
-        return value.encode("utf-8", "replace").decode() if value else value
+        return _utf8(value) if value else value
     return json.dumps(value)
+
+
+def _utf8(text: str) -> str:
+    """Return text that may hold half a surrogate pair, as JSON can write one, as text that files and logs can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _first_line(error: Exception) -> str:

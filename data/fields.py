@@ -138,8 +138,8 @@ def moment(value: object) -> str:
 
 
 def text(name: str, value: object) -> str:
-    written = str(value)
-    if (size := len(written.encode("utf-8", "surrogatepass"))) > MOST_BYTES_OF_TEXT:
+    written = str(value).encode("utf-8", "replace").decode()  # JSON inside a cell may hold half a surrogate pair
+    if (size := len(written.encode())) > MOST_BYTES_OF_TEXT:
         raise BadRow(f"{name} has {size:,} bytes, more than {MOST_BYTES_OF_TEXT:,}")
     return written
 

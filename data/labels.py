@@ -92,7 +92,7 @@ def ingest(
     if not sent:
         raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
     rows = read_apart(arrived, scratch / "rows.arrow")
-    batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", delivery.name)
+    batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", arrived.name)
     compares = name_in(batch.prefix) != campaign
     campaign = name_in(batch.prefix)  # from here on: answers to comparisons go where no label set reads them
     predicted = {} if compares else predict(batch)  # and what a reward model likes is no measure of them
@@ -114,14 +114,14 @@ def ingest(
             return None
         verdict = judge(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
         _pull_cord(store, campaign, batch["batch"], digest, verdict)
-        refuse_if_untrustworthy(verdict, delivery.name, key)
+        refuse_if_untrustworthy(verdict, arrived.name, key)
         if despite is None:
-            _refuse_faults(store, campaign, batch["batch"], digest, delivery.name, verdict, key, predicted)
+            _refuse_faults(store, campaign, batch["batch"], digest, arrived.name, verdict, key, predicted)
         outcome["entry"] = _stored(store, campaign, verdict, scratch) | {
             "kind": "ingest",
             "batch": batch["batch"],
             "file": inbox,
-            "file_name": delivery.name[:200],
+            "file_name": arrived.name,
             "file_sha256": digest,
             "ignored_columns": rows.ignored,
             "despite": despite,

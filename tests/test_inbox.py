@@ -7,8 +7,11 @@ import pytest
 
 from data import inbox
 from data.batch import write_table
+from data.campaign import Campaign
 from data.labels import deliveries, ingest
 from data.refused import Refused
+from tasks import inbox as tasks
+from tasks.labels import ingest_file
 from tests.vendor import Round
 
 
@@ -64,3 +67,27 @@ def test_a_file_is_dropped_for_a_batch_that_exists(sent: Round) -> None:
     key = inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert [each.key for each in inbox.waiting(sent.store, "c")] == [key]
+
+
+def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(
+    sent: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("aaa.parquet", "bbb.parquet", "ccc.parquet"):
+        dropped(sent, name, name.encode())
+
+    def take(store: str, campaign: Campaign, file: Path) -> None:
+        if file.name == "aaa.parquet":
+            raise ZeroDivisionError("nobody thought of it")
+        if file.name == "bbb.parquet":
+            raise Refused("not a whole file")
+
+    monkeypatch.setattr(tasks, "comparisons_of", lambda campaign: "none")
+    monkeypatch.setattr(tasks, "show_refused", lambda *said: None)
+    monkeypatch.setattr(Campaign, "model_validate", lambda settings: None)
+    monkeypatch.setattr(ingest_file, "fn", take)
+    with pytest.raises(ExceptionGroup, match="1 deliveries were taken, and 1 could not be") as failed:
+        tasks.ingest_waiting.fn(str(sent.store.root), "c")
+    assert [each.__notes__ for each in failed.value.exceptions] == [
+        ["while campaigns/c/inbox/b1/aaa.parquet was taken in"]
+    ]
+    assert [each.file.name for each in inbox.waiting(sent.store, "c")] == ["aaa.parquet", "ccc.parquet"], "tried again"

@@ -24,7 +24,7 @@ def publish_batch(store: LocalStore, campaign: str, batch: str, vendor: pa.Table
         write_table(key, Path(scratch) / "key.parquet")
         files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
         files["key/samples.parquet"] = Path(scratch) / "key.parquet"
-        facts = {"batch": batch, "round": int(batch[1:]), "questions": len(key), "vocabulary": "none"}
+        facts = {"batch": batch, "round": int(batch[1:]), "questions": len(key), "vocabulary": "none", "campaign": {}}
         prefix = f"campaigns/{campaign}/batches/{batch}"
         publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
 
