@@ -150,7 +150,7 @@ def _parquet_parts(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iter
 
 
 def _no_parquet(path: Path, error: Exception) -> Refused:
-    return Refused(f"{path.name} is not a whole Parquet file ({_first_line(error)}): deliver it again.")
+    return Refused(f"{path.name} is not a whole Parquet file ({first_line(error)}): deliver it again.")
 
 
 def _check_type(path: Path, name: str, delivered: pa.DataType) -> None:
@@ -228,7 +228,7 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
             raise Refused(
                 f"{path.name} is text, but not UTF-8 throughout: deliver Parquet, or CSV in UTF-8."
             ) from error
-        raise Refused(f"{path.name} is not a whole CSV file ({_first_line(error)}): deliver it again.") from error
+        raise Refused(f"{path.name} is not a whole CSV file ({first_line(error)}): deliver it again.") from error
 
 
 def _json(path: Path) -> Delivery:
@@ -267,7 +267,7 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
                     raise Refused(f"{path.name} is JSON without objects: deliver one object an answer.")
                 yield row
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise Refused(f"{path.name} is not whole JSON in UTF-8 ({_first_line(error)}): deliver it again.") from error
+        raise Refused(f"{path.name} is not whole JSON in UTF-8 ({first_line(error)}): deliver it again.") from error
 
 
 def _json_parts(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Part]:
@@ -292,5 +292,5 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return ascii(str(error).splitlines()[0][:160].rstrip("."))[1:-1] if str(error) else type(error).__name__

@@ -129,12 +129,12 @@ def flags(value: object) -> list[str]:
 def moment(value: object) -> str:
     """Read a time with its zone and write it in UTC."""
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError as error:
+        found = datetime.fromisoformat(str(value))
+        if found.tzinfo is None:
+            raise BadRow(f"answered_at has no time zone: {shown(value)}")
+        return found.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as error:  # year 1 or 9999 may lie beyond its ends in UTC
         raise BadRow(f"answered_at is not a time: {shown(value)}") from error
-    if found.tzinfo is None:
-        raise BadRow(f"answered_at has no time zone: {shown(value)}")
-    return found.astimezone(UTC).isoformat()
 
 
 def text(name: str, value: object) -> str:

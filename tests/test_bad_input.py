@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data import cord
+from data import cord, delivery, untrusted
 from data.campaign import Quality
+from data.delivery import Part
 from data.labels import deliveries
 from data.placing import Rules
 from data.receiving import receive
 from data.refused import Refused
+from data.rows import read_part
 from data.untrusted import read_apart
 from tests.bad_files import (
     ASKED,
@@ -115,6 +117,13 @@ ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
         "42 times with a zone in Parquet",
         lambda f: as_parquet(with_column("answered_at", pa.array([NOON] * 200, pa.timestamp("s", "UTC"))), f / "a"),
     ),
+    (
+        "42 a zone that is on no map",
+        lambda f: as_parquet(
+            with_column("answered_at", pa.array([int(NOON.timestamp())] * 200, pa.timestamp("s", "Mars/Phobos"))),
+            f / "a",
+        ),
+    ),
     ("44 strange durations", lambda folder: as_csv(rows(seconds="-1"), folder / "a")),
     ("48 controls in a note", lambda folder: as_csv(rows(note="\u202e\u200b\x07 e\u0301 \r\n x"), folder / "a")),
     ("52 quoted line breaks", lambda folder: as_csv(rows(note="two\nlines"), folder / "a")),
@@ -194,6 +203,30 @@ def test_kind_60_a_bomb_costs_its_reader_its_life_and_nobody_else_anything(tmp_p
     with pytest.raises(Refused, match="cannot be read within 400 MB|not a whole Parquet file") as refusal:
         read_apart(path, tmp_path / "rows.arrow", memory=400 << 20)
     assert "\n" not in str(refusal.value)
+
+
+def test_kind_43_a_time_in_parquet_that_no_calendar_has_is_quarantined_alone(tmp_path: Path) -> None:
+    for unit in ("ms", "us"):
+        times = pa.array([2**62 if number == 7 else None for number in range(200)], pa.timestamp(unit, "UTC"))
+        verdict = judge(as_parquet(with_column("answered_at", times), tmp_path / "a.parquet"), ASKED)
+        (bad,) = verdict.quarantined
+        assert len(verdict.accepted) == 199 and bad["row"] == 8 and "answered_at" in bad["raw"]
+        assert re.match("answered_at is not a time|answered_at lies in the future", bad["reason"])
+
+
+def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(part: Part, name: str) -> pa.RecordBatch:
+        if part.numbers[0] > 1:
+            raise ZeroDivisionError("of a kind\nthat nobody knows")
+        return read_part(part, name)
+
+    monkeypatch.setattr(delivery, "ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(untrusted, "read_part", failing)
+    (tmp_path / "a.json").write_text(json.dumps(rows()))
+    said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
+    assert said["refused"].startswith("a.json cannot be understood, near row 151 (ZeroDivisionError: of a kind).")
 
 
 def test_kinds_33_to_36_the_same_answer_counts_once_and_others_are_out(tmp_path: Path) -> None:
