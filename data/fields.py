@@ -7,6 +7,7 @@ value, or raises BadRow with what is wrong. Nothing is guessed or repaired.
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -33,10 +34,15 @@ def shown(value: object) -> str:
 def labeler(value: object) -> str:
     if value is None or value == "":
         raise BadRow("labeler_id is missing")
-    name = str(value)
-    if not name.strip() or not name.isprintable() or len(name.encode()) > MOST_BYTES_OF_LABELER:
+    name = one_name(str(value))
+    if not name or not name.isprintable() or len(name.encode()) > MOST_BYTES_OF_LABELER:
         raise BadRow(f"labeler_id is not a name: {shown(name)}")
     return name
+
+
+def one_name(name: str) -> str:
+    """Return a name without spaces around it, composed: as two files write it, so that nobody counts as two people."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def index(value: object) -> int:
@@ -105,7 +111,7 @@ def compact(value: object) -> str:
 
 def is_skip(value: object) -> bool:
     """Say whether a labeler chose not to answer."""
-    return value is True or str(value).strip().lower() in ("true", "1", "yes")
+    return str(value).strip().lower() in ("true", "1", "1.0", "yes", "y")
 
 
 def number(name: str, value: object) -> float:

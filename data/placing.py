@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.batch import QUESTION_ID
 from data.campaign import Quality
-from data.fields import BadRow, compact, shown, to_samples
+from data.fields import BadRow, compact, one_name, shown, to_samples
 from data.key import Key
 
 RANKING = pa.list_(pa.list_(pa.int8()))
@@ -127,7 +127,7 @@ def _joined(before: str, part: pa.RecordBatch, name: str, after: str = "") -> pa
 def _not_on_roster(part: pa.RecordBatch, roster: Sequence[str] | None) -> pa.Array:
     if roster is None:
         return pa.nulls(part.num_rows, pa.string())
-    there = pc.is_in(part.column("labeler_id"), pa.array(roster, pa.string()))
+    there = pc.is_in(part.column("labeler_id"), pa.array(map(one_name, roster), pa.string()))
     return pc.if_else(there, NOTHING, _joined("labeler ", part, "labeler_id", " is not on the campaign's roster"))
 
 

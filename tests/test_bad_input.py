@@ -239,6 +239,16 @@ def test_kinds_33_to_36_the_same_answer_counts_once_and_others_are_out(tmp_path:
     assert "conflicts with an earlier answer of ann" in later.reasons[0]
 
 
+def test_kind_79_one_person_is_one_whether_spaced_or_composed_another_way(tmp_path: Path) -> None:
+    known = judge(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "a.csv"), ASKED).accepted
+    assert set(known["labeler_id"].to_pylist()) == {"Jos\u00e9"}
+    for name in ("Jose\u0301", " Jos\u00e9", "Jose\u0301 "):
+        later = judge(as_csv(rows(labeler_id=name), tmp_path / "b.csv"), ASKED, known)
+        assert (len(later.accepted), later.duplicates) == (0, 200), ascii(name)
+    rules = Rules(Quality(roster=["Jose\u0301 "]))
+    assert judge(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "c.csv"), ASKED, rules=rules).bad == 0
+
+
 def test_kind_41_answers_beyond_those_wanted_are_quarantined(tmp_path: Path) -> None:
     given = [*rows(), *rows(4, labeler_id="bob"), *rows(2, labeler_id="eve")]
     verdict = judge(as_csv(given, tmp_path / "a.csv"), ASKED, rules=Rules(Quality(most_answers=2)))

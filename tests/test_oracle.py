@@ -35,7 +35,7 @@ ROW = st.fixed_dictionaries(
         "best": st.sampled_from(["", "0", "1", "2", "3", "4", "-1", "x"]),
         "ranking": st.sampled_from(RANKINGS),
         "ratings": st.sampled_from(RATINGS),
-        "skip": st.sampled_from(["", "true", "no"]),
+        "skip": st.sampled_from(["", "true", "Y", "1.0", "0.0", "no"]),
     }
 )
 RIGHT = st.builds(
