@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data import cord, delivery, untrusted
+from data import committed, cord, delivery, untrusted
 from data.campaign import Quality
+from data.decisions import history
 from data.delivery import Part
 from data.labels import deliveries
 from data.placing import Rules
 from data.receiving import receive
 from data.refused import Refused
 from data.rows import read_part
+from data.scorecard import scorecards
 from data.untrusted import read_apart
 from tests.bad_files import (
     ASKED,
@@ -267,6 +269,24 @@ def test_kinds_37_38_40_a_delivery_may_come_again_sorted_anew_or_in_parts(sent: 
     assert sent.deliver(given[:300]).duplicates == 300, "the same bytes"
     assert sent.deliver(given[::-1]).accepted == len(given) - 300, "the rest, and all again"
     assert sent.deliver(given).accepted == 0
+
+
+def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -> None:
+    given = sent.answers()
+    skips = [row | {"best": None, "skip": True} for row in given[:40]]
+    for more in (40, 41, 43, 46):
+        sent.deliver([*skips, *(row | {"skip": False} for row in given[40:more])])
+    named = {str(row["question_id"]) for row in given[:46]}
+    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    assert measures["answered"] == len(named) and measures["undecided"]["n"] == 46
+    entries = deliveries(sent.store, "c")
+    assert [entry["skipped"] for entry in entries] == [40] * 4, "of the rows of each file"
+    found, more = committed.skips(sent.store, entries, "b1")
+    assert {tuple(row.values()) for row in found.to_pylist()} == {(r["question_id"], r["labeler_id"]) for r in skips}
+    (card,) = scorecards(sent.store, "c")
+    assert (len(found), more, card.skipped) == (40, 0, 40)
+    older = {"batch": "b1", "skipped": 3}  # which does not say whose
+    assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3
 
 
 def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
