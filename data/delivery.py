@@ -115,6 +115,8 @@ def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], 
         for name in missing:
             if meant := alike.get(name.replace("_", "")):
                 hint += f" Write {name}, not {meant[:40]!r}."
+        if {"annotation_id", "annotator"} <= {*names}:
+            hint = " It is an export of Label Studio without what was cancelled: export JSON."
         found = ", ".join(names[:12])[:300]
         raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
     texts = sorted(name for name in names if TEXT.fullmatch(name))
@@ -245,8 +247,6 @@ def _json(path: Path) -> Delivery:
         return Delivery([], _json_parts(label_studio.answers(everything)))
     if {"responses", "fields"} <= {*names} and not ours:
         return Delivery([], _json_parts(argilla.answers(everything)))
-    if {"annotator", "annotation_id"} <= {*names}:
-        raise Refused(f"{path.name} is a JSON-MIN export of Label Studio, without what was cancelled: export JSON.")
     if {"query", "sample0"} <= {*names}:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
     _, ignored, texts = _check_columns(path, names)
@@ -282,7 +282,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[Any]:
         except (ValueError, RecursionError) as error:
             why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
             raise Refused(
-                f"{path.name}: row {number:,} is not a whole JSON object ({why}): deliver it again."
+                f"{path.name}: row {number:,} is not a whole JSON object ({why}): deliver one a line, or an array."
             ) from error
 
 

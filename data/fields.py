@@ -19,6 +19,7 @@ AXES = ("accuracy", "coverage", "coherence", "overall")  # on which options may 
 LOWEST, HIGHEST = 1, 7
 MOST_BYTES_OF_TEXT = 20_000
 MOST_BYTES_OF_LABELER = 200
+NAMED_OPTION = re.compile(r"(?i)[a-j]|(option|opt|sample|response)[ _-]?[a-j0-9]")
 INTEGER = re.compile(r"-?[0-9]{1,9}(\.0+)?")
 
 
@@ -53,7 +54,8 @@ def index(value: object) -> int:
         whole = int(value)
         if whole == value and abs(whole) < 10**9:
             return whole
-    raise BadRow(f"best is not an integer that could be an option: {shown(value)}")
+    hint = "; write the position shown, from 0" if isinstance(value, str) and NAMED_OPTION.fullmatch(value) else ""
+    raise BadRow(f"best is not an integer that could be an option: {shown(value)}{hint}")
 
 
 def ranking(value: object) -> Ranking:

@@ -388,7 +388,7 @@ def test_json_lines_are_answers_and_other_json_is_refused(tmp_path: Path) -> Non
         with pytest.raises(Refused, match=said):
             answered(path)
     path.write_text('[{"annotation_id": 1, "annotator": 1, "question_id": "q", "best": "option_0"}]', encoding="utf-8")
-    with pytest.raises(Refused, match="JSON-MIN"):
+    with pytest.raises(Refused, match="export JSON"):
         answered(path)
     path.write_text('[{"query": [1], "sample0": [2], "best": 0}]', encoding="utf-8")
     with pytest.raises(Refused, match="andon import"):
