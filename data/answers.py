@@ -33,7 +33,7 @@ class Verdict:
     quarantined: list[dict[str, Any]]  # row, reason, raw; in the order of the rows
     bad: int  # how many are quarantined
     duplicates: int
-    skipped: int  # questions that a labeler would not answer
+    skipped: pa.Table  # SKIPPED: questions that a labeler would not answer
     stops: list[dict[str, Any]]  # rows that flag stop_run: who, about which question
     one_based: int  # rows whose option is one beyond the last
 
@@ -61,7 +61,7 @@ def judge(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str,
         quarantined=quarantined,
         bad=bad,
         duplicates=fate.duplicates,
-        skipped=sum(part.skipped for part in placed),
+        skipped=pa.concat_tables([part.skipped for part in placed]),
         stops=[row for part in placed for row in part.stops],
         one_based=sum(part.one_beyond for part in placed),
     )

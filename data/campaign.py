@@ -171,7 +171,9 @@ class Sentinels(Settings):
     """When a training pulls the cord by itself (data/sentinels.py)."""
 
     samples: int = Field(default=32, ge=8)  # responses of an update that are scored a second time, elsewhere
-    score_error: float = Field(default=0.25, gt=0)  # of the base's standard deviation; bf16 moves scores by 0.05
+    score_error: float = Field(
+        default=0.25, gt=0
+    )  # of the base's deviation: the mean, or a quarter of the largest; bf16 moves scores by 0.05
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
     ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
     first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained

@@ -35,6 +35,7 @@ LABEL = pa.schema(
         ("supersedes", pa.string()),  # the label that this one corrects
     ]
 )
+SKIPPED = pa.schema([("question_id", pa.string()), ("labeler_id", pa.string())])  # who would not answer what
 AT_ONCE = 100_000
 
 
@@ -144,6 +145,18 @@ def committed_table(
         nulls = {field.name: pa.nulls(len(there), field.type) for field in schema}
         found.append(pa.table(nulls | given, schema))
     return pa.concat_tables(found)
+
+
+def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Table, int]:
+    """Return who skipped which question of a batch, each once however often it was delivered, and how many skips more
+    older entries count, which do not say whose."""
+    found, counted = [SKIPPED.empty_table()], 0
+    for entry in (entry for entry in entries if entry["batch"] == batch and entry["skipped"]):
+        if "skipped_key" in entry:
+            found.append(pq.read_table(checked(store, entry["skipped_key"], entry["skipped_sha256"]), schema=SKIPPED))
+        else:
+            counted += entry["skipped"]
+    return pa.concat_tables(found).group_by(SKIPPED.names, use_threads=False).aggregate([]), counted
 
 
 def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,8 @@ MOST_ROWS, MOST_COLUMNS, MOST_ROW_GROUPS = 5_000_000, 64, 10_000
 LONGEST_ROW = 16 << 20  # bytes of a row of CSV
 MOST_BROKEN = 1_000  # rows of a CSV file with too few or too many cells
 ROWS_AT_ONCE = 50_000
+READ_FOR_NAMES = 1_000  # objects of JSON, whose columns are the names that any of them has
+PAGE = re.compile(r'\s*\{\s*"items"\s*:\s*\[')  # as Argilla's server wraps its records
 EXCEL = 1_048_576  # rows of a sheet, the header counted; what lies beyond is cut without a word
 FOREIGN = {
     b"PK\x03\x04": "a zip or Excel file",
@@ -99,6 +101,8 @@ def _counted(path: Path, parts: Iterator[Part]) -> Iterator[Part]:
 
 def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], list[str]]:
     """Return the columns that are read, those that are not, and those of texts; raise Refused where one is missing."""
+    if len(names) > MOST_COLUMNS:
+        raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")
@@ -111,6 +115,8 @@ def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], 
         for name in missing:
             if meant := alike.get(name.replace("_", "")):
                 hint += f" Write {name}, not {meant[:40]!r}."
+        if {"annotation_id", "annotator"} <= {*names}:
+            hint = " It is an export of Label Studio without what was cancelled: export JSON."
         found = ", ".join(names[:12])[:300]
         raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
     texts = sorted(name for name in names if TEXT.fullmatch(name))
@@ -150,7 +156,7 @@ def _parquet_parts(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iter
 
 
 def _no_parquet(path: Path, error: Exception) -> Refused:
-    return Refused(f"{path.name} is not a whole Parquet file ({_first_line(error)}): deliver it again.")
+    return Refused(f"{path.name} is not a whole Parquet file ({first_line(error)}): deliver it again.")
 
 
 def _check_type(path: Path, name: str, delivered: pa.DataType) -> None:
@@ -186,8 +192,6 @@ def _csv(path: Path) -> Delivery:
         raise Refused(f"{path.name} is neither Parquet nor UTF-8 text: deliver Parquet, or CSV in UTF-8.") from error
     if "\0" in "".join(names):
         raise Refused(f"{path.name} is text, but not UTF-8 (UTF-16, perhaps): deliver Parquet, or CSV in UTF-8.")
-    if len(names) > MOST_COLUMNS:
-        raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
     columns, ignored, texts = _check_columns(path, names)
     return Delivery(ignored, _csv_parts(path, [*columns, *texts]), texts)
 
@@ -228,46 +232,69 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
             raise Refused(
                 f"{path.name} is text, but not UTF-8 throughout: deliver Parquet, or CSV in UTF-8."
             ) from error
-        raise Refused(f"{path.name} is not a whole CSV file ({_first_line(error)}): deliver it again.") from error
+        raise Refused(f"{path.name} is not a whole CSV file ({first_line(error)}): deliver it again.") from error
 
 
 def _json(path: Path) -> Delivery:
     """Read a full export of Label Studio, records of Argilla, or one answer an object: an array, or a line each."""
     found = _objects(path)
-    first = next(found, None)
-    if first is None:
+    first = list(islice(found, READ_FOR_NAMES))
+    if not first:
         raise Refused(f"{path.name} has no rows: nothing was answered.")
-    everything = chain([first], found)
-    if "annotations" in first:
+    names = list(dict.fromkeys(_utf8(name) for row in first for name in row))  # a skip may leave out what others have
+    everything, ours = chain(first, found), "question_id" in names
+    if "annotations" in names and not ours:
         return Delivery([], _json_parts(label_studio.answers(everything)))
-    if "responses" in first and "fields" in first:
+    if {"responses", "fields"} <= {*names} and not ours:
         return Delivery([], _json_parts(argilla.answers(everything)))
-    if "annotator" in first and "annotation_id" in first:
-        raise Refused(f"{path.name} is a JSON-MIN export of Label Studio, without what was cancelled: export JSON.")
-    if "query" in first and "sample0" in first:
+    if {"query", "sample0"} <= {*names}:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
-    _, ignored, texts = _check_columns(path, list(first))
+    _, ignored, texts = _check_columns(path, names)
     return Delivery(ignored, _json_parts(everything, texts), texts)
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of an array, or of lines."""
+    """Yield the objects of an array, of a page with an array as `items`, or of lines."""
     try:
         with path.open(encoding="utf-8-sig") as file:
-            lines = file.read(64).lstrip().startswith("{")
+            head = file.read(64)
+            page = PAGE.match(head) is not None
+            lines = head.lstrip().startswith("{") and not page
             file.seek(0)
             if not lines and path.stat().st_size > MOST_BYTES_OF_JSON:
                 raise Refused(
                     f"{path.name} is a JSON array of over {MOST_BYTES_OF_JSON:,} bytes: "
                     "deliver it in parts, or as Parquet."
                 )
-            content: Iterable[Any] = (json.loads(line) for line in file if line.strip()) if lines else json.load(file)
-            for row in content:
+            content: Any = _lines(path, file) if lines else ONCE.decode(file.read())
+            for row in content["items"] if page else content:
                 if not isinstance(row, dict):
                     raise Refused(f"{path.name} is JSON without objects: deliver one object an answer.")
                 yield row
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise Refused(f"{path.name} is not whole JSON in UTF-8 ({_first_line(error)}): deliver it again.") from error
+        raise Refused(f"{path.name} is not whole JSON in UTF-8 ({first_line(error)}): deliver it again.") from error
+
+
+def _lines(path: Path, file: TextIO) -> Iterator[Any]:
+    for number, line in enumerate((line for line in file if line.strip()), 1):
+        try:
+            yield ONCE.decode(line)
+        except (ValueError, RecursionError) as error:
+            why = error.msg if isinstance(error, json.JSONDecodeError) else first_line(error)
+            raise Refused(
+                f"{path.name}: row {number:,} is not a whole JSON object ({why}): deliver one a line, or an array."
+            ) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object none of whose keys is there twice: which of two answers was meant, nobody knows."""
+    if len(found := dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)} is there twice")
+    return found
+
+
+ONCE = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _json_parts(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Part]:
@@ -283,9 +310,14 @@ def _json_parts(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) ->
 def _as_text(value: object) -> str | None:
     """Write a value of JSON as a CSV file would."""
     if value is None or isinstance(value, str):
-        return value.encode("utf-8", "replace").decode() if value else value
+        return _utf8(value) if value else value
     return json.dumps(value)
 
 
-def _first_line(error: Exception) -> str:
+def _utf8(text: str) -> str:
+    """Return text that may hold half a surrogate pair, as JSON can write one, as text that files and logs can."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def first_line(error: Exception) -> str:
     return ascii(str(error).splitlines()[0][:160].rstrip("."))[1:-1] if str(error) else type(error).__name__

@@ -7,6 +7,7 @@ value, or raises BadRow with what is wrong. Nothing is guessed or repaired.
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ AXES = ("accuracy", "coverage", "coherence", "overall")  # on which options may 
 LOWEST, HIGHEST = 1, 7
 MOST_BYTES_OF_TEXT = 20_000
 MOST_BYTES_OF_LABELER = 200
+NAMED_OPTION = re.compile(r"(?i)[a-j]|(option|opt|sample|response)[ _-]?[a-j0-9]")
 INTEGER = re.compile(r"-?[0-9]{1,9}(\.0+)?")
 
 
@@ -33,10 +35,15 @@ def shown(value: object) -> str:
 def labeler(value: object) -> str:
     if value is None or value == "":
         raise BadRow("labeler_id is missing")
-    name = str(value)
-    if not name.strip() or not name.isprintable() or len(name.encode()) > MOST_BYTES_OF_LABELER:
+    name = one_name(str(value))
+    if not name or not name.isprintable() or len(name.encode()) > MOST_BYTES_OF_LABELER:
         raise BadRow(f"labeler_id is not a name: {shown(name)}")
     return name
+
+
+def one_name(name: str) -> str:
+    """Return a name without spaces around it, composed: as two files write it, so that nobody counts as two people."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def index(value: object) -> int:
@@ -47,7 +54,8 @@ def index(value: object) -> int:
         whole = int(value)
         if whole == value and abs(whole) < 10**9:
             return whole
-    raise BadRow(f"best is not an integer that could be an option: {shown(value)}")
+    hint = "; write the position shown, from 0" if isinstance(value, str) and NAMED_OPTION.fullmatch(value) else ""
+    raise BadRow(f"best is not an integer that could be an option: {shown(value)}{hint}")
 
 
 def ranking(value: object) -> Ranking:
@@ -105,7 +113,7 @@ def compact(value: object) -> str:
 
 def is_skip(value: object) -> bool:
     """Say whether a labeler chose not to answer."""
-    return value is True or str(value).strip().lower() in ("true", "1", "yes")
+    return str(value).strip().lower() in ("true", "1", "1.0", "yes", "y")
 
 
 def number(name: str, value: object) -> float:
@@ -129,17 +137,17 @@ def flags(value: object) -> list[str]:
 def moment(value: object) -> str:
     """Read a time with its zone and write it in UTC."""
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError as error:
+        found = datetime.fromisoformat(str(value))
+        if found.tzinfo is None:
+            raise BadRow(f"answered_at has no time zone: {shown(value)}")
+        return found.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError) as error:  # year 1 or 9999 may lie beyond its ends in UTC
         raise BadRow(f"answered_at is not a time: {shown(value)}") from error
-    if found.tzinfo is None:
-        raise BadRow(f"answered_at has no time zone: {shown(value)}")
-    return found.astimezone(UTC).isoformat()
 
 
 def text(name: str, value: object) -> str:
-    written = str(value)
-    if (size := len(written.encode("utf-8", "surrogatepass"))) > MOST_BYTES_OF_TEXT:
+    written = str(value).encode("utf-8", "replace").decode()  # JSON inside a cell may hold half a surrogate pair
+    if (size := len(written.encode())) > MOST_BYTES_OF_TEXT:
         raise BadRow(f"{name} has {size:,} bytes, more than {MOST_BYTES_OF_TEXT:,}")
     return written
 

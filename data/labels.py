@@ -23,7 +23,7 @@ from data.assessment import assess
 from data.batch import QUESTION_ID, read_key, write_table
 from data.campaign import Quality
 from data.canonical import Document, seal, sha256, sha256_of_file
-from data.committed import committed_table, standing
+from data.committed import committed_table, skips, standing
 from data.decisions import history as decisions
 from data.decisions import record, standings
 from data.diagnosis import faults_of_the_file
@@ -92,7 +92,7 @@ def ingest(
     if not sent:
         raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
     rows = read_apart(arrived, scratch / "rows.arrow")
-    batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", delivery.name)
+    batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", arrived.name)
     compares = name_in(batch.prefix) != campaign
     campaign = name_in(batch.prefix)  # from here on: answers to comparisons go where no label set reads them
     predicted = {} if compares else predict(batch)  # and what a reward model likes is no measure of them
@@ -114,14 +114,14 @@ def ingest(
             return None
         verdict = judge(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
         _pull_cord(store, campaign, batch["batch"], digest, verdict)
-        refuse_if_untrustworthy(verdict, delivery.name, key)
+        refuse_if_untrustworthy(verdict, arrived.name, key)
         if despite is None:
-            _refuse_faults(store, campaign, batch["batch"], digest, delivery.name, verdict, key, predicted)
+            _refuse_faults(store, campaign, batch["batch"], digest, arrived.name, verdict, key, predicted)
         outcome["entry"] = _stored(store, campaign, verdict, scratch) | {
             "kind": "ingest",
             "batch": batch["batch"],
             "file": inbox,
-            "file_name": delivery.name[:200],
+            "file_name": arrived.name,
             "file_sha256": digest,
             "ignored_columns": rows.ignored,
             "despite": despite,
@@ -154,6 +154,12 @@ def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Doc
     quarantine_key = f"{prefix}/quarantined/{sha256(quarantine)}.jsonl"
     store.put_file(accepted_key, scratch / "accepted.parquet")
     store.put_new(quarantine_key, quarantine)
+    skipped: Document = {"skipped": len(verdict.skipped)}
+    if len(verdict.skipped):
+        write_table(verdict.skipped, scratch / "skipped.parquet")
+        skipped["skipped_sha256"] = sha256_of_file(scratch / "skipped.parquet")
+        skipped["skipped_key"] = f"{prefix}/skipped/{skipped['skipped_sha256']}.parquet"
+        store.put_file(skipped["skipped_key"], scratch / "skipped.parquet")
     pa.default_memory_pool().release_unused()
     reasons = Counter(_kind(entry["reason"]) for entry in verdict.quarantined)
     return {
@@ -161,7 +167,7 @@ def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Doc
         "accepted": len(verdict.accepted),
         "quarantined": verdict.bad,
         "duplicates": verdict.duplicates,
-        "skipped": verdict.skipped,
+        **skipped,
         "reasons": dict(reasons),
         "accepted_key": accepted_key,
         "accepted_sha256": accepted_sha256,
@@ -243,12 +249,14 @@ def assess_batch(
 
 def _others(store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: Chosen) -> Document:
     """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
-    skipped = sum(entry["skipped"] for entry in deliveries(store, campaign) if entry["batch"] == batch["batch"])
+    named, counted = skips(store, deliveries(store, campaign), batch["batch"])
+    asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
+    skipped = len(named) + counted
     ties = pc.sum(pc.equal(pc.list_value_length(labels["ranking"]), 1)).as_py() or 0
     return {
         "texts": _texts(batch, key, labels),
         "drift": watched_rate(key, naming),
-        "answered": min(len(key), pc.count_distinct(labels["question_id"]).as_py() + skipped),
+        "answered": min(len(key), pc.count_distinct(asked).as_py() + counted),
         "undecided": proportion(ties + skipped, len(labels) + skipped)._asdict(),
     }
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from data.batch import QUESTION_ID
 from data.campaign import Quality
-from data.fields import BadRow, compact, shown, to_samples
+from data.committed import SKIPPED
+from data.fields import BadRow, compact, one_name, shown, to_samples
 from data.key import Key
 
 RANKING = pa.list_(pa.list_(pa.int8()))
@@ -57,7 +58,7 @@ class Placed(NamedTuple):
     rows: int
     good: pa.Table  # PLACED
     bad: pa.RecordBatch  # ROWS, with problem and raw
-    skipped: int
+    skipped: pa.Table  # SKIPPED
     one_beyond: int  # rows whose option is one beyond the last, as if options counted from 1
     stops: list[dict[str, Any]]  # rows that flag STOP
 
@@ -88,7 +89,7 @@ def place(part: pa.RecordBatch, key: Key, rules: Rules) -> Placed:
         part.num_rows,
         good,
         _bad(part, problem, wrong),
-        pc.sum(pc.and_(fine, skipped)).as_py() or 0,
+        pa.table({name: part.column(name) for name in SKIPPED.names}, SKIPPED).filter(pc.and_(fine, skipped)),
         pc.sum(pc.equal(part.column("best"), key.k).filter(pc.is_null(part.column("problem")))).as_py() or 0,
         _stops(part, same),
     )
@@ -127,7 +128,7 @@ def _joined(before: str, part: pa.RecordBatch, name: str, after: str = "") -> pa
 def _not_on_roster(part: pa.RecordBatch, roster: Sequence[str] | None) -> pa.Array:
     if roster is None:
         return pa.nulls(part.num_rows, pa.string())
-    there = pc.is_in(part.column("labeler_id"), pa.array(roster, pa.string()))
+    there = pc.is_in(part.column("labeler_id"), pa.array(map(one_name, roster), pa.string()))
     return pc.if_else(there, NOTHING, _joined("labeler ", part, "labeler_id", " is not on the campaign's roster"))
 
 

@@ -9,38 +9,56 @@ from data.canonical import sha256_of_file
 from data.delivery import MOST_BYTES
 from data.refused import Refused
 
+MOST_BYTES_OF_NAME = 200
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 def receive(delivery: Path, folder: Path) -> Path:
     """Copy a delivered file into a folder and return the copy; raise Refused where it is no file, or not whole.
 
-    A file `NAME.sha256` beside it, as sha256sum writes one, is what it must hash to.
+    A file `NAME.sha256` beside it, as sha256sum writes one, is what it must hash to. The copy has the name by which
+    messages and the log call the file.
     """
+    where = shown_name(str(delivery))
+    name = shown_name(delivery.name).encode()[:MOST_BYTES_OF_NAME].decode(errors="ignore")
     try:
         source = os.open(delivery, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError as error:
-        raise Refused(f"There is no file {delivery}.") from error
+        raise Refused(f"There is no file {where}.") from error
     except OSError as error:
         link = " It is a link: name the file itself." if delivery.is_symlink() else ""
-        raise Refused(f"{delivery} cannot be read: {error.strerror}.{link}") from error
+        raise Refused(f"{where} cannot be read: {error.strerror}.{link}") from error
     try:
         kind = os.fstat(source)
         if not stat.S_ISREG(kind.st_mode):
             what = KINDS.get(stat.S_IFMT(kind.st_mode), "a device")
-            raise Refused(f"{delivery} is {what}: give the answer file itself.")
+            raise Refused(f"{where} is {what}: give the answer file itself.")
     except Refused:
         os.close(source)
         raise
     with os.fdopen(source, "rb") as content:
         if kind.st_size > MOST_BYTES:
-            raise Refused(f"{delivery.name} has {kind.st_size:,} bytes: deliver it in files of at most {MOST_BYTES:,}.")
-        arrived = folder / delivery.name
+            raise Refused(f"{name} has {kind.st_size:,} bytes: deliver it in files of at most {MOST_BYTES:,}.")
+        arrived = folder / "delivered" / name  # beside files of ours, whatever it is called
+        arrived.parent.mkdir(exist_ok=True)
         with arrived.open("wb") as copy:
             while block := content.read(1 << 20):
                 copy.write(block)
     _compare(delivery, arrived)
     return arrived
+
+
+def shown_name(name: str) -> str:
+    """Return a file's name as it may be shown and written: what is not printable, or no UTF-8, is escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in name)
+
+
+def check_name(path: Path) -> None:
+    """Raise Refused where the name of a file is no text: it is handed on as text before the file is opened."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise Refused(f"{shown_name(str(path))}: the name is not UTF-8. Rename the file.") from error
 
 
 def _compare(delivery: Path, arrived: Path) -> None:
@@ -49,4 +67,4 @@ def _compare(delivery: Path, arrived: Path) -> None:
         return
     stated = re.match(r"[0-9a-f]{64}", beside.read_text(encoding="utf-8", errors="replace")[:64])
     if stated is None or stated.group() != sha256_of_file(arrived):
-        raise Refused(f"{delivery.name} is not what {beside.name} says: it is still being written, or damaged.")
+        raise Refused(f"{arrived.name} is not what {arrived.name}.sha256 says: it is still being written, or damaged.")

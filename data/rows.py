@@ -57,6 +57,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 def read_part(part: Part, name: str) -> pa.RecordBatch:
     """Return the rows of a part as ROWS; `name` is the file's, for a refusal."""
+    part = part._replace(columns=_times_as_text(part.columns))
     given = {column: _without_empty(part.columns.column(column)) for column in part.columns.schema.names}
     _refuse_other_versions(given, name)
     count = part.columns.num_rows
@@ -82,6 +83,16 @@ def read_part(part: Part, name: str) -> pa.RecordBatch:
         ]
         table.append(pa.RecordBatch.from_pylist(gone, ROWS))
     return pa.Table.from_batches(table).combine_chunks().to_batches(max_chunksize=None)[0]
+
+
+def _times_as_text(part: pa.RecordBatch) -> pa.RecordBatch:
+    """Return times of Parquet as text in UTC: it can write those that are in no calendar, or in a zone of no map."""
+    columns = {name: _plain(part.column(name)) for name in part.schema.names}
+    for name, column in columns.items():
+        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+        columns[name] = column.cast(pa.string()) if pa.types.is_timestamp(column.type) else column
+    return pa.RecordBatch.from_pydict(columns)
 
 
 def _texts(part: pa.RecordBatch) -> pa.Array:

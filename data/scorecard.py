@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from data.batch import TESTS
 from data.canonical import Document
-from data.committed import Committed, committed, standing_labels
+from data.committed import Committed, committed, skips, standing_labels
 from data.decisions import Standing, history, standings
 from data.labels import batches, deliveries, key_rows
 from data.publication import Publication
@@ -59,7 +59,8 @@ def _scorecard(
     mine = [entry for entry in taken if entry["batch"] == name]
     sums: Counter[str] = Counter()
     for entry in mine:
-        sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates", "skipped")})
+        sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates")})
+    named, more = skips(store, mine, name)
     vendor = batch.manifest["facts"].get("campaign", {}).get("vendor", {})
     exported, arrived = batch.manifest["ended"], [entry["at"] for entry in mine if entry["accepted"]]
     cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
@@ -75,7 +76,7 @@ def _scorecard(
         sums["accepted"],
         sums["quarantined"],
         sums["duplicates"],
-        sums["skipped"],
+        len(named) + more,
         counted,
         cost,
         cost / counted if counted else None,

@@ -4,6 +4,7 @@ A file that makes a reader run out of memory or time, or crash, is refused in on
 is this module run on its own; it sets its limits before it opens the file, and knows neither store nor key.
 """
 
+import errno
 import json
 import os
 import resource
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from data.delivery import MOST_BYTES, read
+from data.delivery import MOST_BYTES, first_line, read
 from data.refused import Refused
 from data.rows import ROWS, read_part
 
@@ -83,6 +84,16 @@ def _read_into(delivery: Path, rows: Path) -> dict[str, Any]:
                 count += len(batch)
     except Refused as refusal:
         return {"refused": str(refusal)}
+    except (MemoryError, ImportError):
+        raise  # a limit, which the parent names
+    except Exception as error:  # what nobody foresaw is said as it is
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise
+        return {
+            "refused": f"{delivery.name} cannot be understood, near row {count + 1:,} ({type(error).__name__}: "
+            f"{first_line(error)}). Nothing was taken. Deliver it again, as Parquet or CSV with the columns of "
+            "docs/data-dictionary.md."
+        }
     return {"rows": count, "ignored": found.ignored, "texts": found.texts}
 
 

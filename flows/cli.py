@@ -17,6 +17,7 @@ from data.cord import Stopped, check
 from data.exchange import check_format
 from data.promotions import find_run
 from data.publication import read_manifest
+from data.receiving import check_name
 from data.refused import Refused
 from data.rework import publish_rework
 from data.rounds import rounds
@@ -119,6 +120,7 @@ def ingest(
     The same file, or the same answers in another, add nothing.
     """
     load_campaign(campaign)
+    check_name(file)
     prepare(store)
     from flows.ingest_labels import ingest_labels
 

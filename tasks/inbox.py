@@ -21,8 +21,10 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
 
     A delivery is judged by the settings that its batch was exported with. One that is refused is recorded, with the
     reason, and not looked at again: its vendor delivers another, or a person takes it with andon ingest --despite.
+    Where one fails in a way that nobody foresaw, the others are taken, and it is tried again the next time.
     """
     store, taken = open_store(store_uri), 0
+    failed: list[Exception] = []
     campaigns = [campaign] if campaign else folders(store, "campaigns")
     for name in (shelf for each in campaigns for shelf in (each, comparisons_of(each))):
         for delivery in waiting(store, name):
@@ -36,4 +38,10 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
                 refuse(store, delivery, str(refusal))
                 show_refused(name, delivery.key, str(refusal))
                 notify("refusal", f"{name}: {refusal}", {"campaign": name, "file": delivery.key})
+            except Exception as error:
+                say(f"labels: {delivery.key} could not be taken: {type(error).__name__}")
+                error.add_note(f"while {delivery.key} was taken in")
+                failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{taken} deliveries were taken, and {len(failed)} could not be", failed)
     return taken

@@ -18,6 +18,7 @@ from data.labels import Ingested, deliveries, ingest
 from data.promotions import runs
 from data.publication import Publication
 from data.quality_report import report_batch
+from data.receiving import shown_name
 from data.refused import Refused
 from data.shelves import comparisons_of
 from data.simulated import write_answers
@@ -37,7 +38,7 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
         outcome = ingest(store, campaign.name, delivery, Path(scratch), campaign.quality, predict, despite)
     say(
         f"labels: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
-        f"{outcome.duplicates:,} duplicates from {delivery.name}"
+        f"{outcome.duplicates:,} duplicates from {shown_name(delivery.name)}"
     )
     for finding in outcome.findings:
         say(f"labels: {finding['fault']}: {finding['evidence']}")
@@ -53,7 +54,7 @@ def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str
     else:
         report = report_batch(store, name, outcome.batch)
         outcome = outcome._replace(report=report.address("report.html"))
-    show_ingested(store, campaign.name, delivery.name, outcome, report)
+    show_ingested(store, campaign.name, shown_name(delivery.name), outcome, report)
     return outcome
 
 

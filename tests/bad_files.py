@@ -90,6 +90,7 @@ BEST = [number % 4 for number in range(200)]
 ANNS = pa.array(["ann"] * 200)
 NOON = pa.array([datetime(2026, 5, 1, 12)] * 200)  # in some zone
 GOOD = HEAD + "\n".join(lines(rows())) + "\n"
+LABEL_STUDIO_CSV = "annotation_id,annotator,best,content_sha256,question_id\n1,2,option_1,c,q\n"
 FILES: list[tuple[str, Content, str]] = [
     ("1 zero bytes", b"", "is empty"),
     ("2 header only", HEAD, "no rows"),
@@ -117,6 +118,7 @@ FILES: list[tuple[str, Content, str]] = [
     ("46 cp1252", GOOD.replace(",ann,", ",Ren\xe9,").encode("cp1252"), "nor UTF-8 text"),
     ("46 mixed", GOOD.encode() + "a,b,Ren\xe9,1\n".encode("cp1252"), "is text, but not UTF-8"),
     ("49 semicolons", GOOD.replace(",", ";"), "Separate columns by commas"),
+    ("49 a table of Label Studio", LABEL_STUDIO_CSV, "lacks the column labeler_id.* export JSON"),
     ("49 a line sep=;", "sep=;\n" + GOOD.replace(",", ";"), "Separate columns by commas"),
     ("49 tabs", GOOD.replace(",", "\t"), "Separate columns by commas"),
     ("53 unclosed quote", GOOD.replace(",ann,", ',"ann,', 1), "not a whole CSV|rows cannot be used"),
@@ -142,7 +144,8 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("19 255", {"best": "255"}, "options 0 to 3"),
     ("19 2^40", {"best": str(2**40)}, "not an integer"),
     ("20 empty choice", {"best": ""}, "best is missing"),
-    ("22 letter", {"best": "B"}, "not an integer"),
+    ("22 letter", {"best": "B"}, "not an integer.* write the position shown, from 0"),
+    ("22 a name", {"best": "Option C"}, "not an integer.* write the position shown, from 0"),
     ("22 spaces", {"best": " 2 "}, "not an integer"),
     ("22 TRUE", {"best": "TRUE"}, "not an integer"),
     ("24 other options", {"content_sha256": "0" * 64}, "another text or order"),
@@ -163,6 +166,8 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("42 Excel serial", {"answered_at": "45000.5"}, "not a time"),
     ("43 before the export", {"answered_at": "2020-01-01T00:00:00+00:00"}, "before the batch was sent"),
     ("43 in the future", {"answered_at": "2999-01-01T00:00:00+00:00"}, "in the future"),
+    ("43 before the first year", {"answered_at": "0001-01-01T00:00:00+14:00"}, "not a time"),
+    ("43 after the last year", {"answered_at": "9999-12-31T23:59:59-14:00"}, "not a time"),
     ("50 decimal comma", {"best": "1,0"}, "not an integer"),
     ("50 thousands", {"best": "1.000,0"}, "not an integer"),
     ("51 a cell cut by Excel", {"note": "x" * 32_767}, "more than 20,000"),

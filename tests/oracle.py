@@ -33,7 +33,7 @@ def _read(row: Mapping[str, str], asked: Mapping[str, tuple[str, tuple[int, ...]
     content, shown = asked[row["question_id"]]
     if row["content_sha256"] != content:
         return ("bad",)
-    skips = row.get("skip", "").strip().lower() in ("true", "yes", "1")
+    skips = row.get("skip", "").strip().lower() in ("true", "yes", "y", "1", "1.0")
     cells = [row.get(name, "") for name in ("best", "ranking", "ratings")]
     if skips:
         return ("bad",) if any(cells) else ("skipped",)

@@ -15,12 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data import cord
+from data import committed, cord, delivery, untrusted
 from data.campaign import Quality
+from data.decisions import history
+from data.delivery import Part
 from data.labels import deliveries
 from data.placing import Rules
 from data.receiving import receive
 from data.refused import Refused
+from data.rows import read_part
+from data.scorecard import scorecards
 from data.untrusted import read_apart
 from tests.bad_files import (
     ASKED,
@@ -115,6 +119,13 @@ ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
         "42 times with a zone in Parquet",
         lambda f: as_parquet(with_column("answered_at", pa.array([NOON] * 200, pa.timestamp("s", "UTC"))), f / "a"),
     ),
+    (
+        "42 a zone that is on no map",
+        lambda f: as_parquet(
+            with_column("answered_at", pa.array([int(NOON.timestamp())] * 200, pa.timestamp("s", "Mars/Phobos"))),
+            f / "a",
+        ),
+    ),
     ("44 strange durations", lambda folder: as_csv(rows(seconds="-1"), folder / "a")),
     ("48 controls in a note", lambda folder: as_csv(rows(note="\u202e\u200b\x07 e\u0301 \r\n x"), folder / "a")),
     ("52 quoted line breaks", lambda folder: as_csv(rows(note="two\nlines"), folder / "a")),
@@ -196,6 +207,30 @@ def test_kind_60_a_bomb_costs_its_reader_its_life_and_nobody_else_anything(tmp_p
     assert "\n" not in str(refusal.value)
 
 
+def test_kind_43_a_time_in_parquet_that_no_calendar_has_is_quarantined_alone(tmp_path: Path) -> None:
+    for unit in ("ms", "us"):
+        times = pa.array([2**62 if number == 7 else None for number in range(200)], pa.timestamp(unit, "UTC"))
+        verdict = judge(as_parquet(with_column("answered_at", times), tmp_path / "a.parquet"), ASKED)
+        (bad,) = verdict.quarantined
+        assert len(verdict.accepted) == 199 and bad["row"] == 8 and "answered_at" in bad["raw"]
+        assert re.match("answered_at is not a time|answered_at lies in the future", bad["reason"])
+
+
+def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(part: Part, name: str) -> pa.RecordBatch:
+        if part.numbers[0] > 1:
+            raise ZeroDivisionError("of a kind\nthat nobody knows")
+        return read_part(part, name)
+
+    monkeypatch.setattr(delivery, "ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(untrusted, "read_part", failing)
+    (tmp_path / "a.json").write_text(json.dumps(rows()))
+    said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
+    assert said["refused"].startswith("a.json cannot be understood, near row 151 (ZeroDivisionError: of a kind).")
+
+
 def test_kinds_33_to_36_the_same_answer_counts_once_and_others_are_out(tmp_path: Path) -> None:
     first = rows()
     verdict = judge(as_csv([*first, first[0], {**first[1], "best": 3}], tmp_path / "a.csv"), ASKED)
@@ -204,6 +239,16 @@ def test_kinds_33_to_36_the_same_answer_counts_once_and_others_are_out(tmp_path:
     later = judge(as_csv([*first[:50], {**first[50], "best": 3}], tmp_path / "b.csv"), ASKED, verdict.accepted)
     assert (later.duplicates, later.bad) == (49, 1), "35 the same, 36 another; row 2 never counted"
     assert "conflicts with an earlier answer of ann" in later.reasons[0]
+
+
+def test_kind_79_one_person_is_one_whether_spaced_or_composed_another_way(tmp_path: Path) -> None:
+    known = judge(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "a.csv"), ASKED).accepted
+    assert set(known["labeler_id"].to_pylist()) == {"Jos\u00e9"}
+    for name in ("Jose\u0301", " Jos\u00e9", "Jose\u0301 "):
+        later = judge(as_csv(rows(labeler_id=name), tmp_path / "b.csv"), ASKED, known)
+        assert (len(later.accepted), later.duplicates) == (0, 200), ascii(name)
+    rules = Rules(Quality(roster=["Jose\u0301 "]))
+    assert judge(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "c.csv"), ASKED, rules=rules).bad == 0
 
 
 def test_kind_41_answers_beyond_those_wanted_are_quarantined(tmp_path: Path) -> None:
@@ -224,6 +269,24 @@ def test_kinds_37_38_40_a_delivery_may_come_again_sorted_anew_or_in_parts(sent: 
     assert sent.deliver(given[:300]).duplicates == 300, "the same bytes"
     assert sent.deliver(given[::-1]).accepted == len(given) - 300, "the rest, and all again"
     assert sent.deliver(given).accepted == 0
+
+
+def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -> None:
+    given = sent.answers()
+    skips = [row | {"best": None, "skip": True} for row in given[:40]]
+    for more in (40, 41, 43, 46):
+        sent.deliver([*skips, *(row | {"skip": False} for row in given[40:more])])
+    named = {str(row["question_id"]) for row in given[:46]}
+    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    assert measures["answered"] == len(named) and measures["undecided"]["n"] == 46
+    entries = deliveries(sent.store, "c")
+    assert [entry["skipped"] for entry in entries] == [40] * 4, "of the rows of each file"
+    found, more = committed.skips(sent.store, entries, "b1")
+    assert {tuple(row.values()) for row in found.to_pylist()} == {(r["question_id"], r["labeler_id"]) for r in skips}
+    (card,) = scorecards(sent.store, "c")
+    assert (len(found), more, card.skipped) == (40, 0, 40)
+    older = {"batch": "b1", "skipped": 3}  # which does not say whose
+    assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3
 
 
 def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ Real files and the real command in this process, without Prefect's engine around
 in this process too; both are tested elsewhere (test_flows.py, test_bad_input.py), and a start of Python a file is long.
 """
 
+import json
+import os
 import re
 import shutil
 import sys
@@ -16,6 +18,7 @@ import pytest
 from data import labels
 from data.campaign import SHIPPED
 from data.canonical import sha256_of_file
+from data.labels import deliveries
 from data.store import LocalStore
 from flows import cli, ingest_labels
 from tasks import labels as tasks
@@ -101,6 +104,30 @@ def test_what_is_no_file_is_refused(ingest: Ingest, store: LocalStore, tmp_path:
     assert code == 1 and "is a link" in err
     code, _, err = ingest(tmp_path / "nowhere.csv")
     assert code == 1 and "There is no file" in err
+
+
+def test_names_that_are_no_text_are_escaped_in_every_message(ingest: Ingest, store: LocalStore, tmp_path: Path) -> None:
+    line_break, no_utf8 = tmp_path / "two\nlines.csv", tmp_path / os.fsdecode(b"answ\xff.csv")
+    for file in (line_break, no_utf8):
+        file.write_text("question_id;best\n")
+    code, _, err = ingest(line_break)
+    assert code == 1 and err.startswith(r"andon: two\nlines.csv lacks the column") and err.count("\n") == 1
+    code, _, err = ingest(no_utf8)
+    assert code == 1 and err.endswith("answ\\udcff.csv: the name is not UTF-8. Rename the file.\n")
+    line_break.write_bytes(as_csv(rows(), tmp_path / "rows.arrow").read_bytes())
+    for file in (line_break, tmp_path / "rows.arrow"):  # the second is called like a file of ours
+        code, _, err = ingest(file)
+        assert code == 0, err
+    assert [entry["file_name"] for entry in deliveries(store, "sentiment")] == [r"two\nlines.csv"]
+
+
+def test_half_a_surrogate_pair_in_json_harms_nobody(ingest: Ingest, store: LocalStore, tmp_path: Path) -> None:
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps([{**row, "x\ud800y": 1, "flags": ["\ud800"], "note": "\udfff"} for row in rows()]))
+    code, out, err = ingest(file)
+    assert code == 0 and "ignored: the columns x?y" in out, err
+    (entry,) = deliveries(store, "sentiment")
+    assert (entry["accepted"], entry["ignored_columns"]) == (200, ["x?y"])
 
 
 def test_columns_that_nobody_asked_for_are_named(ingest: Ingest, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,6 @@ PAIRWISE = {"from_name": "comparison", "type": "pairwise", "value": {"selected":
         (OWN_NAME, {"ranking": "[[3], [0]]"}),
         (BARE_LIST, {"ranking": "[[1], [0]]"}),
         (IN_PLACES, {"ranking": "[[1, 0], [2]]"}),
-        (PAIRWISE, {"best": "1"}),
     ],
 )
 def test_what_label_studio_exports_becomes_an_answer(
@@ -177,6 +177,144 @@ def test_what_label_studio_exports_becomes_an_answer(
     }
 
 
+def test_a_side_of_a_pair_is_an_option_where_there_are_two(questions: Questions, tmp_path: Path) -> None:
+    of_four = questions.first()
+    of_two = of_four._replace(options=of_four.options[:2])
+    tasks = [exported(question, completed_by=1, result=[PAIRWISE]) for question in (of_two, of_four)]
+    assert [row["best"] for row in rows_of(tmp_path / "a.json", tasks)] == ["1", "right"], "the second is no integer"
+
+
+def test_a_question_of_the_vendors_own_is_no_answer_to_ours(questions: Questions, tmp_path: Path) -> None:
+    own = CHOICE | {"from_name": "readable", "value": {"choices": ["option_0"]}}
+    renamed = CHOICE | {"from_name": "mine"}
+    given: list[list[dict[str, Any]]] = [[CHOICE, own], [own, CHOICE], [RANKED, own], [renamed]]
+    tasks = [exported(questions.first(), completed_by=1, result=results) for results in given]
+    found = rows_of(tmp_path / "a.json", tasks)
+    assert [row.get("best") for row in found] == ["2", "2", None, "2"] and found[2]["ranking"] == "[[3], [0]]"
+    (row,) = rows_of(tmp_path / "a.json", [exported(questions.first(), completed_by=1, result=[renamed, own])])
+    assert row["best"].startswith("unreadable: "), "two that could be the answer"
+
+
+ODD_IN_LABEL_STUDIO: list[dict[str, Any]] = [
+    {"annotations": [5]},
+    {"annotations": {"a": 1}},
+    {"annotations": 7},
+    {"data": "x"},
+    *(
+        {"annotations": [{"id": 1, "completed_by": 1, "result": result}]}
+        for result in (
+            ["x"],
+            7,
+            [CHOICE | {"value": "option_2"}],
+            [CHOICE | {"value": ["option_2"]}],
+            [CHOICE | {"value": {"choices": {"a": 1}}}],
+            [CHOICE | {"value": {"choices": "option_2"}}],
+            [RANKED | {"value": {"ranker": 5}}],
+            [RANKED | {"value": {"ranker": {"rank": 5}}}],
+            [RANKED | {"value": {"ranker": {"place_1": 5}}}],
+        )
+    ),
+]
+BY_USER = {"user_id": "u", "status": "submitted", "values": {"best": {"value": "option_1"}}}
+ODD_IN_ARGILLA: list[dict[str, Any]] = [
+    {"responses": {"best": ["option_1"]}},
+    {"responses": {"best": 5}},
+    {"responses": ["x"]},
+    {"responses": [BY_USER | {"values": "x"}]},
+    {"responses": [BY_USER | {"values": {"best": "option_1"}}]},
+    {"responses": {"best": [{"value": {"x": 1}, "user_id": "u"}]}},
+    {"responses": {"ranking": [{"value": [{"value": "option_0"}], "user_id": "u"}]}},
+    {"responses": [BY_USER], "metadata": ["x"]},
+    {"responses": [BY_USER], "fields": [1]},
+]
+
+
+def judged(path: Path, content: object) -> list[dict[str, Any]]:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+
+
+@pytest.mark.parametrize("odd", ODD_IN_LABEL_STUDIO, ids=[str(number) for number in range(len(ODD_IN_LABEL_STUDIO))])
+def test_one_odd_annotation_is_set_aside_with_all_of_it_and_harms_no_other(
+    odd: dict[str, Any], questions: Questions, tmp_path: Path
+) -> None:
+    good = [exported(question, completed_by=1, result=[CHOICE]) for question in questions]
+    good[3] |= odd
+    found = judged(tmp_path / "a.json", good)
+    (bad,) = [row for row in found if row["problem"]]
+    assert len(found) == len(good) and bad["row"] == 4
+    assert re.match("best is not an integer that could be an option: .unreadable: ", bad["problem"])
+    given = json.loads(json.loads(bad["raw"])["best"].removeprefix("unreadable: "))
+    annotations = good[3]["annotations"]
+    assert given == (annotations[0] if isinstance(annotations, list) else [annotations])
+
+
+@pytest.mark.parametrize("odd", ODD_IN_ARGILLA, ids=[str(number) for number in range(len(ODD_IN_ARGILLA))])
+def test_one_odd_record_is_set_aside_and_harms_no_other(
+    odd: dict[str, Any], questions: Questions, tmp_path: Path
+) -> None:
+    said = {"responses": {"best": [{"value": "option_2", "user_id": "u1"}]}}
+    found = judged(
+        tmp_path / "a.json",
+        [argilla.record(question) | said for question in questions][:7]
+        + [
+            argilla.record(questions.first()) | odd,
+            argilla.record(questions.first()) | {"responses": {"best": None}},
+        ],
+    )
+    assert len(found) == 8, "what nobody answered is no row"
+    (bad,) = [row for row in found if row["problem"]]
+    assert bad["row"] == 8 and bad["problem"].startswith("best is not an integer") and json.loads(bad["raw"])["best"]
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_records_of_argillas_server_are_answers_by_user_with_times_in_utc(
+    page: bool, questions: Questions, tmp_path: Path
+) -> None:
+    at = {"inserted_at": "2026-05-01T08:00:00"}
+    responses = [
+        {"id": "1", "values": {"best": {"value": "option_1"}, "note": {"value": "so"}}, "user_id": "u1"} | at,
+        {"id": "2", "values": {}, "status": "discarded", "user_id": "u2"} | at,
+        {"id": "3", "values": {"best": {"value": "option_3"}}, "status": "draft", "user_id": "u3"} | at,
+    ]
+    sent = argilla.record(questions.first())
+    records = [sent | {"id": "3fa85f64", "external_id": sent["id"], "responses": responses}]
+    first, second = rows_of(tmp_path / "a.json", {"items": records, "total": 1} if page else records)
+    assert first == {
+        "question_id": sent["id"],
+        "content_sha256": sent["metadata"]["content_sha256"],
+        "labeler_id": "u1",
+        "best": "1",
+        "note": "so",
+        "answered_at": "2026-05-01T08:00:00+00:00",
+    }
+    assert (second["labeler_id"], second["skip"]) == ("u2", "true")
+
+
+def test_columns_of_json_are_those_of_all_its_first_objects(questions: Questions, tmp_path: Path) -> None:
+    ids = {"question_id": "q", "content_sha256": "c", "labeler_id": "a"}
+    found = rows_of(tmp_path / "a.json", [ids | {"skip": True}, ids | {"best": 1, "team": "x"}])
+    assert [(row.get("skip"), row.get("best")) for row in found] == [("true", None), (None, "1")]
+    assert read(tmp_path / "a.json").ignored == ["team"]
+    found = rows_of(tmp_path / "a.json", [ids | {"best": 1}, ids | {"best": 2, "annotations": []}])
+    assert [row["best"] for row in found] == ["1", "2"], "one odd key makes no file of ours another tool's"
+    unanswered = label_studio.task(questions.first())
+    answer = exported(questions.first(), completed_by=1, result=[CHOICE])
+    assert [row["best"] for row in rows_of(tmp_path / "a.json", [unanswered, answer])] == ["2"]
+
+
+def test_what_is_wrong_in_json_lines_is_named_by_its_row(tmp_path: Path) -> None:
+    row = json.dumps({"question_id": "q", "content_sha256": "c", "labeler_id": "a", "best": 1})
+    path = tmp_path / "a.jsonl"
+    for broken, said in (('{"best": ', "Expecting value"), (row[:-1] + ', "best": 2}', "the key best is there twice")):
+        path.write_text("\n".join([*[row] * 50, broken, row]))
+        with pytest.raises(Refused, match=rf"a.jsonl: row 51 is not a whole JSON object \({said}\)"):
+            answered(path)
+    path.write_text(f'[{row}, {row[:-1]}, "best": 2}}]')
+    with pytest.raises(Refused, match="the key best is there twice"):
+        answered(path)
+
+
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
@@ -185,6 +323,7 @@ def test_what_label_studio_exports_becomes_an_answer(
         ({"choices": ["Option Z"]}, "best is not an integer"),
         ({"choices": ["option_0", "option_1"]}, "best is not an integer"),
         ({"selected": "both"}, "best is not an integer"),
+        ({"selected": ["left"]}, "best is not an integer"),
     ],
 )
 def test_what_cannot_be_read_without_guessing_is_quarantined_with_its_reason(
@@ -249,7 +388,7 @@ def test_json_lines_are_answers_and_other_json_is_refused(tmp_path: Path) -> Non
         with pytest.raises(Refused, match=said):
             answered(path)
     path.write_text('[{"annotation_id": 1, "annotator": 1, "question_id": "q", "best": "option_0"}]', encoding="utf-8")
-    with pytest.raises(Refused, match="JSON-MIN"):
+    with pytest.raises(Refused, match="export JSON"):
         answered(path)
     path.write_text('[{"query": [1], "sample0": [2], "best": 0}]', encoding="utf-8")
     with pytest.raises(Refused, match="andon import"):

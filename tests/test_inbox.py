@@ -7,13 +7,17 @@ import pytest
 
 from data import inbox
 from data.batch import write_table
+from data.campaign import Campaign
 from data.labels import deliveries, ingest
 from data.refused import Refused
-from tests.vendor import Round
+from tasks import inbox as tasks
+from tasks.labels import ingest_file
+from tests.bad_files import KEY, VENDOR
+from tests.vendor import Round, publish_batch
 
 
-def dropped(sent: Round, name: str, content: bytes) -> Path:
-    path = sent.store.root / "campaigns/c/inbox/b1" / name
+def dropped(sent: Round, name: str, content: bytes, batch: str = "b1") -> Path:
+    path = sent.store.root / "campaigns/c/inbox" / batch / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
@@ -64,3 +68,28 @@ def test_a_file_is_dropped_for_a_batch_that_exists(sent: Round) -> None:
     key = inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert [each.key for each in inbox.waiting(sent.store, "c")] == [key]
+
+
+def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(
+    sent: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_batch(sent.store, "c", "b2", VENDOR, KEY, {"campaign": {}})
+    for name in ("aaa.parquet", "bbb.parquet", "ccc.parquet"):
+        dropped(sent, name, name.encode(), "b2")
+
+    def take(store: str, campaign: Campaign, file: Path) -> None:
+        if file.name == "aaa.parquet":
+            raise ZeroDivisionError("nobody thought of it")
+        if file.name == "bbb.parquet":
+            raise Refused("not a whole file")
+
+    monkeypatch.setattr(tasks, "comparisons_of", lambda campaign: "none")
+    monkeypatch.setattr(tasks, "show_refused", lambda *said: None)
+    monkeypatch.setattr(Campaign, "model_validate", lambda settings: None)
+    monkeypatch.setattr(ingest_file, "fn", take)
+    with pytest.raises(ExceptionGroup, match="1 deliveries were taken, and 1 could not be") as failed:
+        tasks.ingest_waiting.fn(str(sent.store.root), "c")
+    assert [each.__notes__ for each in failed.value.exceptions] == [
+        ["while campaigns/c/inbox/b2/aaa.parquet was taken in"]
+    ]
+    assert [each.file.name for each in inbox.waiting(sent.store, "c")] == ["aaa.parquet", "ccc.parquet"], "tried again"

@@ -18,13 +18,15 @@ SHARES = Batch(questions=800, probe_share=0.5, overlap_share=0.3, gold_share=0.2
 Rows = list[dict[str, object]]
 
 
-def publish_batch(store: LocalStore, campaign: str, batch: str, vendor: pa.Table, key: pa.Table) -> None:
-    """Publish what blind() made of questions as a batch."""
+def publish_batch(
+    store: LocalStore, campaign: str, batch: str, vendor: pa.Table, key: pa.Table, more: dict[str, object] | None = None
+) -> None:
+    """Publish what blind() made of questions as a batch, with more facts about it where a test needs them."""
     with tempfile.TemporaryDirectory() as scratch:
         write_table(key, Path(scratch) / "key.parquet")
         files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
         files["key/samples.parquet"] = Path(scratch) / "key.parquet"
-        facts = {"batch": batch, "round": int(batch[1:]), "questions": len(key), "vocabulary": "none"}
+        facts = {"batch": batch, "round": int(batch[1:]), "questions": len(key), "vocabulary": "none"} | (more or {})
         prefix = f"campaigns/{campaign}/batches/{batch}"
         publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
 

@@ -2,16 +2,19 @@
 
 Its client exports no times, a ranking without its ties, and drafts and discarded answers like all others: export what
 was submitted, with the filter `response.status = submitted`; who will not answer says so by `skip`. Records as its
-server's API has them, with `status` and a ranking as `{"value", "rank"}`, keep ties and are told apart.
+server's API has them, by user with `values`, `status`, `inserted_at` and a ranking as `{"value", "rank"}`, in a list or
+in `items`, keep ties and times and are told apart.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from data.campaign import Ask
 from data.exchange.questions import (
+    OTHER_FORM,
     STOP,
     Questions,
     Shown,
@@ -19,6 +22,7 @@ from data.exchange.questions import (
     position_of,
     rating_names,
     ratings_of,
+    unreadable,
     write_lines,
 )
 
@@ -73,24 +77,62 @@ def record(question: Shown) -> dict[str, Any]:
 def answers(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn exported records into answer rows, one a submitted or discarded response; drafts are none."""
     for exported in records:
-        by_user: dict[str, dict[str, Any]] = {}
-        discarded = set()
-        for name, responses in (exported.get("responses") or {}).items():
-            for response in responses:
-                user, status = str(response.get("user_id")), response.get("status")
-                if status == "draft":
-                    continue
-                given = by_user.setdefault(user, {})
-                if status == "discarded" or response.get("value") in ("skip", ["skip"]):
-                    discarded.add(user)
-                else:
-                    given[name] = response.get("value")
-        metadata = exported.get("metadata") or {}
-        count = sum(name.startswith("option_") for name in exported.get("fields") or {})
-        ids = {"question_id": exported.get("id"), "content_sha256": metadata.get("content_sha256")}
-        for user, given in by_user.items():
-            said = {"skip": True} if user in discarded else _answer(given, count)
-            yield {**ids, "labeler_id": user, "best": None, **said}
+        try:
+            yield from list(_rows(exported))
+        except OTHER_FORM:
+            name = exported.get("external_id") or exported.get("id")
+            yield {"question_id": name, **unreadable({"responses": exported.get("responses")})}
+
+
+def _rows(exported: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Read the responses to one record, by user; what is of another form is a row of its own."""
+    count = sum(name.startswith("option_") for name in exported.get("fields") or {})
+    ids = {
+        "question_id": exported.get("external_id") or exported.get("id"),
+        "content_sha256": (exported.get("metadata") or {}).get("content_sha256"),
+    }
+    by_user: dict[str | None, dict[str, Any]] = {}
+    times: dict[str | None, Any] = {}
+    discarded = set()
+    for name, response in _responses(exported.get("responses") or {}):
+        if not isinstance(response, Mapping):
+            yield ids | unreadable({name: response})
+            continue
+        if response.get("status") == "draft":
+            continue
+        user = None if response.get("user_id") is None else str(response["user_id"])
+        given = by_user.setdefault(user, {})
+        times[user] = _in_utc(response.get("inserted_at"))
+        if response.get("status") == "discarded" or response.get("value") in ("skip", ["skip"]):
+            discarded.add(user)
+        else:
+            given[name] = response.get("value")
+    for user, given in by_user.items():
+        row = {**ids, "labeler_id": user, "best": None, "answered_at": times[user]}
+        try:
+            yield row | ({"skip": True} if user in discarded else _answer(given, count))
+        except OTHER_FORM:
+            yield row | unreadable(given)
+
+
+def _responses(responses: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each response with the name of its question: the client has them by question, the server by user."""
+    if isinstance(responses, list):
+        for response in responses:
+            for name, said in (response.get("values") or {"": {}}).items():
+                yield name, {**response, **said}
+    else:
+        for name, several in responses.items():
+            yield from ((name, response) for response in several or ())
+
+
+def _in_utc(moment: Any) -> Any:
+    """Return a time of the server, which writes UTC without saying so; what is no time as it is."""
+    try:
+        found = datetime.fromisoformat(moment)
+    except (TypeError, ValueError):
+        return moment
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
 
 
 def _answer(given: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -100,7 +142,8 @@ def _answer(given: Mapping[str, Any], count: int) -> dict[str, Any]:
         said["best"] = position_of(given["best"])
     if "ranking" in given:
         said["ranking"] = _ranked(given["ranking"])
-    if flags := [flag for flag in given.get("flags") or () if flag != NOTHING]:
+    flags = given.get("flags") or []
+    if flags := [flag for flag in ([flags] if isinstance(flags, str) else flags) if flag != NOTHING]:
         said["flags"] = flags
     if rated := {name: value for name, value in given.items() if "_option_" in name}:
         said["ratings"] = ratings_of(rated, count)

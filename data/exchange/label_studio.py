@@ -15,13 +15,24 @@ from pathlib import Path
 from typing import Any
 
 from data.campaign import Ask
-from data.exchange.questions import STOP, Questions, Shown, option_names, position_of, rating_names, ratings_of
+from data.exchange.questions import (
+    OTHER_FORM,
+    STOP,
+    Questions,
+    Shown,
+    option_names,
+    position_of,
+    rating_names,
+    ratings_of,
+    unreadable,
+)
 
 LOSES = frozenset({"supersedes"})  # of what an answer may say
 TASKS_PER_FILE = 5_000  # its import reads a file at once
 LETTERS = "ABCDEFGHIJ"
 PLACE = re.compile(r"place_([0-9]+)")
 RATED = re.compile(r"[a-z]+_option_[0-9]+")
+ANSWERS = {"best", "ranking", "skip"}  # tags of ours that answer, beside ratings
 TEXTS = ("note", "critique", "correction")
 
 
@@ -89,13 +100,21 @@ def _asked(question: Shown, ask: Ask) -> list[str]:
 def answers(tasks: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn a full JSON export into answer rows, one an annotation; cancelled ones are skips."""
     for exported in tasks:
-        data = exported.get("data") or {}
-        count = len(data.get("items") or ())
-        for annotation in exported.get("annotations") or []:
-            row = {name: data.get(name) for name in ("question_id", "content_sha256")}
-            row |= {"labeler_id": _who(annotation.get("completed_by")), "best": None}
-            row |= {"seconds": annotation.get("lead_time"), "answered_at": annotation.get("created_at")}
-            yield row | _answer(annotation, count)
+        annotations = exported.get("annotations") or []
+        for annotation in annotations if isinstance(annotations, list) else [[annotations]]:
+            yield _row(exported.get("data") or {}, annotation)
+
+
+def _row(data: Any, annotation: Any) -> dict[str, Any]:
+    """Read one annotation; one of another form becomes a row that is set aside, and harms no other."""
+    row: dict[str, Any] = {}
+    try:
+        row |= {name: data.get(name) for name in ("question_id", "content_sha256")}
+        row |= {"labeler_id": _who(annotation.get("completed_by")), "best": None}
+        row |= {"seconds": annotation.get("lead_time"), "answered_at": annotation.get("created_at")}
+        return row | _answer(annotation, len(data.get("items") or ()))
+    except OTHER_FORM:
+        return row | unreadable(annotation)
 
 
 def _who(completed_by: Any) -> str | None:
@@ -110,8 +129,14 @@ def _answer(annotation: Mapping[str, Any], count: int) -> dict[str, Any]:
         return {"skip": True}
     said: dict[str, Any] = {}
     rated: dict[str, object] = {}
-    for result in annotation.get("result") or []:
-        name, value = str(result.get("from_name")), result.get("value") or {}
+    results = [(str(each.get("from_name")), each.get("value") or {}) for each in annotation.get("result") or []]
+    others = {name for name, value in results if value.get("choices") and name not in {*ANSWERS, "flags"}}
+    answered = any(name in ANSWERS or RATED.fullmatch(name) or "ranker" in value for name, value in results)
+    if len(others) > 1 and not answered:
+        raise ValueError("which of several choices is the answer is not said")
+    for name, value in results:
+        if name in others and answered:
+            continue  # a question of the vendor's own beside ours
         if "rating" in value and RATED.fullmatch(name):
             rated[name] = value["rating"]
         else:
@@ -126,7 +151,7 @@ def _said(name: str, value: Mapping[str, Any], count: int) -> dict[str, Any]:
     if (ranker := value.get("ranker")) is not None:
         return {"ranking": _ranked(name, ranker)}
     if side := value.get("selected"):
-        return {"best": {"left": 0, "right": 1}.get(side, side)}
+        return {"best": {"left": 0, "right": 1}.get(side, side) if count == 2 else side}
     if "rating" in value and name == "confidence":
         return {"confidence": value["rating"]}
     if text := value.get("text"):
@@ -137,6 +162,8 @@ def _said(name: str, value: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 def _chosen(chosen: list[Any], count: int) -> dict[str, Any]:
     """Read a choice: an option, `skip`, or `tie` for all of them."""
+    if not isinstance(chosen, list):
+        raise TypeError("choices are a list")
     if chosen[0] == "skip":
         return {"skip": True}
     if chosen[0] == "tie":

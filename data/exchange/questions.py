@@ -1,5 +1,6 @@
 """The questions of a batch as every adapter sees them: the vendor's own columns, row by row, in constant memory."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 from data.campaign import Ask
 
+OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what reading another form than ours raises
 STOP = "stop_run"  # the flag that pulls the cord
 
 
@@ -54,6 +56,11 @@ def position_of(name: object) -> object:
     """Return the position that an option's name holds, or what was given where it is no such name."""
     digits = str(name).removeprefix("option_")
     return int(digits) if digits != str(name) and digits.isdecimal() and digits.isascii() else name
+
+
+def unreadable(said: object) -> dict[str, str]:
+    """Return what an export says in no form that is known as an answer, so that its row is set aside with all of it."""
+    return {"best": f"unreadable: {json.dumps(said)}"}
 
 
 def rating_names(ask: Ask, count: int) -> list[str]:
