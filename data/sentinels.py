@@ -180,7 +180,7 @@ def goes_elsewhere(history: History, limits: Sentinels, policy: Policy) -> Alarm
     if policy.epochs == 1 or "followed" not in history[-1]:  # with one pass, what moved is not measured after it
         return None
     opposed, unrelated = fmean(known[-3:]), fmean(known[-5:])
-    causes = ("the sign of reward, advantage or loss is flipped", "rows are mixed up", "only a part is trained on")
+    causes = ("the sign of reward, advantage or loss is flipped", "rows are mixed up")
     if len(known) >= 3 and opposed < -limits.followed_se / math.sqrt(3 * policy.batch):
         found = f"responses that earned more became less likely (correlation {opposed:+.2f} over three updates)"
     elif len(known) >= 5 and unrelated < limits.followed_se / math.sqrt(5 * policy.batch):
