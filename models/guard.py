@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from data.decisions import history as decisions
 from data.publication import Publication
-from data.sentinels import Alarm, canaries_differ, of_reward_model, unlike_base
+from data.sentinels import FEW_SCORES, Alarm, canaries_differ, of_reward_model, unlike_base
 from data.statistics import Proportion, proportion
 from data.store import open_store
 from models.base import Base, best_device, fingerprint
@@ -89,9 +89,10 @@ def sentry_of(
     del policy  # a whole copy, that the training would keep
     opinion = SecondOpinion(job.store, scorer.prefix, stop, text.truncate_after)
     try:
-        scores = scores_of_base(base.model, opinion.ask, queries, text, affixes, job.campaign.policy.batch)
-        if other := unlike_base(scores, (*published, scorer.manifest["facts"].get("base_score_queries", 0)), limits):
-            report(job, other)
+        if (known := scorer.manifest["facts"].get("base_score_queries", 0)) >= FEW_SCORES:
+            scores = scores_of_base(base.model, opinion.ask, queries, text, affixes, job.campaign.policy.batch)
+            if other := unlike_base(scores, (*published, known), limits):
+                report(job, other)
         yield Sentry(
             limits,
             job.campaign.policy,
