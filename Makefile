@@ -22,7 +22,7 @@ reliability: .venv/installed
 	$(BIN)/python -m tests.network_faults 100
 	$(BIN)/python -m pytest -m reliability
 
-# Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. About a quarter of an hour on two cores.
+# Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. Eight minutes on two cores.
 test-deployments: .venv/installed
 	$(BIN)/python -m pytest tests/test_deployments.py
 
