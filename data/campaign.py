@@ -173,7 +173,7 @@ class Sentinels(Settings):
     samples: int = Field(default=32, ge=8)  # responses of an update that are scored a second time, elsewhere
     score_error: float = Field(
         default=0.25, gt=0
-    )  # of the base's deviation: the mean, or a quarter of the largest; bf16 moves scores by 0.05
+    )  # of the base's deviation, the largest; in bf16, which moves scores, as models/sentry.py says
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
     ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
     first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained

@@ -24,8 +24,12 @@ from models.ensemble import Ensemble, load_ensemble
 from models.guard import sentry_of
 from models.job import Job
 from models.objective import token_rewards
+from models.policy import PolicyModel, roll_out
 from models.reward import new_reward_model
-from models.tokens import single_token
+from models.sampling import draw_noise
+from models.selftest import reference_differs
+from models.sentry import furthest
+from models.tokens import pad_left, single_token
 
 pytestmark = pytest.mark.flow  # no server, but a training and its second opinion each
 SIZES = {"policy": {"episodes": 96, "batch": 32, "micro_batch": 8}, "reward": {"normalisation_samples": 128}}
@@ -64,7 +68,9 @@ def prepared(tiny: Base, tmp_path: Path) -> Prepared:
     return Prepared(job, tiny, scorer)
 
 
-def trained(prepared: Prepared, score: Ensemble, watched: bool = True) -> tuple[str, list[ppo.Metrics]]:
+def trained(
+    prepared: Prepared, score: Ensemble, watched: bool = True, known: list[list[int]] = QUERIES
+) -> tuple[str, list[ppo.Metrics]]:
     """Train as the policy's step does; return a hash of the weights and the metrics."""
     job, base, scorer = prepared
     history: list[ppo.Metrics] = []
@@ -82,7 +88,7 @@ def trained(prepared: Prepared, score: Ensemble, watched: bool = True) -> tuple[
     if not watched:
         return go(lambda update: {}), history
     try:
-        with sentry_of(job, base, score, scorer, QUERIES, history) as inspect:
+        with sentry_of(job, base, score, scorer, known, history) as inspect:
             return go(inspect), history
     except cord.Stopped:
         return "", history
@@ -144,6 +150,35 @@ def test_scores_that_were_normalised_on_another_model_are_seen_before_the_first_
     there = Prepared(job._replace(store=store.uri), base, wrong)
     _, history = trained(there, score)
     assert pulls(there) == {"sentinel:unlike the base"} and not history
+
+
+def test_a_reference_that_is_not_the_base_is_seen(tiny: Base) -> None:
+    other = copy.deepcopy(tiny.model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.3)
+    contexts, policy = pad_left(QUERIES), PolicyModel(tiny.model)
+    noise = draw_noise(len(QUERIES), 2, CAMPAIGN.text, torch.Generator().manual_seed(0))
+    for reference, alarmed in ((tiny.model, False), (other, True)):
+        rollout = roll_out(
+            policy, reference, lambda queries, responses: responses[..., 0].float(), contexts, contexts, noise,
+            CAMPAIGN.text, single_token(tiny.tokenizer, "."), 4,
+        )  # fmt: skip
+        assert (reference_differs(tiny.model, rollout, CAMPAIGN.text) is not None) == alarmed
+
+
+def test_queries_that_are_not_the_campaigns_stop_the_training(prepared: Prepared) -> None:
+    score = load_ensemble(prepared.scorer.folder())
+    _, history = trained(prepared, score, known=QUERIES[:4])
+    assert "sentinel:other queries" in pulls(prepared) and len(history) <= 1
+
+
+def test_one_score_that_is_off_counts_in_full_but_in_bf16() -> None:
+    assert furthest([0.0] * 31 + [0.3], rounded=False) == 0.3
+    assert furthest([0.0] * 31 + [0.3], rounded=True) < 0.1
+    assert (
+        furthest([0.3] * 32, rounded=True) == pytest.approx(0.3) and furthest([0.0] * 31 + [2.0], rounded=True) == 0.5
+    )
 
 
 def test_a_person_who_has_looked_may_let_the_run_go_on(prepared: Prepared) -> None:
