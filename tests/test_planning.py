@@ -1,14 +1,43 @@
 """Planning: what is foreseen is what simulated batches then show."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from data.agreement import alpha_interval, count_classes
 from data.campaign import load_campaign
+from data.composition import gold_for
 from data.planning import Point, caught, foreseen_accuracy, noise_ceiling, plan
+from data.refused import Refused
+from flows import cli  # noqa: F401  (registers all commands)
+from flows.options import app
 from flows.summary import plan_lines
 
 CAMPAIGN = load_campaign("sentiment", "vendor")
+
+
+def test_a_small_batch_has_gold_enough_to_say_anything_or_none() -> None:
+    shares = CAMPAIGN.batch
+    assert [gold_for(shares, drawn) for drawn in (60, 200, 2000)] == [10, 10, 100]
+    assert gold_for(shares.model_copy(update={"gold_share": 0.0}), 2000) == 0
+
+
+def test_a_plan_without_copies_foresees_no_alpha_and_says_so() -> None:
+    alone = load_campaign("sentiment", "vendor", {"batch": {"overlap_share": 0.0}})
+    found = plan(alone, 2000, 0.1, 20, None, [])
+    assert found.alpha is None and json.loads(json.dumps(found._asdict(), allow_nan=False))["alpha"] is None
+    said = "\n".join(plan_lines(found))
+    assert "no question is copied" in said and "too few to judge one person by" in said
+
+
+def test_links_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    ran = CliRunner().invoke(app, ["export", "sentiment", "--vendor", "acme", "--store", str(store)])
+    assert isinstance(ran.exception, Refused) and "Links need a store in S3" in str(ran.exception)
+    assert not store.exists()
 
 
 def test_what_is_paid_for_is_questions_copies_and_gold() -> None:
