@@ -8,7 +8,9 @@ processes held at one moment, looked at every hundredth of a second, pages that 
 """
 
 import json
+import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,9 @@ from data.labels import ingest
 from data.publication import publish
 from data.store import LocalStore, Store
 
+CAMPAIGN = "sentiment"
 ANSWERS_A_QUESTION = 5
+SKILL = 0.5  # how often a labeler sees what is best
 FEWEST = 10
 TIMES = 5
 WORDS = ("the", "ship", "went", "down", "to", "sea", "and", "nobody", "saw", "so", "great", "a", "light", "before")
@@ -52,7 +56,7 @@ def deliver(rows: int, folder: Path, store: Store) -> Path:
     facts = {"batch": "b1", "round": 1, "questions": len(key), "vocabulary": "none"}
     publish(
         store,
-        "campaigns/c/batches/b1",
+        f"campaigns/{CAMPAIGN}/batches/b1",
         "batch",
         files,
         inputs={},
@@ -60,10 +64,12 @@ def deliver(rows: int, folder: Path, store: Store) -> Path:
         began=datetime.now(UTC),
     )
     asked = vendor.select(["question_id", "content_sha256"])
+    shown = dict(zip(key["question_id"].to_pylist(), key["shown"].to_pylist(), strict=True))
+    right = [shown[name].index(ord(name[-1]) % 4) for name in asked["question_id"].to_pylist()]
     parts = []
     for number in range(ANSWERS_A_QUESTION):
         who = [f"labeler-{draw.randrange(40) + 40 * number}" for _ in range(len(asked))]
-        best = [draw.randrange(4) for _ in range(len(asked))]
+        best = [place if draw.random() < SKILL else draw.randrange(4) for place in right]
         parts.append(asked.append_column("labeler_id", [who]).append_column("best", [best]))
     write_table(pa.concat_tables(parts), folder / "answers.parquet")
     return folder / "answers.parquet"
@@ -74,7 +80,26 @@ def measured(rows: int) -> Cost:
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, "-m", "bench.ingest_scale", "deliver", str(rows), scratch], check=True)
         costs = sorted((_taken(rows, scratch, turn) for turn in range(TIMES)), key=lambda cost: cost["cpu"])
-    return costs[TIMES // 2] | {"most_gb": max(cost["peak_gb"] for cost in costs)}
+        commands = [_commanded(scratch, turn) for turn in range(TIMES)]
+    seconds, peaks = zip(*commands, strict=True)
+    command = {"command_cpu": statistics.median(seconds), "command_gb": max(peaks)}
+    return costs[TIMES // 2] | {"most_gb": max(cost["peak_gb"] for cost in costs)} | command
+
+
+def _commanded(scratch: str, turn: int) -> tuple[float, float]:
+    """Run `andon ingest` on a new store, and return its CPU seconds and its peak in GB, with its child's."""
+    folder = Path(scratch) / f"command-{turn}"
+    _with_the_batch(folder, Path(scratch))
+    command = [sys.executable, "-m", "flows.cli", "ingest", CAMPAIGN, f"{scratch}/answers.parquet", "--store"]
+    child = subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    assert status == 0, f"andon ingest ended with {os.waitstatus_to_exitcode(status)}"
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
+
+
+def _with_the_batch(store: Path, made: Path) -> None:
+    (store / f"campaigns/{CAMPAIGN}").mkdir(parents=True)
+    (store / f"campaigns/{CAMPAIGN}/batches").symlink_to(made / f"store/campaigns/{CAMPAIGN}/batches")
 
 
 def _taken(rows: int, scratch: str, turn: int) -> Cost:
@@ -98,19 +123,19 @@ def main() -> None:
     if sys.argv[1] == "take":
         folder = Path(sys.argv[3]) / sys.argv[4]
         (folder / "scratch").mkdir(parents=True)
-        (folder / "campaigns/c").mkdir(parents=True)
-        (folder / "campaigns/c/batches").symlink_to(Path(sys.argv[3]) / "store/campaigns/c/batches")
+        _with_the_batch(folder, Path(sys.argv[3]))
         answers = Path(sys.argv[3]) / "answers.parquet"
-        report(cost_of(int(sys.argv[2]), lambda: ingest(LocalStore(folder), "c", answers, folder / "scratch")))
+        report(cost_of(int(sys.argv[2]), lambda: ingest(LocalStore(folder), CAMPAIGN, answers, folder / "scratch")))
         return
-    print("rows       CPU s  us a row  us a further row  peak MB  with child MB")
+    print("rows       CPU s  us a row  us a further row  peak MB  with child MB  andon ingest: CPU s  peak MB")
     before = measured(FEWEST)
     for size in map(int, sys.argv[1:]):
         cost = measured(size)
         further = (cost["cpu"] - before["cpu"]) / (size - before["amount"])
         print(
             f"{size:<9} {cost['cpu']:>6.2f} {cost['cpu'] / size * 1e6:>9.1f} {further * 1e6:>17.1f} "
-            f"{cost['most_gb'] * 1000:>8.0f} {cost['together_gb'] * 1000:>14.0f}",
+            f"{cost['most_gb'] * 1000:>8.0f} {cost['together_gb'] * 1000:>14.0f}"
+            f" {cost['command_cpu']:>20.2f} {cost['command_gb'] * 1000:>8.0f}",
             flush=True,
         )
         before = cost

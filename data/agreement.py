@@ -12,6 +12,7 @@ from scipy.special import chdtrc
 
 RESAMPLES = 400
 Counts = NDArray[np.int64]
+Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 
 
@@ -27,7 +28,7 @@ class Interval(NamedTuple):
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def count_classes(units: NDArray[np.int64], classes: NDArray[np.int64], k: int) -> Counts:
+def count_classes(units: Integers, classes: Integers, k: int) -> Counts:
     """Return counts [U, k] of answers given as parallel arrays of unit numbers 0 to U - 1 and classes."""
     counts = np.zeros((int(units.max()) + 1 if len(units) else 0, k), np.int64)
     np.add.at(counts, (units, classes), 1)
@@ -73,9 +74,9 @@ class Skills(NamedTuple):
 
 
 def one_coin(
-    units: NDArray[np.int64],
-    labelers: NDArray[np.int64],
-    classes: NDArray[np.int64],
+    units: Integers,
+    labelers: Integers,
+    classes: Integers,
     k: int,
     known: dict[int, int],
     prior: tuple[float, float] = (4.0, 4.0),
@@ -92,7 +93,7 @@ def one_coin(
     certain, right = np.array([*known], np.int64), np.array([*known.values()], np.int64)
     hits: NDArray[Any] = np.zeros(count_labelers)
     answered = np.bincount(labelers, minlength=count_labelers)
-    cells = classes * count_units + units
+    cells = classes.astype(np.int64) * count_units + units
     for _ in range(rounds):
         odds = np.log(skill * (k - 1) / (1 - skill))
         votes = np.bincount(cells, odds[labelers], k * count_units).reshape(k, count_units)
@@ -108,7 +109,7 @@ def one_coin(
     return Skills(skill, evidence, truth.T)
 
 
-def slot_p(positions: NDArray[np.int64], k: int) -> float:
+def slot_p(positions: Integers, k: int) -> float:
     """Return the p-value of chi-square: that all k positions are equally likely to be chosen."""
     if len(positions) < 2 * k:
         return 1.0

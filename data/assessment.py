@@ -14,7 +14,7 @@ from data.agreement import alpha_interval, count_classes, one_coin, slot_p
 from data.campaign import Quality
 from data.canonical import Document
 from data.diagnosis import FEWEST, diagnose
-from data.evidence import UNKNOWN, Answers, Finding
+from data.evidence import UNKNOWN, Answers, Finding, Integers
 from data.gates import drifts, gates
 from data.people import pairs
 from data.statistics import proportion
@@ -52,7 +52,7 @@ def measure(answers: Answers, questions: int) -> Document:
     known = answers.take(answers.gold != UNKNOWN)
     viewed = answers.take(answers.predicted != UNKNOWN)
     timed = answers.take(~np.isnan(answers.seconds))
-    asked_twice = _pairs_of_one_labeler(answers)
+    _, asked_twice = _pairs_of_one_labeler(answers)
     return {
         "answers": len(answers),
         "labelers": len(answers.names),
@@ -68,12 +68,12 @@ def measure(answers: Answers, questions: int) -> Document:
     }
 
 
-def _pairs_of_one_labeler(answers: Answers) -> NDArray[np.bool_]:
+def _pairs_of_one_labeler(answers: Answers) -> tuple[Integers, NDArray[np.bool_]]:
+    """Return of every two answers of one labeler to copies of one question whose they are, and whether they agree."""
     order = np.lexsort((answers.labelers, answers.items))
     items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
     same = (items[1:] == items[:-1]) & (who[1:] == who[:-1])
-    equal: NDArray[np.bool_] = (what[1:] == what[:-1])[same]
-    return equal
+    return who[1:][same], (what[1:] == what[:-1])[same]
 
 
 def _by_chance(hits: int, count: int, *, chance: float, usual: float, evidence: float) -> bool:
@@ -96,20 +96,21 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
     """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
     accused = {name: finding.fault for finding in findings for name in finding.labelers}
     weights = skill_weights(answers)
-    everybodys = _pairs_of_one_labeler(answers)
-    usual = float(everybodys.mean()) if len(everybodys) else 0.0
+    who, alike = _pairs_of_one_labeler(answers)
+    usual = float(alike.mean()) if len(alike) else 0.0
+    consistent = np.bincount(who, alike, len(answers.names)).astype(int).tolist()
+    repeated = np.bincount(who, minlength=len(answers.names)).tolist()
     result: Document = {}
     for number, (name, own) in enumerate(zip(answers.names, answers.by_labeler(), strict=True)):
         known = own.take(own.gold != UNKNOWN)
         right = int((known.samples == known.gold).sum())
         fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
-        repeated = _pairs_of_one_labeler(own)
-        consistent = int(repeated.sum()), len(repeated)
+        twice = consistent[number], repeated[number]
         reasons = [accused[name]] if name in accused else []
         if len(known) >= FEWEST and right < policy.labeler_gold * len(known):
             reasons.append(f"{right} of {len(known)} gold answers right")
-        if _by_chance(*consistent, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
-            reasons.append(f"{consistent[0]} of {consistent[1]} own answers repeated: as often as by chance")
+        if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
+            reasons.append(f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance")
         if fast > policy.fast_share and len(own) >= FEWEST:
             reasons.append(f"{fast:.0%} of the answers came faster than anybody reads")
         result[name] = {
@@ -119,7 +120,7 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
             "answers": len(own),
             "gold": [right, len(known)],
             "fast": round(fast, 4),
-            "repeated": list(consistent),
+            "repeated": list(twice),
             "slot_p": slot_p(own.slots, answers.k),
         }
     return result
@@ -136,10 +137,9 @@ def skill_weights(answers: Answers) -> NDArray[np.float64]:
     if not len(telling):
         return np.ones(total)
     units = np.unique(telling.items, return_inverse=True)[1]
-    known = dict(zip(units.tolist(), telling.gold.tolist(), strict=True))
-    gold = {unit: best for unit, best in known.items() if best != UNKNOWN}
-    labelers = np.concatenate([telling.labelers])
-    skill = one_coin(units, labelers, telling.samples, answers.k, gold).skill
+    tested = telling.gold != UNKNOWN
+    gold = dict(zip(units[tested].tolist(), telling.gold[tested].tolist(), strict=True))
+    skill = one_coin(units, telling.labelers, telling.samples, answers.k, gold).skill
     skill = np.concatenate([skill, np.full(total - len(skill), skill.mean())])
     seen = np.bincount(telling.labelers, minlength=total)
     average = float((skill * seen).sum() / seen.sum())

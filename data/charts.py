@@ -2,30 +2,38 @@
 
 import io
 from collections.abc import Mapping, Sequence
-
-import matplotlib
-
-matplotlib.use("svg")
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from data.lineage import Node
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 INK, BLUE, RED, GREY = "#222222", "#1f5fa8", "#b3261e", "#9a9a9a"
-plt.rcParams.update(
-    {
-        "svg.fonttype": "none",  # text stays text
-        "svg.hashsalt": "andon",  # equal data give equal bytes
-        "font.family": "sans-serif",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": GREY,
-    }
-)
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "andon",  # equal data give equal bytes
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+}
 
 
-def _svg(figure: Figure) -> str:
+def _drawing(width: float, height: float) -> "tuple[Figure, Any]":
+    """Return a figure of so many inches, and its axes; commands that draw nothing do not wait for the library."""
+    import matplotlib
+    from matplotlib import pyplot as plt
+
+    matplotlib.use("svg")
+    plt.rcParams.update(STYLE)
+    return plt.subplots(figsize=(width, height))
+
+
+def _svg(figure: "Figure") -> str:
+    from matplotlib import pyplot as plt
+
     text = io.StringIO()
     figure.tight_layout()
     figure.savefig(text, format="svg", metadata={"Date": None})
@@ -43,7 +51,7 @@ def line(
     level_label: str = "",
 ) -> str:
     """Draw one curve, with an optional level to compare it to; long, noisy curves get their running mean on top."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    figure, axes = _drawing(4.2, 2.5)
     window = len(y) // 20
     axes.plot(x, y, color=BLUE, alpha=0.35 if window > 1 else 1.0, linewidth=1)
     if window > 1:
@@ -59,7 +67,7 @@ def line(
 
 def histogram(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str) -> str:
     """Draw distributions over one another."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    figure, axes = _drawing(4.2, 2.5)
     for (label, values), colour in zip(groups.items(), (GREY, BLUE, RED), strict=False):
         axes.hist(values, bins=40, density=True, alpha=0.6, color=colour, label=label)
     axes.set_title(title, loc="left", color=INK, fontsize=10)
@@ -71,7 +79,7 @@ def histogram(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str
 
 def bars(values: Mapping[str, float], *, title: str, level: float | None = None, level_label: str = "") -> str:
     """Draw one bar a name; more than a dozen go without their names."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    figure, axes = _drawing(4.2, 2.5)
     places = range(len(values))
     axes.bar(places, list(values.values()), color=BLUE, width=0.7)
     if len(values) <= 12:
@@ -92,7 +100,7 @@ def intervals(
     points: Sequence[tuple[str, float, float, float]], *, title: str, level: float | None = None, level_label: str = ""
 ) -> str:
     """Draw shares with their intervals (label, value, low, high), beside the level they must clear, if any."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    figure, axes = _drawing(4.2, 2.5)
     for place, (_, value, low, high) in enumerate(points):
         axes.plot([place, place], [low, high], color=BLUE, linewidth=1.5)
         axes.plot([place], [value], "o", color=BLUE)
@@ -109,7 +117,7 @@ def intervals(
 
 def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str) -> str:
     """Draw one number a name with its interval (label, value, low, high), the names at the side."""
-    figure, axes = plt.subplots(figsize=(4.2, 0.9 + 0.3 * len(points)))
+    figure, axes = _drawing(4.2, 0.9 + 0.3 * len(points))
     for row, (_, value, low, high) in enumerate(points):
         axes.plot([low, high], [row, row], color=BLUE, linewidth=1.5)
         axes.plot([value], [row], "o", color=BLUE)
@@ -124,7 +132,7 @@ def frontier(
     points: Sequence[tuple[str, float, float]], *, title: str, path: Sequence[tuple[float, float]] = ()
 ) -> str:
     """Draw systems by KL and score (label, KL, score), and the way of a training, if any, as (KL, score)."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.9))
+    figure, axes = _drawing(4.2, 2.9)
     if path:
         axes.plot([kl for kl, _ in path], [score for _, score in path], color=GREY, linewidth=0.8, zorder=1)
     for label, kl, score in points:
@@ -139,7 +147,7 @@ def frontier(
 
 def calibration(bins: Sequence[tuple[float, float, int]], *, title: str) -> str:
     """Draw how often options were chosen against how probable a model thought them: on the line it is right."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.5))
+    figure, axes = _drawing(4.2, 2.5)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     axes.plot([said for said, _, _ in bins], [seen for _, seen, _ in bins], "o-", color=BLUE, linewidth=1)
     axes.set_xlabel("probability by the reward model")
@@ -150,7 +158,7 @@ def calibration(bins: Sequence[tuple[float, float, int]], *, title: str) -> str:
 
 def copies(sources: Sequence[tuple[int, Sequence[int]]], *, title: str) -> str:
     """Draw sources as lines, one a row, as long as they are in bigrams, and mark the places that were copied."""
-    figure, axes = plt.subplots(figsize=(4.2, 2.9))
+    figure, axes = _drawing(4.2, 2.9)
     for row, (length, places) in enumerate(sources):
         axes.plot([0, length], [row, row], color=GREY, linewidth=0.5, zorder=1)
         axes.plot(places, [row] * len(places), "|", color=BLUE, markersize=5, zorder=2)
@@ -172,7 +180,7 @@ def lineage(nodes: Sequence[Node], focus: str) -> str:
         mine = [node.id for node in nodes if node.kind == kind]
         places |= {name: (float(column), (len(mine) - 1) / 2 - row) for row, name in enumerate(mine)}
     tallest = max(sum(node.kind == kind for node in nodes) for kind in columns)
-    figure, axes = plt.subplots(figsize=(2.3 * len(columns), 0.6 + 0.55 * tallest))
+    figure, axes = _drawing(2.3 * len(columns), 0.6 + 0.55 * tallest)
     for node in nodes:
         x, y = places[node.id]
         colour = RED if node.id == focus else BLUE

@@ -1,5 +1,6 @@
 """The labels that were committed: their schema, their names, and what of them stands."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -101,7 +102,7 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
         "",
         null_handling="replace",
     )
-    ids = [sha256(text) for text in texts.cast(pa.binary()).to_pylist()]
+    ids = [hashlib.sha256(text).hexdigest() for text in texts.cast(pa.binary()).to_pylist()]
     rows = np.flatnonzero(pc.invert(plain).to_numpy(zero_copy_only=False))
     said = ["question_id", "labeler_id", "best_sample", "ranking", "ratings", "supersedes"]
     for row, given in zip(rows.tolist(), placed.select(said).take(rows).to_pylist(), strict=True):
@@ -144,6 +145,7 @@ def committed_table(
         given = {name: there[name] for name in there.column_names}
         nulls = {field.name: pa.nulls(len(there), field.type) for field in schema}
         found.append(pa.table(nulls | given, schema))
+    pa.default_memory_pool().release_unused()  # what reading took, which is as much again
     return pa.concat_tables(found)
 
 

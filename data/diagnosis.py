@@ -8,7 +8,7 @@ fault explains the answers than its absence, after paying for the choice of whom
 """
 
 import numpy as np
-from scipy.stats import binomtest, spearmanr
+from scipy.special import bdtrc
 
 from data.agreement import slot_p
 from data.campaign import Quality
@@ -63,7 +63,7 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
     avoided = n * (right.value * np.log(0.03 / chance) + (1 - right.value) * np.log(0.97 / (1 - chance)))
     if avoided > -CLEAR:
         other = (1 - right.value) / (answers.k - 1)  # what each wrong position gets where they are wrong at random
-        if binomtest(round(shares[shift] * n), n, other, alternative="greater").pvalue < 1e-3:
+        if bdtrc(round(shares[shift] * n) - 1, n, other) < 1e-3:  # so many or more of n by chance
             where = "behind" if shift == 1 else "before"
             evidence = f"{said}, and {shares[shift]:.0%} of the answers are one position {where} the right one"
             return [Finding("indices are off by one", "reject", evidence)]
@@ -86,6 +86,8 @@ def _without_content(answers: Answers, said: str) -> Finding:
     if by_shift[shift] > 0.6:
         evidence = f"{said}, but {by_shift[shift]:.0%} are if answers move by {-shift:+d} rows"
         return Finding("rows are joined to the wrong questions", "reject", evidence)
+    from scipy.stats import spearmanr  # takes a second, and is hardly ever needed
+
     timed = answers.take(~np.isnan(answers.seconds))
     if len(timed) < 100 or len(set(timed.words.tolist())) < 5:
         evidence = f"{said}, and there are no times that could tell which of the two it is"

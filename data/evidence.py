@@ -10,27 +10,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.agreement import Integers as Integers
 from data.key import UNKNOWN as UNKNOWN
-from data.key import Ints, Key
+from data.key import Key
 
 Severity = Literal["reject", "hold"]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One entry an answer, in the order in which they were delivered; UNKNOWN where a number is not known."""
+    """One entry an answer, in the order in which they were delivered; UNKNOWN where a number is not known.
+
+    Numbers are as small as their type allows, for there may be five million answers.
+    """
 
     k: int
-    items: Ints  # [N], equal for copies of one question
-    labelers: Ints  # [N], index into names
-    samples: Ints  # [N], which sample was chosen
-    slots: Ints  # [N], at which position it was shown
-    gold: Ints  # [N], the sample known to be best
-    gold_slots: Ints  # [N], where that one was shown
-    predicted: Ints  # [N], which sample the last reward model likes best
-    predicted_slots: Ints  # [N]
+    items: Integers  # [N], equal for copies of one question
+    labelers: Integers  # [N], index into names
+    samples: Integers  # [N], which sample was chosen
+    slots: Integers  # [N], at which position it was shown
+    gold: Integers  # [N], the sample known to be best
+    gold_slots: Integers  # [N], where that one was shown
+    predicted: Integers  # [N], which sample the last reward model likes best
+    predicted_slots: Integers  # [N]
     seconds: NDArray[np.float64]  # [N], nan where not known
-    words: Ints  # [N], in the query and all options
+    words: Integers  # [N], in the query and all options
     names: list[str]
 
     def take(self, chosen: NDArray[Any] | slice) -> "Answers":
@@ -53,10 +57,10 @@ class Answers:
 class Chosen(NamedTuple):
     """The labels that say which sample is best, as parallel arrays."""
 
-    questions: Ints  # place in the key
-    labelers: Ints  # index into names
-    samples: Ints
-    slots: Ints  # where it was shown
+    questions: Integers  # place in the key
+    labelers: Integers  # index into names
+    samples: Integers
+    slots: Integers  # where it was shown
     seconds: NDArray[np.float64]  # nan where not known
     names: list[str]
 
@@ -66,10 +70,10 @@ def chosen(labels: pa.Table, key: Key) -> Chosen:
     labels = labels.filter(pc.and_(pc.is_valid(labels["best_sample"]), pc.is_valid(labels["best_shown"])))
     who = labels["labeler_id"].combine_chunks().dictionary_encode()
     return Chosen(
-        key.find(labels["question_id"].combine_chunks()).to_numpy().astype(np.int64),
-        who.indices.to_numpy().astype(np.int64),
-        labels["best_sample"].to_numpy().astype(np.int64),
-        labels["best_shown"].to_numpy().astype(np.int64),
+        key.find(labels["question_id"].combine_chunks()).to_numpy().astype(np.int32),
+        who.indices.to_numpy().astype(np.int32),
+        labels["best_sample"].to_numpy().astype(np.int16),
+        labels["best_shown"].to_numpy().astype(np.int16),
         labels["seconds"].combine_chunks().fill_null(np.nan).to_numpy(),
         who.dictionary.to_pylist(),
     )
@@ -79,18 +83,21 @@ def collect(key: Key, labels: Chosen, predicted: Mapping[str, int]) -> Answers:
     """Join labels with the key of their batch, and with what the last reward model says of each question."""
     liked = key.liked(predicted)
     asked = labels.questions
+    gold, gold_slots, viewed, viewed_slots = (
+        each.astype(np.int16)[asked] for each in (key.gold, key.slots(key.gold), liked, key.slots(liked))
+    )
     return Answers(
         key.k,
-        key.items[asked],
+        key.items.astype(np.int32)[asked],
         labels.labelers,
         labels.samples,
         labels.slots,
-        key.gold[asked],
-        key.slots(key.gold)[asked],
-        liked[asked],
-        key.slots(liked)[asked],
+        gold,
+        gold_slots,
+        viewed,
+        viewed_slots,
         labels.seconds,
-        key.words[asked],
+        key.words.astype(np.int32)[asked],
         labels.names,
     )
 

@@ -131,6 +131,7 @@ def ingest(
     log.append(store, f"{prefix}/labels/log", commit)
     entry = outcome["entry"]
     assessment = assess_batch(store, campaign, batch, key, policy, predicted)
+    pa.default_memory_pool().release_unused()
     return Ingested(
         entry["batch"],
         entry["accepted"],
@@ -278,6 +279,8 @@ def _batch_of(sent: list[Publication], rows: Rows, where: str, name: str) -> tup
         for part in rows.columns("question_id"):
             first = first or next((each for each in part.column("question_id").to_pylist() if each), "")
             answered += part.num_rows - key.find(part.column("question_id")).null_count
+            if 2 * answered > rows.total:
+                break
         found.append((answered, batch, key))
         if 2 * answered > rows.total:
             break

@@ -10,17 +10,25 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from data.campaign import Quality
-from data.evidence import UNKNOWN, Answers, Finding
+from data.evidence import UNKNOWN, Answers, Finding, Integers
 
 COPIED = 0.97  # how often copies of one another agree
 Floats = NDArray[np.float64]
 
 
+class Test(NamedTuple):
+    """What labelers were tested on: who, against whom or what, and whether it was met."""
+
+    who: Integers  # index of a labeler
+    other: Integers | None  # the labeler beside whom; None: what is known
+    hit: NDArray[np.bool_]
+
+
 class Pairs(NamedTuple):
     """Every two answers of different labelers to one item."""
 
-    left: NDArray[np.int64]  # index of a labeler
-    right: NDArray[np.int64]
+    left: Integers  # index of a labeler
+    right: Integers
     equal: NDArray[np.bool_]
 
 
@@ -29,7 +37,7 @@ def pairs(answers: Answers) -> Pairs:
     answers = answers.take(answers.gold == UNKNOWN)
     order = np.argsort(answers.items, kind="stable")
     items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
-    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
+    found: list[tuple[Integers, Integers, NDArray[np.bool_]]] = []
     for distance in range(1, 40):
         same = items[distance:] == items[:-distance]
         if not same.any():
@@ -39,7 +47,7 @@ def pairs(answers: Answers) -> Pairs:
         a, b = a[kept], b[kept]
         found.append((who[a], who[b], what[a] == what[b]))
     if not found:
-        none = np.zeros(0, np.int64)
+        none = np.zeros(0, np.int32)
         return Pairs(none, none, none.astype(bool))
     left, right, equal = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return Pairs(left, right, equal)
@@ -124,9 +132,9 @@ def guessers(answers: Answers, policy: Quality) -> list[Finding]:
     if total < 3 or not len(answers):
         return []
     guess = np.zeros(total)  # posterior
-    gain = 0.0
+    gain, tests = 0.0, _tests(answers)
     for _ in range(20):
-        ratio = _against_guessing(answers, guess < 0.5)
+        ratio = _against_guessing(tests, guess < 0.5, 1 / answers.k)
         share = float(np.clip((guess.sum() + 0.5) / (total + 1), 0.02, 0.6))
         ahead = np.log(share) - np.log1p(-share) - ratio
         before, guess = guess, 1 / (1 + np.exp(np.clip(-ahead, -50, 50)))
@@ -146,23 +154,31 @@ def guessers(answers: Answers, policy: Quality) -> list[Finding]:
     return [Finding("some labelers answer at random", "hold", f"{evidence} ({gain:.0f} nats)", names)]
 
 
-def _against_guessing(answers: Answers, good: NDArray[np.bool_]) -> Floats:
-    """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
-    total, chance = len(answers.names), 1 / answers.k
-    ratio: Floats = np.zeros(total)
+def _tests(answers: Answers) -> list[Test]:
+    """Return what shows whether labelers guess: gold, the reward model's view, and each other labeler."""
     tests = []
     for truth in (answers.gold, answers.predicted):
         known = answers.take(truth != UNKNOWN)
-        tests.append((known.labelers, known.samples == truth[truth != UNKNOWN]))
+        tests.append(Test(known.labelers, None, known.samples == truth[truth != UNKNOWN]))
     together = pairs(answers)
-    for one, other in ((together.left, together.right), (together.right, together.left)):
-        trusted = good[other]  # a guesser disagrees with everybody, which says nothing of the others
-        tests.append((one[trusted], together.equal[trusted]))
-    for who, hit in tests:
+    tests.append(Test(together.left, together.right, together.equal))
+    tests.append(Test(together.right, together.left, together.equal))
+    return tests
+
+
+def _against_guessing(tests: list[Test], good: NDArray[np.bool_], chance: float) -> Floats:
+    """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
+    ratio: Floats = np.zeros(len(good))
+    for test in tests:
+        who, hit = test.who, test.hit
+        if test.other is not None and not good.all():
+            trusted = good[test.other]  # a guesser disagrees with everybody, which says nothing of the others
+            who, hit = who[trusted], hit[trusted]
         of_good = good[who]
         if of_good.sum() < 20:
             continue
         usual = float(np.clip(hit[of_good].mean(), chance + 0.02, 0.98))
-        weight = np.where(hit, np.log(usual / chance), np.log((1 - usual) / (1 - chance)))
-        ratio += np.bincount(who, weight, total)
+        met = np.bincount(who, hit, len(good))
+        missed = np.bincount(who, minlength=len(good)) - met
+        ratio += met * np.log(usual / chance) + missed * np.log((1 - usual) / (1 - chance))
     return ratio

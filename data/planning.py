@@ -1,12 +1,13 @@
 """What a batch would tell and cost, before it is paid for."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import curve_fit
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from data.agreement import Interval, count_classes, krippendorff_alpha
 from data.campaign import Batch, Campaign
@@ -133,7 +134,8 @@ def foreseen_alpha(agreement: float, k: int, items: int, settings: Batch, draws:
 def caught(skill: float, gold: float, bar: float) -> float:
     """Return the probability that a labeler of this skill is right in less than `bar` of so many gold questions."""
     asked = round(gold)
-    return float(binom.cdf(np.ceil(bar * asked) - 1, asked, skill)) if asked >= FEWEST else 0.0
+    enough = math.ceil(bar * asked)
+    return float(bdtr(enough - 1, asked, skill)) if asked >= FEWEST and enough else 0.0
 
 
 def foreseen_accuracy(curve: Sequence[Point], have: int, then: int, ceiling: float) -> tuple[Interval, Interval] | None:

@@ -27,6 +27,7 @@ from data.systems import all_systems, find_systems
 from flows.environment import prepare
 from flows.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
 from flows.summary import Result, demo_table, evaluation_lines, ingested_lines, run_lines, run_result
+from flows.taking import taken_in
 
 
 @app.command()
@@ -121,10 +122,7 @@ def ingest(
     """
     load_campaign(campaign)
     check_name(file)
-    prepare(store)
-    from flows.ingest_labels import ingest_labels
-
-    outcome = ingest_labels(campaign, store, file.absolute(), despite)
+    outcome = taken_in(campaign, store, file.absolute(), despite)
     finish(outcome._asdict(), as_json, ingested_lines(outcome, campaign))
 
 

@@ -1,7 +1,7 @@
 """Every kind of bad answer file given to `andon ingest`: one line, exit code 1, nothing taken, and a good file goes in.
 
-Real files and the real command in this process, without Prefect's engine around the flow and with the reader's child
-in this process too; both are tested elsewhere (test_flows.py, test_bad_input.py), and a start of Python a file is long.
+Real files and the real command, in this process and with the reader's child in it too: the child is tested elsewhere
+(test_bad_input.py), and a start of Python a file is long.
 """
 
 import json
@@ -20,8 +20,8 @@ from data.campaign import SHIPPED
 from data.canonical import sha256_of_file
 from data.labels import deliveries
 from data.store import LocalStore
-from flows import cli, ingest_labels
-from tasks import labels as tasks
+from flows import cli, taking
+from tasks import taking as tasks
 from tests import whole_path
 from tests.bad_files import FILES, KEY, ROWS, VENDOR, Content, as_csv, as_parquet, rows, written
 from tests.vendor import publish_batch
@@ -50,10 +50,8 @@ def ingest(
     """Run `andon ingest` on a file and return exit code, output and errors."""
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
-    monkeypatch.setattr(cli, "prepare", lambda store: None)
+    monkeypatch.setattr(taking, "prepare", lambda store: None)
     monkeypatch.setattr(labels, "read_apart", whole_path.read_here)
-    monkeypatch.setattr(ingest_labels, "ingest_file", tasks.ingest_file.fn)
-    monkeypatch.setattr(ingest_labels, "ingest_labels", ingest_labels.ingest_labels.fn)
     monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 
     def run(file: Path) -> tuple[int, str, str]:

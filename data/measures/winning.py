@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import special
 
 from data.statistics import Proportion
 
@@ -35,7 +35,7 @@ def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Seque
         freedom = int((of_query + of_labeler) ** 2 / spread) if spread > 0 else freedom
     share = float(won.mean())
     effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(by_query.max() + 1)
-    z = float(stats.t.ppf(0.975, max(freedom, 1)))
+    z = float(special.stdtrit(max(freedom, 1), 0.975))  # of Student's t
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z / (1 + z**2 / effective) * math.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2))
     return Proportion(share, max(0.0, centre - half), min(1.0, centre + half), n)
@@ -72,6 +72,8 @@ def length_controlled(
         logits = x @ weights
         value = float(np.logaddexp(0, logits).sum() - won @ logits + weights @ weights / 200)
         return value, x.T @ (1 / (1 + np.exp(-logits)) - won) + weights / 100
+
+    from scipy import optimize  # takes long to load, and few commands fit anything
 
     weights = optimize.minimize(loss, np.zeros(2), jac=True, method="BFGS").x
     chance = 1 / (1 + np.exp(-(x @ weights)))
