@@ -5,6 +5,8 @@ few are. Nothing is guessed or repaired. Everything is done by columns; tests/or
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.batch import QUESTION_ID
 from data.committed import labels_of
 from data.fates import settle
 from data.key import Key
 from data.placing import Placed, Rules, place
-from data.refused import Refused
 
 BAD_ROWS_ALLOWED = 0.05
 FEWEST_TO_SEE_ONE_BASED = 50
+NUMBER = re.compile(r"\W*[0-9][0-9a-f.,:;T+Z-]*\W*")  # a hash and a time too
 MOST_KEPT = 250_000  # quarantined rows whose values are kept: five in a hundred of the largest file
 
 
@@ -40,6 +43,22 @@ class Verdict:
     @property
     def reasons(self) -> list[str]:
         return [entry["reason"] for entry in self.quarantined]
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How often each reason was given, alike for rows that differ in ids and numbers only."""
+        return Counter(_kind(reason) for reason in self.reasons)
+
+    @property
+    def first_of(self) -> dict[str, dict[str, Any]]:
+        """The first quarantined row of each of the kinds."""
+        return {_kind(entry["reason"]): entry for entry in reversed(self.quarantined)}
+
+
+def _kind(reason: str) -> str:
+    """Return how a reason begins, without ids and numbers."""
+    words = reason.split()[:4]
+    return " ".join("..." if QUESTION_ID.fullmatch(word) or NUMBER.fullmatch(word) else word for word in words)
 
 
 def judge(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str, rules: Rules) -> Verdict:
@@ -80,18 +99,18 @@ def _quarantined(placed: list[Placed], good: pa.Table, problems: pa.Array, wrong
     return sorted(kept, key=lambda entry: entry["row"])
 
 
-def refuse_if_untrustworthy(verdict: Verdict, name: str, key: Key) -> None:
-    """Raise Refused where a file counts its options from 1, or more than a few of its rows cannot be used."""
+def untrustworthy(verdict: Verdict, key: Key) -> tuple[str, str] | None:
+    """Say why a file cannot be trusted as a whole, in short and with its evidence: it counts its options from 1, or
+    more than a few of its rows cannot be used; None where neither is so."""
     zeros = pc.sum(pc.equal(verdict.accepted["best_shown"], 0)).as_py()
     if len(verdict.accepted) + verdict.one_based >= FEWEST_TO_SEE_ONE_BASED and verdict.one_based and not zeros:
-        raise Refused(
-            f"{name}: indices look one-based: best is {key.k} in {verdict.one_based:,} rows and 0 in none, while "
-            f"options count from 0 to {key.k - 1}. Nothing was taken and nothing is shifted for you; have it delivered "
-            "again."
+        return "indices look one-based", (
+            f"best is {key.k} in {verdict.one_based:,} rows and 0 in none, while options count from 0 to {key.k - 1}. "
+            "Nothing is shifted for you"
         )
     if verdict.bad > BAD_ROWS_ALLOWED * verdict.rows:
         worst = verdict.quarantined[0]
-        raise Refused(
-            f"{name}: {verdict.bad:,} of {verdict.rows:,} rows cannot be used, more than {BAD_ROWS_ALLOWED:.0%}, so "
-            f"none was taken; the first is row {worst['row']}: {worst['reason']}."
+        return f"{verdict.bad:,} of {verdict.rows:,} rows cannot be used", (
+            f"more than {BAD_ROWS_ALLOWED:.0%}; the first is row {worst['row']}: {worst['reason']}"
         )
+    return None

@@ -6,8 +6,6 @@ shown position.
 """
 
 import json
-import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,18 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data import cord, log
-from data.answers import Verdict, judge, refuse_if_untrustworthy
+from data.answers import Verdict, judge
 from data.assessment import assess
-from data.batch import QUESTION_ID, read_key, write_table
+from data.batch import read_key, write_table
 from data.campaign import Quality
-from data.canonical import Document, seal, sha256, sha256_of_file
+from data.canonical import Document, sha256, sha256_of_file
 from data.committed import committed_table, skips, standing
 from data.decisions import history as decisions
 from data.decisions import record, standings
-from data.diagnosis import faults_of_the_file
 from data.evidence import Chosen, chosen, collect
 from data.gates import watched_rate
-from data.key import UNKNOWN, Key, read_columns, shown_texts
+from data.key import Key, read_columns, shown_texts
 from data.placing import Rules
 from data.publication import Publication, read_manifest
 from data.receiving import receive
@@ -39,6 +36,7 @@ from data.statistics import proportion
 from data.store import Store, folders
 from data.texts import QUESTIONS_READ, Choice, text_measures
 from data.untrusted import Rows, read_apart
+from data.vendor_report import Delivered, refuse_if_wrong
 
 Predict = Callable[[Publication], Mapping[str, int]]
 KEY = "key/samples.parquet"
@@ -114,9 +112,9 @@ def ingest(
             return None
         verdict = judge(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
         _pull_cord(store, campaign, batch["batch"], digest, verdict)
-        refuse_if_untrustworthy(verdict, arrived.name, key)
-        if despite is None:
-            _refuse_faults(store, campaign, batch["batch"], digest, arrived.name, verdict, key, predicted)
+        refuse_if_wrong(
+            Delivered(store, campaign, batch["batch"], arrived, digest), verdict, key, predicted, despite is not None
+        )
         outcome["entry"] = _stored(store, campaign, verdict, scratch) | {
             "kind": "ingest",
             "batch": batch["batch"],
@@ -162,24 +160,17 @@ def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Doc
         skipped["skipped_key"] = f"{prefix}/skipped/{skipped['skipped_sha256']}.parquet"
         store.put_file(skipped["skipped_key"], scratch / "skipped.parquet")
     pa.default_memory_pool().release_unused()
-    reasons = Counter(_kind(entry["reason"]) for entry in verdict.quarantined)
     return {
         "rows": verdict.rows,
         "accepted": len(verdict.accepted),
         "quarantined": verdict.bad,
         "duplicates": verdict.duplicates,
         **skipped,
-        "reasons": dict(reasons),
+        "reasons": dict(verdict.kinds),
         "accepted_key": accepted_key,
         "accepted_sha256": accepted_sha256,
         "quarantined_key": quarantine_key,
     }
-
-
-def _kind(reason: str) -> str:
-    """Return how a reason begins, alike for rows that differ in ids and numbers only."""
-    words = reason.split()[:4]
-    return " ".join("..." if QUESTION_ID.fullmatch(word) or re.search("[0-9]", word) else word for word in words)
 
 
 def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Verdict) -> None:
@@ -192,31 +183,6 @@ def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Ve
     reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
     evidence = {"batch": batch, "file_sha256": digest, "rows": verdict.stops[:20], "flagged": len(verdict.stops)}
     cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
-
-
-def _refuse_faults(
-    store: Store,
-    campaign: str,
-    batch: str,
-    digest: str,
-    name: str,
-    verdict: Verdict,
-    key: Key,
-    predicted: Mapping[str, int],
-) -> None:
-    """Refuse a file whose answers as a whole look wrong, and keep a report that its vendor can be sent."""
-    if not len(verdict.accepted) or not (predicted or (key.gold != UNKNOWN).any()):
-        return  # nothing that could show it
-    findings = faults_of_the_file(collect(key, chosen(verdict.accepted, key), predicted))
-    if not findings:
-        return
-    fault = findings[0]
-    report = f"campaigns/{campaign}/quality/refused/{digest}.json"
-    store.put_new(report, seal({"file": name, "file_sha256": digest, "batch": batch, **fault._asdict()}))
-    raise Refused(
-        f"{name}: {fault.fault}: {fault.evidence}. Nothing was taken. Have the file corrected and deliver it again, or "
-        f'take it with andon ingest --despite "your reason". The report for the vendor is {report} in {store.uri}.'
-    )
 
 
 def key_rows(batch: Publication, tokens: bool = True) -> list[dict[str, Any]]:

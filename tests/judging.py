@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from data.answers import Verdict, refuse_if_untrustworthy
+from data.answers import Verdict, untrustworthy
 from data.answers import judge as judge_rows
 from data.committed import LABEL
 from data.delivery import read
 from data.key import UNKNOWN, Key
 from data.placing import Rules
+from data.refused import Refused
 from data.rows import read_part
 
 
@@ -38,5 +39,6 @@ def read_rows(path: Path) -> list[pa.RecordBatch]:
 def judge(path: Path, asked: Mapping[str, Asked], known: pa.Table | None = None, rules: Rules | None = None) -> Verdict:
     known = LABEL.empty_table() if known is None else known
     verdict = judge_rows(read_rows(path), key_of(asked), known, "b1", rules or Rules())
-    refuse_if_untrustworthy(verdict, path.name, key_of(asked))
+    if (wrong := untrustworthy(verdict, key_of(asked))) is not None:
+        raise Refused(f"{path.name}: {': '.join(wrong)}")
     return verdict

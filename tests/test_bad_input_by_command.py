@@ -71,7 +71,10 @@ def is_refused(ingest: Ingest, store: LocalStore, file: Path, said: str) -> str:
     assert (code, out) == (1, "") and re.fullmatch(r"andon: [^\n]+\n", err), err
     assert file.name in err and re.search(said, err) and len(err) < 600 and "Traceback" not in err
     kept = {f"campaigns/sentiment/inbox/b1/{sha256_of_file(file)}"} if file.is_file() else set()
-    assert set(store.keys("campaigns")) - set(before) <= kept, "a copy of what was delivered, and nothing else"
+    new = set(store.keys("campaigns")) - set(before)
+    reports = {key for key in new if key.startswith("campaigns/sentiment/quality/reports/refused/")}
+    assert new - reports <= kept, "a copy of what was delivered and a report on it, and nothing else"
+    assert len(reports) == (3 if "The report for the vendor is " in err else 0)
     code, out, _ = ingest(as_parquet(rows(), file.with_name("good.parquet")))
     assert code == 0 and "batch b1: 200 accepted, 0 quarantined, 0 duplicates" in out
     return err
