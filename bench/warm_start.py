@@ -1,0 +1,108 @@
+"""From the base or on from the last policy: `python -m bench.warm_start FOLDER` beside `make experiments` in FOLDER.
+
+Andon retrains from the base in every round. Here the policy of each round begins where that of the round before ended,
+as an online trainer's does, with the same reward models, labels and episodes a round; KL is still measured from the
+base. Every finished arm of several rounds is gone through so, and its last policy set beside the one that was trained
+from the base, on the same test queries. No sentinel watches: a warm start looks to them like the fault that it can be.
+"""
+
+import json
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest import mock
+
+from bench.experiments import Arm, outcomes
+from data.campaign import Campaign, load_campaign
+from data.contests import contests, judged, over
+from data.promotions import run_prefix, runs
+from data.publication import Publication, publish, read_manifest
+from data.store import LocalStore
+from data.systems import ZERO_SHOT, System
+from models import ppo
+from models.base import Base, open_base, save_language_model
+from models.ensemble import load_ensemble
+from models.policy import PolicyModel
+from models.steps import query_tokens
+from models.systems import Clock, answer_all
+from models.tokens import encode_affixes, single_token
+
+SCRATCH, WARM = "from the base", "from the last policy"
+
+
+def warm_policy(
+    store: LocalStore, campaign: Campaign, base: Base, run: Publication, before: Publication
+) -> Publication:
+    """Train a policy by the reward model of a run, beginning with the policy `before`, and publish it."""
+    prefix = f"campaigns/{campaign.name}/warm/{run['run']}"
+    if (done := read_manifest(store, prefix)) is not None:
+        return done
+    began, metrics = datetime.now(UTC), list[ppo.Metrics]()
+    reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
+    assert reward is not None
+    last = open_base(str(before.folder()), campaign.text.positions)
+    with mock.patch.object(ppo, "PolicyModel", lambda _, value_from: PolicyModel(last.model, value_from)):
+        policy = ppo.train(
+            campaign.policy,
+            campaign.text,
+            base.model,
+            load_ensemble(reward.folder()),
+            query_tokens(campaign, base, "train"),
+            stop_token=single_token(base.tokenizer, campaign.text.truncate_at),
+            seed=run["seed"] + run["round"],  # other queries and samples than in the round before
+            log=metrics.append,
+            affixes=encode_affixes(base.tokenizer, campaign.text),
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        save_language_model(policy.language_model, base.tokenizer, Path(scratch))
+        files: dict[str, Path | bytes] = {path.name: path for path in Path(scratch).iterdir()}
+        return publish(store, prefix, "policy", files, inputs={}, facts={"last": metrics[-1]}, began=began)
+
+
+def gone_through(arm: Arm, root: Path) -> dict[str, object]:
+    """Go through the rounds of an arm again, each on from the last, and return how the two last policies compare."""
+    store, campaign = LocalStore(arm.folder(root) / "store"), load_campaign(arm.campaign, "small")
+    base = open_base(campaign.base, campaign.text.positions)
+    first, *later = sorted(runs(store, arm.campaign), key=lambda run: run["round"])
+    policy = read_manifest(store, f"{run_prefix(campaign.name, first['run'])}/policy")
+    assert policy is not None
+    for run in later:
+        policy = warm_policy(store, campaign, base, run, policy)
+    run = later[-1]["run"]
+    systems = [
+        System(ZERO_SHOT, "model"),
+        System(SCRATCH, "model", run, f"{run_prefix(campaign.name, run)}/policy"),
+        System(WARM, "model", run, policy.prefix),
+    ]
+    answered = answer_all(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
+    assert campaign.judges is not None
+    asked = {query.query_id: query.text for query in answered.asked}
+    found = contests(list(judged(campaign.judges, asked, answered.texts())))
+    row: dict[str, object] = {**arm._asdict()}
+    for name, (one, other) in {
+        "scratch": (SCRATCH, ZERO_SHOT), "warm": (WARM, ZERO_SHOT), "warm_over_scratch": (WARM, SCRATCH)
+    }.items():  # fmt: skip
+        contest = over(found, one, other)
+        assert contest is not None
+        row[name] = [round(value, 4) for value in contest.win_rate[:3]]
+    for name, system in (("scratch", SCRATCH), ("warm", WARM)):
+        behaviour, texts = answered.behaviours[system], answered.texts()[system]
+        row |= {f"{name}_kl": round(behaviour.kl, 2), f"{name}_valid": round(behaviour.valid, 4)}
+        row[f"{name}_different"] = round(len({*texts}) / len(texts), 4)
+    return row
+
+
+def main(root: Path) -> None:
+    log = root / "warm.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    done = {tuple(row[name] for name in Arm._fields) for row in rows}
+    for arm in sorted(outcomes(root)):
+        if arm.rounds > 1 and tuple(arm) not in done and arm.folder(root).exists():
+            with log.open("a") as written:
+                written.write(json.dumps(gone_through(arm, root)) + "\n")
+    sys.stdout.write(log.read_text() if log.exists() else "no arm of several rounds is finished yet\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
