@@ -149,6 +149,14 @@ def committed_table(
     return pa.concat_tables(found)
 
 
+def added(entry: Document) -> int:
+    """Return how many answers more an entry of the log makes count: a correction takes the place of another one.
+
+    Older entries do not say how many of theirs are corrections.
+    """
+    return int(entry["accepted"]) - int(entry.get("corrections", 0))
+
+
 def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Table, int]:
     """Return who skipped which question of a batch, each once however often it was delivered, and how many skips more
     older entries count, which do not say whose."""

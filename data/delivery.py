@@ -22,10 +22,11 @@ from data.exchange import argilla, label_studio
 from data.refused import Refused
 
 REQUIRED = ("question_id", "content_sha256", "labeler_id")
-ANSWERS = ("best", "ranking", "ratings")  # a file has at least one of these columns
+ANSWERS = ("best", "ranking", "ratings")
+ONE_OF = (*ANSWERS, "skip")  # a file has at least one of these columns
 SAID = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
 CHECKED = ("batch_id", "schema_version")  # compared with what was sent, where they come back
-COLUMNS = (*REQUIRED, *ANSWERS, "skip", *SAID, *CHECKED)
+COLUMNS = (*REQUIRED, *ONE_OF, *SAID, *CHECKED)
 TEXT = re.compile(r"query|option_[0-9]{1,2}")  # columns of what was shown: compared with it where they come back
 MOST_BYTES = 2 << 30
 MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
@@ -107,7 +108,7 @@ def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], 
     if repeated:
         raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")
     missing = [name for name in REQUIRED if name not in names]
-    if not set(ANSWERS) & set(names):
+    if not set(ONE_OF) & set(names):
         missing.append("best")
     if missing:
         hint = " Separate columns by commas." if len(names) == 1 and re.search(r"[;\t|]", names[0]) else ""

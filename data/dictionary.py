@@ -13,7 +13,7 @@ import pyarrow as pa
 from data.batch import KEY, SCHEMA_VERSION, questions_schema
 from data.committed import LABEL
 from data.contests import JUDGEMENTS
-from data.delivery import ANSWERS, COLUMNS, REQUIRED
+from data.delivery import COLUMNS, ONE_OF, REQUIRED
 from data.quality_report import DECIDED
 from data.refused import Refused
 
@@ -110,8 +110,7 @@ JUDGED_MEANS = {
 def tables() -> list[Table]:
     """Return every table of the contract, those of vendors first."""
     answers = [
-        (name, "required" if name in REQUIRED else "one of these" if name in ANSWERS else "optional")
-        for name in COLUMNS
+        (name, "required" if name in REQUIRED else "one of these" if name in ONE_OF else "optional") for name in COLUMNS
     ]
     return [
         Table(

@@ -163,6 +163,7 @@ def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Doc
     return {
         "rows": verdict.rows,
         "accepted": len(verdict.accepted),
+        "corrections": len(verdict.accepted) - verdict.accepted["supersedes"].null_count,
         "quarantined": verdict.bad,
         "duplicates": verdict.duplicates,
         **skipped,

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from data.committed import added
 from data.decisions import history as decisions
 from data.decisions import standings
 from data.label_sets import read_label_set
@@ -29,7 +30,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     labels: Counter[str] = Counter()
     touched: dict[str, str] = {}  # when something happened to a batch last
     for entry in deliveries(store, campaign):
-        labels[entry["batch"]] += entry["accepted"]
+        labels[entry["batch"]] += added(entry)
         touched[entry["batch"]] = entry["at"]
     for entry in decisions(store, campaign):
         touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))

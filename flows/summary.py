@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from data.committed import added
 from data.comparisons import results
 from data.cord import one_line, open_pulls
 from data.diagnosis import FEWEST
@@ -158,7 +159,7 @@ def status_result(store_uri: str) -> Result:
                 "campaign": name,
                 "champion": champion(store, name),
                 "batches": [batch["batch"] for batch in batches(store, name)],
-                "labels": sum(entry["accepted"] for entry in deliveries(store, name)),
+                "labels": sum(added(entry) for entry in deliveries(store, name)),
                 "runs": [run["run"] for run in runs(store, name)],
                 "rounds": [turn._asdict() for turn in rounds(store, name)],
                 "training": holder(store, name),

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data import committed, cord, delivery, untrusted
+from data.answers import Verdict
 from data.campaign import Quality
 from data.decisions import history
 from data.delivery import Part
@@ -239,6 +240,39 @@ def test_kinds_33_to_36_the_same_answer_counts_once_and_others_are_out(tmp_path:
     later = judge(as_csv([*first[:50], {**first[50], "best": 3}], tmp_path / "b.csv"), ASKED, verdict.accepted)
     assert (later.duplicates, later.bad) == (49, 1), "35 the same, 36 another; row 2 never counted"
     assert "conflicts with an earlier answer of ann" in later.reasons[0]
+
+
+def test_kinds_81_82_a_correction_names_the_label_that_stands(tmp_path: Path) -> None:
+    known = judge(as_csv(rows(), tmp_path / "a.csv"), ASKED).accepted
+    ids = known["label_id"].to_pylist()
+    new = rows(labeler_id="bob")[:60]
+
+    def later(name: str, *corrections: dict[str, Any]) -> Verdict:
+        plain = [row | {"supersedes": ""} for row in new]
+        return judge(as_csv([*plain, *corrections], tmp_path / name), ASKED, known)
+
+    first = rows()[0]
+    right = first | {"best": 1, "supersedes": ids[0]}
+    for named in ("0" * 64, ids[1]):
+        assert [entry["row"] for entry in later("b.csv", right | {"supersedes": named}).quarantined] == [61]
+    sample = ASKED[IDS[0]].shown[1]
+    of_this_file = committed.label_id("b1", IDS[0], "ann", sample, supersedes=ids[0])  # what `right` becomes
+    chained = first | {"best": 2, "supersedes": of_this_file}
+    verdict = later("c.csv", right, chained, right)
+    assert [entry["row"] for entry in verdict.quarantined] == [62] and verdict.duplicates == 1
+    assert later("d.csv", right, right | {"best": 3}).bad == 2, "two that differ"
+    known = pa.concat_tables([known, verdict.accepted])
+    verdict = later("e.csv", chained, right, right | {"best": 3}, first)
+    assert [entry["row"] for entry in verdict.quarantined] == [63], "of one that was corrected already"
+    assert (len(verdict.accepted), verdict.duplicates) == (1, 62), "both answers and all of bob's came before"
+
+
+def test_kind_83_a_part_may_hold_skips_alone(tmp_path: Path) -> None:
+    skips = [{name: row[name] for name in row if name != "best"} | {"skip": True} for row in rows()]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in skips))
+    verdict = judge(path, ASKED)
+    assert len(verdict.skipped) == verdict.rows == 200
 
 
 def test_kind_79_one_person_is_one_whether_spaced_or_composed_another_way(tmp_path: Path) -> None:

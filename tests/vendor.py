@@ -19,7 +19,13 @@ Rows = list[dict[str, object]]
 
 
 def publish_batch(
-    store: LocalStore, campaign: str, batch: str, vendor: pa.Table, key: pa.Table, more: dict[str, object] | None = None
+    store: LocalStore,
+    campaign: str,
+    batch: str,
+    vendor: pa.Table,
+    key: pa.Table,
+    more: dict[str, object] | None = None,
+    began: datetime | None = None,
 ) -> None:
     """Publish what blind() made of questions as a batch, with more facts about it where a test needs them."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -28,7 +34,7 @@ def publish_batch(
         files["key/samples.parquet"] = Path(scratch) / "key.parquet"
         facts = {"batch": batch, "round": int(batch[1:]), "questions": len(key), "vocabulary": "none"} | (more or {})
         prefix = f"campaigns/{campaign}/batches/{batch}"
-        publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+        publish(store, prefix, "batch", files, inputs={}, facts=facts, began=began or datetime.now(UTC))
 
 
 class Round:
