@@ -8,8 +8,9 @@ own metadata carries no more than the schema. The key maps options back to sampl
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -148,13 +149,17 @@ def write_table(table: pa.Table, path: Path) -> None:
 def write_parts(table: pa.Table, folder: Path) -> list[tuple[str, Path]]:
     """Write a vendor's table as files of bounded size; return their names and paths."""
     starts = range(0, len(table), ROWS_PER_FILE)
-    return [write_part(table.slice(start, ROWS_PER_FILE), n, folder) for n, start in enumerate(starts, 1)]
+    return [write_part([table.slice(start, ROWS_PER_FILE)], n, folder) for n, start in enumerate(starts, 1)]
 
 
-def write_part(rows: pa.Table, number: int, folder: Path) -> tuple[str, Path]:
-    """Write one file of a vendor's table; return its name, `questions-<n>-<hash>.parquet`, and its path."""
+def write_part(tables: Iterable[pa.Table], number: int, folder: Path) -> tuple[str, Path]:
+    """Write tables as one file of a vendor; return its name, `questions-<n>-<hash>.parquet`, and its path."""
     path = folder / f"part-{number}.parquet"
-    write_table(rows, path)
+    rows = iter(tables)
+    first = next(rows)
+    with pq.ParquetWriter(path, first.schema.remove_metadata(), **PARQUET) as written:
+        for part in chain([first], rows):
+            written.write_table(part.replace_schema_metadata(None))
     return f"questions-{number:04d}-{sha256_of_file(path)[:12]}.parquet", path
 
 

@@ -6,7 +6,8 @@ beginning of its id, a file on disk; then one shelf after the other is sorted an
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from data.batch import KEY, PARQUET, ROWS_PER_FILE, Question, key_row, to_vendor, write_part
 
-ROWS_A_SHELF = 10_000
+ROWS_A_SHELF = 2_500
 MOST_SHELVES = 500  # they are all open at once
 AT_ONCE = 2_000  # questions in memory as Python objects
 SHELF_DIGITS = 4
@@ -35,23 +36,21 @@ def write_batch(
     shelves = _shelve(asked, count, instructions, secret, folder)
     key = folder / "key.parquet"
     with pq.ParquetWriter(key, KEY, **PARQUET) as written:
-        vendor = (to_vendor(rows, instructions) for rows in _kept(shelves, written))
-        files: dict[str, Path | bytes] = dict(write_part(part, n, folder) for n, part in enumerate(_cut(vendor), 1))
+        parts = groupby(_by_part(_blinded(shelves, written, instructions)), itemgetter(0))
+        files: dict[str, Path | bytes] = dict(write_part((rows for _, rows in part), n, folder) for n, part in parts)
     return files | {"key/samples.parquet": key}
 
 
-def _cut(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut rows anew, into tables of ROWS_PER_FILE."""
-    waiting: list[pa.Table] = []
+def _by_part(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """Yield rows as they come, with the number of the file of ROWS_PER_FILE that they belong to."""
+    done = 0
     for table in tables:
-        waiting.append(table)
-        while sum(map(len, waiting)) >= ROWS_PER_FILE:
-            rows = pa.concat_tables(waiting)
-            yield rows.slice(0, ROWS_PER_FILE)
-            waiting = [rows.slice(ROWS_PER_FILE)]
-    rest = pa.concat_tables(waiting)
-    if len(rest):
-        yield rest
+        start = 0
+        while start < len(table):
+            number, there = divmod(done, ROWS_PER_FILE)
+            rows = table.slice(start, ROWS_PER_FILE - there)
+            yield number + 1, rows
+            start, done = start + len(rows), done + len(rows)
 
 
 def _shelve(asked: Iterable[Numbered], count: int, instructions: str, secret: bytes, folder: Path) -> list[Path]:
@@ -81,11 +80,17 @@ def _shelf(question_id: str, number: int) -> int:
     return share * number >> 4 * SHELF_DIGITS
 
 
-def _kept(shelves: Iterable[Path], key: pq.ParquetWriter) -> Iterator[pa.Table]:
-    """Read one shelf after the other, write its rows in their order into the key, and yield them."""
+def _blinded(shelves: Iterable[Path], key: pq.ParquetWriter, instructions: str) -> Iterator[pa.Table]:
+    """Read one shelf after the other, write its rows in their order into the key, and yield what a vendor sees."""
     for path in shelves:
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
-            rows = stream.read_all().sort_by("question_id")
+        rows = _read(path).sort_by("question_id")
         path.unlink()
         key.write_table(rows)
-        yield rows
+        vendor = to_vendor(rows, instructions)
+        del rows  # not kept while the next shelf is read
+        yield vendor
+
+
+def _read(shelf: Path) -> pa.Table:
+    with pa.OSFile(str(shelf)) as file, pa.ipc.open_stream(file) as stream:
+        return stream.read_all()

@@ -158,15 +158,21 @@ def added(entry: Document) -> int:
 
 
 def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Table, int]:
-    """Return who skipped which question of a batch, each once however often it was delivered, and how many skips more
-    older entries count, which do not say whose."""
+    """Return who skipped which question of a batch and never answered it, each once however often it was delivered, and
+    how many skips more older entries count, which do not say whose."""
+    mine = [entry for entry in entries if entry["batch"] == batch]
     found, counted = [SKIPPED.empty_table()], 0
-    for entry in (entry for entry in entries if entry["batch"] == batch and entry["skipped"]):
+    for entry in (entry for entry in mine if entry["skipped"]):
         if "skipped_key" in entry:
             found.append(pq.read_table(checked(store, entry["skipped_key"], entry["skipped_sha256"]), schema=SKIPPED))
         else:
             counted += entry["skipped"]
-    return pa.concat_tables(found).group_by(SKIPPED.names, use_threads=False).aggregate([]), counted
+    named = pa.concat_tables(found).group_by(SKIPPED.names, use_threads=False).aggregate([])
+    if not len(named):
+        return named, counted
+    answers = committed_table(store, mine, batch, SKIPPED.names)
+    answers = answers.filter(pc.is_in(answers["question_id"], named["question_id"].combine_chunks()))
+    return named.join(answers, SKIPPED.names, join_type="left anti", use_threads=False), counted
 
 
 def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:

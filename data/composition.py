@@ -7,7 +7,8 @@ known stays in the key.
 
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from data.refused import Refused
 
 WRITTEN_BY_NOBODY = "gold"
 RANDOM, DISAGREEMENT = "random", "disagreement"  # why a question was asked
+NO_COPY = -1
 
 
 def composed(
@@ -38,28 +40,23 @@ def composed(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch of so many drawn questions holds beside them, known before any is drawn."""
+    """What a batch of so many drawn questions holds beside them, known before any is drawn; four bytes a number."""
 
-    drawn: int
+    count: int  # how many questions the batch has
     again: int  # further copies of a question in `overlap`
-    overlap: Mapping[int, int]  # drawn questions that are sent several times: the number of the first copy
-    repeat: Mapping[int, int]  # those sent once more to the same labeler: the number of that copy
+    overlap: Sequence[int]  # for each drawn question the number of its first copy for others, or NO_COPY
+    repeat: Sequence[int]  # and of the copy for the same labeler
     tests: Sequence[Question]  # the fixed comparison and gold: they come last
-
-    @property
-    def count(self) -> int:
-        """How many questions the batch has."""
-        return self.drawn + self.again * len(self.overlap) + len(self.repeat) + len(self.tests)
 
     def numbered(self, questions: Iterable[Question]) -> Iterator[tuple[int, Question]]:
         """Yield every question of the batch with its number in it, each drawn one followed by its copies."""
         for number, question in enumerate(questions):
             yield number, question
-            if number in self.overlap:
+            if (first := self.overlap[number]) != NO_COPY:
                 copy = replace(question, role="overlap")
-                yield from ((self.overlap[number] + more, copy) for more in range(self.again))
-            if number in self.repeat:
-                yield self.repeat[number], replace(question, role="repeat")
+                yield from ((first + more, copy) for more in range(self.again))
+            if (place := self.repeat[number]) != NO_COPY:
+                yield place, replace(question, role="repeat")
         yield from enumerate(self.tests, self.count - len(self.tests))
 
 
@@ -68,19 +65,22 @@ def planned(
 ) -> Plan:
     """Plan a batch of so many drawn questions, as the campaign says."""
     draw, again = random.Random(seed), settings.overlap_copies - 1
+    overlap, repeat = (array("i", [NO_COPY]) * drawn for _ in range(2))
     twice = draw.sample(range(drawn), round(settings.overlap_share * drawn))
-    overlap = {question: drawn + again * number for number, question in enumerate(twice)}
-    single = np.setdiff1d(np.arange(drawn), twice) if settings.repeat_share else ()
+    for place, question in enumerate(twice):
+        overlap[question] = drawn + again * place
+    single = np.flatnonzero(np.array(overlap) == NO_COPY) if settings.repeat_share else np.arange(0)
+    first = drawn + again * len(twice)
     once_more = draw.sample(range(len(single)), min(len(single), round(settings.repeat_share * drawn)))
-    first = drawn + again * len(overlap)
-    repeat = {int(single[place]): first + number for number, place in enumerate(once_more)}
+    for place, question in enumerate(single[once_more].tolist(), first):
+        repeat[question] = place
     wanted = gold_for(settings, drawn)
     if wanted and not known:
         raise Refused("The campaign wants gold questions (gold_share), but there are none: name a file in batch.gold.")
     turns = [draw.sample(list(known), len(known)) for _ in range(-(-wanted // len(known)))] if wanted else []
     gold = [question for turn in turns for question in turn][:wanted]
     tests = [*(question for question in watched for _ in range(settings.overlap_copies)), *gold]
-    return Plan(drawn, again, overlap, repeat, tests)
+    return Plan(first + len(once_more) + len(tests), again, overlap, repeat, tests)
 
 
 def gold_for(settings: Batch, drawn: int) -> int:

@@ -246,7 +246,7 @@ def _json(path: Path) -> Delivery:
     everything, ours = chain(first, found), "question_id" in names
     if "annotations" in names and not ours:
         return Delivery([], _json_parts(label_studio.answers(everything)))
-    if {"responses", "fields"} <= {*names} and not ours:
+    if ({"responses", "fields"} <= {*names} or argilla.is_flat(names)) and not ours:
         return Delivery([], _json_parts(argilla.answers(everything)))
     if {"query", "sample0"} <= {*names}:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")

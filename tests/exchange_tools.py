@@ -1,7 +1,8 @@
 """What the SDKs of Label Studio and Argilla say of a folder of our exports; runs where they are installed.
 
 `python exchange_tools.py label-studio FOLDER` or `argilla FOLDER`. Checks the files that `andon export` wrote, lets the
-SDK hold answers against them, and writes answers as the tool exports them to answers.json. Prints what was checked as
+SDK hold answers against them, and writes answers as the tool exports them to answers.json, Argilla's flattened as well
+to flat.json. Prints what was checked as
 JSON; whatever the SDK refuses is a failed assertion. No server is asked: Argilla's SDK logs in before it does anything,
 so that one call is answered here.
 """
@@ -57,6 +58,7 @@ def answered(controls: list[str], count: int, number: int) -> list[dict[str, Any
 
 def argilla(folder: Path) -> dict[str, Any]:
     import argilla as rg
+    from argilla.records._io import GenericIO  # what `dataset.records.to_list` calls once it has asked the server
 
     client = logged_in(rg)
     made = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
@@ -76,8 +78,9 @@ def argilla(folder: Path) -> dict[str, Any]:
         responses = [rg.Response(name, value, user, "submitted") for name, value in said.items() if value is not None]
         whole = rg.Record(**record, responses=responses, _dataset=dataset)
         whole.api_model().model_dump_json()
-        exported.append(whole.to_dict())
-    (folder / "answers.json").write_text(json.dumps(exported), encoding="utf-8")
+        exported.append(whole)
+    for name, flatten in (("answers.json", False), ("flat.json", True)):
+        (folder / name).write_text(json.dumps(GenericIO.to_list(exported, flatten=flatten)), encoding="utf-8")
     return {"records": len(records), "questions": sorted(question["name"] for question in made["questions"])}
 
 

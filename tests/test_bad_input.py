@@ -319,8 +319,28 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
     assert {tuple(row.values()) for row in found.to_pylist()} == {(r["question_id"], r["labeler_id"]) for r in skips}
     (card,) = scorecards(sent.store, "c")
     assert (len(found), more, card.skipped) == (40, 0, 40)
-    older = {"batch": "b1", "skipped": 3}  # which does not say whose
-    assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3
+    older = {name: value for name, value in entries[0].items() if name != "skipped_key"} | {"skipped": 3}
+    assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3, "which does not say whose"
+
+
+@pytest.mark.parametrize("deliveries_of", ["one file", "skips first", "answers first"])
+def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str, sent: Round) -> None:
+    given = [row | {"skip": False} for row in sent.answers()[:60]]
+    skips = [row | {"best": None, "skip": True} for row in given[:40]]
+    others = [skip | {"labeler_id": "who never answers"} for skip in skips[:5]]
+    answers = given[10:]  # thirty of those that were skipped, and twenty more
+    files = {
+        "one file": [[*skips, *others, *answers]],
+        "skips first": [[*skips, *others], answers],
+        "answers first": [answers, [*skips, *others]],
+    }
+    for delivered in files[deliveries_of]:
+        sent.deliver(delivered)
+    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    (card,) = scorecards(sent.store, "c")
+    assert (card.answers, card.skipped) == (50, 15), "ten of their own, and five of another labeler"
+    assert measures["undecided"]["n"] == 65 and measures["undecided"]["value"] == pytest.approx(15 / 65)
+    assert measures["answered"] == len({row["question_id"] for row in given})
 
 
 def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,10 +139,17 @@ def test_a_batch_that_is_written_as_it_comes_is_the_one_that_was_blinded(
     *parts, last = files
     assert last == "key/samples.parquet" and [name[:14] for name in parts] == [f"questions-000{n}" for n in (1, 2, 3)]
     assert [pq.read_metadata(files[name]).num_rows for name in parts] == [600, 600, 300]
+    groups = [pq.read_metadata(file).row_group(n).num_rows for file in files.values() for n in range(_groups(file))]
+    assert sum(groups) == 2 * 1500 and max(groups) < 2 * 70, "no more than a shelf is in memory, also for the files"
     assert pa.concat_tables([pq.read_table(files[name]) for name in parts]).equals(vendor)
     assert pq.read_table(files[last]).cast(key.schema).equals(key)
     assert not list(tmp_path.glob("shelf-*"))
     assert queries_asked(tmp_path / "key.parquet") == {question.query_id for question in QUESTIONS}
+
+
+def _groups(file: Path | bytes) -> int:
+    groups: int = pq.read_metadata(file).num_row_groups
+    return groups
 
 
 def test_no_more_questions_are_in_memory_than_are_written_at_once(

@@ -365,6 +365,42 @@ def test_what_argilla_exports_becomes_answers(questions: Questions, tmp_path: Pa
     assert second["labeler_id"] == "u2" and second["skip"]
 
 
+def test_a_flattened_export_of_argilla_tells_drafts_and_discarded_answers_apart(
+    questions: Questions, tmp_path: Path
+) -> None:
+    sent = argilla.record(questions.first())
+    flat = {"id": sent["id"], "status": "pending", "_server_id": None, **sent["fields"], **sent["metadata"]}
+    said = {
+        "best.responses": ["option_1", "option_2", "option_3"],
+        "best.responses.users": ["u1", "u2", "u3"],
+        "best.responses.status": ["submitted", "discarded", "draft"],
+        "note.responses": ["so"],
+        "note.responses.users": ["u1"],
+        "note.responses.status": ["submitted"],
+        "theirs.responses": None,
+        "best.suggestion": "option_0",
+    }
+    cut = said | {"best.responses.users": ["u1"]}
+    unanswered = flat | dict.fromkeys(said)
+    found = judged(tmp_path / "a.json", [unanswered, flat | said, flat | cut])
+    answer, skip, bad = found
+    assert [row["question_id"] for row in found] == [sent["id"]] * 3
+    assert (answer["labeler_id"], answer["best"], answer["note"], answer["problem"]) == ("u1", 1, "so", None)
+    assert answer["content_sha256"] == sent["metadata"]["content_sha256"]
+    assert (skip["labeler_id"], skip["skip"], skip["problem"]) == ("u2", True, None)
+    assert "option_3" in bad["raw"] and "u1" in bad["raw"], "what does not belong together is set aside with all of it"
+
+
+def test_flattened_ratings_of_argilla_are_by_axis_and_option(questions: Questions, tmp_path: Path) -> None:
+    sent = argilla.record(questions.first())
+    flat = {"id": sent["id"], "status": "pending", **sent["fields"], **sent["metadata"]}
+    for option in range(4):
+        name = f"overall_option_{option}.responses"
+        flat |= {name: [option + 1], f"{name}.users": ["u1"], f"{name}.status": ["submitted"]}
+    (row,) = rows_of(tmp_path / "a.json", [flat])
+    assert json.loads(row["ratings"]) == {"overall": [1, 2, 3, 4]}
+
+
 def test_a_ranking_from_argillas_server_keeps_its_ties_and_a_draft_is_no_answer(
     questions: Questions, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
     found = subprocess.run(script, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout.splitlines()[-1])["tasks" if tool == "label-studio" else "records"] == len(made)
-    rows = [row for part in read(folder / "answers.json").parts for row in read_part(part, "answers.json").to_pylist()]
+    rows = rows_of(folder / "answers.json")
     assert [row["problem"] for row in rows] == [None] * len(made)
     assert {row["question_id"]: row["content_sha256"] for row in rows} == {
         each.question_id: each.content_sha256 for each in questions
@@ -48,3 +49,12 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
     assert all(row[kind] is not None for row in rows)
     assert all(row["critique"] for row in rows) == ASKS[kind].critique
     assert all(row["correction"] for row in rows) == ASKS[kind].correction
+    assert tool != "argilla" or _said(rows_of(folder / "flat.json")) == _said(rows), "flattened or not"
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+
+
+def _said(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "raw"} for row in rows]

@@ -1,9 +1,10 @@
 """Argilla 2: records with the settings of their dataset, and exported records as answers.
 
 Its client exports no times, a ranking without its ties, and drafts and discarded answers like all others: export what
-was submitted, with the filter `response.status = submitted`; who will not answer says so by `skip`. Records as its
-server's API has them, by user with `values`, `status`, `inserted_at` and a ranking as `{"value", "rank"}`, in a list or
-in `items`, keep ties and times and are told apart.
+was submitted, with the filter `response.status = submitted`; who will not answer says so by `skip`. Flattened records,
+with `best.responses`, `best.responses.users` and `best.responses.status`, tell them apart. Records as its server's API
+has them, by user with `values`, `status`, `inserted_at` and a ranking as `{"value", "rank"}`, in a list or in `items`,
+keep ties and times too.
 """
 
 import json
@@ -29,6 +30,7 @@ from data.exchange.questions import (
 LOSES = frozenset({"seconds", "answered_at", "supersedes", "ties"})  # of what an answer may say
 NOTHING = "none"  # a question with labels needs two of them
 TEXTS = ("note", "critique", "correction")
+RESPONSES = ".responses"  # follows the name of a question in flattened records
 
 
 def write(questions: Questions, folder: Path) -> list[Path]:
@@ -78,10 +80,29 @@ def answers(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn exported records into answer rows, one a submitted or discarded response; drafts are none."""
     for exported in records:
         try:
-            yield from list(_rows(exported))
+            yield from list(_rows(_nested(exported) if is_flat(exported) else exported))
         except OTHER_FORM:
             name = exported.get("external_id") or exported.get("id")
-            yield {"question_id": name, **unreadable({"responses": exported.get("responses")})}
+            said = {key: value for key, value in exported.items() if "responses" in key}
+            yield {"question_id": name, **unreadable(said)}
+
+
+def is_flat(names: Iterable[str]) -> bool:
+    """Say whether these are the keys of a flattened record that was answered."""
+    return any(name.endswith(RESPONSES) for name in names)
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a flattened record as the client exports others; what it lacks and another record has is None there."""
+    responses = {}
+    for key in (key for key in flat if key.endswith(RESPONSES) and flat[key] is not None):
+        said = zip(flat[key], flat[f"{key}.users"], flat[f"{key}.status"], strict=True)
+        responses[key.removesuffix(RESPONSES)] = [
+            {"value": value, "user_id": user, "status": status} for value, user, status in said
+        ]
+    fields = {key: text for key, text in flat.items() if key.startswith("option_") and isinstance(text, str)}
+    metadata = {"content_sha256": flat.get("content_sha256")}
+    return {"id": flat.get("id"), "fields": fields, "metadata": metadata, "responses": responses}
 
 
 def _rows(exported: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

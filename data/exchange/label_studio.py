@@ -40,9 +40,14 @@ def write(questions: Questions, folder: Path) -> list[Path]:
     config_file = folder / "labeling-config.xml"
     config_file.write_text(config(questions.first(), questions.ask), encoding="utf-8")
     rows, files = iter(questions), [config_file]
-    while part := list(islice(rows, TASKS_PER_FILE)):
+    for first in rows:
         files.append(folder / f"tasks-{len(files):04d}.json")
-        files[-1].write_text(json.dumps([task(question) for question in part], ensure_ascii=False), encoding="utf-8")
+        with files[-1].open("w", encoding="utf-8") as file:  # one by one: as objects, tasks are many times their text
+            file.write("[" + json.dumps(task(first), ensure_ascii=False))
+            file.writelines(
+                ", " + json.dumps(task(question), ensure_ascii=False) for question in islice(rows, TASKS_PER_FILE - 1)
+            )
+            file.write("]")
     return files
 
 

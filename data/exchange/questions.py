@@ -34,7 +34,7 @@ class Questions:
 
     def __iter__(self) -> Iterator[Shown]:
         for file in self.files:
-            for part in pq.ParquetFile(file).iter_batches(2_000):
+            for part in pq.ParquetFile(file).iter_batches(2_000, use_threads=False):  # threads keep memory each
                 yield from (_shown(row) for row in part.to_pylist())
 
     def first(self) -> Shown:
