@@ -2,8 +2,9 @@
 
 Andon retrains from the base in every round. Here the policy of each round begins where that of the round before ended,
 as an online trainer's does, with the same reward models, labels and episodes a round; KL is still measured from the
-base. Every finished arm of several rounds is gone through so, and its last policy set beside the one that was trained
-from the base, on the same test queries. No sentinel watches: a warm start looks to them like the fault that it can be.
+base. Every finished arm of several rounds is gone through so, and its last policy set beside two that were trained from
+the base by the last reward model, on the same test queries: the arm's own, and one of as many episodes as all rounds had
+together, for a warm start has trained that long. No sentinel watches: to them it looks like the fault that it can be.
 """
 
 import json
@@ -28,23 +29,23 @@ from models.steps import query_tokens
 from models.systems import Clock, answer_all
 from models.tokens import encode_affixes, single_token
 
-SCRATCH, WARM = "from the base", "from the last policy"
+SYSTEMS = {"scratch": "from the base", "long": "from the base, all episodes at once", "warm": "from the last policy"}
 
 
-def warm_policy(
-    store: LocalStore, campaign: Campaign, base: Base, run: Publication, before: Publication
+def trained(
+    store: LocalStore, campaign: Campaign, base: Base, run: Publication, before: Publication | None, episodes: int
 ) -> Publication:
-    """Train a policy by the reward model of a run, beginning with the policy `before`, and publish it."""
-    prefix = f"campaigns/{campaign.name}/warm/{run['run']}"
+    """Train a policy by the reward model of a run, beginning with the policy `before` or the base, and publish it."""
+    prefix = f"campaigns/{campaign.name}/{'warm' if before else 'long'}/{run['run']}"
     if (done := read_manifest(store, prefix)) is not None:
         return done
     began, metrics = datetime.now(UTC), list[ppo.Metrics]()
     reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
     assert reward is not None
-    last = open_base(str(before.folder()), campaign.text.positions)
-    with mock.patch.object(ppo, "PolicyModel", lambda _, value_from: PolicyModel(last.model, value_from)):
+    start = open_base(str(before.folder()), campaign.text.positions) if before else base
+    with mock.patch.object(ppo, "PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
         policy = ppo.train(
-            campaign.policy,
+            campaign.policy.model_copy(update={"episodes": episodes}),
             campaign.text,
             base.model,
             load_ensemble(reward.folder()),
@@ -61,36 +62,39 @@ def warm_policy(
 
 
 def gone_through(arm: Arm, root: Path) -> dict[str, object]:
-    """Go through the rounds of an arm again, each on from the last, and return how the two last policies compare."""
+    """Go through the rounds of an arm again, each on from the last, and return how the last policies compare."""
     store, campaign = LocalStore(arm.folder(root) / "store"), load_campaign(arm.campaign, "small")
-    base = open_base(campaign.base, campaign.text.positions)
+    base, episodes = open_base(campaign.base, campaign.text.positions), campaign.policy.episodes
     first, *later = sorted(runs(store, arm.campaign), key=lambda run: run["round"])
-    policy = read_manifest(store, f"{run_prefix(campaign.name, first['run'])}/policy")
-    assert policy is not None
+    warm = read_manifest(store, f"{run_prefix(campaign.name, first['run'])}/policy")
     for run in later:
-        policy = warm_policy(store, campaign, base, run, policy)
+        warm = trained(store, campaign, base, run, warm, episodes)
     run = later[-1]["run"]
-    systems = [
-        System(ZERO_SHOT, "model"),
-        System(SCRATCH, "model", run, f"{run_prefix(campaign.name, run)}/policy"),
-        System(WARM, "model", run, policy.prefix),
-    ]
+    scratch = read_manifest(store, f"{run_prefix(campaign.name, run)}/policy")
+    long = trained(store, campaign, base, later[-1], None, episodes * arm.rounds)
+    assert scratch is not None and warm is not None and campaign.judges is not None
+    policies = dict(zip(SYSTEMS.values(), (scratch, long, warm), strict=True))
+    systems = [System(ZERO_SHOT, "model"), *(System(n, "model", run, each.prefix) for n, each in policies.items())]
     answered = answer_all(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
-    assert campaign.judges is not None
     asked = {query.query_id: query.text for query in answered.asked}
     found = contests(list(judged(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}
-    for name, (one, other) in {
-        "scratch": (SCRATCH, ZERO_SHOT), "warm": (WARM, ZERO_SHOT), "warm_over_scratch": (WARM, SCRATCH)
-    }.items():  # fmt: skip
-        contest = over(found, one, other)
+    for name, system in SYSTEMS.items():
+        contest, behaviour, texts = (
+            over(found, system, ZERO_SHOT),
+            answered.behaviours[system],
+            answered.texts()[system],
+        )
         assert contest is not None
-        row[name] = [round(value, 4) for value in contest.win_rate[:3]]
-    for name, system in (("scratch", SCRATCH), ("warm", WARM)):
-        behaviour, texts = answered.behaviours[system], answered.texts()[system]
-        row |= {f"{name}_kl": round(behaviour.kl, 2), f"{name}_valid": round(behaviour.valid, 4)}
-        row[f"{name}_different"] = round(len({*texts}) / len(texts), 4)
-    return row
+        row[name] = {
+            "win_rate": [round(value, 4) for value in contest.win_rate[:3]],
+            "kl": round(behaviour.kl, 2),
+            "valid": round(behaviour.valid, 4),
+            "different": round(len({*texts}) / len(texts), 4),
+        }
+    contest = over(found, SYSTEMS["warm"], SYSTEMS["long"])
+    assert contest is not None
+    return row | {"warm_over_long": [round(value, 4) for value in contest.win_rate[:3]]}
 
 
 def main(root: Path) -> None:
