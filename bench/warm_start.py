@@ -2,9 +2,10 @@
 
 Andon retrains from the base in every round. Here the policy of each round begins where that of the round before ended,
 as an online trainer's does, with the same reward models, labels and episodes a round; KL is still measured from the
-base. Every finished arm of several rounds is gone through so, and its last policy set beside two that were trained from
-the base by the last reward model, on the same test queries: the arm's own, and one of as many episodes as all rounds had
-together, for a warm start has trained that long. No sentinel watches: to them it looks like the fault that it can be.
+base. Every finished arm of several rounds is gone through so, and its last policy set beside two that were trained
+from the base by the last reward model, on the same test queries: the arm's own, and one of as many episodes as all
+rounds had together, for a warm start has trained that long. No sentinel watches: to them it looks like the fault that
+it can be.
 """
 
 import json
