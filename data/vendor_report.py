@@ -99,9 +99,12 @@ def report_refusal(delivered: Delivered, fault: str, evidence: str, verdict: Ver
     return publish(store, prefix, "refusal", files, inputs=inputs, facts=facts, began=began)
 
 
-def shown_row(raw: Mapping[str, Any]) -> str:
-    """Return a row's values as delivered on one line, cut where they are long."""
-    text = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in raw.items())
+def shown_row(raw: Mapping[str, Any] | str) -> str:
+    """Return a row's values as delivered, or a line that is no row, on one line, cut where it is long."""
+    if isinstance(raw, str):
+        text = json.dumps(raw, ensure_ascii=False)
+    else:
+        text = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in raw.items())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
