@@ -29,6 +29,7 @@ USUALLY = {  # by how the finding begins
     "answers look inverted": "People were asked for the worst, or a scale was read the other way round.",
     "indices look one-based": "Options are counted from 1. They count from 0: the first option shown is 0.",
     "indices are off by one": "Options are counted from another number than 0, or a header was counted as a row.",
+    "part of the answers": "One tool, person or part of the delivery was treated unlike the rest: compare them.",
     "rows are joined": "A column was sorted without the others, or answers were joined to question ids by row number.",
     "slots are not mapped back": "Options were shown in another order than sent, and the answers name that order.",
 }
