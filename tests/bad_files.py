@@ -168,6 +168,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("43 in the future", {"answered_at": "2999-01-01T00:00:00+00:00"}, "in the future"),
     ("43 before the first year", {"answered_at": "0001-01-01T00:00:00+14:00"}, "not a time"),
     ("43 after the last year", {"answered_at": "9999-12-31T23:59:59-14:00"}, "not a time"),
+    ("44 longer than any clock runs", {"seconds": "1e308"}, "seconds is not a number up to"),
     ("50 decimal comma", {"best": "1,0"}, "not an integer"),
     ("50 thousands", {"best": "1.000,0"}, "not an integer"),
     ("51 a cell cut by Excel", {"note": "x" * 32_767}, "more than 20,000"),
