@@ -67,6 +67,19 @@ def test_those_who_agree_beside_guessers_do_not_copy() -> None:
     assert [finding.fault for finding in found] == [DIAGNOSES["spammers"]]
 
 
+def test_two_rings_of_copies_are_both_named_and_nobody_else() -> None:
+    draw = np.random.default_rng(7)
+    truth, items = draw.integers(0, 4, 900), np.repeat(np.arange(900), 3)
+    labelers = np.argsort(draw.random((900, 20)), 1)[:, :3].ravel()
+    own = np.where(draw.random(2700) < 0.6, truth[items], draw.integers(0, 4, 2700))
+    sheets = np.where(draw.random((2, 900)) < 0.6, truth, draw.integers(0, 4, (2, 900)))
+    said = np.where(labelers < 5, sheets[0][items], np.where(labelers < 10, sheets[1][items], own))
+    found = diagnose(answers(said, labelers, items), Quality())
+    assert {finding.fault for finding in found} == {DIAGNOSES["copycats"]}
+    rings = sorted(finding.labelers for finding in found)
+    assert rings == [("l0", "l1", "l2", "l3", "l4"), ("l5", "l6", "l7", "l8", "l9")]
+
+
 def test_one_labeler_alone_is_no_copycat_and_no_guesser() -> None:
     draw = np.random.default_rng(0)
     asked = answers(draw.integers(0, 4, 300), np.zeros(300, np.int64), np.arange(300))
