@@ -51,7 +51,11 @@ def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
         f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
         f"{outcome.duplicates:,} duplicates",
         *(f"  quarantined {count:,}: {reason} ..." for reason, count in Counter(outcome.reasons).most_common(10)),
-        *([f"  ignored: the columns {', '.join(map(one_line, outcome.ignored))}"] if outcome.ignored else []),
+        *(
+            [f"  ignored: the columns {', '.join(one_line(each) or '(no name)' for each in outcome.ignored)}"]
+            if outcome.ignored
+            else []
+        ),
         *(f"  {finding['fault']}: {finding['evidence']}" for finding in outcome.findings),
     ]
     if outcome.held:
