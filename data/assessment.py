@@ -19,7 +19,7 @@ from data.gates import drifts, gates
 from data.people import pairs
 from data.statistics import proportion
 
-VERSION = 3  # of these rules; every assessment says by which it was made
+VERSION = 4  # of these rules; every assessment says by which it was made
 LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
 
 

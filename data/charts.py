@@ -1,6 +1,7 @@
 """Plots as inline SVG: they need no server, no script and no network, and they print."""
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 INK, BLUE, RED, GREY = "#222222", "#1f5fa8", "#b3261e", "#9a9a9a"
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a dollar in somebody's name begins no formula
     "svg.hashsalt": "andon",  # equal data give equal bytes
     "font.family": "sans-serif",
     "font.size": 9,
@@ -35,8 +37,10 @@ def _svg(figure: "Figure") -> str:
     from matplotlib import pyplot as plt
 
     text = io.StringIO()
-    figure.tight_layout()
-    figure.savefig(text, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # from a font that only measures: the reader's draws it
+        figure.tight_layout()
+        figure.savefig(text, format="svg", metadata={"Date": None})
     plt.close(figure)
     return text.getvalue()[text.getvalue().index("<svg") :]
 

@@ -18,6 +18,11 @@ class Standing(NamedTuple):
     why: str
     weights: Mapping[str, float]  # of the answers of each labeler; 0 for those that do not count
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The labelers whose answers do not count, whatever becomes of the batch."""
+        return tuple(sorted(name for name, weight in self.weights.items() if weight == 0))
+
 
 def history(store: Store, campaign: str) -> list[Document]:
     return log.entries(store, _prefix(campaign))
@@ -42,6 +47,9 @@ def record(store: Store, campaign: str, batch: str, assessment: Document) -> Doc
 
 def override(store: Store, campaign: str, batch: str, decision: Decision, reason: str, labeler: str | None) -> None:
     """Record a person's decision about a batch or one labeler in it; it stands until other faults are found."""
+
+    if not reason.strip():
+        raise Refused("A decision needs a reason: say what was found.")
 
     def decide(so_far: list[Document]) -> Document:
         assessed = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"]
@@ -82,6 +90,8 @@ def _standing(entries: list[Document]) -> Standing:
         name: labeler["weight"] if decisions[name] == "accept" else 0.0
         for name, labeler in assessment["labelers"].items()
     }
+    if decision == "accept" and weights and not any(weights.values()):
+        why = "all its labelers are on hold"
     return Standing(decision, why, weights)
 
 

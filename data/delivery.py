@@ -104,6 +104,10 @@ def _check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], 
     """Return the columns that are read, those that are not, and those of texts; raise Refused where one is missing."""
     if len(names) > MOST_COLUMNS:
         raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
+    if (unnamed := names.count("")) > 1:
+        raise Refused(
+            f"{path.name} has {unnamed} columns without a name: remove those that hold nothing, name the others."
+        )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")

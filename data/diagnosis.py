@@ -19,6 +19,7 @@ from data.statistics import proportion
 FEWEST = 10  # known answers before they say anything
 FEWEST_OF_ONE = 40  # answers before their positions do, of a labeler or of all
 CLEAR = 3.0  # nats, to tell an inverted file from one without content
+CHANCE = 1e-3  # how probable something may be by chance that is taken for more
 
 
 def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
@@ -63,13 +64,18 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
     avoided = n * (right.value * np.log(0.03 / chance) + (1 - right.value) * np.log(0.97 / (1 - chance)))
     if avoided > -CLEAR:
         other = (1 - right.value) / (answers.k - 1)  # what each wrong position gets where they are wrong at random
-        if bdtrc(round(shares[shift] * n) - 1, n, other) < 1e-3:  # so many or more of n by chance
+        if bdtrc(round(shares[shift] * n) - 1, n, other) < CHANCE:  # so many or more of n by chance
             where = "behind" if shift == 1 else "before"
             evidence = f"{said}, and {shares[shift]:.0%} of the answers are one position {where} the right one"
             return [Finding("indices are off by one", "reject", evidence)]
     if avoided > CLEAR:
         return [Finding("answers look inverted", "reject", f"{said}: the best is avoided")]
     if avoided < -CLEAR:
+        if source == "gold questions" and bdtrc(round(right.value * n) - 1, n, chance) < CHANCE:
+            halves = np.array_split(known.samples == truth, 2)
+            first, second = (f"{half.mean():.0%}" for half in halves)
+            evidence = f"{said}, {first} in the first half of the rows, {second} in the second"
+            return [Finding("part of the answers look wrong", "reject", evidence)]
         return [_without_content(answers, said)]
     unclear = "answers look inverted, or have nothing to do with the texts"
     return [Finding(unclear, "reject", f"{said}: too few to tell which of the two it is")]
@@ -78,12 +84,13 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
 def _without_content(answers: Answers, said: str) -> Finding:
     """Answers that have nothing to do with the texts: were positions not mapped back, or rows joined wrongly?"""
     by_shift = {}
+    known = answers.gold != UNKNOWN
     for shift in (*range(-5, 0), *range(1, 6)):
         moved = np.roll(answers.slots, shift)
-        known = answers.gold != UNKNOWN
         by_shift[shift] = float((moved[known] == answers.gold_slots[known]).mean()) if known.any() else 0.0
     shift = max(by_shift, key=by_shift.__getitem__)
-    if by_shift[shift] > 0.6:
+    met = bdtrc(round(by_shift[shift] * known.sum()) - 1, known.sum(), 1 / answers.k)  # by chance, in one of the shifts
+    if by_shift[shift] > 0.6 and met < CHANCE:
         evidence = f"{said}, but {by_shift[shift]:.0%} are if answers move by {-shift:+d} rows"
         return Finding("rows are joined to the wrong questions", "reject", evidence)
     from scipy.stats import spearmanr  # takes a second, and is hardly ever needed

@@ -19,6 +19,7 @@ AXES = ("accuracy", "coverage", "coherence", "overall")  # on which options may 
 LOWEST, HIGHEST = 1, 7
 MOST_BYTES_OF_TEXT = 20_000
 MOST_BYTES_OF_LABELER = 200
+LARGEST = 1e12  # of a number that says nothing of options: what is summed stays finite
 NAMED_OPTION = re.compile(r"(?i)[a-j]|(option|opt|sample|response)[ _-]?[a-j0-9]")
 INTEGER = re.compile(r"-?[0-9]{1,9}(\.0+)?")
 
@@ -123,6 +124,8 @@ def number(name: str, value: object) -> float:
         raise BadRow(f"{name} is not a number: {shown(value)}") from error
     if not math.isfinite(found):
         raise BadRow(f"{name} is not a finite number")
+    if abs(found) > LARGEST:
+        raise BadRow(f"{name} is not a number up to {LARGEST:.0e}: {shown(value)}")
     return found
 
 

@@ -57,6 +57,7 @@ class Ingested(NamedTuple):
     ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
     report: str | None = None  # on the quality of its batch, where somebody wrote it
     compares: bool = False  # answers of an evaluation: nothing is trained on them
+    held: tuple[str, ...] = ()  # labelers whose answers do not count, whatever becomes of the batch
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
@@ -82,6 +83,8 @@ def ingest(
     of a batch. A file whose answers as a whole look wrong is refused with a diagnosis, unless a person says `despite`
     which reason it shall be taken. A row that flags `stop_run` pulls the cord, also where the file is refused.
     """
+    if despite is not None and not despite.strip():
+        raise Refused("--despite needs a reason: say why answers that look wrong shall be taken.")
     policy = policy or Quality()
     pa.set_memory_pool(pa.system_memory_pool())  # which gives back what large files took
     arrived = receive(delivery, scratch)  # a copy of our own: what is judged is what is stored
@@ -130,16 +133,18 @@ def ingest(
     entry = outcome["entry"]
     assessment = assess_batch(store, campaign, batch, key, policy, predicted)
     pa.default_memory_pool().release_unused()
+    standing = standings(store, campaign)[batch["batch"]]
     return Ingested(
         entry["batch"],
         entry["accepted"],
         entry["quarantined"],
         entry["duplicates"],
         entry["reasons"],
-        standings(store, campaign)[batch["batch"]].decision,
+        standing.decision,
         tuple(assessment["findings"]),
         ignored=tuple(rows.ignored),
         compares=compares,
+        held=standing.held,
     )
 
 

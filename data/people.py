@@ -54,6 +54,15 @@ def pairs(answers: Answers) -> Pairs:
 
 
 def copycats(answers: Answers, policy: Quality, usual: float | None = None) -> list[Finding]:
+    """Find every group of labelers who copy one another: the clearest, then the next among the others."""
+    found: list[Finding] = []
+    while (ring := _ring(answers, policy, usual)) is not None:
+        found.append(ring)
+        answers = answers.take(~np.isin(answers.labelers, [answers.names.index(name) for name in ring.labelers]))
+    return found
+
+
+def _ring(answers: Answers, policy: Quality, usual: float | None) -> Finding | None:
     """Find a group of labelers who answer alike beyond what the others' agreement predicts (greedy, from every pair).
 
     The evidence compares two rates of agreement, inside the group and elsewhere, with one for all (or with `usual`,
@@ -62,31 +71,31 @@ def copycats(answers: Answers, policy: Quality, usual: float | None = None) -> l
     together = pairs(answers)
     total = len(set(answers.labelers.tolist()))
     if len(together.equal) < 30:
-        return []
+        return None
     of_all = _rate(together.equal) if usual is None else usual
     elsewhere = of_all
     group: list[int] = []
     inside = np.zeros(len(together.equal), bool)
     for _ in range(4):  # the usual agreement is that of those outside the group
         if elsewhere >= COPIED:
-            return []
+            return None
         group = _best_group(together, len(answers.names), elsewhere)
         inside = np.isin(together.left, group) & np.isin(together.right, group)
         if usual is None:
             elsewhere = _rate(together.equal[~inside])
     if not inside.any() or (usual is None and inside.all()):
-        return []
+        return None
     apart = together.equal[~inside]
     gain = _nats(together.equal[inside], COPIED) + _nats(apart, elsewhere) - _nats(together.equal, of_all)
     size = len(group)
     gain -= float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1))
     if gain < policy.evidence:
-        return []
+        return None
     evidence = (
         f"{size} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
         f"{elsewhere:.0%} would be usual ({gain:.0f} nats)"
     )
-    return [Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))]
+    return Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))
 
 
 def _rate(equal: NDArray[np.bool_]) -> float:

@@ -110,7 +110,8 @@ def _unknown(ids: pa.Array, question: pa.Array) -> pa.Array:
 def _other_content(part: pa.RecordBatch, same: pa.Array) -> pa.Array:
     after = ": the labeler saw another text or order"
     said = _joined("content_sha256 differs from what was sent for ", part, "question_id", after)
-    return pc.if_else(same, NOTHING, said)
+    missing = pc.is_null(part.column("content_sha256"))
+    return pc.if_else(same, NOTHING, pc.if_else(missing, "content_sha256 is missing", said))
 
 
 def _other_texts(part: pa.RecordBatch, question: pa.Array, texts: pa.Array | None) -> pa.Array:

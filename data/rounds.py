@@ -51,7 +51,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         else:
             waits_for = "a retrain" if answered else "labels"
             if held := [
-                decided[b["batch"]] for b in mine if b["batch"] in decided and decided[b["batch"]].decision != "accept"
+                standing
+                for standing in (decided[b["batch"]] for b in mine if b["batch"] in decided)
+                if standing.decision != "accept" or len(standing.held) == len(standing.weights) > 0
             ]:
                 waits_for = f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)

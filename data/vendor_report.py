@@ -29,6 +29,7 @@ USUALLY = {  # by how the finding begins
     "answers look inverted": "People were asked for the worst, or a scale was read the other way round.",
     "indices look one-based": "Options are counted from 1. They count from 0: the first option shown is 0.",
     "indices are off by one": "Options are counted from another number than 0, or a header was counted as a row.",
+    "part of the answers": "One tool, person or part of the delivery was treated unlike the rest: compare them.",
     "rows are joined": "A column was sorted without the others, or answers were joined to question ids by row number.",
     "slots are not mapped back": "Options were shown in another order than sent, and the answers name that order.",
 }
@@ -99,9 +100,12 @@ def report_refusal(delivered: Delivered, fault: str, evidence: str, verdict: Ver
     return publish(store, prefix, "refusal", files, inputs=inputs, facts=facts, began=began)
 
 
-def shown_row(raw: Mapping[str, Any]) -> str:
-    """Return a row's values as delivered on one line, cut where they are long."""
-    text = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in raw.items())
+def shown_row(raw: Mapping[str, Any] | str) -> str:
+    """Return a row's values as delivered, or a line that is no row, on one line, cut where it is long."""
+    if isinstance(raw, str):
+        text = json.dumps(raw, ensure_ascii=False)
+    else:
+        text = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in raw.items())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 

@@ -51,9 +51,16 @@ def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
         f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
         f"{outcome.duplicates:,} duplicates",
         *(f"  quarantined {count:,}: {reason} ..." for reason, count in Counter(outcome.reasons).most_common(10)),
-        *([f"  ignored: the columns {', '.join(map(one_line, outcome.ignored))}"] if outcome.ignored else []),
+        *(
+            [f"  ignored: the columns {', '.join(one_line(each) or '(no name)' for each in outcome.ignored)}"]
+            if outcome.ignored
+            else []
+        ),
         *(f"  {finding['fault']}: {finding['evidence']}" for finding in outcome.findings),
     ]
+    if outcome.held:
+        names = ", ".join(map(one_line, outcome.held[:10])) + (" ..." if len(outcome.held) > 10 else "")
+        lines.append(f"  labelers on hold: {names}: their answers are not trained on (andon decide --labeler)")
     if outcome.decision != "accept":
         lines.append(f"on {outcome.decision}: these labels are not trained on until a person decides:")
         lines.append(f"  andon decide {campaign} {outcome.batch} accept --reason ...   (or reject)")

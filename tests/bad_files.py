@@ -5,6 +5,7 @@ They answer one batch of 200 questions, which is here too.
 
 import csv
 import gzip
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -101,6 +102,7 @@ FILES: list[tuple[str, Content, str]] = [
     ("4 old Excel", b"\xd0\xcf\x11\xe0 and so on", "Excel"),
     ("6 missing column", GOOD.replace("labeler_id", "who", 1), "lacks the column labeler_id"),
     ("8 a column twice", GOOD.replace("labeler_id", "best", 1), "best twice"),
+    ("8 columns without a name", re.sub("(?m)$", ",,", GOOD.strip()), "2 columns without a name"),
     ("10 other case", GOOD.replace("labeler_id", "Labeler ID", 1), "Write labeler_id, not 'Labeler ID'"),
     ("11 a newer version", with_column("schema_version", pa.array(["9.0"] * 200)), "version '9.0'; they are 1.0"),
     ("11 an older version", with_column("schema_version", pa.array(["0.9"] * 200)), "version '0.9'; they are 1.0"),
@@ -149,6 +151,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("22 spaces", {"best": " 2 "}, "not an integer"),
     ("22 TRUE", {"best": "TRUE"}, "not an integer"),
     ("24 other options", {"content_sha256": "0" * 64}, "another text or order"),
+    ("24 no content", {"content_sha256": ""}, "content_sha256 is missing"),
     ("26 unknown id", {"question_id": "qbcdfghjkmnpqrstv"}, "not in this batch"),
     ("28 spaces around an id", {"question_id": f" {IDS[7]} "}, "not one of ours"),
     ("28 other case", {"question_id": IDS[7].upper()}, "not one of ours"),
@@ -168,6 +171,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("43 in the future", {"answered_at": "2999-01-01T00:00:00+00:00"}, "in the future"),
     ("43 before the first year", {"answered_at": "0001-01-01T00:00:00+14:00"}, "not a time"),
     ("43 after the last year", {"answered_at": "9999-12-31T23:59:59-14:00"}, "not a time"),
+    ("44 longer than any clock runs", {"seconds": "1e308"}, "seconds is not a number up to"),
     ("50 decimal comma", {"best": "1,0"}, "not an integer"),
     ("50 thousands", {"best": "1.000,0"}, "not an integer"),
     ("51 a cell cut by Excel", {"note": "x" * 32_767}, "more than 20,000"),

@@ -17,6 +17,8 @@ from data.label_sets import freeze, read_label_set
 from data.labels import deliveries
 from data.opinions import opinion
 from data.refused import Refused
+from data.rounds import rounds
+from flows.summary import ingested_lines
 from tests.vendor import SHARES, Round
 
 
@@ -47,6 +49,25 @@ def test_a_person_may_take_it_all_the_same_and_the_reason_stays(sent: Round) -> 
     assert freeze(sent.store, "c") is None, "taken in, and not trained on"
     override(sent.store, "c", "b1", "accept", "they are meant to be inverted", None)
     assert freeze(sent.store, "c") is not None
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_a_person_who_decides_says_why(sent: Round, nothing: str) -> None:
+    with pytest.raises(Refused, match="reason"):
+        sent.deliver(sent.answers("inverted"), despite=nothing)
+    assert deliveries(sent.store, "c") == []
+    sent.deliver(sent.answers())
+    with pytest.raises(Refused, match="reason"):
+        override(sent.store, "c", "b1", "hold", nothing, None)
+    assert standings(sent.store, "c")["b1"].decision == "accept"
+
+
+def test_where_every_labeler_is_on_hold_the_round_waits_for_a_person(sent: Round) -> None:
+    outcome = sent.deliver([row | {"seconds": 0} for row in sent.answers()])
+    assert outcome.decision == "accept" and len(outcome.held) == 30
+    assert any("labelers on hold: labeler-00, labeler-01" in line for line in ingested_lines(outcome, "c"))
+    assert freeze(sent.store, "c") is None
+    assert "all its labelers are on hold" in rounds(sent.store, "c")[0].waits_for
 
 
 def test_labels_on_hold_wait_for_a_person_and_the_accused_stay_out(sent: Round) -> None:

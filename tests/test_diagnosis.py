@@ -1,5 +1,6 @@
 """Diagnosis: every fault of a simulated vendor is named from a whole delivery, and what is sound passes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from bench.label_quality import DIAGNOSES, diagnosed
 from data.assessment import skill_weights
 from data.batch import Question, Sample, blind, write_table
 from data.campaign import Quality
-from data.diagnosis import diagnose
+from data.diagnosis import diagnose, faults_of_the_file
 from data.evidence import UNKNOWN, Answers, Chosen, collect
 from data.faults import FAULTS
 from data.key import read_columns
@@ -66,6 +67,19 @@ def test_those_who_agree_beside_guessers_do_not_copy() -> None:
     assert [finding.fault for finding in found] == [DIAGNOSES["spammers"]]
 
 
+def test_two_rings_of_copies_are_both_named_and_nobody_else() -> None:
+    draw = np.random.default_rng(7)
+    truth, items = draw.integers(0, 4, 900), np.repeat(np.arange(900), 3)
+    labelers = np.argsort(draw.random((900, 20)), 1)[:, :3].ravel()
+    own = np.where(draw.random(2700) < 0.6, truth[items], draw.integers(0, 4, 2700))
+    sheets = np.where(draw.random((2, 900)) < 0.6, truth, draw.integers(0, 4, (2, 900)))
+    said = np.where(labelers < 5, sheets[0][items], np.where(labelers < 10, sheets[1][items], own))
+    found = diagnose(answers(said, labelers, items), Quality())
+    assert {finding.fault for finding in found} == {DIAGNOSES["copycats"]}
+    rings = sorted(finding.labelers for finding in found)
+    assert rings == [("l0", "l1", "l2", "l3", "l4"), ("l5", "l6", "l7", "l8", "l9")]
+
+
 def test_one_labeler_alone_is_no_copycat_and_no_guesser() -> None:
     draw = np.random.default_rng(0)
     asked = answers(draw.integers(0, 4, 300), np.zeros(300, np.int64), np.arange(300))
@@ -93,6 +107,26 @@ def test_rows_that_slipped_by_one_are_seen_as_such() -> None:
     gold = draw.integers(0, 4, 200)
     (found,) = diagnose(answers(np.roll(gold, 1), draw.integers(0, 9, 200), np.arange(200), gold), Quality())
     assert found.fault == DIAGNOSES["wrong join"] and "+1 rows" in found.evidence
+
+
+def test_where_half_the_rows_are_inverted_part_of_the_file_is_named_and_not_its_positions() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.integers(0, 4, 100)
+    said = np.where(np.arange(100) < 50, gold, (gold + 2) % 4)
+    asked = answers(said, draw.integers(0, 9, 100), np.arange(100), gold)
+    timed = replace(asked, seconds=np.arange(100.0), words=np.arange(100))  # people did read
+    (found,) = faults_of_the_file(timed)
+    assert found.fault == "part of the answers look wrong"
+    assert "100% in the first half of the rows, 0% in the second" in found.evidence
+
+
+def test_of_two_options_chance_does_not_make_rows_that_slipped() -> None:
+    """Ten ways to slip are tried, and of forty coins so many are often heads."""
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        gold = draw.integers(0, 2, 40)
+        asked = answers(draw.integers(0, 2, 40), draw.integers(0, 9, 40), np.arange(40), gold, k=2)
+        assert not any("answers move by" in found.evidence for found in faults_of_the_file(asked))
 
 
 def test_two_options_are_diagnosed_too() -> None:

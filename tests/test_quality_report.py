@@ -1,5 +1,7 @@
 """The quality report: what was decided and why, what it cost and how long it took, from the logs alone."""
 
+import warnings
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -35,6 +37,15 @@ def test_the_report_names_what_was_found_and_needs_nothing_else(sent: Round) -> 
     assert "src=" not in page and "@import" not in page and 'rel="stylesheet"' not in page
 
 
+def test_names_of_labelers_are_drawn_as_they_are(sent: Round) -> None:
+    names = ["$\\frac{a$", "日本 太郎", "a$b_c$"]
+    sent.deliver([row | {"labeler_id": names[number % 3]} for number, row in enumerate(sent.answers())])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # they would stand between the lines of the command
+        page = report_batch(sent.store, "c", "b1").path("report.html").read_text()
+    assert all(f">{name}</text>" in page for name in names)
+
+
 def test_every_label_has_a_decision_a_weight_and_reasons(sent: Round) -> None:
     outcome = sent.deliver(sent.answers("always first"))
     accused = set(outcome.findings[0]["labelers"])
@@ -45,7 +56,7 @@ def test_every_label_has_a_decision_a_weight_and_reasons(sent: Round) -> None:
     now = pq.read_table(report_batch(sent.store, "c").path("labels.parquet")).to_pylist()
     assert {row["decision"] for row in now if row["labeler_id"] in accused} == {"hold"}
     assert {row["decision"] for row in now if row["labeler_id"] not in accused} == {"accept"}
-    assert {row["rules"] for row in now} == {3}
+    assert {row["rules"] for row in now} == {4}
 
 
 def test_the_same_state_gives_the_same_report_and_a_new_decision_another(sent: Round) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data.labels import ingest
 from data.refused import Refused
 from data.vendor_report import SHOWN_ROWS, USUALLY
 from tests.vendor import Round, Rows
@@ -21,11 +22,16 @@ def refused(sent: Round, rows: Rows) -> tuple[str, str, list[dict[str, str]]]:
     """Deliver rows that are refused; return what is said, and the page and the table of the report."""
     with pytest.raises(Refused) as refusal:
         sent.deliver(rows)
-    found = re.search(r"The report for the vendor is (\S+report\.html)\. ", str(refusal.value))
-    assert found, refusal.value
+    return reported(refusal.value)
+
+
+def reported(refusal: Refused) -> tuple[str, str, list[dict[str, str]]]:
+    """Return what a refusal says, and the page and the table of its report."""
+    found = re.search(r"The report for the vendor is (\S+report\.html)\. ", str(refusal))
+    assert found, refusal
     page = Path(found[1])
     table = page.with_name("rows.csv").read_text(encoding="utf-8")
-    return str(refusal.value), page.read_text(encoding="utf-8"), list(csv.DictReader(io.StringIO(table)))
+    return str(refusal), page.read_text(encoding="utf-8"), list(csv.DictReader(io.StringIO(table)))
 
 
 def test_every_row_that_cannot_be_used_is_in_the_report_with_its_reason(sent: Round) -> None:
@@ -38,6 +44,23 @@ def test_every_row_that_cannot_be_used_is_in_the_report_with_its_reason(sent: Ro
     assert all(row["reason"].startswith(("best is 9", "best is -1")) for row in table)
     assert page.count("<code>question_id:") == SHOWN_ROWS and f"The first {SHOWN_ROWS} of 150 rows" in page
     assert "<td>1</td><td>150</td>" in page, "counted together, for they differ in a number only"
+
+
+def test_lines_that_are_no_rows_are_in_the_report_as_they_came(sent: Round, tmp_path: Path) -> None:
+    """As a spreadsheet leaves them below a table: fewer cells than there are columns."""
+    rows, file, scratch = sent.answers(), tmp_path / "answers.csv", tmp_path / "scratch"
+    with file.open("w", newline="") as text:
+        table = csv.DictWriter(text, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+        text.write(",<b>,\r\n" * 200)
+    scratch.mkdir()
+    with pytest.raises(Refused) as refusal:
+        ingest(sent.store, sent.campaign, file, scratch)
+    said, page, found = reported(refusal.value)
+    assert f"the first is row {len(rows) + 1}: has too few or too many cells" in said
+    assert [(int(row["row"]), row["delivered"]) for row in found] == [(len(rows) + n, '",<b>,"') for n in range(1, 201)]
+    assert page.count("<code>&#34;,&lt;b&gt;,&#34;</code>") == SHOWN_ROWS
 
 
 def test_what_was_delivered_runs_neither_in_a_browser_nor_in_a_spreadsheet(sent: Round) -> None:
