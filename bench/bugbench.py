@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from data import cord
 from data.batch import write_table
 from data.campaign import Campaign, load_campaign
+from data.ingesting import ingest
 from data.label_sets import freeze
-from data.labels import ingest
 from data.promotions import run_prefix
 from data.refused import Refused
 from data.simulated import write_answers

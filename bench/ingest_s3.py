@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from bench.ingest_scale import deliver
 from bench.meter import cost_of, report
+from data.ingesting import ingest
 from data.label_sets import freeze
-from data.labels import ingest
 from data.store import Store, open_store
 from tests import seaweed
 

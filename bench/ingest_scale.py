@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from bench.meter import Cost, cost_of, report
 from data.batch import Question, Sample, blind, write_parts, write_table
-from data.labels import ingest
+from data.ingesting import ingest
 from data.publication import publish
 from data.store import LocalStore, Store
 

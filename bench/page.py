@@ -25,8 +25,8 @@ import httpx
 
 from data.batch import blind, write_parts, write_table
 from data.faults import invent
+from data.ingesting import ingest
 from data.labelers import add
-from data.labels import ingest
 from data.page_answers import collect, saved
 from data.publication import publish
 from data.store import LocalStore

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.assessing import assess_the_rest
 from data.batch import TESTS
 from data.canonical import Document, canonical_json, seal, unseal
 from data.committed import AT_ONCE, Committed, committed, committed_table, standing, standing_labels
@@ -22,7 +23,7 @@ NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
 
 class Label(NamedTuple):
-    """One label that counts; ranking and ratings as data.labels.LABEL has them."""
+    """One label that counts; ranking and ratings as data.committed.LABEL has them."""
 
     batch_id: str
     question_id: str
@@ -40,7 +41,9 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
 
     What counts is decided by batch and by labeler (data/decisions.py); those decisions become part of the set.
     """
-    rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
+    sent = batches(store, campaign)
+    assess_the_rest(store, campaign, sent)
+    rounds = {batch["batch"]: batch["round"] for batch in sent}
     decided = standings(store, campaign)
     counted = [
         entry

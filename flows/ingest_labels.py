@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.labels import Ingested
+from data.ingesting import Ingested
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
 from tasks.inbox import ingest_waiting

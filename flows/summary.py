@@ -11,7 +11,8 @@ from data.cord import one_line, open_pulls
 from data.diagnosis import FEWEST
 from data.evaluation_report import table
 from data.inbox import refused
-from data.labels import Ingested, batches, deliveries
+from data.ingesting import Ingested
+from data.labels import batches, deliveries
 from data.leases import holder
 from data.planning import WORTH, Plan
 from data.promotions import champion, find_run, policy_of, runs

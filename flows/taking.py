@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from data.labels import Ingested
+from data.ingesting import Ingested
 from data.store import open_store
 from flows.environment import prepare
 from flows.settings import configured

@@ -11,8 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from data.batch import Question, Sample, blind, content_sha256, question_id, shown_order, write_table
 from data.campaign import Campaign
 from data.canonical import Document, content_id, sha256, sha256_of_file
+from data.ingesting import Ingested, ingest
 from data.label_sets import freeze
-from data.labels import Ingested, batches, ingest
+from data.labels import batches
 from data.openai2019 import VOCABULARY, PublishedLabel, read_published_labels
 from data.publication import publish, read_manifest
 from data.refused import Refused

@@ -7,8 +7,9 @@ from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
 from data.decisions import standings
+from data.ingesting import Ingested
 from data.label_sets import freeze
-from data.labels import Ingested, deliveries
+from data.labels import deliveries
 from data.promotions import runs
 from data.receiving import shown_name
 from data.refused import Refused

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 
 from data.cord import one_line, pulls
-from data.labels import Ingested
+from data.ingesting import Ingested
 from data.links import download_link
 from data.promotions import champion, find_run
 from data.publication import Publication, read_manifest

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from data.campaign import Campaign
+from data.ingesting import Ingested, ingest
 from data.label_sets import freeze
-from data.labels import Ingested, ingest
 from data.promotions import runs
 from data.publication import Publication
 from data.quality_report import report_batch

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pyarrow.parquet as pq
 
-from data import labels
+from data import ingesting
 from data.batch import write_table
 from data.campaign import load_campaign
 from data.label_sets import freeze
@@ -138,7 +138,7 @@ def take_in(store: Path, campaign: Path, file: Path) -> None:
     """Ingest a file, without a flow."""
     scratch = file.with_suffix(".scratch")
     scratch.mkdir()
-    labels.ingest(LocalStore(store), "sentiment", file, scratch, load_campaign(str(campaign)).quality)
+    ingesting.ingest(LocalStore(store), "sentiment", file, scratch, load_campaign(str(campaign)).quality)
 
 
 def train_through(store: Path, campaign: Path, seed: int = 1) -> dict[str, str]:

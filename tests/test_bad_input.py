@@ -344,13 +344,13 @@ def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str,
 
 
 def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
-    from data import labels
+    from data import ingesting
 
     def replaced(delivery: Path, rows: Path) -> Any:
         (sent.folder / "answers.parquet").write_bytes(b"something else")
         return read_apart(delivery, rows)
 
-    monkeypatch.setattr(labels, "read_apart", replaced)
+    monkeypatch.setattr(ingesting, "read_apart", replaced)
     assert sent.deliver(sent.answers()).accepted == len(sent.key)
 
 

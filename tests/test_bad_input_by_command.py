@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from data import labels
+from data import ingesting
 from data.campaign import SHIPPED
 from data.canonical import sha256_of_file
 from data.labels import deliveries
@@ -51,7 +51,7 @@ def ingest(
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
     monkeypatch.setattr(taking, "prepare", lambda store: None)
-    monkeypatch.setattr(labels, "read_apart", whole_path.read_here)
+    monkeypatch.setattr(ingesting, "read_apart", whole_path.read_here)
     monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 
     def run(file: Path) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from data import labels, log
+from data import ingesting, log
 from data import store as stores
 from data.store import LocalStore
 from tests.crash_matrix import one_process, two_processes
@@ -67,7 +67,7 @@ def test_the_matrix_finds_what_would_break_a_store(change: Any, broken: set[str]
 
 
 def test_the_matrix_finds_that_a_delivery_is_not_recognised() -> None:
-    change = patch.object(labels, "next", lambda found, otherwise: otherwise, create=True)
+    change = patch.object(ingesting, "next", lambda found, otherwise: otherwise, create=True)
     assert "I3" in one_process(losses=0, every=10_000, change=change).violations
 
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.label_quality import DIAGNOSES
+from data import ingesting
 from data.campaign import load_campaign
 from data.canonical import canonical_json, sha256
 from data.committed import committed, standing_labels
@@ -179,3 +180,22 @@ def test_a_label_set_is_named_by_the_labels_that_count_and_their_weights(sent: R
     labels = standing_labels(committed(sent.store, deliveries(sent.store, "c")))
     counted = sorted((label.label_id, weights[label.labeler_id]) for label in labels if weights[label.labeler_id] > 0)
     assert name == "ls" + sha256(canonical_json(counted))[:14]
+
+
+def test_answers_whose_assessment_was_cut_off_are_assessed_before_they_can_count(
+    sent: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    rows = sent.answers("always first")
+    sent.deliver(rows[: len(rows) // 8])
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "assess_batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            sent.deliver(rows)
+    assert len(deliveries(sent.store, "c")) == 2 and len(history(sent.store, "c")) == 1
+    assert freeze(sent.store, "c") is None
+    (standing,) = standings(sent.store, "c").values()
+    assert standing.decision == "hold" and "always the same position" in standing.why
+    assert freeze(sent.store, "c") is None and len(history(sent.store, "c")) == 2, "once is enough"

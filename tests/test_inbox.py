@@ -8,7 +8,8 @@ import pytest
 from data import inbox
 from data.batch import write_table
 from data.campaign import Campaign
-from data.labels import deliveries, ingest
+from data.ingesting import ingest
+from data.labels import deliveries
 from data.refused import Refused
 from tasks import inbox as tasks
 from tasks.labels import ingest_file

@@ -10,8 +10,9 @@ import pytest
 
 from data.batch import Question, Sample, blind, write_parts, write_table
 from data.campaign import Labelers
+from data.ingesting import Ingested, ingest
 from data.label_sets import freeze, read_label_set
-from data.labels import Ingested, deliveries, ingest
+from data.labels import deliveries
 from data.publication import publish
 from data.refused import Refused
 from data.rounds import round_to_export, round_to_finish, rounds

@@ -19,7 +19,8 @@ from data.batch import blind
 from data.canonical import sha256_of_file
 from data.committed import LABEL, committed, committed_table, standing, standing_labels
 from data.faults import invent
-from data.labels import batches, deliveries, ingest, key_rows
+from data.ingesting import ingest
+from data.labels import batches, deliveries, key_rows
 from data.placing import Rules
 from data.refused import Refused
 from data.rounds import rounds

@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 
 from data import cord, log
 from data.committed import committed, standing_labels
+from data.ingesting import ingest
 from data.labelers import LOG, add, labelers, owner, revoke
-from data.labels import deliveries, ingest
+from data.labels import deliveries
 from data.page_answers import collect, mark_delivered, save
 from data.refused import Refused
 from data.shelves import comparisons_of, name_in

@@ -14,8 +14,8 @@ from data.campaign import Campaign
 from data.comparisons import preferred_by_people, results
 from data.cord import Stopped, pull, release
 from data.decisions import override
+from data.ingesting import ingest
 from data.label_sets import freeze
-from data.labels import ingest
 from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_hand
 from data.promotions import champion, history, rival, rollback
 from data.publication import Publication, publish, read_manifest

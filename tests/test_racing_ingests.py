@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from data import labels
+from data import ingesting
 from data.batch import write_table
 from data.committed import committed
-from data.labels import Ingested, deliveries, ingest
+from data.ingesting import Ingested, ingest
+from data.labels import deliveries
 from data.store import LocalStore
 from tests.vendor import Round
 from tests.whole_path import read_here
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TAKE_IN = """
 import sys
 from pathlib import Path
-from data.labels import ingest
+from data.ingesting import ingest
 from data.store import LocalStore
 print("ready", flush=True)
 for line in sys.stdin:
@@ -88,7 +89,7 @@ class Overtaken(LocalStore):
 def test_kind_39_an_ingest_that_is_overtaken_looks_again(
     other: str, sent: Round, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(labels, "read_apart", read_here)
+    monkeypatch.setattr(ingesting, "read_apart", read_here)
     store = Overtaken(sent.store.root)
     store.faster = lambda: ingest(sent.store, "c", files[other], scratch_of(sent, "theirs"))
     outcome = ingest(store, "c", files["whole"], scratch_of(sent, "ours"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data.labels import Ingested
+from data.ingesting import Ingested
 from models.sampling import PROGRESS, progress
 from tasks import showing
 from tasks.stage import LOGGER

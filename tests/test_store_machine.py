@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from data import cord, labels
+from data import cord, ingesting, labels
 from data.batch import write_table
 from data.canonical import sha256_of_file
 from data.committed import Committed, committed, standing_labels
@@ -107,7 +107,7 @@ class Line(RuleBasedStateMachine):
         scratch = Path(tempfile.mkdtemp(dir=self.folder))
 
         def take_in(store: LocalStore) -> None:
-            assert labels.ingest(store, "c", file, scratch).quarantined == 0
+            assert ingesting.ingest(store, "c", file, scratch).quarantined == 0
 
         done = self._do(take_in, crash)
         (self.taken if done else self.maybe_taken).add(sha256_of_file(file))

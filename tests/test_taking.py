@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data.labels import Ingested
+from data.ingesting import Ingested
 from data.store import LocalStore
 from flows import ingest_labels, taking
 from tests.bad_files import KEY, VENDOR, as_parquet, rows

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data.labels import ingest
+from data.ingesting import ingest
 from data.refused import Refused
 from data.vendor_report import SHOWN_ROWS, USUALLY
 from tests.vendor import Round, Rows

@@ -10,7 +10,7 @@ from data.batch import blind, write_parts, write_table
 from data.campaign import Batch, Quality
 from data.composition import composed
 from data.faults import answer, chooser, invent
-from data.labels import Ingested, ingest
+from data.ingesting import Ingested, ingest
 from data.publication import publish
 from data.store import LocalStore
 

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from data import cord, labels, leases, log, untrusted
+from data import cord, ingesting, labels, leases, log, untrusted
 from data.batch import blind, write_parts, write_table
 from data.canonical import content_id
 from data.checkpoints import Checkpoints
@@ -63,7 +63,7 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
     done("export")
     for file in made.deliveries:
         with tempfile.TemporaryDirectory() as scratch:
-            labels.ingest(store, "c", file, Path(scratch))
+            ingesting.ingest(store, "c", file, Path(scratch))
         done(f"ingest {file.stem}")
     if standings(store, "c")["b1"].decision != "accept":  # twelve questions are too few for the gates
         override(store, "c", "b1", "accept", "a test", None)
@@ -145,7 +145,7 @@ def on_machine(state: Path, boot: int) -> Iterator[None]:
     with (
         patch.dict("os.environ", {"ANDON_STATE": str(state)}),
         patch.object(leases, "_started", lambda pid: str(boot)),
-        patch.object(labels, "read_apart", read_here),
+        patch.object(ingesting, "read_apart", read_here),
     ):
         yield
 

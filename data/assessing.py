@@ -1,0 +1,88 @@
+"""Assessing a batch: all answers so far, read from the store, measured and decided about (data/assessment.py)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.assessment import assess
+from data.batch import read_key
+from data.campaign import Campaign, Quality
+from data.canonical import Document
+from data.committed import committed_table, skips, standing
+from data.decisions import history as decisions
+from data.decisions import record
+from data.evidence import Chosen, chosen, collect
+from data.gates import watched_rate
+from data.key import Key, read_columns
+from data.labels import KEY, deliveries
+from data.publication import Publication
+from data.statistics import proportion
+from data.store import Store
+from data.texts import QUESTIONS_READ, Choice, text_measures
+
+
+def assess_batch(
+    store: Store,
+    campaign: str,
+    batch: Publication,
+    key: Key,
+    policy: Quality,
+    predicted: Mapping[str, int],
+) -> Document:
+    """Assess all answers to a batch so far, and record it where it says something new."""
+    taken = deliveries(store, campaign)
+    seen = sum(entry["batch"] == batch["batch"] for entry in taken)
+    columns = ["question_id", "labeler_id", "best_sample", "best_shown", "ranking", "seconds", "supersedes"]
+    labels = committed_table(store, taken, batch["batch"], columns)
+    if labels["supersedes"].null_count < len(labels):
+        labels = committed_table(store, taken, batch["batch"])
+        labels = labels.take(standing(labels))
+    earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
+    earlier.pop(batch["batch"], None)
+    naming = chosen(labels, key)
+    others = _others(store, campaign, batch, key, labels, naming)
+    answers = collect(key, naming, predicted)
+    del labels, naming  # of a million answers, they are a quarter of all that is held
+    pa.default_memory_pool().release_unused()
+    assessment = assess(answers, len(key), policy, list(earlier.values()), others)
+    return record(store, campaign, batch["batch"], assessment | {"deliveries": seen})
+
+
+def assess_the_rest(store: Store, campaign: str, sent: Sequence[Publication]) -> None:
+    """Assess every batch with answers that no assessment has seen: whoever took them in was killed before it.
+
+    By the settings that the batch was exported with, and without a reward model's view. Assessments from before they
+    said how many deliveries they saw have seen all.
+    """
+    taken = Counter(entry["batch"] for entry in deliveries(store, campaign))
+    seen = {e["batch"]: e.get("deliveries", taken[e["batch"]]) for e in decisions(store, campaign) if "measures" in e}
+    for batch in sent:
+        if taken[batch["batch"]] > seen.get(batch["batch"], 0):
+            settings = batch.manifest["facts"].get("campaign")
+            policy = Campaign.model_validate(settings).quality if settings else Quality()
+            assess_batch(store, campaign, batch, read_columns(batch.path(KEY)), policy, {})
+
+
+def _others(store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: Chosen) -> Document:
+    """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
+    named, counted = skips(store, deliveries(store, campaign), batch["batch"])
+    asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
+    skipped = len(named) + counted
+    ties = pc.sum(pc.equal(pc.list_value_length(labels["ranking"]), 1)).as_py() or 0
+    return {
+        "texts": _texts(batch, key, labels),
+        "drift": watched_rate(key, naming),
+        "answered": min(len(key), pc.count_distinct(asked).as_py() + counted),
+        "undecided": proportion(ties + skipped, len(labels) + skipped)._asdict(),
+    }
+
+
+def _texts(batch: Publication, key: Key, labels: pa.Table) -> dict[str, float]:
+    """Measure the texts of the first questions, whose ids are random, so of a sample."""
+    some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
+    rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
+    asked = islice(read_key(batch.path(KEY), tokens=False), QUESTIONS_READ)
+    return text_measures(asked, [Choice(*row.values()) for row in rows.to_pylist()])
