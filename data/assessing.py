@@ -34,7 +34,7 @@ def assess_batch(
 ) -> Document:
     """Assess all answers to a batch so far, and record it where it says something new."""
     taken = deliveries(store, campaign)
-    seen = sum(entry["batch"] == batch["batch"] for entry in taken)
+    seen = _accepted(taken)[batch["batch"]]
     columns = ["question_id", "labeler_id", "best_sample", "best_shown", "ranking", "seconds", "supersedes"]
     labels = committed_table(store, taken, batch["batch"], columns)
     if labels["supersedes"].null_count < len(labels):
@@ -48,22 +48,30 @@ def assess_batch(
     del labels, naming  # of a million answers, they are a quarter of all that is held
     pa.default_memory_pool().release_unused()
     assessment = assess(answers, len(key), policy, list(earlier.values()), others)
-    return record(store, campaign, batch["batch"], assessment | {"deliveries": seen})
+    return record(store, campaign, batch["batch"], assessment | {"labels": seen})
 
 
 def assess_the_rest(store: Store, campaign: str, sent: Sequence[Publication]) -> None:
     """Assess every batch with answers that no assessment has seen: whoever took them in was killed before it.
 
     By the settings that the batch was exported with, and without a reward model's view. Assessments from before they
-    said how many deliveries they saw have seen all.
+    said how many labels they saw have seen all.
     """
-    taken = Counter(entry["batch"] for entry in deliveries(store, campaign))
-    seen = {e["batch"]: e.get("deliveries", taken[e["batch"]]) for e in decisions(store, campaign) if "measures" in e}
+    taken = _accepted(deliveries(store, campaign))
+    seen = {e["batch"]: e.get("labels", taken[e["batch"]]) for e in decisions(store, campaign) if "measures" in e}
     for batch in sent:
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
             settings = batch.manifest["facts"].get("campaign")
             policy = Campaign.model_validate(settings).quality if settings else Quality()
             assess_batch(store, campaign, batch, read_columns(batch.path(KEY)), policy, {})
+
+
+def _accepted(taken: Sequence[Document]) -> Counter[str]:
+    """Return how many labels of each batch the log has."""
+    found = Counter[str]()
+    for entry in taken:
+        found[entry["batch"]] += entry["accepted"]
+    return found
 
 
 def _others(store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: Chosen) -> Document:
