@@ -1,5 +1,7 @@
 """Whether mistakes in labels are noticed: `make bench-labels`; what came out is in docs/label-quality.md.
 
+For smaller batches, ten of each fault with 300 questions: `python -m bench.label_quality 10 300`.
+
 Every simulated batch goes the whole way: 2,000 questions with overlap and gold are published in a store, a vendor with
 one fault answers them in a Parquet file, and ingesting that file says what it finds. Once without a reward model, as in
 a first round, and once with one that likes the best sample best as often as a trained one did.
@@ -35,9 +37,11 @@ DIAGNOSES = {
 QUESTIONS = 2000
 
 
-def diagnosed(fault: str, seed: int, with_reward_model: bool, folder: Path) -> list[str]:
+def diagnosed(
+    fault: str, seed: int, with_reward_model: bool, folder: Path, questions_asked: int = QUESTIONS
+) -> list[str]:
     """Let a simulated vendor with this fault answer one batch, and return the faults that ingesting names."""
-    questions, known, worths = invent(QUESTIONS, seed, gold=100)
+    questions, known, worths = invent(questions_asked, seed, gold=100)
     predicted = {item: worth.predicted for item, worth in worths.items()} if with_reward_model else {}
     return found_in(questions, known, chooser(worths, seed), predicted, fault, seed, folder)
 
@@ -70,18 +74,19 @@ def found_in(
     try:
         outcome = ingest(store, "c", folder / "answers.parquet", folder / "scratch", Quality(), lambda batch: likes)
     except Refused as refusal:
-        return [name for name in DIAGNOSES.values() if f": {name}:" in str(refusal)] or [str(refusal)]
+        return [str(refusal).split(": ")[1]]  # the file, the fault, its evidence
     return [finding["fault"] for finding in outcome.findings]
 
 
-def main(batches: int) -> None:
+def main(batches: int = 20, questions: int = QUESTIONS) -> None:
     print("| fault | batches | reward model | stopped | right diagnosis | all that was named |\n" + "|---" * 6 + "|")
     for fault in FAULTS:
         for with_reward_model in (False, True):
             named: list[list[str]] = []
             for number in range(batches * (2 if fault == "clean" else 1)):
                 with tempfile.TemporaryDirectory() as folder:
-                    named.append(diagnosed(fault, 1000 * FAULTS.index(fault) + number, with_reward_model, Path(folder)))
+                    seed = 1000 * FAULTS.index(fault) + number
+                    named.append(diagnosed(fault, seed, with_reward_model, Path(folder), questions))
             right = sum(DIAGNOSES.get(fault) in found for found in named) if fault != "clean" else ""
             every = "; ".join(f"{name} {count}" for name, count in Counter(n for f in named for n in f).most_common())
             model = "yes" if with_reward_model else "no"
@@ -89,4 +94,4 @@ def main(batches: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    main(*map(int, sys.argv[1:]))

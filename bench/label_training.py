@@ -12,7 +12,7 @@ from statistics import fmean
 
 import numpy as np
 
-from data.assessment import skill_weights
+from data.assessment import LEAST_WEIGHT, skill_weights
 from data.batch import Question
 from data.campaign import load_campaign
 from data.evidence import UNKNOWN, Answers
@@ -65,6 +65,9 @@ def ways(questions: list[Question], answers: Answers, seed: int) -> dict[str, li
     return {
         "single labels, weighted by skill": [best_of(*tokens[i], s, float(weights[w])) for i, w, s in given],
         "single labels": [best_of(*tokens[i], s) for i, _, s in given],
+        "weighted, those of the least weight left out": [
+            best_of(*tokens[i], s, float(weights[w])) for i, w, s in given if weights[w] > LEAST_WEIGHT
+        ],
         "majority votes": [best_of(*tokens[item], winner) for item, winner in enumerate(winners)],
         "one pair a label": pairs,
     }
