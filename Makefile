@@ -57,6 +57,7 @@ bugbench: .venv/installed
 # Labels in one batch or in several, and how many: days on two cores; what is done is kept in the folder.
 experiments: .venv/installed
 	$(BIN)/python -m bench.experiments andon-experiments
+	$(BIN)/python -m bench.warm_start andon-experiments
 	$(BIN)/python -m bench.experiments andon-experiments docs/experiments.svg
 
 bench-labels: .venv/installed

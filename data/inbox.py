@@ -63,9 +63,14 @@ def refuse(store: Store, delivery: Delivery, reason: str) -> None:
 
 
 def refused(store: Store, campaign: str) -> list[tuple[str, str]]:
-    """Return what was refused and why, as (file, reason)."""
+    """Return what was refused and why, as (file, reason); not what was taken later all the same."""
+    taken = {entry["file_sha256"] for entry in deliveries(store, campaign)}
     documents = [unseal(store.read(key), f"{key} in {store.uri}") for key in store.keys(_refusals(campaign))]
-    return [(document["file"], document.get("reason") or document["evidence"]) for document in documents]
+    return [
+        (document["file"], document.get("reason") or f"{document['fault']}: {document['evidence']}")
+        for document in documents
+        if document["file_sha256"] not in taken
+    ]
 
 
 def prefix(campaign: str) -> str:

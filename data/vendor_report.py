@@ -53,25 +53,26 @@ def refuse_if_wrong(
     With `despite` a person takes answers that look wrong; rows that cannot be used are no matter of opinion.
     """
     if (wrong := untrustworthy(verdict, key)) is not None:
-        raise Refused(_said(delivered, *wrong, verdict) + " Have it corrected and deliver it again.")
+        raise Refused(_refuse(delivered, *wrong, verdict) + " Have it corrected and deliver it again.")
     shown = bool(predicted) or bool((key.gold != UNKNOWN).any())
     if despite or not shown or not len(verdict.accepted):
         return
     faults = faults_of_the_file(collect(key, chosen(verdict.accepted, key), predicted))
     if not faults:
         return
-    store, campaign, batch, file, digest = delivered
-    document = seal({"file": file.name, "file_sha256": digest, "batch": batch, **faults[0]._asdict()})
-    store.put_new(f"campaigns/{campaign}/quality/refused/{digest}.json", document)  # the inbox looks at it no more
     raise Refused(
-        f"{_said(delivered, faults[0].fault, faults[0].evidence, verdict)} Have the file corrected and deliver it "
+        f"{_refuse(delivered, faults[0].fault, faults[0].evidence, verdict)} Have the file corrected and deliver it "
         'again, or take it with andon ingest --despite "your reason".'
     )
 
 
-def _said(delivered: Delivered, fault: str, evidence: str, verdict: Verdict) -> str:
+def _refuse(delivered: Delivered, fault: str, evidence: str, verdict: Verdict) -> str:
+    """Record the refusal, by which `andon status` and the inbox know of it, and return what is said of the file."""
+    store, campaign, batch, file, digest = delivered
+    document = {"file": file.name, "file_sha256": digest, "batch": batch, "fault": fault, "evidence": evidence}
+    store.put_new(f"campaigns/{campaign}/quality/refused/{digest}.json", seal(document))
     report = report_refusal(delivered, fault, evidence, verdict).address("report.html")
-    return f"{delivered.file.name}: {fault}: {evidence}. Nothing was taken. The report for the vendor is {report}."
+    return f"{file.name}: {fault}: {evidence}. Nothing was taken. The report for the vendor is {report}."
 
 
 def report_refusal(delivered: Delivered, fault: str, evidence: str, verdict: Verdict) -> Publication:

@@ -52,6 +52,19 @@ def test_half_a_file_is_refused_once_and_taken_when_it_is_whole(sent: Round) -> 
     assert [each.digest for each in inbox.waiting(sent.store, "c")] != [half.digest]
 
 
+def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_for_nobody(sent: Round) -> None:
+    inverted = sent.answers("inverted")
+    broken = [row | {"best": 9} for row in sent.answers()]
+    for rows, said in ((broken, "cannot be used"), (inverted, "answers look inverted")):
+        with pytest.raises(Refused, match=said):
+            sent.deliver(rows)
+    assert list(inbox.waiting(sent.store, "c")) == [], "the store's copies of them are judged"
+    first, second = sorted(reason for _, reason in inbox.refused(sent.store, "c"))
+    assert "1,440 of 1,440 rows cannot be used: more than 5%" in first and "answers look inverted: " in second
+    sent.deliver(inverted, despite="the vendor was asked for the worst")
+    assert [reason for _, reason in inbox.refused(sent.store, "c")] == [first]
+
+
 def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("question_id\n")
     link = dropped(sent, "x", b"").with_name("link.csv")
