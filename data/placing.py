@@ -239,9 +239,10 @@ def _bad(part: pa.RecordBatch, problem: pa.Array, wrong: NDArray[np.int64]) -> p
 
 
 def _stops(part: pa.RecordBatch, same: pa.Array) -> list[dict[str, Any]]:
-    """Return who flags STOP about a question of this batch, whatever else is wrong with the row."""
+    """Return who flags STOP, however their tool writes it, about a question here, whatever else is wrong with a row."""
     if part.column("flags").null_count == part.num_rows:
         return []
     names = ["row", "question_id", "labeler_id", "flags", "note", "critique"]
     flagged = part.select(names).filter(pc.and_(same, pc.is_valid(part.column("flags")))).to_pylist()
-    return [{n: v for n, v in row.items() if v is not None} for row in flagged if STOP in row["flags"]]
+    stops = [row for row in flagged if STOP in (flag.strip().casefold() for flag in row["flags"])]
+    return [{n: v for n, v in row.items() if v is not None} for row in stops]

@@ -361,13 +361,14 @@ def test_a_refused_file_takes_nothing_and_a_good_one_afterwards_goes_in(sent: Ro
     assert deliveries(sent.store, "c") == [] and sent.deliver(sent.answers()).accepted == len(sent.key)
 
 
+@pytest.mark.parametrize("flags", ["unsafe;stop_run", "Stop_Run"])
 def test_a_row_that_flags_stop_run_pulls_the_cord_once_a_file_even_where_the_file_is_refused(
-    sent: Round, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    flags: str, sent: Round, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ANDON_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(cord, "SCOPE", re.compile("campaign:c"))
     rows = [row | {"best": 9, "flags": "", "note": ""} for row in sent.answers()]
-    rows[3] |= {"flags": "unsafe;stop_run", "note": "this is\nharmful"}
+    rows[3] |= {"flags": flags, "note": "this is\nharmful"}
     for _ in range(2):
         with pytest.raises(Refused, match="rows cannot be used"):
             sent.deliver(rows)
