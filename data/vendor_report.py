@@ -94,14 +94,14 @@ def report_refusal(delivered: Delivered, fault: str, evidence: str, verdict: Ver
         said=evidence,
         usually=next((cause for name, cause in USUALLY.items() if fault.startswith(name)), None),
         reasons=[(verdict.first_of[kind], count) for kind, count in verdict.kinds.most_common()],
-        shown=[row | {"raw": shown_row(row["raw"])} for row in verdict.quarantined[:SHOWN_ROWS]],
+        shown=[row | {"raw": _shown_row(row["raw"])} for row in verdict.quarantined[:SHOWN_ROWS]],
     )
     files: dict[str, Path | bytes] = {"report.html": page.encode(), "rows.csv": _table(verdict)}
     facts = {"file": file.name, "batch": batch}
     return publish(store, prefix, "refusal", files, inputs=inputs, facts=facts, began=began)
 
 
-def shown_row(raw: Mapping[str, Any] | str) -> str:
+def _shown_row(raw: Mapping[str, Any] | str) -> str:
     """Return a row's values as delivered, or a line that is no row, on one line, cut where it is long."""
     if isinstance(raw, str):
         text = json.dumps(raw, ensure_ascii=False)

@@ -24,10 +24,10 @@ from data.rounds import rounds
 from data.shelves import comparisons_of
 from data.store import open_store
 from data.systems import all_systems, find_systems
+from flows.by_hand import ingest_by_hand
 from flows.environment import prepare
 from flows.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
 from flows.summary import Result, demo_table, evaluation_lines, ingested_lines, run_lines, run_result
-from flows.taking import taken_in
 
 
 @app.command()
@@ -122,7 +122,7 @@ def ingest(
     """
     load_campaign(campaign)
     check_name(file)
-    outcome = taken_in(campaign, store, file.absolute(), despite)
+    outcome = ingest_by_hand(campaign, store, file.absolute(), despite)
     finish(outcome._asdict(), as_json, ingested_lines(outcome, campaign))
 
 

@@ -18,9 +18,9 @@ from data.publication import Publication
 from data.refused import Refused
 from data.shelves import name_in
 from data.store import Store, open_store
+from flows.by_hand import ingest_by_hand
 from flows.options import STORE, Json, Name, StoreUri, app, finish
 from flows.summary import ingested_lines
-from flows.taking import taken_in
 
 people = typer.Typer(help="Keep the list of people who may label, pull the cord, and release it.", no_args_is_help=True)
 app.add_typer(people, name="labelers")
@@ -79,7 +79,7 @@ def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Publicatio
         if collected is None:
             finish({"batch": batch["batch"], "answers": 0}, as_json, ["nothing new was answered on the page"])
             return
-        outcome = taken_in(campaign, uri, collected.path)
+        outcome = ingest_by_hand(campaign, uri, collected.path)
         mark_delivered(store, name, batch["batch"], collected.answers)
     result = outcome._asdict() | {"answers": len(collected.answers)}
     finish(result, as_json, ingested_lines(outcome, campaign))

@@ -15,16 +15,16 @@ from data.receiving import shown_name
 from data.refused import Refused
 from data.simulated import write_answers
 from data.store import open_store
+from tasks.ingesting import ingest_delivery
 from tasks.showing import show_ingested
 from tasks.stage import say
-from tasks.taking import take_in
 
 
 @task(cache_policy=NO_CACHE)
 def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> Ingested:
-    """Take one answer file in (tasks/taking.py), and show what came of it on the page of the flow run."""
+    """Take one answer file in (tasks/ingesting.py), and show what came of it on the page of the flow run."""
     store = open_store(store_uri)
-    outcome, report = take_in(store, campaign, delivery, despite)
+    outcome, report = ingest_delivery(store, campaign, delivery, despite)
     show_ingested(store, campaign.name, shown_name(delivery.name), outcome, report)
     return outcome
 

@@ -20,8 +20,8 @@ from data.campaign import SHIPPED
 from data.canonical import sha256_of_file
 from data.labels import deliveries
 from data.store import LocalStore
-from flows import cli, taking
-from tasks import taking as tasks
+from flows import by_hand, cli
+from tasks import ingesting as tasks
 from tests import whole_path
 from tests.bad_files import FILES, KEY, ROWS, VENDOR, Content, as_csv, as_parquet, rows, written
 from tests.vendor import publish_batch
@@ -50,7 +50,7 @@ def ingest(
     """Run `andon ingest` on a file and return exit code, output and errors."""
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
-    monkeypatch.setattr(taking, "prepare", lambda store: None)
+    monkeypatch.setattr(by_hand, "prepare", lambda store: None)
     monkeypatch.setattr(ingesting, "read_apart", whole_path.read_here)
     monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 

@@ -10,7 +10,7 @@ import pytest
 
 from data.ingesting import Ingested
 from data.store import LocalStore
-from flows import ingest_labels, taking
+from flows import by_hand, ingest_labels
 from tests.bad_files import KEY, VENDOR, as_parquet, rows
 from tests.vendor import publish_batch
 
@@ -35,7 +35,7 @@ def test_with_a_server_it_is_a_flow_run(tmp_path: Path, monkeypatch: pytest.Monk
         return outcome
 
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    monkeypatch.setattr(taking, "prepare", lambda store: None)
+    monkeypatch.setattr(by_hand, "prepare", lambda store: None)
     monkeypatch.setattr(ingest_labels, "ingest_labels", as_a_flow)
-    assert taking.taken_in("sentiment", str(tmp_path), tmp_path / "answers.csv", "why") is outcome
+    assert by_hand.ingest_by_hand("sentiment", str(tmp_path), tmp_path / "answers.csv", "why") is outcome
     assert asked == [("sentiment", str(tmp_path), tmp_path / "answers.csv", "why")]

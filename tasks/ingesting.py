@@ -1,4 +1,4 @@
-"""Taking a delivery in: what `andon ingest`, the inbox and a round do with an answer file, whoever runs it.
+"""Ingesting a delivery: what `andon ingest`, the inbox and a round do with an answer file, whoever runs it.
 
 Prefect is not imported here: a person who takes a file in by hand does not wait for a server to start. What needs torch
 is imported where it is needed: without a finished run, taking labels in does not.
@@ -23,7 +23,7 @@ from tasks.stage import say
 MOST_REPORTED_AT_ONCE = 100_000  # answers; the report reads them one by one, and ingesting shall stay fast
 
 
-def take_in(
+def ingest_delivery(
     store: Store, campaign: Campaign, delivery: Path, despite: str | None = None
 ) -> tuple[Ingested, Publication | None]:
     """Validate one answer file, commit what it adds, and decide what the answers to its batch are worth.

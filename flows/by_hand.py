@@ -1,4 +1,4 @@
-"""Taking a file in by hand: as a flow run where a server can show it, and at once where there is none to start for."""
+"""Ingesting a file by hand: as a flow run where a server can show it, and at once where there is none to start for."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,14 @@ from data.ingesting import Ingested
 from data.store import open_store
 from flows.environment import prepare
 from flows.settings import configured
-from tasks.taking import take_in
+from tasks.ingesting import ingest_delivery
 
 
-def taken_in(campaign: str, store: str, file: Path, despite: str | None = None) -> Ingested:
+def ingest_by_hand(campaign: str, store: str, file: Path, despite: str | None = None) -> Ingested:
     """Take an answer file in for the person at the terminal, and return what it added."""
     prepare(store)
     if not os.environ.get("PREFECT_API_URL"):
-        return take_in(open_store(store), configured(campaign), file, despite)[0]
+        return ingest_delivery(open_store(store), configured(campaign), file, despite)[0]
     from flows.ingest_labels import ingest_labels
 
     return ingest_labels(campaign, store, file, despite)
