@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments deploy-local bench-orchestration bugbench
+.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments frontier deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -59,6 +59,11 @@ experiments: .venv/installed
 	$(BIN)/python -m bench.experiments andon-experiments
 	$(BIN)/python -m bench.warm_start andon-experiments
 	$(BIN)/python -m bench.experiments andon-experiments docs/experiments.svg
+
+# The price of divergence: eighteen trainings, two hours on two cores.
+frontier: .venv/installed
+	$(BIN)/python -m bench.frontier andon-frontier
+	$(BIN)/python -m bench.frontier andon-frontier docs/frontier.svg
 
 bench-labels: .venv/installed
 	$(BIN)/python -m bench.label_quality

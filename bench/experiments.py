@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import matplotlib
 
+from bench import in_batches
 from data.promotions import runs
 from data.store import LocalStore
 
@@ -55,7 +56,7 @@ class Outcome(NamedTuple):
     accuracy: float
     kl: float
     valid: float
-    cpu_minutes: float
+    cpu_minutes: float | None  # None: not measured
 
 
 def arms() -> Iterator[Arm]:
@@ -81,8 +82,11 @@ def go(arm: Arm, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     store, log = folder / "store", folder / "cpu_seconds.json"
     spent: list[float] = json.loads(log.read_text()) if log.exists() else []
+    each, seed = arm.labels // arm.rounds, str(arm.seed)
     command = [sys.executable, "-m", "flows.cli", "round", arm.campaign, "--preset", "small", "--json"]
-    command += ["--labels", str(arm.labels // arm.rounds), "--seed", str(arm.seed), "--store", str(store)]
+    command += ["--labels", str(each), "--seed", seed, "--store", str(store)]
+    if each > in_batches.MOST:
+        command = [sys.executable, "-m", "bench.in_batches", arm.campaign, str(each), seed, str(store)]
     state = {"OMP_NUM_THREADS": "1", "ANDON_STATE": str(folder / "state")}
     for number in range(len(runs(LocalStore(store), arm.campaign)) + 1, arm.rounds + 1):
         with (folder / "round.log").open("ab") as out:
@@ -99,37 +103,43 @@ def go(arm: Arm, root: Path) -> None:
         sum(spent) / 60,
     )  # fmt: skip
     with WRITING, (root / "outcomes.jsonl").open("a") as rows:
-        rows.write(json.dumps(arm._asdict() | {name: round(value, 4) for name, value in came._asdict().items()}) + "\n")
+        measured = {name: round(value, 4) for name, value in came._asdict().items()}
+        rows.write(json.dumps(arm._asdict() | measured) + "\n")
 
 
 def table(found: dict[Arm, Outcome]) -> Iterator[str]:
     """Yield a table of all arms that are finished for at least one seed."""
-    yield "| campaign | labels | rounds | win rate, each seed | mean | reward accuracy | KL | CPU minutes |"
+    yield "| campaign | labels | rounds | win rate, each seed | mean | reward accuracy | KL | CPU minutes, each |"
     yield "|---" * 8 + "|"
     for arm in arms():
         same = [came for other, came in sorted(found.items()) if other._replace(seed=arm.seed) == arm]
         if arm.seed == SEEDS[0] and same:
             wins, accuracy, kl, _, minutes = zip(*same, strict=True)
             each = ", ".join(f"{win:.3f}" for win in wins)
+            cost = ", ".join("?" if spent is None else f"{spent:.1f}" for spent in minutes)
             yield (
                 f"| {arm.campaign} | {arm.labels:,} | {arm.way} | {each} | {statistics.mean(wins):.3f} | "
-                f"{statistics.mean(accuracy):.3f} | {statistics.mean(kl):.1f} | {statistics.mean(minutes):.1f} |"
+                f"{statistics.mean(accuracy):.3f} | {statistics.mean(kl):.1f} | {cost} |"
             )
 
 
 def picture(found: dict[Arm, Outcome], path: Path) -> None:
-    """Draw the win rate of every seed by rounds, and by labels where there is one round."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
+    """Draw every seed's win rate by rounds and by labels in one round, and its reward model's accuracy by labels."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
     for campaign in CAMPAIGNS:
-        mine = [(arm, came.win_rate) for arm, came in found.items() if arm.campaign == campaign]
-        by_rounds = sorted((arm.rounds, rate) for arm, rate in mine if arm.labels == LABELS)
-        by_labels = sorted((arm.labels, rate) for arm, rate in mine if arm.rounds == 1)
-        for axis, drawn in zip(axes, (by_rounds, by_labels), strict=True):
-            axis.plot(*zip(*drawn, strict=True), "o", alpha=0.7, label=campaign) if drawn else None
-    for axis, title in zip(axes, (f"rounds of {LABELS:,} labels together", "labels in one round"), strict=True):
-        axis.set_xscale("log", base=2)
-        axis.set_xlabel(title)
-    axes[0].set_ylabel("win rate over zero-shot")
+        mine = [(arm, came) for arm, came in found.items() if arm.campaign == campaign]
+        budget, curve = [m for m in mine if m[0].labels == LABELS], [m for m in mine if m[0].rounds == 1]
+        axes[0].plot([a.rounds for a, _ in budget], [c.win_rate for _, c in budget], "o", alpha=0.7, label=campaign)
+        axes[1].plot([a.labels for a, _ in curve], [c.win_rate for _, c in curve], "o", alpha=0.7)
+        axes[2].plot([a.labels for a, _ in curve], [c.accuracy for _, c in curve], "o", alpha=0.7)
+    axes[1].sharey(axes[0])
+    by_rounds = (f"rounds of {LABELS:,} labels together", "win rate over zero-shot", [*ROUNDS.values()])
+    by_labels = [("labels in one round", of, [LABELS, *CURVE]) for of in ("win rate over zero-shot", "reward accuracy")]
+    for axis, (x_label, y_label, ticks) in zip(axes, (by_rounds, *by_labels), strict=True):
+        axis.set_xscale("log")
+        axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axis.minorticks_off()
+        axis.set(xlabel=x_label, ylabel=y_label)
     axes[0].legend(frameon=False)
     figure.savefig(path)
 

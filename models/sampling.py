@@ -26,6 +26,7 @@ from models.tokens import PAD, pad_left, truncate
 LOGGER = logging.getLogger("andon")
 PROGRESS = re.compile(r"([a-zA-Z][a-zA-Z -]*): [a-z]+ ([\d,]+) of ([\d,]+)$")  # what progress() says in a log
 MOST_TRIES = 24
+AT_ONCE = {"cpu": 64, "cuda": 512}  # queries in a pass
 TOKENS_A_LOOK = 8
 T = TypeVar("T")
 Look = Callable[[], None]  # looks whether the line is stopped, and raises then; long stages call it as they go
@@ -124,28 +125,31 @@ def sample_valid(
     draw: torch.Generator,
     *,
     title: str,
-    chunk: int = 64,
 ) -> list[list[list[int]]]:
     """Sample until every query has k distinct valid responses, truncated: what people are shown (paper, section 2.2).
 
-    Returns a list of token lists for each query; a query that yields too few in 24 tries gets fewer than k.
+    Returns a list of token lists for each query; a query that yields too few in 24 tries gets fewer than k. A pass over
+    a few rows takes about as long as one over many, so where few queries are left, each is tried several times in one.
     """
     found: list[dict[tuple[int, ...], None]] = [{} for _ in queries]
     device = next(model.parameters()).device
+    chunk = AT_ONCE[device.type]
+    tries = 0
     with tqdm(total=len(queries), desc=title, unit="query", disable=None, leave=False) as bar:
         waiting = list(range(len(queries)))
-        for _ in range(MOST_TRIES):
+        while waiting and tries < MOST_TRIES:
+            together = min(MOST_TRIES - tries, max(1, chunk // len(waiting)))
+            tries += together
             for part in in_chunks(waiting, chunk):
                 padded = pad_left([queries[i] for i in part]).to(device)
-                drawn = sample(model, padded, draw_noise(len(part), max(k, 4), rules, draw), rules)
+                noise = draw_noise(len(part), together * max(k, 4), rules, draw)
+                drawn = sample(model, padded, noise, rules)
                 cut, valid = truncate(drawn.tokens, stop, rules.truncate_after)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
                     found[i].update(dict.fromkeys(kept))
                     bar.update(len(found[i]) >= k)
             waiting = [i for i in waiting if len(found[i]) < k]
-            if not waiting:
-                break
     return [[list(tokens) for tokens in list(distinct)[:k]] for distinct in found]
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from data.campaign import Text, load_campaign
 from models.base import Base, logits
 from models.policy import PolicyModel, response_logprobs
-from models.sampling import draw_noise, sample, sample_valid
+from models.sampling import MOST_TRIES, draw_noise, sample, sample_valid
 from models.tokens import pad_left, single_token, truncate
 
 RULES = load_campaign("sentiment").text
@@ -88,3 +88,11 @@ def test_people_see_only_valid_distinct_responses(tiny: Base) -> None:
             assert tokens[-1] == stop and 17 <= len(tokens) <= 24
             cut, valid = truncate(torch.tensor([tokens + [1] * (24 - len(tokens))]), stop, 16)
             assert valid.all() and cut[0, : len(tokens)].tolist() == tokens
+
+
+def test_a_query_is_given_up_after_24_tries_however_many_of_them_share_a_pass(tiny: Base) -> None:
+    drawn, expected = draw(), draw()
+    found = sample_valid(tiny.model, QUERIES, 3, RULES, -2, drawn, title="test")  # -2: no token ends a sentence
+    assert found == [[], [], []]
+    torch.rand(MOST_TRIES * len(QUERIES) * 4 * RULES.response_tokens, generator=expected)
+    assert torch.equal(drawn.get_state(), expected.get_state()), "24 tries of four responses each, no more and no fewer"

@@ -1,0 +1,36 @@
+"""Labels bought in several batches before the only training: `python -m bench.in_batches CAMPAIGN LABELS SEED STORE`.
+
+A batch asks nothing twice of a query, so it holds no more questions than there are queries. More labels of the base's
+samples take several batches; every batch is of the base, for there is no champion before the training.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from data.campaign import load_campaign
+from flows.environment import prepare
+
+MOST = 5_000  # labels in a batch; the embedded base has 6,519 queries
+
+
+def main(campaign: str, labels: int, seed: int, store: str, preset: str = "small") -> None:
+    prepare(store)
+    # Prefect reads its settings when it is imported.
+    from flows.export_batch import export_batch
+    from flows.ingest_labels import ingest_labels
+    from flows.retrain import retrain
+    from tasks.labels import answer_batch
+
+    batches = -(-labels // MOST)
+    for number in range(1, batches + 1):
+        batch = export_batch(campaign, store, labels // batches, seed + number - 1, None, preset, number)
+        with tempfile.TemporaryDirectory() as folder:
+            answers = answer_batch(store, load_campaign(campaign, preset), batch, Path(folder))
+            if answers is not None:
+                ingest_labels(campaign, store, answers)
+    retrain(campaign, store, seed, None, preset, batches)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
