@@ -7,12 +7,12 @@ rate over all queries and labelers there could be. With N evaluations a coverage
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from data.measures.winning import win_rate
+from data.measures.winning import length_controlled, win_rate
 from data.statistics import Proportion, proportion
 
 
@@ -26,6 +26,7 @@ class Setting(NamedTuple):
     queries: int = 200
     labelers: int = 30
     answers: int = 1  # to each query, by different labelers
+    uneven: float = 0.0  # how a labeler's share of the answers falls with its rank: rank ** -uneven
 
 
 SETTINGS = (
@@ -43,32 +44,55 @@ SETTINGS = (
     Setting("0.65, 60 queries, 5 people answer all", 0.6, 1.0, 0.4, 60, 5, 5),
     Setting("0.65, 100 queries, 8 people answer all", 0.6, 1.0, 0.4, 100, 8, 8),
     Setting("0.9, 200 queries, 3 people who differ answer all", 2.6, 1.0, 0.4, 200, 3, 3),
+    Setting("0.65, 200 queries, 20 people of uneven zeal", 0.6, 1.0, 0.4, 200, 20, uneven=1.5),
+    Setting("0.65, 200 queries, 20 people of uneven zeal who differ much", 0.6, 1.0, 0.8, 200, 20, uneven=1.5),
+    Setting("0.65, 200 queries, 10 people, one gives two answers of three", 0.6, 1.0, 0.4, 200, 10, uneven=2.2),
 )
 
 
-def evaluations(setting: Setting, count: int, seed: int) -> Iterator[tuple[Proportion, float]]:
-    """Yield the interval that each of `count` simulated evaluations gives, and the truth."""
+class Found(NamedTuple):
+    """What one simulated evaluation gives, and the truth; lengths have no say, so it is the same at equal length."""
+
+    rate: Proportion
+    equal_length: Proportion
+    truth: float
+
+
+def evaluations(setting: Setting, count: int, seed: int) -> Iterator[Found]:
+    """Yield what each of `count` simulated evaluations gives."""
     draw = np.random.default_rng(seed)
     spread = math.hypot(setting.of_query, setting.of_labeler)
     points, weights = np.polynomial.hermite_e.hermegauss(200)
     truth = float((weights / (1 + np.exp(-(setting.mean + spread * points)))).sum() / weights.sum())
     queries = np.repeat(np.arange(setting.queries), setting.answers)
     for _ in range(count):
-        turns = [draw.permutation(setting.labelers) for _ in range(len(queries) // setting.labelers + 1)]
-        labelers = np.concatenate(turns)[: len(queries)]
+        if setting.uneven:
+            zeal = np.arange(1.0, setting.labelers + 1) ** -setting.uneven
+            labelers = draw.choice(setting.labelers, len(queries), p=zeal / zeal.sum())
+        else:
+            turns = [draw.permutation(setting.labelers) for _ in range(len(queries) // setting.labelers + 1)]
+            labelers = np.concatenate(turns)[: len(queries)]
         shift = setting.of_query * draw.normal(size=setting.queries)[queries]
         shift += setting.of_labeler * draw.normal(size=setting.labelers)[labelers]
         won = draw.random(len(queries)) < 1 / (1 + np.exp(-(setting.mean + shift)))
-        yield win_rate(won.astype(float).tolist(), queries.tolist(), labelers.tolist()), truth
+        own, other = draw.integers(10, 40, (2, setting.queries))[:, queries]
+        answered = won.astype(float).tolist(), queries.tolist(), labelers.tolist()
+        length = length_controlled(answered[0], own.tolist(), other.tolist(), *answered[1:])
+        yield Found(win_rate(*answered), length, truth)
+
+
+def covered(rates: Sequence[Proportion], truth: float) -> Proportion:
+    """Return how many of some intervals hold the truth."""
+    return proportion(sum(rate.low <= truth <= rate.high for rate in rates), len(rates))
 
 
 def main(count: int) -> None:
-    print("| evaluation | truth | covered | mean width |\n|---|---|---|---|")
+    print("| evaluation | truth | covered | mean width | covered at equal length |\n|---|---|---|---|---|")
     for number, setting in enumerate(SETTINGS):
-        found = list(evaluations(setting, count, number))
-        covered = proportion(sum(rate.low <= truth <= rate.high for rate, truth in found), count)
-        width = sum(rate.high - rate.low for rate, _ in found) / count
-        print(f"| {setting.name} | {found[0][1]:.3f} | {covered} | {width:.3f} |", flush=True)
+        rates, lengths, truths = zip(*evaluations(setting, count, number), strict=True)
+        width = sum(rate.high - rate.low for rate in rates) / count
+        held = covered(rates, truths[0]), covered(lengths, truths[0])
+        print(f"| {setting.name} | {truths[0]:.3f} | {held[0]} | {width:.3f} | {held[1]} |", flush=True)
 
 
 if __name__ == "__main__":

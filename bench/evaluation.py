@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from data.campaign import SHIPPED, Labelers
+from data.campaign import SHIPPED
 from data.contests import contests, judged, ratings
 from data.measures.text import SENTENCE_END
 from data.queries import EMBEDDED
+from data.settings import Labelers
 from data.side_by_side import measure_texts
 
 SYSTEMS = "reference,lead-3,zero-shot,supervised,rl,supervised-rl,best-of-4"

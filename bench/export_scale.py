@@ -21,11 +21,11 @@ from pathlib import Path
 
 from data.batch import Question, Sample
 from data.batch_files import write_batch
-from data.campaign import Batch
 from data.composition import planned
 from data.exchange import QUESTION_FORMATS
 from data.exchange.publishing import in_format
 from data.publication import publish, read_manifest
+from data.settings import Batch
 from data.store import LocalStore
 
 WORDS = ("the", "ship", "went", "down", "to", "sea", "and", "nobody", "saw", "so", "great", "a", "light", "before")

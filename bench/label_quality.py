@@ -17,12 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from data.batch import Question, blind, write_parts, write_table
-from data.campaign import Batch, Quality
 from data.composition import composed
 from data.faults import FAULTS, Choose, answer, chooser, invent
 from data.ingesting import ingest
 from data.publication import publish
 from data.refused import Refused
+from data.settings import Batch, Quality
 from data.store import LocalStore
 
 DIAGNOSES = {

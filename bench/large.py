@@ -9,7 +9,7 @@ import sys
 from bench.meter import cost_of, report
 from bench.ours import K, frozen, rules
 from bench.shapes import token_rows
-from data.campaign import Policy, Reward
+from data.settings import Policy, Reward
 from models import ppo, reward
 from models.memory import keep_freed_memory
 from models.preferences import best_of

@@ -8,7 +8,8 @@ from transformers import GPT2LMHeadModel
 
 from bench.meter import Cost, cost_of, report
 from bench.shapes import language_model, token_rows
-from data.campaign import Policy, Reward, Text, load_campaign
+from data.campaign import load_campaign
+from data.settings import Policy, Reward, Text
 from models import ppo, reward
 from models.base import FUSED_GELU
 from models.memory import keep_freed_memory

@@ -13,7 +13,7 @@ import torch
 from bench.meter import cost_of
 from bench.ours import frozen, rules
 from bench.shapes import token_rows
-from data.campaign import Policy, Reward
+from data.settings import Policy, Reward
 from models import ppo, reward
 from models.memory import keep_freed_memory
 from models.preferences import best_of

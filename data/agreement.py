@@ -85,7 +85,7 @@ def one_coin(
     """Estimate each labeler's skill by EM: the true class with probability p, any other with (1 - p) / (k - 1).
 
     `known` fixes the truth of gold units; `prior` is a Beta distribution's. One coin a labeler and not a confusion
-    matrix, since shuffled positions make classes exchangeable (Dawid and Skene 1979; exchange-and-quality.md 4.2).
+    matrix, since shuffled positions make classes exchangeable (Dawid and Skene, 1979).
     """
     count_units, count_labelers = int(units.max()) + 1, int(labelers.max()) + 1
     skill: Floats = np.full(count_labelers, 0.7)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from data.assessment import assess
 from data.batch import read_key
-from data.campaign import Campaign, Quality
+from data.campaign import Campaign
 from data.canonical import Document
 from data.committed import committed_table, skips, standing
 from data.decisions import history as decisions
@@ -19,6 +19,7 @@ from data.gates import watched_rate
 from data.key import Key, read_columns
 from data.labels import KEY, deliveries
 from data.publication import Publication
+from data.settings import Quality
 from data.statistics import proportion
 from data.store import Store
 from data.texts import QUESTIONS_READ, Choice, text_measures

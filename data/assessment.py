@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.agreement import alpha_interval, count_classes, one_coin, slot_p
-from data.campaign import Quality
 from data.canonical import Document
 from data.diagnosis import FEWEST, diagnose
 from data.evidence import UNKNOWN, Answers, Finding, Integers
 from data.gates import drifts, gates
 from data.people import pairs
+from data.settings import Quality
 from data.statistics import proportion
 
 VERSION = 4  # of these rules; every assessment says by which it was made

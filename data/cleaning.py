@@ -1,4 +1,4 @@
-"""What the summarization datasets need before they are asked about (seed-facts 1.1): the released code's rules."""
+"""What the summarization datasets need before they are asked about: the released code's rules."""
 
 import re
 from collections.abc import Callable

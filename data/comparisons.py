@@ -11,6 +11,7 @@ from data.labels import batches, deliveries, key_rows
 from data.measures.text import words
 from data.publication import Publication
 from data.shelves import comparisons_of
+from data.statistics import Proportion
 from data.store import Store
 from data.systems import System
 
@@ -26,6 +27,13 @@ class Compared(NamedTuple):
     decision: str  # about its answers: accept, hold or reject; "waits" where there are none
     why: str
     contest: Contest | None  # None before answers count
+
+
+class Preferred(NamedTuple):
+    """How often people prefer one system to another, and how many people that is."""
+
+    win_rate: Proportion
+    labelers: int
 
 
 def identity(system: System) -> str:
@@ -65,13 +73,14 @@ def results(store: Store, campaign: str) -> list[Compared]:
     return found
 
 
-def preferred_by_people(store: Store, campaign: str, system: str, other: str) -> Contest | None:
+def preferred_by_people(store: Store, campaign: str, system: str, other: str) -> Preferred | None:
     """Return how often people prefer one system to another, by all accepted answers; None without any."""
     wanted = {system, other}
     asked = [batch for batch in comparisons(store, campaign) if set(batch["systems"]) == wanted]
     judgements = [each for batch in asked for each in answers(store, campaign, batch)]
     turned = [each if each.left == system else _turned(each) for each in judgements]
-    return over(contests(turned), system, other)
+    contest = over(contests(turned), system, other)
+    return contest and Preferred(contest.win_rate, len({each.labeler for each in turned}))
 
 
 def answers(store: Store, campaign: str, batch: Publication) -> list[Judgement]:

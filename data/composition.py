@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.batch import Question, Sample
-from data.campaign import SHIPPED, Batch
+from data.campaign import SHIPPED
 from data.diagnosis import FEWEST
 from data.refused import Refused
+from data.settings import Batch
 
 WRITTEN_BY_NOBODY = "gold"
 RANDOM, DISAGREEMENT = "random", "disagreement"  # why a question was asked

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.campaign import Labelers
 from data.canonical import Document
 from data.measures.ranking import elo
 from data.measures.text import words
 from data.measures.winning import length_controlled, win_rate
+from data.settings import Labelers
 from data.simulated import choose
 from data.statistics import Proportion
 
@@ -91,9 +91,10 @@ def contests(judgements: Iterable[Judgement]) -> list[Contest]:
         by_pair[each.left, each.right].append(each)
     found = []
     for (left, right), mine in by_pair.items():
-        queries, won = [each.query for each in mine], [each.won for each in mine]
-        length = length_controlled(won, [e.left_words for e in mine], [e.right_words for e in mine], queries)
-        found.append(Contest(left, right, win_rate(won, queries, [each.labeler for each in mine]), length))
+        won, queries, labelers = ([getattr(e, name) for e in mine] for name in ("won", "query", "labeler"))
+        lengths = [e.left_words for e in mine], [e.right_words for e in mine]
+        equal_length = length_controlled(won, *lengths, queries, labelers)
+        found.append(Contest(left, right, win_rate(won, queries, labelers), equal_length))
     return found
 
 
@@ -112,24 +113,38 @@ def _turned(rate: Proportion) -> Proportion:
 
 
 def ratings(judgements: Sequence[Judgement], systems: Sequence[str], anchor: str) -> dict[str, Rating]:
-    """Return the Elo of every system, the anchor at 0, with 95 % intervals from drawing whole queries again."""
-    known = {query: number for number, query in enumerate(dict.fromkeys(each.query for each in judgements))}
-    place = {system: number for number, system in enumerate(systems)}
-    wins = np.zeros((len(known), len(systems), len(systems)))
-    for each in judgements:
-        left, right, query = place[each.left], place[each.right], known[each.query]
-        wins[query, left, right] += each.won
-        wins[query, right, left] += 1 - each.won
+    """Return the Elo of every system, the anchor at 0, with 95 % intervals: by query or by labeler, the wider one.
+
+    They are of a Bayesian bootstrap (Rubin, 1981) that weighs whole queries, or whole labelers, and the half wins added
+    to every pair too: so a system that always wins is not certain to.
+    """
     draw = np.random.default_rng(0)
-    drawn = [elo(systems, _again(wins, draw), anchor) for _ in range(DRAWS)]
+    by_query = _wins([each.query for each in judgements], judgements, systems)
+    by_labeler = _wins([each.labeler for each in judgements], judgements, systems)
+    drawn = [[_again(wins, systems, anchor, draw) for _ in range(DRAWS)] for wins in (by_query, by_labeler)]
     found = {}
-    for system, rating in elo(systems, wins.sum(0), anchor).items():
-        low, high = np.quantile([each[system] for each in drawn], [0.025, 0.975])
+    for system, rating in elo(systems, by_query.sum(0), anchor).items():
+        ends = [np.quantile([each[system] for each in draws], [0.025, 0.975]) for draws in drawn]
+        low, high = max(ends, key=lambda each: float(each[1] - each[0]))
         found[system] = Rating(rating, float(low), float(high))
     return found
 
 
-def _again(wins: NDArray[np.float64], draw: np.random.Generator) -> NDArray[np.float64]:
-    counts = np.bincount(draw.integers(len(wins), size=len(wins)), minlength=len(wins))
-    total: NDArray[np.float64] = np.tensordot(counts.astype(float), wins, 1)
-    return total
+def _wins(clusters: Sequence[str], judgements: Sequence[Judgement], systems: Sequence[str]) -> NDArray[np.float64]:
+    """Return the wins [cluster, S, S] of row over column."""
+    known = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    place = {system: number for number, system in enumerate(systems)}
+    wins = np.zeros((len(known), len(systems), len(systems)))
+    for cluster, each in zip(clusters, judgements, strict=True):
+        left, right = place[each.left], place[each.right]
+        wins[known[cluster], left, right] += each.won
+        wins[known[cluster], right, left] += 1 - each.won
+    return wins
+
+
+def _again(
+    wins: NDArray[np.float64], systems: Sequence[str], anchor: str, draw: np.random.Generator
+) -> dict[str, float]:
+    weights = draw.exponential(size=len(wins)) if len(wins) > 1 else np.ones(1)
+    added = draw.gamma(0.5, size=wins.shape[1:]) + 1e-6
+    return elo(systems, np.tensordot(weights, wins, 1), anchor, added)

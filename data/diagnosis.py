@@ -11,9 +11,9 @@ import numpy as np
 from scipy.special import bdtrc
 
 from data.agreement import slot_p
-from data.campaign import Quality
 from data.evidence import UNKNOWN, Answers, Finding, Severity
 from data.people import copycats, guessers
+from data.settings import Quality
 from data.statistics import proportion
 
 FEWEST = 10  # known answers before they say anything

@@ -13,7 +13,7 @@ import pyarrow as pa
 from data.batch import KEY, SCHEMA_VERSION, questions_schema
 from data.committed import LABEL
 from data.contests import JUDGEMENTS
-from data.delivery import COLUMNS, ONE_OF, REQUIRED
+from data.delivered import COLUMNS, ONE_OF, REQUIRED
 from data.quality_report import DECIDED
 from data.refused import Refused
 

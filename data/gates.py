@@ -1,17 +1,17 @@
 """What a batch must show beyond the absence of known faults: enough answers, some agreement, no drift.
 
 A gate holds a batch until a person decides, or until more answers arrive that change the measure; where agreement is
-certainly gone it rejects. exchange-and-quality.md 4.4, level C.
+certainly gone it rejects.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from data.campaign import Quality
 from data.canonical import Document
 from data.evidence import Chosen, Finding
 from data.key import UNKNOWN, Key
+from data.settings import Quality
 from data.statistics import proportion
 
 ENOUGH_OVERLAP = 100  # items with two answers or more, before alpha alone decides

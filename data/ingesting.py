@@ -17,7 +17,6 @@ from data import cord, log
 from data.answers import Verdict, judge
 from data.assessing import assess_batch
 from data.batch import write_table
-from data.campaign import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.committed import committed_table
 from data.decisions import standings
@@ -27,6 +26,7 @@ from data.placing import Rules
 from data.publication import Publication
 from data.receiving import receive
 from data.refused import Refused
+from data.settings import Quality
 from data.shelves import campaign_of, comparisons_of, name_in
 from data.store import Store
 from data.untrusted import Rows, read_apart

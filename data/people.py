@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from data.campaign import Quality
 from data.evidence import UNKNOWN, Answers, Finding, Integers
+from data.settings import Quality
 
 COPIED = 0.97  # how often copies of one another agree
 Floats = NDArray[np.float64]

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.batch import QUESTION_ID
-from data.campaign import Quality
 from data.committed import SKIPPED
 from data.fields import BadRow, compact, one_name, shown, to_samples
 from data.key import Key
+from data.settings import Quality
 
 RANKING = pa.list_(pa.list_(pa.int8()))
 PLACED = pa.schema(

@@ -10,11 +10,12 @@ from scipy.optimize import curve_fit
 from scipy.special import bdtr
 
 from data.agreement import Interval, count_classes, krippendorff_alpha
-from data.campaign import Batch, Campaign
+from data.campaign import Campaign
 from data.composition import gold_for, read_drift
 from data.diagnosis import FEWEST
 from data.promotions import runs
 from data.publication import read_manifest
+from data.settings import Batch
 from data.statistics import proportion
 from data.store import Store, folders
 

@@ -22,6 +22,8 @@ from data.statistics import Proportion
 from data.store import Store, folders
 from data.systems import CHAMPION, ZERO_SHOT
 
+FEWEST_PEOPLE = 3  # the spread of two is known to within a factor of ten, of one not at all
+
 
 class Verdict(NamedTuple):
     """Whether a run may become champion, with what speaks for it and against it, in words."""
@@ -46,12 +48,15 @@ def gate(
         found = _rate(store, campaign, run, opponent, evaluation)
         if found is None:
             against.append(f"nobody judged it beside {name}")
-        elif found[0].low > campaign.promotion.win_rate_above:
-            speaks_for.append(f"win rate over {name} {found[0]}, by {found[1]}")
+        elif found.people and found.labelers < FEWEST_PEOPLE:
+            few = "one person" if found.labelers == 1 else f"{found.labelers} people"
+            against.append(f"only {few} judged it beside {name}, and {FEWEST_PEOPLE} show how much people differ")
+        elif found.rate.low > campaign.promotion.win_rate_above:
+            speaks_for.append(f"win rate over {name} {found.rate}, by {found.judges}")
         else:
-            tie = ": a tie" if found[0].low <= 0.5 <= found[0].high else ""
+            tie = ": a tie" if found.rate.low <= 0.5 <= found.rate.high else ""
             bar = f"its lower bound does not clear {campaign.promotion.win_rate_above:g}"
-            against.append(f"win rate over {name} {found[0]}, by {found[1]}: {bar}{tie}")
+            against.append(f"win rate over {name} {found.rate}, by {found.judges}: {bar}{tie}")
     against += [
         f"{pull.pull} of {one_line(pull.by)} is open ({pull.scope}): {one_line(pull.reason)}"
         for pull in open_pulls(store, campaign.name, run)
@@ -71,18 +76,28 @@ def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
     return first if not beside or first.prefix in {each.prefix for each in beside} else beside[-1]
 
 
-def _rate(
-    store: Store, campaign: Campaign, run: str, opponent: str, evaluation: Publication
-) -> tuple[Proportion, str] | None:
+class Judged(NamedTuple):
+    """How often a run was preferred to an opponent, and by whom."""
+
+    rate: Proportion
+    people: bool
+    labelers: int = 0  # people that is, where it is by people
+
+    @property
+    def judges(self) -> str:
+        return "people" if self.people else "the campaign's judges"
+
+
+def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation: Publication) -> Judged | None:
     """Return how often a run was preferred to an opponent, and by whom; people's word counts where there are any."""
     people = preferred_by_people(store, campaign.name, run, opponent)
     if people is not None:
-        return people.win_rate, "people"
+        return Judged(people.win_rate, True, people.labelers)
     facts = evaluation.manifest["facts"]
     measured = facts["win_rate"]
     if opponent != ZERO_SHOT:
         measured = facts.get("champion_win_rate") if facts.get("runs", {}).get(CHAMPION) == opponent else None
-    return None if measured is None else (Proportion(**measured), "the campaign's judges")
+    return None if measured is None else Judged(Proportion(**measured), False)
 
 
 def _not_accepted(store: Store, campaign: str, label_set: str) -> list[str]:

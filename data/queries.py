@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.campaign import Text
 from data.canonical import sha256
 from data.cleaning import clean
 from data.refused import Refused
+from data.settings import Text
 
 BASE = Path(__file__).resolve().parent.parent / "base"
 EMBEDDED = {"embedded": BASE / "queries", "speeches": BASE / "speeches"}

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from data import fields
 from data.batch import SCHEMA_VERSION
-from data.delivery import ANSWERS, COLUMNS, TEXT, Part
+from data.delivered import ANSWERS, COLUMNS, TEXT, Part
 from data.fields import BadRow
 from data.key import text_hashes
 from data.refused import Refused

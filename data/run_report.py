@@ -1,6 +1,5 @@
 """The report of a run: one HTML file that needs nothing else, with the decision on top."""
 
-import math
 from collections.abc import Mapping, Sized
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from data.cord import pulls
 from data.decisions import history as quality_history
 from data.evaluation_report import copy_figures, frontier, matrix, samples, table
 from data.labels import deliveries
+from data.measures.scoring import ceiling
 from data.pages import PAGES
 from data.promotions import find_run, history, run_prefix
 from data.publication import Publication, publish, read_manifest
@@ -85,7 +85,7 @@ def _ceiling(of: RunEvidence) -> float | None:
     measured = [card.assessment["measures"].get("agreement") for card in of.labels if card.assessment]
     known = [each for each in measured if each]
     agreed = sum(each["value"] * each["n"] for each in known) / sum(each["n"] for each in known) if known else None
-    return None if agreed is None else math.sqrt(agreed)
+    return None if agreed is None else ceiling(agreed)
 
 
 def _watched(of: RunEvidence) -> Mapping[str, float]:

@@ -32,7 +32,7 @@ def measure_texts(
         "sentence_novelty": _mean([sentence_novelty(*pair) for pair in pairs]),
         "bigram_novelty": _mean([ngram_novelty(*pair, 2) for pair in pairs]),
         "trigram_novelty": _mean([ngram_novelty(*pair, 3) for pair in pairs]),
-        "copied_share": float(np.mean([copied_share(*pair) for pair in pairs])),
+        "copied_share": _mean([copied_share(*pair) for pair in pairs]),
         "copied_start": float(np.mean(starts)),
     }
     if preambles != "none":

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.batch import write_table
-from data.campaign import Labelers
 from data.opinions import opinion
+from data.settings import Labelers
 
 ANSWERS = pa.schema(
     [

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from data.delivery import MOST_BYTES, first_line, read
+from data.delivered import first_line
+from data.delivery import MOST_BYTES, read
 from data.refused import Refused
 from data.rows import ROWS, read_part
 

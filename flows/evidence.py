@@ -1,4 +1,4 @@
-"""Commands of the evidence beside `evaluate`: reports, metrics elsewhere, and the accuracy sheet."""
+"""Commands of the evidence: systems side by side, a run trained again, reports, metrics elsewhere, accuracy sheets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,13 +8,83 @@ import typer
 from data.campaign import load_campaign, shipped_campaigns
 from data.campaign_report import report_campaign
 from data.promotions import find_run, runs
+from data.publication import read_manifest
 from data.refused import Refused
 from data.run_report import report_run
 from data.sheets import Filled, read_sheet
 from data.store import folders, open_store
-from data.systems import find_systems
+from data.systems import all_systems, find_systems
 from flows.environment import prepare
 from flows.options import STORE, Base, By, Json, Name, Preset, StoreUri, app, finish, me
+from flows.summary import Result, evaluation_lines
+
+
+@app.command()
+def evaluate(
+    campaign: Name,
+    run: Annotated[
+        str | None, typer.Argument(help="a finished run, to measure its policy again; or --systems", metavar="[RUN]")
+    ] = None,
+    systems: Annotated[
+        str | None,
+        typer.Option(
+            "--systems",
+            help="which, with commas between: reference, lead-3, zero-shot, supervised, rl, supervised-rl, best-of-n, "
+            "champion, run ids; without it, all that there are",
+        ),
+    ] = None,
+    queries: Annotated[int | None, typer.Option("--queries", min=2, help="how many test queries")] = None,
+    store: StoreUri = STORE,
+    seed: Annotated[int, typer.Option("--seed", help="of the samples drawn")] = 2,
+    base: Base = None,
+    preset: Preset = None,
+    as_json: Json = False,
+) -> None:
+    """Set systems side by side on held-out queries.
+
+    Who is preferred to whom, and what their texts are like; or a finished run again, with other samples.
+    """
+    if run is not None and systems is not None:
+        raise Refused("Name a run or --systems, not both; a run id may be one of the systems.")
+    settings = load_campaign(campaign, preset, {"base": base} if base else None)
+    if run is not None:
+        find_run(open_store(store), settings.name, run)
+    names = systems.split(",") if systems else None
+    if run is None:
+        find_systems(open_store(store), settings, names or all_systems(open_store(store), settings))
+    prepare(store)
+    from flows.evaluate import evaluate as flow
+
+    published = read_manifest(open_store(store), flow(campaign, store, run, seed, queries, base, preset, names))
+    assert published is not None
+    facts: Result = published.manifest["facts"] | ({"run": run} if run else {})
+    if "report.html" in published.names():
+        facts["report"] = published.address("report.html")
+    finish(facts, as_json, evaluation_lines(facts))
+
+
+@app.command()
+def rebuild(
+    run: Annotated[str, typer.Argument(help="a finished run", metavar="RUN")],
+    store: StoreUri = STORE,
+    as_json: Json = False,
+) -> None:
+    """Train a finished run again from its manifest, beside the store, and compare the weights.
+
+    On a CPU they are the same, bit by bit; exit code 1 where they are not.
+    """
+    prepare(store)
+    from flows.rebuild import rebuild as flow
+
+    result = flow(run, store)
+    around = "; ".join(result["circumstances"])
+    if result["different"]:
+        raise Refused(
+            f"{run} did not come out the same: {', '.join(result['different'])} differ. "
+            + (f"What differs around it: {around}." if around else "Nothing that is recorded around it differs.")
+        )
+    lines = [f"{run} came out the same: all {result['weights']} files of weights, bit by bit"]
+    finish(result, as_json, [*lines, *([f"although: {around}"] if around else [])])
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Adam as TensorFlow computed it, from torch's Adam with a different epsilon at each step (seed-facts pitfall 31)."""
+"""Adam as TensorFlow computed it, from torch's Adam with a different epsilon at each step (docs/pitfalls.md, 31)."""
 
 from collections.abc import Iterable, Mapping
 

@@ -11,8 +11,8 @@ from typing import NamedTuple, TypedDict
 import torch
 
 from data.batch import read_key
-from data.campaign import Text
 from data.publication import Publication
+from data.settings import Text
 from data.statistics import Proportion, proportion
 from models.base import Base
 from models.comparisons import question_tokens

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from data.batch import TESTS, read_key
-from data.campaign import Text
 from data.canonical import sha256
 from data.composition import DISAGREEMENT
 from data.label_sets import Label
 from data.publication import Publication
 from data.refused import Refused
+from data.settings import Text
 from models.answers import answered, correction_wins, has_a_best, scales
 from models.base import Base
 from models.preferences import Comparison

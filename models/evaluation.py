@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from data.campaign import Text
 from data.measures.text import lead
 from data.queries import load_queries
 from data.refused import Refused
+from data.settings import Text
 from data.systems import LEAD, System
 from models.base import Base
 from models.ensemble import Ensemble

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from data.decisions import history as decisions
 from data.publication import Publication
-from data.sentinels import FEW_SCORES, Alarm, canaries_differ, of_reward_model, unlike_base
+from data.reward_sentinels import FEW_SCORES, canaries_differ, of_reward_model, unlike_base
+from data.sentinels import Alarm
 from data.statistics import Proportion, proportion
 from data.store import open_store
 from models.base import Base, best_device, fingerprint

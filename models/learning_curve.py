@@ -9,9 +9,9 @@ from functools import partial
 
 import torch
 
-from data.campaign import Reward
 from data.planning import Point
 from data.refused import Refused
+from data.settings import Reward
 from models import reward
 from models.base import Base
 from models.comparisons import Split

@@ -1,4 +1,4 @@
-"""What PPO optimises (seed-facts section 3): rewards of tokens, advantages, clipped losses, and the price of KL.
+"""What PPO optimises (paper, section 2.1; released code): rewards of tokens, advantages, clipped losses, price of KL.
 
 Shapes: tokens of responses [..., R]; scores [...], one a response. Functions of tensors only, so each can be tested for
 what it must do: no model, no settings, no randomness.
@@ -7,7 +7,7 @@ what it must do: no model, no settings, no randomness.
 import torch
 from torch import Tensor
 
-from data.campaign import Policy
+from data.settings import Policy
 
 
 def token_rewards(scores: Tensor, logprobs: Tensor, reference: Tensor, kl_coefficient: float) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from data.campaign import Text
+from data.settings import Text
 from models.base import hidden_size, hidden_states, trainable_copy
 from models.logprobs import chosen_logprobs
 from models.precision import autocast

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from data.campaign import Policy, Text
 from data.checkpoints import Checkpoints
 from data.refused import Refused
+from data.settings import Policy, Text
 from models.adam import Adam
 from models.checkpoint import restore_state, save_state, save_when_stopped
 from models.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten

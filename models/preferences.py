@@ -2,7 +2,7 @@
 
 A label is a chain of choices (Plackett-Luce): the best of all, then the best of the rest, and so on as far as the
 labeler went. Best-of-k is a chain of one, a pair is best-of-2, a tie or several labelers share one choice out. Ratings
-are numbers of their own and are compared as such (seed-facts section 2).
+are numbers of their own and are compared as such.
 """
 
 from collections.abc import Sequence

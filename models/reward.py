@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
-from data.campaign import Reward
 from data.checkpoints import Checkpoints
 from data.measures.scoring import Bin, calibration
+from data.settings import Reward
 from data.statistics import Proportion, proportion
 from models.adam import Adam
 from models.base import best_device, body, hidden_size, trainable_copy

@@ -1,4 +1,4 @@
-"""Sampling responses: fixed length, temperature, no top-k, no stop at end of text (seed-facts 1.1).
+"""Sampling responses: fixed length, temperature, no top-k, no stop at end of text (paper, section 2.1; released code).
 
 The query is prefilled once, and the k responses grow side by side behind it in one key-value cache: [query | first
 tokens | second tokens | ...]. Log-probabilities and values come from the sampling pass itself, so PPO needs no second
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import DynamicCache, PreTrainedModel
 
-from data.campaign import Text
+from data.settings import Text
 from models.base import hidden_states, logits
 from models.precision import autocast
 from models.processes import Processes

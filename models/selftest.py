@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
-from data.campaign import Text
 from data.sentinels import Alarm
+from data.settings import Text
 from models.policy import PolicyModel, Rollout, Score, response_logprobs
 from models.sampling import draw_noise, in_chunks, sample
 from models.tokens import PAD, Affixes, pad_left, truncate

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from data import cord
-from data.campaign import Policy, Sentinels, Text
 from data.sentinels import Alarm, alarms
+from data.settings import Policy, Sentinels, Text
 from data.store import Store
 from models.policy import Rollout
 from models.ppo import Metrics, Update

@@ -14,28 +14,28 @@ from pathlib import Path
 
 import torch
 
-from data.batch import TESTS
 from data.campaign import Campaign
 from data.canonical import Document
 from data.cord import Stopped, check
 from data.label_sets import read_label_set
-from data.labels import batches, key_rows
+from data.labels import batches
 from data.publication import publish
-from data.queries import Query, Split, load_queries
+from data.queries import Split, load_queries
 from data.refused import Refused
 from data.store import open_store
 from models import ppo, reward, supervised, termination
 from models.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.canaries import canaries, chosen, remembered
 from models.card import model_card
-from models.comparisons import base_responses, is_held_out, split_comparisons
+from models.comparisons import base_responses, split_comparisons
 from models.ensemble import Ensemble, load_ensemble
 from models.guard import check_reward_model, sentry_of
 from models.job import LOGGER, Job, quarantined, say
 from models.live import LiveWall
 from models.precision import precision
 from models.processes import Processes
-from models.tokens import encode_affixes, encode_query, encode_response, single_token
+from models.references import references
+from models.tokens import encode_affixes, encode_query, single_token
 
 
 def query_tokens(campaign: Campaign, base: Base, split: Split) -> list[list[int]]:
@@ -59,25 +59,10 @@ def supervised_step(job: Job) -> None:
     if settings is None or job.published("supervised") is not None:
         return
     began, base = datetime.now(UTC), open_base(job.campaign.base, text.positions)
-    queries = [query for query in load_queries(text, "train") if query.response]
-    sides: list[list[supervised.Example]] = [[], []]
-    for query in queries:
-        if example := _example(base, query, job.campaign):
-            sides[is_held_out(query.query_id, settings.validation_share)].append(example)
-    corrections = _corrections(job, base)
-    for query_id, example in corrections:
-        sides[is_held_out(query_id, settings.validation_share)].append(example)
-    train, validation = sides
-    if not train and not validation:
-        raise Refused(f"Campaign {job.campaign.name} fine-tunes on references, but its queries have no `response`.")
-    if not train or not validation:
-        share = f"a validation_share of {settings.validation_share}"
-        raise Refused(
-            f"Campaign {job.campaign.name} has {len(train + validation)} references, too few for {share}. Give more."
-        )
+    train, validation, corrected = references(job, base)
     say(
         f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out; "
-        f"{len(corrections):,} of them are corrections by labelers"
+        f"{corrected:,} of them are corrections by labelers"
     )
     checkpoints, look = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps), job.look()
     with quarantined(job, "supervised", checkpoints):
@@ -89,40 +74,13 @@ def supervised_step(job: Job) -> None:
         save_language_model(model, base.tokenizer, Path(scratch))
         facts = {
             "examples": len(train),
-            "corrections": len(corrections),
+            "corrections": corrected,
             "validation_loss": after,
             "validation_loss_of_base": before,
         }
         inputs = {"base": base.fingerprint, "label_set": job.label_set, "seed": job.seed}
         _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began)
     checkpoints.clear()
-
-
-def _corrections(job: Job, base: Base) -> list[tuple[str, supervised.Example]]:
-    """Return what labelers would have written, as references beside the query's id."""
-    store = open_store(job.store)
-    document, labels = read_label_set(store, job.campaign.name, job.label_set)
-    written = [label for label in labels if label.correction]
-    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
-    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)} if written else {}
-    found = []
-    for label in written:
-        row = rows[label.question_id]
-        query = Query(row["query_id"], row["query"], label.correction)
-        if row["role"] not in TESTS and (example := _example(base, query, job.campaign)):
-            found.append((query.query_id, example))
-    return found
-
-
-def _example(base: Base, query: Query, campaign: Campaign) -> supervised.Example | None:
-    tokens = encode_query(base.tokenizer, query.text, campaign.text)
-    if not tokens or not query.response:
-        return None
-    stop = single_token(base.tokenizer, campaign.text.truncate_at)
-    response = encode_response(base.tokenizer, query.response, campaign.text)
-    if response[-1] != stop:  # a policy that learns from it must also learn to end
-        response = [*response, stop][: campaign.text.response_tokens]
-    return encode_affixes(base.tokenizer, campaign.text).around(tokens), response
 
 
 def reward_step(job: Job) -> None:

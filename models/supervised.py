@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from data.campaign import Supervised
 from data.checkpoints import Checkpoints
+from data.settings import Supervised
 from models.adam import Adam
 from models.base import hidden_states, logits, trainable_copy
 from models.checkpoint import restore_state, save_state, save_when_stopped

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from data.campaign import Text
 from data.refused import Refused
+from data.settings import Text
 
 PAD = -1
 
@@ -25,7 +25,7 @@ def single_token(tokenizer: Any, text: str) -> int:
 
 
 class Affixes(NamedTuple):
-    """What the policy, and only the policy, reads around a query (seed-facts 1.1): "TL;DR:" before its response."""
+    """What the policy, and only the policy, reads around a query: "TL;DR:" before its response."""
 
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()

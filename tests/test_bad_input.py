@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data import committed, cord, delivery, untrusted
+from data import committed, cord, delivered_json, untrusted
 from data.answers import Verdict
-from data.campaign import Quality
 from data.decisions import history
-from data.delivery import Part
+from data.delivered import Part
 from data.labels import deliveries
 from data.placing import Rules
 from data.receiving import receive
 from data.refused import Refused
 from data.rows import read_part
 from data.scorecard import scorecards
+from data.settings import Quality
 from data.untrusted import read_apart
 from tests.bad_files import (
     ASKED,
@@ -225,7 +225,7 @@ def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
             raise ZeroDivisionError("of a kind\nthat nobody knows")
         return read_part(part, name)
 
-    monkeypatch.setattr(delivery, "ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(delivered_json, "ROWS_AT_ONCE", 150)
     monkeypatch.setattr(untrusted, "read_part", failing)
     (tmp_path / "a.json").write_text(json.dumps(rows()))
     said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")

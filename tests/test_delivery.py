@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.delivery import MOST_COLUMNS, MOST_ROWS
+from data.delivered import MOST_COLUMNS, MOST_ROWS
 from data.refused import Refused
 from tests.judging import read_rows
 

@@ -9,11 +9,11 @@ import pytest
 from bench.label_quality import DIAGNOSES, diagnosed
 from data.assessment import skill_weights
 from data.batch import Question, Sample, blind, write_table
-from data.campaign import Quality
 from data.diagnosis import diagnose, faults_of_the_file
 from data.evidence import UNKNOWN, Answers, Chosen, collect
 from data.faults import FAULTS
 from data.key import read_columns
+from data.settings import Quality
 
 
 @pytest.mark.parametrize("with_reward_model", [False, True])

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from data.batch import Question, Sample, blind, write_parts
-from data.campaign import Ask
 from data.delivery import read
 from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, label_studio
 from data.exchange.labeled import Labeled
@@ -19,6 +18,7 @@ from data.exchange.questions import Questions, Shown
 from data.publication import publish
 from data.refused import Refused
 from data.rows import read_part
+from data.settings import Ask
 from data.store import LocalStore
 
 TEXTS = ['=HYPERLINK("http://x")', 'a, "quoted"\nline', "naïve 日本 🙂", "<b>&amp;</b>", "plain", "+1", "x\ty", "last"]

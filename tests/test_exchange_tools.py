@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from data.batch import Question, Sample, blind, write_parts
-from data.campaign import Ask
 from data.delivery import read
 from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
 from data.rows import read_part
+from data.settings import Ask
 
 pytestmark = pytest.mark.exchange
 ROOT = Path(__file__).resolve().parent.parent

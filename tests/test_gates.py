@@ -8,12 +8,13 @@ import pytest
 
 from data.assessment import assess_labelers
 from data.batch import blind, write_table
-from data.campaign import Batch, Quality, load_campaign
+from data.campaign import load_campaign
 from data.composition import composed, read_drift, repeats
 from data.decisions import history
 from data.evidence import UNKNOWN, Answers
 from data.faults import invent
 from data.gates import drifts, gates
+from data.settings import Batch, Quality
 from data.statistics import proportion
 from tests.vendor import Round
 

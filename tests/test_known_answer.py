@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from data.campaign import Policy, load_campaign
+from data.campaign import load_campaign
+from data.settings import Policy
 from models.policy import response_logprobs
 from models.ppo import train
 from models.tokens import PAD, truncate

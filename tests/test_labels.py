@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.batch import Question, Sample, blind, write_parts, write_table
-from data.campaign import Labelers
 from data.ingesting import Ingested, ingest
 from data.label_sets import freeze, read_label_set
 from data.labels import deliveries
 from data.publication import publish
 from data.refused import Refused
 from data.rounds import round_to_export, round_to_finish, rounds
+from data.settings import Labelers
 from data.simulated import write_answers
 from data.store import LocalStore
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from data.campaign import Reward
 from data.refused import Refused
+from data.settings import Reward
 from models.base import Base
 from models.comparisons import Split
 from models.learning_curve import learning_curve

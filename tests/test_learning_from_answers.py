@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from data.campaign import Ask, load_campaign
+from data.campaign import load_campaign
 from data.label_sets import Label
 from data.labels import batches
+from data.settings import Ask
 from models.answers import answered, correction_wins, has_a_best, scales
 from models.base import Base
 from models.comparisons import is_held_out, split_comparisons

@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from bench.coverage import SETTINGS, Setting, evaluations
+from bench.coverage import SETTINGS, Setting, covered, evaluations
+from data.contests import Judgement, ratings
 from data.measures.copying import (
     address_of,
     copied_bigrams,
@@ -18,8 +19,8 @@ from data.measures.copying import (
 )
 from data.measures.ranking import elo
 from data.measures.rouge import rouge
-from data.measures.scoring import accuracy, best_of_kl, calibration
-from data.measures.text import distinct_n, ngrams, repetition, sentences, words
+from data.measures.scoring import best_of_kl, calibration, ceiling
+from data.measures.text import distinct_n, lead, ngrams, repetition, sentences, words
 from data.measures.winning import cluster_variance, length_controlled, win_rate
 
 SOURCE = "So my dog ate the cake. He was sorry. We bought a new cake on Monday."
@@ -28,6 +29,15 @@ SOURCE = "So my dog ate the cake. He was sorry. We bought a new cake on Monday."
 def test_words_and_sentences_are_those_a_reader_counts() -> None:
     assert words("It's late -- he'd GONE.") == ["it's", "late", "he'd", "gone"]
     assert sentences('"Stop!" he said. Then\nnothing') == [["stop"], ["he", "said"], ["then"], ["nothing"]]
+
+
+def test_abbreviations_initials_and_numbers_of_a_list_end_no_sentence() -> None:
+    assert sentences("Mr. Smith met Dr. Jones. They ate.") == [["mr", "smith", "met", "dr", "jones"], ["they", "ate"]]
+    assert len(sentences("J. K. Rowling left the U.S. Army, e.g. in 1990. It was I. 1. One. 2. Two.")) == 4
+    assert lead("Sen. McCain met Gov. Brewer on Monday. He left.", 1) == "Sen. McCain met Gov. Brewer on Monday."
+    assert lead('He said "Go." Then left.', 1) == 'He said "Go."'
+    assert lead("One. ... Two. Three.", 2) == "One. ... Two.", "what has no word is no sentence"
+    assert words("I can’t") == words("I can't") and words("re\u0301el") == ["r\u00e9el"]
 
 
 def test_repetition_is_the_share_of_ngrams_seen_before() -> None:
@@ -73,6 +83,16 @@ def test_copied_places_are_a_longest_common_subsequence_as_a_plain_table_finds_i
         left = iter(own)
         assert places == sorted(set(places)) and all(theirs[place] in left for place in places)
         assert len(places) == longest(theirs, own)
+        assert places == min(subsequences(theirs, own), key=lambda found: (-len(found), found)), "the earliest"
+
+
+def subsequences(left: list[tuple[str, ...]], right: list[tuple[str, ...]], at: int = 0) -> list[list[int]]:
+    """Return the places in `left` of subsequences that both have, the longest of them among these."""
+    found: list[list[int]] = [[]]
+    for i in range(at, len(left)):
+        if left[i] in right:
+            found += [[i, *rest] for rest in subsequences(left, right[right.index(left[i]) + 1 :], i + 1)]
+    return found
 
 
 def longest(left: list[tuple[str, ...]], right: list[tuple[str, ...]]) -> int:
@@ -120,13 +140,15 @@ def test_the_variance_is_that_of_drawing_clusters_with_replacement() -> None:
     for _ in range(4000):
         chosen = np.concatenate([np.flatnonzero(clusters == c) for c in draw.integers(60, size=60)])
         means.append(won[chosen].mean())
-    assert cluster_variance(won, clusters) == pytest.approx(float(np.var(means)), rel=0.12)
+    influence = (won - won.mean()) / len(won)
+    assert cluster_variance(influence, clusters) == pytest.approx(float(np.var(means)), rel=0.12)
 
 
-@pytest.mark.parametrize("setting", SETTINGS[3:11:2], ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", (*SETTINGS[3:11:2], *SETTINGS[14:17:2]), ids=lambda setting: setting.name)
 def test_95_percent_intervals_cover_a_known_truth_in_93_to_97_percent(setting: Setting) -> None:
-    found = list(evaluations(setting, 500, seed=4))
-    assert 0.93 <= sum(rate.low <= truth <= rate.high for rate, truth in found) / len(found) <= 0.97
+    rates, lengths, truths = zip(*evaluations(setting, 600, seed=6), strict=True)
+    assert 0.93 <= covered(rates, truths[0]).value <= 0.97
+    assert 0.93 <= covered(lengths, truths[0]).value <= 0.98
 
 
 def test_a_system_that_wins_by_length_alone_wins_half_at_equal_length() -> None:
@@ -134,8 +156,26 @@ def test_a_system_that_wins_by_length_alone_wins_half_at_equal_length() -> None:
     own, other = draw.integers(10, 40, 2000), draw.integers(5, 20, 2000)
     wins = draw.random(2000) < own**2 / (own**2 + other**2)
     assert wins.mean() > 0.75
-    found = length_controlled(wins.tolist(), own.tolist(), other.tolist(), range(2000))
+    found = length_controlled(wins.tolist(), own.tolist(), other.tolist(), range(2000), range(2000))
     assert found.low < 0.5 < found.high and found.high - found.low < 0.15
+
+
+def test_lengths_that_never_cross_say_nothing_of_equal_ones() -> None:
+    wins, many = [1.0] * 80 + [0.0] * 20, range(100)
+    always = length_controlled(wins, [40] * 100, [20] * 100, many, many)
+    assert always.low < 0.2 and always.high > 0.8, "twice as long in every pair"
+    sweep = length_controlled([1.0] * 20, [20] * 20, [20] * 20, range(20), range(20))
+    assert 0.6 < sweep.low < 0.9 and sweep.value > 0.95, "twenty wins are not certainty"
+
+
+def test_a_rating_of_wins_alone_is_not_certain() -> None:
+    sweep = [Judgement(f"q{i}", "base", "policy", f"l{i % 5}", 0.0, 5, 5) for i in range(20)]
+    rating = ratings(sweep, ["base", "policy"], "base")["policy"]
+    assert 200 < rating.low < rating.elo < rating.high
+    split = [each._replace(won=float(each.labeler in ("l0", "l1"))) for each in sweep]  # people who never change sides
+    by_query = [each._replace(labeler=each.query) for each in split]
+    wide, narrow = (ratings(each, ["base", "policy"], "base")["policy"] for each in (split, by_query))
+    assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
 
 
 def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> None:
@@ -147,10 +187,11 @@ def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> Non
     assert rated["low"] == pytest.approx(-rated["high"], abs=15) and rated["low"] < 0 < rated["high"]
 
 
-def test_accuracy_stands_between_chance_and_what_another_labeler_would_reach() -> None:
-    found = accuracy([0, 1, 2, 3], [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]], agreement=0.64)
-    assert (found.measured.value, found.chance, found.ceiling) == (0.75, 0.25, 0.8)
-    assert found.of_reachable == pytest.approx(0.5 / 0.55)
+def test_no_model_agrees_more_often_than_labelers_allow() -> None:
+    assert ceiling(0.64) == pytest.approx(0.8)
+    right = np.random.default_rng(0).random((100_000, 2)) < 0.8  # two labelers who are right in four of five questions
+    agreement = (right[:, 0] == right[:, 1]).mean()  # of two options: also where both are wrong
+    assert right.mean() < ceiling(float(agreement))
 
 
 def test_a_calibrated_model_has_no_error_and_a_boaster_has() -> None:

@@ -1,6 +1,6 @@
 """The checks can fail: break the learner in one place, as people have broken theirs, and the named test sees it.
 
-Every entry is a bug that somebody shipped (seed-facts section 6 says who) as a replacement in one file, and the test
+Every entry is a bug that somebody shipped (docs/pitfalls.md) as a replacement in one file, and the test
 that must fail with it. The tree is copied, changed and tested for real; the copy without a change passes.
 """
 

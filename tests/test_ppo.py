@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from data.campaign import Policy, Text, load_campaign
+from data.campaign import load_campaign
+from data.settings import Policy, Text
 from models.adam import BETAS, EPSILON, Adam
 from models.base import Base, fingerprint
 from models.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten

@@ -21,7 +21,8 @@ import json, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from data.campaign import Supervised, load_campaign
+from data.campaign import load_campaign
+from data.settings import Supervised
 from models import ppo, reward, supervised
 from models.base import open_base
 from models.preferences import best_of

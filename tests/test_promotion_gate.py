@@ -146,8 +146,8 @@ def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
     assert rival(sent.store, "c", "run-2") == "run-1" and rival(sent.store, "c", "run-1") is None
 
 
-def compare(sent: Round, left: str, right: str, winner: str, count: int = 80) -> None:
-    """Ask four people which of two systems is better, and let all of them prefer one."""
+def compare(sent: Round, left: str, right: str, winner: str, count: int = 80, people: int = 4) -> None:
+    """Ask some people which of two systems is better, and let all of them prefer one."""
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
     asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
     vendor, key = blind(asked, "Which?", b"another secret")
@@ -160,7 +160,7 @@ def compare(sent: Round, left: str, right: str, winner: str, count: int = 80) ->
     wanted = [left, right].index(winner)
     rows = [
         {n: row[n] for n in ("question_id", "content_sha256")}
-        | {"labeler_id": f"person {number % 4}", "best": row["shown"].index(wanted)}
+        | {"labeler_id": f"person {number % people}", "best": row["shown"].index(wanted)}
         for number, row in enumerate(key.to_pylist())
     ]
     write_table(pa.Table.from_pylist(rows), sent.folder / "said.parquet")
@@ -188,6 +188,15 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     entry = promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
     assert entry is not None and entry["reason"].endswith("by people") and entry["against"] == []
     assert read_manifest(sent.store, "campaigns/c/batches/h001-x") is None
+
+
+def test_two_people_are_too_few_for_the_gate(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation = run("run-1", 0.9)
+    compare(sent, "run-1", "zero-shot", winner="run-1", people=2)
+    if results(sent.store, "c")[0].decision != "accept":
+        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
+    against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
+    assert len(against) == 1 and "only 2 people judged it beside zero-shot" in against[0]
 
 
 def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.campaign import Text, load_campaign
+from data.campaign import load_campaign
 from data.cleaning import clean
 from data.queries import Query, load_queries
 from data.refused import Refused
+from data.settings import Text
 
 ROWS = [{"query_id": f"q{i}", "text": f"Passage {i} of a book.", "response": f"Summary {i}."} for i in range(5)]
 

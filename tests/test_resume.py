@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from data.campaign import Supervised, load_campaign
+from data.campaign import load_campaign
 from data.checkpoints import Checkpoints
+from data.settings import Supervised
 from data.store import LocalStore
 from models import ppo, reward, supervised
 from models.base import Base, fingerprint

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from data.campaign import Text, load_campaign
+from data.campaign import load_campaign
+from data.settings import Text
 from models.base import Base, logits
 from models.policy import PolicyModel, response_logprobs
 from models.sampling import MOST_TRIES, draw_noise, sample, sample_valid

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from data.campaign import Sentinels, load_campaign
-from data.sentinels import alarms, of_reward_model, unlike_base
+from data.campaign import load_campaign
+from data.reward_sentinels import of_reward_model, unlike_base
+from data.sentinels import alarms
+from data.settings import Sentinels
 from data.statistics import proportion
 from models.objective import KLController
 

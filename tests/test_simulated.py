@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.batch import Question, Sample, blind, write_table
-from data.campaign import Labelers, load_campaign
+from data.campaign import load_campaign
 from data.measures.text import lead
 from data.opinions import descriptiveness, faithfulness, opinion, sentiment
 from data.queries import load_queries
+from data.settings import Labelers
 from data.simulated import choose, write_answers
 
 GOOD, BAD = "She was delighted and full of joy.", "He was miserable and hated everyone."

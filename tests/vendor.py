@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from data.batch import blind, write_parts, write_table
-from data.campaign import Batch, Quality
 from data.composition import composed
 from data.faults import answer, chooser, invent
 from data.ingesting import Ingested, ingest
 from data.publication import publish
+from data.settings import Batch, Quality
 from data.store import LocalStore
 
 SHARES = Batch(questions=800, probe_share=0.5, overlap_share=0.3, gold_share=0.2)

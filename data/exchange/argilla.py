@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from data.campaign import Ask
 from data.exchange.questions import (
     OTHER_FORM,
     STOP,
@@ -26,6 +25,7 @@ from data.exchange.questions import (
     unreadable,
     write_lines,
 )
+from data.settings import Ask
 
 LOSES = frozenset({"seconds", "answered_at", "supersedes", "ties"})  # of what an answer may say
 NOTHING = "none"  # a question with labels needs two of them

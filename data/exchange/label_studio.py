@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data.campaign import Ask
 from data.exchange.questions import (
     OTHER_FORM,
     STOP,
@@ -26,6 +25,7 @@ from data.exchange.questions import (
     ratings_of,
     unreadable,
 )
+from data.settings import Ask
 
 LOSES = frozenset({"supersedes"})  # of what an answer may say
 TASKS_PER_FILE = 5_000  # its import reads a file at once

@@ -36,9 +36,9 @@ def _ngrams_of(source: str, n: int) -> frozenset[tuple[str, ...]]:
 
 
 def starts_by_copying(source: str, response: str) -> bool:
-    """Say whether a response begins with the first words of its source, three of them or all that it has."""
-    own, theirs = words(response)[:COPIED_WORDS], words(source)[:COPIED_WORDS]
-    return bool(own) and own == theirs[: len(own)]
+    """Say whether a response begins with the first three words of its source."""
+    own = words(response)[:COPIED_WORDS]
+    return len(own) == COPIED_WORDS and own == words(source)[:COPIED_WORDS]
 
 
 def address_of(speech: str) -> str:
@@ -67,24 +67,25 @@ def copied_bigrams(source: str, response: str) -> list[int]:
     many sources, are the figure of where a summary copies from (Ziegler et al., 2019). Of several such subsequences it
     is the one that lies earliest.
     """
-    theirs, own = ngrams(words(source), 2)[::-1], ngrams(words(response), 2)[::-1]
-    rows, places = growth(theirs, own), []
-    i, j = len(theirs), len(own)
-    while i and j:
-        if rows[i - 1] >> (j - 1) & 1:
-            j -= 1
-        else:
-            i -= 1
-            if i == 0 or rows[i - 1] >> (j - 1) & 1:
-                j -= 1
-                places.append(len(theirs) - 1 - i)
+    theirs, own = ngrams(words(source), 2)[::-1], ngrams(words(response), 2)[::-1]  # from the end, for the earliest
+    rows, places = [(1 << len(own)) - 1, *growth(theirs, own)], []
+    columns, missing = len(own), len(own) - rows[-1].bit_count()
+    at: dict[object, list[int]] = {}
+    for j, bigram in enumerate(own, 1):
+        at.setdefault(bigram, []).append(j)
+    for i in range(len(theirs), 0, -1):
+        j = next((j for j in reversed(at.get(theirs[i - 1], ())) if j <= columns), 0)
+        before = (1 << (j - 1)) - 1 if j else 0
+        if missing and j and j - 1 - (rows[i - 1] & before).bit_count() == missing - 1:  # the rest is still reached
+            places.append(len(theirs) - i)
+            columns, missing = j - 1, missing - 1
     return places
 
 
-def copied_share(source: str, response: str) -> float:
-    """Return the longest common subsequence of bigrams over the response's bigrams, 0 to 1; 0 without any."""
+def copied_share(source: str, response: str) -> float | None:
+    """Return the longest common subsequence of bigrams over the response's bigrams, 0 to 1; None without any."""
     own = ngrams(words(response), 2)
-    return len(copied_bigrams(source, response)) / len(own) if own else 0.0
+    return len(copied_bigrams(source, response)) / len(own) if own else None
 
 
 def growth(rows: Sequence[object], columns: Sequence[object]) -> list[int]:

@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 ELO_PER_NAT = 400 / math.log(10)
 
 
-def elo(systems: Sequence[str], wins: NDArray[np.float64], anchor: str) -> dict[str, float]:
+def elo(
+    systems: Sequence[str], wins: NDArray[np.float64], anchor: str, added: float | NDArray[np.float64] = 0.5
+) -> dict[str, float]:
     """Return each system's Elo from wins [S, S] (row over column; a tie is half of one each way), the anchor at 0.
 
-    Bradley-Terry strengths (1952) at their maximum likelihood by minorisation (Hunter, 2004). Half a win each way is
-    added to every pair that was compared, so that a system that always wins stays finite.
+    Bradley-Terry strengths (1952) at their maximum likelihood by minorisation (Hunter, 2004). Half a win each way, or
+    `added` [S, S], is added to every pair that was compared, so that a system that always wins stays finite.
     """
     played = (wins + wins.T) > 0
-    won = wins + 0.5 * played
+    won = wins + added * played
     games = won + won.T
     strength = np.ones(len(systems))
     for _ in range(10_000):

@@ -1,4 +1,4 @@
-"""What a reward model is worth: accuracy between chance and noise ceiling, calibration; what best of n costs in KL."""
+"""What a reward model is worth: the ceiling of its accuracy, its calibration; what best of n costs in KL."""
 
 import math
 from collections.abc import Sequence
@@ -6,30 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.statistics import Proportion, proportion
 
+def ceiling(agreement: float) -> float:
+    """Return what no model's accuracy exceeds, from how often two labelers agree: its square root.
 
-class Accuracy(NamedTuple):
-    """How often the reward model chooses as a labeler did, between what guessing and what another labeler would."""
-
-    measured: Proportion
-    chance: float
-    ceiling: float
-
-    @property
-    def of_reachable(self) -> float:
-        """The share of the way from chance to ceiling."""
-        return (self.measured.value - self.chance) / (self.ceiling - self.chance)
-
-
-def accuracy(chosen: Sequence[int], scores: Sequence[Sequence[float]], agreement: float) -> Accuracy:
-    """Compare labels (index of the best) with scores [N][k]; `agreement` of two labelers bounds what is reachable.
-
-    The ceiling is how often a perfect model agrees with one label: sqrt(agreement) at most, since two labelers who are
-    each right with probability p agree in at least p squared.
+    Two labelers who each give a perfect model's answer with probability p agree in at least p squared.
     """
-    right = sum(max(range(len(row)), key=row.__getitem__) == best for best, row in zip(chosen, scores, strict=True))
-    return Accuracy(proportion(right, len(chosen)), 1 / len(scores[0]), math.sqrt(agreement))
+    return math.sqrt(agreement)
 
 
 class Bin(NamedTuple):
@@ -60,6 +43,7 @@ def calibration(chosen: Sequence[int], scores: Sequence[Sequence[float]], bins: 
 def best_of_kl(n: int) -> float:
     """Return how far the best of n samples lies from their own distribution, in nats: ln n - (n - 1) / n.
 
-    An upper bound that is exact for continuous scores (Stiennon et al., 2020).
+    An upper bound that is exact for continuous scores (Stiennon et al., 2020). What is shown are valid samples, and so
+    their distribution is the base's where it is valid: from the base itself it is further, by -ln of the valid share.
     """
     return math.log(n) - (n - 1) / n

@@ -1,12 +1,18 @@
 """Words and sentences of a text; its length, and how much it repeats itself."""
 
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
-WORD = re.compile(r"\w+(?:['’]\w+)*")
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|\n+")
+WORD = re.compile(r"\w+(?:'\w+)*")
+SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n")
+ABBREVIATIONS = re.compile(
+    "mrs?|ms|messrs|dr|prof|sen|gov|rep|rev|hon|gen|lt|col|capt|maj|sgt|st|mt|jr|sr|vs|jan|feb|aug|sept|oct|nov|dec",
+    re.IGNORECASE,
+)
+LETTERS = re.compile(r"[A-HJ-Z]|[A-Za-z](?:\.[A-Za-z])+")  # an initial, or U.S; "I" ends sentences
 T = TypeVar("T")
 
 
@@ -17,18 +23,36 @@ def words(text: str) -> list[str]:
 
 @lru_cache(20_000)  # every measure asks for those of every text, and sources recur for every system
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(WORD.findall(text.lower()))
+    return tuple(WORD.findall(unicodedata.normalize("NFC", text).lower().replace("’", "'")))
 
 
 def sentences(text: str) -> list[list[str]]:
     """Return a text's sentences as words; those without a word are left out."""
-    return [found for part in SENTENCE_END.split(text) if (found := words(part))]
+    return [words(part) for part in _parts(text)]
 
 
 def lead(text: str, count: int) -> str:
     """Return a text's first sentences as they stand: "lead-3" is what news articles are hard to beat with."""
-    ends = [found.start() for found in SENTENCE_END.finditer(text) if words(text[: found.start()])]
-    return text[: ends[count - 1]].strip() if len(ends) >= count else text.strip()
+    return "".join(list(_parts(text))[:count]).strip()
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield a text in parts that each hold the words of one sentence, closing quotes and all."""
+    start = 0
+    for end in SENTENCE_END.finditer(text):
+        part = text[start : end.end()]
+        if words(part) and (end.group() == "\n" or not _goes_on(text[start : end.start()], end.group())):
+            yield part
+            start = end.end()
+    if words(text[start:]):
+        yield text[start:]
+
+
+def _goes_on(part: str, mark: str) -> bool:
+    """Tell whether a full stop ends no sentence: of an abbreviation, an initial, or the number of a list's entry."""
+    last = part.split()[-1].lstrip("\"'“‘([") if part.split() else ""
+    number = last.isdigit() and len(part.split()) == 1 and len(last) < 3
+    return mark == "." and (number or bool(ABBREVIATIONS.fullmatch(last) or LETTERS.fullmatch(last)))
 
 
 def ngrams(sequence: Sequence[T], n: int) -> list[tuple[T, ...]]:
