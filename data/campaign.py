@@ -58,6 +58,11 @@ class Campaign(Settings):
         """What labelers read above a question: the campaign's own words, and what else is asked of them."""
         return " ".join(filter(None, [self.instructions, self.ask.wording()]))
 
+    def measuring(self) -> list[Document | None]:
+        """Return the settings that decide an evaluation, beside its systems and its seed."""
+        judges = None if self.judges is None else self.judges.model_dump()
+        return [self.evaluation.model_dump(), self.text.model_dump(), judges]
+
     def recipe(self) -> Document:
         """Return the settings that decide what a run learns: part of the run's id."""
         decisive = {"text", "supervised", "reward", "policy", "evaluation", "judges", "promotion"}

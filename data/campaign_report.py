@@ -18,11 +18,11 @@ from data.labels import batches, deliveries
 from data.lineage import ancestors, lineage
 from data.marking import marked
 from data.pages import PAGES
-from data.promotions import history, runs
+from data.promotions import about, history, runs
 from data.publication import Publication, publish, read_manifest
 from data.rounds import rounds
 from data.scorecard import Scorecard, scorecards
-from data.sheets import filled
+from data.sheets import filled, readings
 from data.shelves import comparisons_of
 from data.store import Store, folders
 
@@ -43,9 +43,10 @@ def report_campaign(store: Store, name: str) -> Publication:
     """Publish the report of a campaign as it stands, once for every state, and return it."""
     began, shelf = datetime.now(UTC), comparisons_of(name)
     finished, measured = runs(store, name), _evaluations(store, name)
-    logs: list[Sized] = [history(store, name), pulls(store), quality_history(store, name), deliveries(store, name)]
+    pulled = pulls(store)
+    logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
     logs += [batches(store, name), batches(store, shelf), deliveries(store, shelf), quality_history(store, shelf)]
-    logs += [finished, measured, filled(store, name)]
+    logs += [finished, measured, readings(store, name), [each for each in pulled if each.release]]
     inputs: Document = {"campaign": name, "version": VERSION, "state": [len(each) for each in logs]}
     prefix = f"campaigns/{name}/reports/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:
@@ -85,11 +86,7 @@ def _evaluations(store: Store, name: str) -> list[Publication]:
 
 
 def _told(store: Store, name: str, run: Publication, decisions: Sequence[Document]) -> Told:
-    said = [
-        e
-        for e in decisions
-        if run["run"] in (e["run"] if e["kind"] == "promote" else None, e.get("candidate"), e.get("from"))
-    ]
+    said = about(decisions, run["run"])
     decision = "none yet"
     if said:
         kind = {"promote": "promoted", "keep": "not promoted", "rollback": "rolled back"}[said[-1]["kind"]]

@@ -1,6 +1,7 @@
 """The labels that were committed: their schema, their names, and what of them stands."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -191,3 +192,10 @@ def standing_labels(labels: Iterable[Committed]) -> list[Committed]:
     all_of_them = list(labels)
     corrected = {label.supersedes for label in all_of_them}
     return [label for label in all_of_them if label.label_id not in corrected]
+
+
+def overall(ratings: str) -> list[float]:
+    """Return one number a sample: the axis `overall` where it was asked for, else the mean of all axes."""
+    axes: dict[str, list[float]] = json.loads(ratings)
+    numbers = [axes["overall"]] if "overall" in axes else list(axes.values())
+    return [sum(column) / len(column) for column in zip(*numbers, strict=True)]

@@ -1,10 +1,8 @@
 """Human evaluation: blind two-way questions of any two systems, and what people's answers to them come to."""
 
-import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from data.committed import Committed, committed, standing_labels
+from data.committed import Committed, committed, overall, standing_labels
 from data.contests import Contest, Judgement, contests, over
 from data.decisions import standings
 from data.labels import batches, deliveries, key_rows
@@ -105,8 +103,7 @@ def _won(label: Committed) -> float:
     """Return what an answer gives to the first of its two samples."""
     if label.best_sample is not None:
         return 1.0 - label.best_sample
-    ratings: dict[str, Sequence[Any]] = json.loads(label.ratings) if label.ratings else {}
-    first, second = (sum(float(numbers[sample]) for numbers in ratings.values()) for sample in (0, 1))
+    first, second = overall(label.ratings) if label.ratings else (0.0, 0.0)
     return 0.5 if first == second else float(first > second)
 
 

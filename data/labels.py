@@ -10,6 +10,7 @@ from data import log
 from data.batch import read_key
 from data.canonical import Document
 from data.publication import Publication, read_manifest
+from data.shelves import comparisons_of
 from data.store import Store, folders
 
 KEY = "key/samples.parquet"
@@ -31,3 +32,9 @@ def deliveries(store: Store, campaign: str) -> list[Document]:
 def key_rows(batch: Publication, tokens: bool = True) -> list[dict[str, Any]]:
     """Read the key of a batch as a whole, without token ids where only people's side of it matters."""
     return list(read_key(batch.path(KEY), tokens))
+
+
+def shelf_of(store: Store, campaign: str, batch: str) -> str:
+    """Return the name under which a batch is kept: its campaign's, or that of the campaign's comparisons."""
+    shelf = comparisons_of(campaign)
+    return shelf if any(each["batch"] == batch for each in batches(store, shelf)) else campaign

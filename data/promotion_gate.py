@@ -47,7 +47,8 @@ def gate(
         name = opponent if opponent == ZERO_SHOT else f"the champion {opponent}"
         found = _rate(store, campaign, run, opponent, evaluation)
         if found is None:
-            against.append(f"nobody judged it beside {name}")
+            how = "" if opponent == ZERO_SHOT or campaign.judges is None else f" (andon evaluate {campaign.name} {run})"
+            against.append(f"nobody judged it beside {name}{how}")
         elif found.people and found.labelers < FEWEST_PEOPLE:
             few = "one person" if found.labelers == 1 else f"{found.labelers} people"
             against.append(f"only {few} judged it beside {name}, and {FEWEST_PEOPLE} show how much people differ")
@@ -66,14 +67,22 @@ def gate(
 
 
 def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
-    """Return the evaluation that decides about a finished run: the newest beside the champion that it has to beat."""
+    """Return the evaluation that decides about a finished run: the first one beside the champion that it has to beat.
+
+    Only those by the run's own settings decide, and never a later one: else somebody tries until one suits.
+    """
     first = read_manifest(store, find_run(store, campaign, run).manifest["inputs"]["evaluation"])
     assert first is not None
     folder, leader = f"{run_prefix(campaign, run)}/evaluations", rival(store, campaign, run)
+    own = first.manifest["facts"].get("rules")
     found = [read_manifest(store, f"{folder}/{name}") for name in folders(store, folder)]
-    known = sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
-    beside = [each for each in known if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader]
-    return first if not beside or first.prefix in {each.prefix for each in beside} else beside[-1]
+    known = [first, *sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))]
+    beside = [
+        each
+        for each in known
+        if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader and each.manifest["facts"].get("rules") == own
+    ]
+    return beside[0] if beside else first
 
 
 class Judged(NamedTuple):
@@ -144,6 +153,8 @@ def promote_by_hand(
     Raises Stopped while a pull stops the campaign or the run: a release is the way out of that.
     """
     label_set = find_run(store, campaign.name, run)["label_set"]
+    if reason is not None and not reason.strip():
+        raise Refused("To promote a run whatever the gate says needs a reason: say what was seen.")
 
     def said(leader: str | None) -> Document:
         verdict = gate(store, campaign, run, label_set, evaluation, leader)

@@ -1,6 +1,6 @@
 """Which run's policy is champion: the last entry of a log that only grows, so a rollback is an entry too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from data import log
 from data.canonical import Document
@@ -53,13 +53,27 @@ def champion(store: Store, campaign: str) -> str | None:
     return so_far[-1]["run"] if so_far else None
 
 
+def about(decisions: Sequence[Document], run: str) -> list[Document]:
+    """Return what was decided about a run: promoted, not promoted, or rolled back from."""
+    return [
+        each
+        for each in decisions
+        if run in (each["run"] if each["kind"] == "promote" else None, each.get("candidate"), each.get("from"))
+    ]
+
+
 def rival(store: Store, campaign: str, run: str) -> str | None:
-    """Return the champion that a run has to beat: the present one, or the one before it was promoted itself."""
+    """Return the champion that a run has to beat: that of now, or the one before it where it is champion itself."""
+    so_far = history(store, campaign)
+    leader: str | None = so_far[-1]["run"] if so_far else None
+    if leader != run:
+        return leader
     before: str | None = None
-    for entry in history(store, campaign):
+    previous: str | None = None
+    for entry in so_far:
         if entry["kind"] == "promote" and entry["run"] == run:
-            return before
-        before = entry["run"]
+            before = previous
+        previous = entry["run"]
     return before
 
 
@@ -88,6 +102,8 @@ def rollback(store: Store, campaign: str, reason: str, by: str) -> Document:
 
     Also while the line is stopped: it is what one does about a champion that went wrong.
     """
+    if not reason.strip():
+        raise Refused("A rollback needs a reason: say what went wrong.")
 
     def decide(so_far: list[Document]) -> Document:
         if not so_far or so_far[-1]["run"] is None:

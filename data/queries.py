@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.canonical import sha256
+from data.canonical import sha256, sha256_of_file
 from data.cleaning import clean
 from data.refused import Refused
 from data.settings import Text
@@ -50,16 +50,27 @@ def load_queries(rules: Text, split: Split) -> list[Query]:
     return queries
 
 
-def _from_files(source: str, split: Split) -> Iterator[Query]:
+def edition(rules: Text) -> list[str]:
+    """Return the hash of the test file that a campaign's own queries come from; nothing of other sources."""
+    own = rules.queries not in EMBEDDED and not rules.queries.startswith("hub:")
+    return [sha256_of_file(_file(rules.queries, "test"))] if own else []
+
+
+def _file(source: str, split: Split) -> Path:
     folder = EMBEDDED.get(source, Path(source).expanduser())
     found = [path for kind in KINDS if (path := folder / f"{split}.{kind}").is_file()]
     if not found:
         raise Refused(f"There are no queries at {folder}/{split}: put a .parquet, .jsonl or .txt file there.")
-    read = {".parquet": _parquet, ".jsonl": _jsonl, ".txt": _paragraphs}[found[0].suffix]
+    return found[0]
+
+
+def _from_files(source: str, split: Split) -> Iterator[Query]:
+    path = _file(source, split)
+    read = {".parquet": _parquet, ".jsonl": _jsonl, ".txt": _paragraphs}[path.suffix]
     try:
-        yield from read(found[0])
+        yield from read(path)
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise Refused(f"Queries cannot be read from {found[0]}: {str(error).splitlines()[0]}.") from error
+        raise Refused(f"Queries cannot be read from {path}: {str(error).splitlines()[0]}.") from error
 
 
 def _parquet(path: Path) -> Iterator[Query]:

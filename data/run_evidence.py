@@ -15,7 +15,7 @@ from data.cord import Pulled
 from data.label_sets import read_label_set
 from data.lineage import Node, ancestors, lineage
 from data.promotion_gate import Verdict, gate
-from data.promotions import history, rival, runs
+from data.promotions import about, champion, history, rival, runs
 from data.publication import Publication
 from data.scorecard import Scorecard, scorecards
 from data.store import Store
@@ -49,6 +49,7 @@ class RunEvidence(NamedTuple):
     labels: Sequence[Scorecard] = ()  # the batches that it learned from
     people: Sequence[Compared] = ()
     steps: Sequence[Step] = ()
+    is_champion: bool = False
 
 
 def evidence(
@@ -69,13 +70,14 @@ def evidence(
         tables["responses"],
         tables["judgements"],
         gate(store, campaign, run, facts["label_set"], evaluation, rival(store, name, run)),
-        [entry for entry in history(store, name) if run in (entry["run"], entry.get("candidate"), entry.get("from"))],
+        about(history(store, name), run),
         [(each["round"], each["win_rate"]) for each in before],
         ancestors(graph, node),
         [each for each in cord.pulls(store) if each.pull.scope == f"run:{run}"],
         [card for card in scorecards(store, name) if card.batch in document["batches"]],
         [each for each in results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
+        champion(store, name) == run,
     )
 
 

@@ -1,13 +1,13 @@
 """The report of a run: one HTML file that needs nothing else, with the decision on top."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from datetime import UTC, datetime
 
 from markupsafe import Markup
 
 from data import charts
 from data.campaign import Campaign
-from data.canonical import content_id
+from data.canonical import Document, content_id
 from data.comparisons import comparisons
 from data.contests import Contest, over
 from data.cord import pulls
@@ -16,15 +16,17 @@ from data.evaluation_report import copy_figures, frontier, matrix, samples, tabl
 from data.labels import deliveries
 from data.measures.scoring import ceiling
 from data.pages import PAGES
+from data.promotion_gate import evaluation_of
 from data.promotions import find_run, history, run_prefix
 from data.publication import Publication, publish, read_manifest
 from data.refused import Refused
 from data.run_evidence import RunEvidence, evidence
 from data.shelves import comparisons_of
 from data.statistics import Proportion
-from data.store import Store
+from data.store import Store, folders
 
-VERSION = 1
+VERSION = 2
+DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
 
@@ -32,22 +34,26 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     """Publish the report of a finished run with what became known since, and return it; once for every state."""
     began, published = datetime.now(UTC), find_run(store, name, run)
     shelf = comparisons_of(name)
-    logs: list[Sized] = [history(store, name), pulls(store), quality_history(store, name), deliveries(store, name)]
+    pulled = pulls(store)
+    logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
     logs += [comparisons(store, name), deliveries(store, shelf), quality_history(store, shelf)]
+    logs += [[each for each in pulled if each.release], list(folders(store, f"{run_prefix(name, run)}/evaluations"))]
     inputs = {"run": run, "version": VERSION, "state": [len(each) for each in logs]}
     prefix = f"{run_prefix(name, run)}/reports/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:
         return known
     steps = {
         step: done
-        for step in ("supervised", "reward", "policy", "evaluation")
+        for step in ("supervised", "reward", "policy")
         if step in published.manifest["inputs"]
         and (done := read_manifest(store, published.manifest["inputs"][step])) is not None
     }
+    steps["evaluation"] = evaluation_of(store, name, run)
     if "responses.parquet" not in steps["evaluation"].names():
         raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
-    campaign = Campaign.model_validate(published["campaign"])
-    page = run_report(campaign, evidence(store, campaign, published.manifest["facts"], steps))
+    campaign, measured = Campaign.model_validate(published["campaign"]), steps["evaluation"].manifest["facts"]
+    facts = {**published.manifest["facts"], **{rate: measured.get(rate) for rate in DECIDING}}
+    page = run_report(campaign, evidence(store, campaign, facts, steps))
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
 
@@ -69,7 +75,7 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         win_rate=Proportion(**facts["win_rate"]) if facts["win_rate"] else None,
         over_champion=Proportion(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
         equal_length=contest.equal_length if contest else None,
-        overridden=next((e for e in of.decisions if e["kind"] == "promote" and e.get("against")), None),
+        overridden=_overridden(of.decisions),
         pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],
         last=of.histories["policy"][-1],
         table=table(of.evaluation),
@@ -78,6 +84,12 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         origin=Markup(charts.lineage(of.origin, facts["run"])) if of.origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, of)],
     )
+
+
+def _overridden(decisions: Sequence[Document]) -> Document | None:
+    """Return the entry by which a run was promoted despite the gate, where nothing was decided about it since."""
+    last = [each for each in decisions if each["kind"] != "keep"][-1:]
+    return last[0] if last and last[0]["kind"] == "promote" and last[0].get("against") else None
 
 
 def _ceiling(of: RunEvidence) -> float | None:

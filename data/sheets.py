@@ -78,15 +78,21 @@ def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Filled]
     entry: Document = {"kind": "sheet", "sheet": sheet["sheet"], "file_sha256": digest, "by": by, "counts": counts}
 
     def decide(so_far: list[Document]) -> Document | None:
-        return None if any(each["file_sha256"] == digest for each in so_far) else entry | {"notes": notes}
+        mine = [each for each in so_far if (each["sheet"], each["by"]) == (entry["sheet"], by)]
+        return None if mine and mine[-1]["file_sha256"] == digest else entry | {"notes": notes}
 
     log.append(store, f"{_prefix(campaign)}/log", decide)
     return [found for found in filled(store, campaign) if found.sheet == sheet["sheet"]]
 
 
+def readings(store: Store, campaign: str) -> list[Document]:
+    """Return the log of the sheets that were taken in."""
+    return log.entries(store, f"{_prefix(campaign)}/log")
+
+
 def filled(store: Store, campaign: str) -> list[Filled]:
     """Return what every reader found of every system; of a sheet that a reader filled in twice, the last."""
-    last = {(entry["sheet"], entry["by"]): entry for entry in log.entries(store, f"{_prefix(campaign)}/log")}
+    last = {(entry["sheet"], entry["by"]): entry for entry in readings(store, campaign)}
     return [
         Filled(entry["sheet"], entry["by"], entry["at"], system, proportion(right, n))
         for entry in last.values()
@@ -103,7 +109,9 @@ def _rows(file: Path) -> dict[str, Mapping[str, str]]:
         raise Refused(f"There is no sheet {file}, or it is larger than {MOST_BYTES:,} bytes.")
     try:
         table = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
-        rows = list(table)
+        rows = [
+            row for row in table if any(cell and cell != "" for cell in row.values())
+        ]  # spreadsheets leave empty ones
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise Refused(f"{file.name} cannot be read as CSV in UTF-8: {error}.") from error
     if missing := {"item", "accurate"} - set(table.fieldnames or ()):

@@ -25,4 +25,6 @@ def proportion(successes: float, n: int) -> Proportion:
     share = successes / n
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return Proportion(share, max(0.0, centre - half) if successes else 0.0, min(1.0, centre + half), n)
+    return Proportion(
+        share, max(0.0, centre - half) if successes else 0.0, min(1.0, centre + half) if successes < n else 1.0, n
+    )

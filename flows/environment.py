@@ -25,6 +25,7 @@ def prepare(store: str) -> None:
         # A refusal is one line of ours, not a traceback of Prefect's; the run's page still shows everything.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # lines of commands that are no flow
         "TOKENIZERS_PARALLELISM": "false",
     }
     for name, value in defaults.items():

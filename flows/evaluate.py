@@ -5,7 +5,7 @@ from prefect import flow
 from data.store import open_store
 from data.systems import all_systems
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunOrNone, Seed, StoreUri, SystemNames
-from flows.settings import configured
+from flows.settings import configured, settings_of
 from tasks.evaluation import evaluate_policy, evaluate_systems
 
 
@@ -20,8 +20,13 @@ def evaluate(
     preset: Preset = None,
     systems: SystemNames = None,
 ) -> str:
-    """Publish an evaluation and return where it lies; without a run or systems, of all systems that there are."""
+    """Publish an evaluation and return where it lies; without a run or systems, of all systems that there are.
+
+    A run is measured by its own settings, those that it was trained with, whatever the preset.
+    """
     settings = configured(campaign, preset, queries=queries, base=base)
     if run is not None:
-        return evaluate_policy(store, settings, run, seed)
+        return evaluate_policy(
+            store, settings_of(open_store(store), settings.name, run, base=base, queries=queries), run, seed
+        )
     return evaluate_systems(store, settings, systems or all_systems(open_store(store), settings), seed)

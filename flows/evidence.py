@@ -23,7 +23,7 @@ from flows.summary import Result, evaluation_lines
 def evaluate(
     campaign: Name,
     run: Annotated[
-        str | None, typer.Argument(help="a finished run, to measure its policy again; or --systems", metavar="[RUN]")
+        str | None, typer.Argument(help="a finished run, to measure its policy again by its own settings; or --systems", metavar="[RUN]")
     ] = None,
     systems: Annotated[
         str | None,
@@ -42,10 +42,13 @@ def evaluate(
 ) -> None:
     """Set systems side by side on held-out queries.
 
-    Who is preferred to whom, and what their texts are like; or a finished run again, with other samples.
+    Who is preferred to whom, and what their texts are like; or a finished run again, with other samples or beside the
+    champion of now.
     """
     if run is not None and systems is not None:
         raise Refused("Name a run or --systems, not both; a run id may be one of the systems.")
+    if run is not None and preset:
+        raise Refused(f"{run} is measured by the settings that it was trained with: leave --preset out.")
     settings = load_campaign(campaign, preset, {"base": base} if base else None)
     if run is not None:
         find_run(open_store(store), settings.name, run)
@@ -164,7 +167,11 @@ def sheet(
     settings, opened = load_campaign(campaign, preset, {"base": base} if base else None), open_store(store)
     if filled is not None:
         found = read_sheet(opened, settings.name, filled, by or me())
-        return finish({"filled": [each._asdict() for each in found]}, as_json, _lines(found))
+        return finish(
+            {"filled": [each._asdict() | {"accurate": each.accurate._asdict()} for each in found]},
+            as_json,
+            _lines(found),
+        )
     names = systems.split(",")
     find_systems(opened, settings, names)
     prepare(store)

@@ -7,10 +7,12 @@ import typer
 
 from data import charts, lineage
 from data.campaign import load_campaign
+from data.cord import open_pulls
 from data.decisions import Decision, history, override, standings
 from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
 from data.label_sets import freeze, labeled
+from data.labels import shelf_of
 from data.planning import curve_of_runs, measured_curve, plan
 from data.promotion_gate import evaluation_of, promote_by_hand
 from data.promotions import rollback
@@ -59,8 +61,12 @@ def promote_run(
 @app.command("rollback")
 def roll_back(campaign: Name, reason: Reason, by: By = None, store: StoreUri = STORE, as_json: Json = False) -> None:
     """Make the champion before this one champion again."""
-    entry = rollback(open_store(store), load_campaign(campaign).name, reason, by or me())
-    finish({"champion": entry["run"]}, as_json, [f"champion of {campaign}: {entry['run'] or 'the base'}"])
+    opened, name = open_store(store), load_campaign(campaign).name
+    entry = rollback(opened, name, reason, by or me())
+    stopped = [each.pull for each in open_pulls(opened, name, entry["run"])] if entry["run"] else []
+    lines = [f"champion of {campaign}: {entry['run'] or 'the base'}"]
+    lines += [f"  nothing is sampled from it before {each} is released" for each in stopped]
+    finish({"champion": entry["run"], "stopped_by": stopped}, as_json, lines)
 
 
 @app.command()
@@ -77,14 +83,14 @@ def decide(
 
     Ingesting decides by rule; a person's decision stands beside it, until other faults are found.
     """
-    name, opened = load_campaign(campaign).name, open_store(store)
+    of, opened = load_campaign(campaign).name, open_store(store)
+    name = shelf_of(opened, of, batch)
     override(opened, name, batch, decision, reason, labeler)
     standing = standings(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
     result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
-    finish(
-        result, as_json, [f"{whom}: {decision}, because: {reason}", f"andon retrain {campaign} uses what counts now"]
-    )
+    reads = f"andon retrain {campaign}" if name == of else f"andon report {campaign}, and promotion,"
+    finish(result, as_json, [f"{whom}: {decision}, because: {reason}", f"{reads} uses what counts now"])
 
 
 @app.command()
@@ -97,6 +103,7 @@ def quality(
 ) -> None:
     """Write the quality report of a batch and that of all vendors over time, and print where they are."""
     name, opened = load_campaign(campaign).name, open_store(store)
+    name = shelf_of(opened, name, batch) if batch else name
     of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result: Result = {

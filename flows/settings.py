@@ -3,6 +3,8 @@
 from typing import Any
 
 from data.campaign import Campaign, load_campaign
+from data.promotions import find_run
+from data.store import Store
 
 
 def configured(
@@ -22,3 +24,13 @@ def configured(
     if queries is not None:
         changes["evaluation"] = {"queries": queries}
     return load_campaign(campaign, preset, changes)
+
+
+def settings_of(store: Store, campaign: str, run: str, *, base: str | None, queries: int | None) -> Campaign:
+    """Return the settings that a finished run was trained and measured with.
+
+    But for where its base lies now, and how many test queries are asked.
+    """
+    settings = Campaign.model_validate(find_run(store, campaign, run)["campaign"])
+    asked = settings.evaluation.model_copy(update={"queries": queries or settings.evaluation.queries})
+    return settings.model_copy(update={"evaluation": asked, "base": base or settings.base})

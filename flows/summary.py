@@ -18,7 +18,7 @@ from data.planning import WORTH, Plan
 from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
 from data.rounds import rounds
-from data.statistics import proportion
+from data.statistics import Proportion, proportion
 from data.store import folders, open_store
 
 Result = dict[str, Any]
@@ -61,9 +61,9 @@ def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
     ]
     if outcome.held:
         names = ", ".join(map(one_line, outcome.held[:10])) + (" ..." if len(outcome.held) > 10 else "")
-        lines.append(f"  labelers on hold: {names}: their answers are not trained on (andon decide --labeler)")
+        lines.append(f"  labelers on hold: {names}: their answers do not count (andon decide --labeler)")
     if outcome.decision != "accept":
-        lines.append(f"on {outcome.decision}: these labels are not trained on until a person decides:")
+        lines.append(f"on {outcome.decision}: these answers do not count until a person decides:")
         lines.append(f"  andon decide {campaign} {outcome.batch} accept --reason ...   (or reject)")
     lines += [f"quality report: {outcome.report}"] if outcome.report else []
     if outcome.compares:
@@ -171,7 +171,10 @@ def status_result(store_uri: str) -> Result:
                 "runs": [run["run"] for run in runs(store, name)],
                 "rounds": [turn._asdict() for turn in rounds(store, name)],
                 "training": holder(store, name),
-                "comparisons": [each._asdict() for each in results(store, name)],
+                "comparisons": [
+                    each._asdict() | {"contest": each.contest and each.contest.document()}
+                    for each in results(store, name)
+                ],
                 "refused": [{"file": file, "reason": reason} for file, reason in refused(store, name)],
             }
         )
@@ -200,7 +203,11 @@ def status_lines(result: Result) -> list[str]:
             )
         for each in campaign["comparisons"]:
             left, right = each["systems"]
-            said = f"{each['contest'].win_rate}" if each["contest"] else f"waits for {each['questions']:,} answers"
+            said = (
+                str(Proportion(**each["contest"]["win_rate"]))
+                if each["contest"]
+                else f"waits for {each['questions']:,} answers"
+            )
             said = f"on {each['decision']}: {each['why']}" if each["decision"] in ("hold", "reject") else said
             lines.append(f"  {each['batch']}: people on {left} beside {right}: {said}")
         lines.append("  round  questions  labels  win rate  since             waits for")

@@ -5,13 +5,13 @@ not used: filtering training labels by confidence made reward models worse (Stie
 the scale of scores by the mean and deviation of each labeler, since some people never give a seven.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from data.committed import overall
 from data.label_sets import Label
 from models.preferences import Choice, Comparison, ranked, rated
 
@@ -21,13 +21,6 @@ class Scale(NamedTuple):
 
     mean: float
     std: float
-
-
-def overall(ratings: str) -> list[float]:
-    """Return one number a sample: the axis `overall` where it was asked for, else the mean of all axes."""
-    axes: dict[str, list[float]] = json.loads(ratings)
-    numbers = [axes["overall"]] if "overall" in axes else list(axes.values())
-    return [sum(column) / len(column) for column in zip(*numbers, strict=True)]
 
 
 def scales(labels: Sequence[Label]) -> dict[str, Scale]:

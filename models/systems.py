@@ -93,7 +93,8 @@ def answer_all(
 
     def ask(system: System) -> None:
         model = base if system.model is None else _opened(store, campaign, system, base)
-        answers[system.name] = respond(system, model.model, base, score, drawn, rules, seed)
+        chooses = _scorer(store, campaign, system.run) if system.writer == "best of" and system.run != scorer else score
+        answers[system.name] = respond(system, model.model, base, chooses, drawn, rules, seed)
         if system.model is not None:
             far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], rules, seed)
             behaviours[system.name] = far

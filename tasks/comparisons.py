@@ -14,6 +14,7 @@ from data.canonical import content_id
 from data.comparisons import comparisons, identity
 from data.composition import composed
 from data.publication import publish
+from data.queries import edition
 from data.refused import Refused
 from data.shelves import comparisons_of
 from data.store import open_store
@@ -35,7 +36,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     left, right = (identity(system) for system in systems)
     rules = [campaign.text.model_dump(), campaign.evaluation.queries, campaign.shown_instructions]
     shares = {"overlap_share": campaign.batch.overlap_share, "overlap_copies": campaign.batch.overlap_copies}
-    request = content_id([left, right, campaign.base, *rules, shares, seed])
+    request = content_id([*sorted((left, right)), campaign.base, *rules, *edition(campaign.text), shares, seed])
     for earlier in comparisons(store, campaign.name):
         if str(earlier["batch"]).endswith(request):
             say(f"comparison: batch {earlier['batch']} is published")

@@ -16,6 +16,8 @@ from data.contests import JUDGEMENTS, Contest, contests, judged, over, ratings
 from data.evaluation_report import evaluation_report
 from data.promotions import rival, run_prefix
 from data.publication import publish, read_manifest
+from data.queries import edition
+from data.refused import Refused
 from data.side_by_side import measure_texts, score_gaps
 from data.store import Store, open_store
 from data.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run
@@ -34,7 +36,14 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
     base = clock.models(lambda: open_base(campaign.base, campaign.text.positions))
     of_systems = [system.run for system in systems if system.run]
     scorer = of_systems[-1] if of_systems else last_reward_run(store, campaign)
-    question = [base.fingerprint, [list(system) for system in systems], scorer, *_rules(campaign), seed]
+    question = [
+        base.fingerprint,
+        [list(system) for system in systems],
+        scorer,
+        *campaign.measuring(),
+        *edition(campaign.text),
+        seed,
+    ]
     prefix = f"campaigns/{campaign.name}/evaluations/{content_id(question)}"
     if read_manifest(store, prefix) is not None:
         say("evaluation: published")
@@ -56,19 +65,17 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> 
         systems.append(System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy"))
     if n := campaign.evaluation.best_of:
         systems.append(System(f"best-of-{n}", "best of", run, None, n))
-    where = f"{prefix}/evaluations/{content_id([[list(system) for system in systems], *_rules(campaign), seed])}"
+    question = [[list(system) for system in systems], *campaign.measuring(), *edition(campaign.text), seed]
+    where = f"{prefix}/evaluations/{content_id(question)}"
     if read_manifest(store, where) is not None:
         say("evaluation: published")
         return where
     base = clock.models(lambda: open_base(campaign.base, campaign.text.positions))
+    start = read_manifest(store, f"{prefix}/supervised") or read_manifest(store, f"{prefix}/policy")
+    if start is not None and start.manifest["inputs"]["base"] != base.fingerprint:
+        raise Refused(f"{run} was trained from another base than {campaign.base} is now: give the one it came from.")
     _evaluate(store, campaign, base, systems, run, seed, where, clock)
     return where
-
-
-def _rules(campaign: Campaign) -> list[Document | None]:
-    """Return what else decides an evaluation."""
-    judges = None if campaign.judges is None else campaign.judges.model_dump()
-    return [campaign.evaluation.model_dump(), campaign.text.model_dump(), judges]
 
 
 def _evaluate(
@@ -93,6 +100,7 @@ def _evaluate(
         "anchor": anchor,
         "pairs": len(queries),
         "seed": seed,
+        "rules": content_id(campaign.measuring()),
         "contests": [contest.document() for contest in found],
         "elo": {n: r._asdict() for n, r in ratings(judgements, names, anchor).items()} if judgements else {},
         "texts": _measured(campaign, answered),

@@ -41,7 +41,7 @@ def ingest_delivery(
     for finding in outcome.findings:
         say(f"labels: {finding['fault']}: {finding['evidence']}")
     if outcome.decision != "accept":
-        say(f"labels: batch {outcome.batch} is on {outcome.decision} and is not trained on until a person decides")
+        say(f"labels: batch {outcome.batch} is on {outcome.decision} and does not count until a person decides")
     name = comparisons_of(campaign.name) if outcome.compares else campaign.name
     if outcome.compares:
         say("labels: answers of an evaluation; nothing is trained on them")

@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
 from data.comparisons import identity
+from data.queries import edition
 from data.sheets import Item, publish_sheet
 from data.store import open_store
 from data.systems import find_systems
@@ -27,6 +28,7 @@ def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], item
         "text": campaign.text.model_dump(),
         "base": campaign.base,
         "seed": seed,
+        **({"queries": queries} if (queries := edition(campaign.text)) else {}),
     }
     base = open_base(campaign.base, campaign.text.positions)
     scorer = next((system.run for system in systems if system.writer == "best of"), None)

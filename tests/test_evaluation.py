@@ -1,18 +1,24 @@
 """Evaluation: systems answer with valid responses, are judged blind, and the base does not diverge from itself."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 import torch
 
 from data.campaign import load_campaign
 from data.contests import contests, judged, over, ratings
 from data.measures.text import lead
+from data.publication import publish
 from data.refused import Refused
 from data.settings import Labelers
+from data.store import LocalStore
 from data.systems import System
 from models.base import Base, trainable_copy
 from models.ensemble import Ensemble
 from models.evaluation import Asked, behaviour, respond, scores_of
 from models.reward import new_reward_model
+from models.systems import Clock, answer_all
 
 RULES = load_campaign("sentiment").text
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92]] * 5
@@ -48,6 +54,20 @@ def test_the_best_of_n_is_the_bases_and_scores_higher(tiny: Base) -> None:
         zero_shot, best = (torch.tensor(scores) for scores in scores_of(score, ASKED, answers))
         gains.append(float((best - zero_shot).mean()))
     assert sum(gains) / 4 > 0.12, "five standard errors: the best of one would gain nothing"
+
+
+def test_the_best_of_n_is_chosen_by_the_run_it_names_whoever_scores_all(tiny: Base, tmp_path: Path) -> None:
+    store, campaign = LocalStore(tmp_path / "store"), load_campaign("sentiment", changes={"base": tiny.name})
+    for number, name in enumerate(("run-a", "run-b")):
+        Ensemble([new_reward_model(tiny.model, number)]).save(tmp_path / name)
+        files: dict[str, Path | bytes] = {each.name: each for each in (tmp_path / name).iterdir()}
+        now = datetime.now(UTC)
+        publish(store, f"campaigns/sentiment/runs/{name}/reward", "reward", files, inputs={}, facts={}, began=now)
+    systems = System("zero-shot", "model"), System("best-of-8", "best of", "run-a", None, 8)
+    by_a, by_b = (answer_all(store, campaign, tiny, systems, each, 24, 0, Clock()) for each in ("run-a", "run-b"))
+    assert by_a.texts() == by_b.texts() and by_a.scores != by_b.scores
+    other = systems[0], systems[1]._replace(run="run-b")
+    assert answer_all(store, campaign, tiny, other, "run-a", 24, 0, Clock()).texts() != by_a.texts()
 
 
 def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:

@@ -11,13 +11,15 @@ import pytest
 
 from data.batch import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
-from data.comparisons import preferred_by_people, results
+from data.committed import Committed
+from data.comparisons import _won, preferred_by_people, results
 from data.cord import Stopped, pull, release
 from data.decisions import override
 from data.ingesting import ingest
 from data.label_sets import freeze
+from data.labels import shelf_of
 from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_hand
-from data.promotions import champion, history, rival, rollback
+from data.promotions import about, champion, history, rival, rollback
 from data.publication import Publication, publish, read_manifest
 from data.refused import Refused
 from data.shelves import comparisons_of
@@ -143,7 +145,50 @@ def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
     later = evaluation_of(sent.store, "c", "run-2")
     assert later.prefix == where
     assert promote_by_hand(sent.store, campaign_c, "run-2", None, "ann", later) is not None
-    assert rival(sent.store, "c", "run-2") == "run-1" and rival(sent.store, "c", "run-1") is None
+    assert rival(sent.store, "c", "run-2") == "run-1" and rival(sent.store, "c", "run-1") == "run-2"
+
+
+def test_neither_a_second_try_nor_other_settings_decide(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    decided(sent.store, campaign_c, run("run-1", 0.8))
+    first = run("run-2", 0.9, "run-1", 0.4)
+    facts = first.manifest["facts"] | {"champion_win_rate": rate(0.9)}
+    folder = "campaigns/c/runs/run-2/evaluations"
+    publish(sent.store, f"{folder}/another-seed", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    assert evaluation_of(sent.store, "c", "run-2").prefix == first.prefix, "the first one beside this champion"
+    alone = run("run-3", 0.9)
+    facts = {"runs": {"policy": "run-3", "champion": "run-1"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.9)}
+    folder = "campaigns/c/runs/run-3/evaluations"
+    other = facts | {"rules": "eight queries"}
+    publish(sent.store, f"{folder}/small", "evaluation", {"a": b"a"}, inputs={}, facts=other, began=NOW)
+    assert evaluation_of(sent.store, "c", "run-3").prefix == alone.prefix
+    publish(sent.store, f"{folder}/whole", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    assert evaluation_of(sent.store, "c", "run-3").prefix == f"{folder}/whole"
+
+
+def test_who_was_rolled_back_may_pass_the_gate_against_a_later_champion(
+    sent: Round, run: Made, campaign_c: Campaign
+) -> None:
+    decided(sent.store, campaign_c, run("run-1", 0.8))
+    rollback(sent.store, "c", "it repeats itself", "ann")
+    decided(sent.store, campaign_c, run("run-2", 0.8))
+    assert rival(sent.store, "c", "run-1") == "run-2"
+    where = "campaigns/c/runs/run-1/evaluations/later"
+    facts = {"runs": {"policy": "run-1", "champion": "run-2"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.6)}
+    publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    evaluation = evaluation_of(sent.store, "c", "run-1")
+    assert promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation) is not None
+    said = [(each["kind"], each["run"]) for each in about(history(sent.store, "c"), "run-1")]
+    assert said == [("promote", "run-1"), ("rollback", None), ("promote", "run-1")], "and nothing about others"
+
+
+def test_a_reason_is_said_or_left_out_and_never_empty(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation = run("run-1", 0.4)
+    with pytest.raises(Refused, match="needs a reason"):
+        promote_by_hand(sent.store, campaign_c, "run-1", " ", "ann", evaluation)
+    assert promote_by_hand(sent.store, campaign_c, "run-1", "we ship", "ann", evaluation) is not None
+    with pytest.raises(Refused, match="needs a reason"):
+        rollback(sent.store, "c", "", "ann")
+    assert champion(sent.store, "c") == "run-1"
 
 
 def compare(sent: Round, left: str, right: str, winner: str, count: int = 80, people: int = 4) -> None:
@@ -180,7 +225,8 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     assert freeze(sent.store, "c") == before, "nothing is trained on them"
     if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
         assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
-        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
+        assert shelf_of(sent.store, "c", "h001-x") == comparisons_of("c") and shelf_of(sent.store, "c", "b1") == "c"
+        override(sent.store, shelf_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
     (found,) = results(sent.store, "c")
     assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
     turned = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
@@ -188,6 +234,12 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     entry = promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
     assert entry is not None and entry["reason"].endswith("by people") and entry["against"] == []
     assert read_manifest(sent.store, "campaigns/c/batches/h001-x") is None
+
+
+def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None:
+    label = Committed("a", "b", "q", "e", None, None, None, None, ratings='{"accuracy": [7, 1], "overall": [3, 5]}')
+    assert _won(label) == 0.0
+    assert _won(label._replace(ratings='{"accuracy": [7, 1], "coverage": [3, 5]}')) == 1.0
 
 
 def test_two_people_are_too_few_for_the_gate(sent: Round, run: Made, campaign_c: Campaign) -> None:

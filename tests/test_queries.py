@@ -9,7 +9,7 @@ import pytest
 
 from data.campaign import load_campaign
 from data.cleaning import clean
-from data.queries import Query, load_queries
+from data.queries import Query, edition, load_queries
 from data.refused import Refused
 from data.settings import Text
 
@@ -36,6 +36,15 @@ def test_every_kind_of_file_gives_the_same_queries(tmp_path: Path, kind: str) ->
     assert [query.text for query in queries] == [row["text"] for row in ROWS]
     if kind != "txt":
         assert queries == [Query(**row) for row in ROWS]
+
+
+def test_an_edition_is_of_what_ones_own_test_file_holds(tmp_path: Path) -> None:
+    own = rules(queries=str(tmp_path))
+    (tmp_path / "test.txt").write_text("One.")
+    before = edition(own)
+    (tmp_path / "test.txt").write_text("Two.")
+    assert len(before) == 1 and edition(own) != before
+    assert edition(rules()) == []
 
 
 def test_a_query_without_an_id_is_known_by_its_text(tmp_path: Path) -> None:

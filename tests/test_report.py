@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from data import cord
 from data.campaign import Campaign
 from data.campaign_report import report_campaign
 from data.marking import marked
 from data.promotion_gate import Verdict, evaluation_of, promote_by_hand
+from data.promotions import rollback
 from data.run_report import report_run, run_report
 from tests.told import finished, gathered, rate
 from tests.vendor import Round
@@ -74,6 +76,28 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     whole = report_campaign(sent.store, campaign.name).path("report.html").read_text()
     assert whole.index("Champion: <code>run-2") < whole.index("despite the gate: we ship today") < whole.index("a tie")
     assert "run-1" in whole and "Where the champion comes from" in whole and "<svg" in whole
+
+
+def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
+    sent = Round(tmp_path, campaign.name)
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.7)
+    finished(sent, campaign, "run-2", 0.4, "run-1")
+
+    def page(run: str) -> str:
+        return report_run(sent.store, campaign.name, run).path("report.html").read_text()
+
+    assert "The gate holds.</strong> It is champion." in page("run-1")
+    assert "not promoted" not in page("run-1"), "that was run-2"
+    made = cord.pull(sent.store, "they mumble", by="ann", scope="run:run-1")
+    assert "they mumble" in page("run-1") and "is open" in page("run-1")
+    cord.release(sent.store, made.pull, by="ann", reason="a cold")
+    assert "is open" not in page("run-1")
+    evaluation = evaluation_of(sent.store, campaign.name, "run-2")
+    promote_by_hand(sent.store, campaign, "run-2", "we ship today", "ann", evaluation)
+    rollback(sent.store, campaign.name, "we do not", "ann")
+    assert "Promoted by ann, despite the gate" not in page("run-2") and "rolled back by ann" in page("run-2")
+    assert "rolled back" not in page("run-1"), "run-1 is champion again, by what was done to run-2"
 
 
 def test_a_campaign_is_told_before_it_has_any_run(sent: Round) -> None:

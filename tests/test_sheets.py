@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.refused import Refused
-from data.sheets import COLUMNS, Item, filled, publish_sheet, read_sheet
+from data.sheets import COLUMNS, Item, filled, publish_sheet, read_sheet, readings
 from data.store import LocalStore
 
 ITEMS = [
@@ -61,6 +61,22 @@ def test_filled_in_it_is_counted_by_system_once(store: LocalStore, tmp_path: Pat
     assert read_sheet(store, "c", path, "ann") == found and len(filled(store, "c")) == 2
     read_sheet(store, "c", fill(other, tmp_path / "bob.csv", lambda row: "no"), "bob")
     assert len(filled(store, "c")) == 4
+
+
+def test_two_who_agree_are_two_readers_and_a_corrected_sheet_counts_last(store: LocalStore, tmp_path: Path) -> None:
+    rows = sheet(store)
+    first = fill(rows, tmp_path / "first.csv", lambda row: "yes")
+    read_sheet(store, "c", first, "ann")
+    assert {each.by for each in read_sheet(store, "c", first, "bob")} == {"ann", "bob"}
+    corrected = fill(rows, tmp_path / "corrected.csv", lambda row: "no")
+    read_sheet(store, "c", corrected, "ann")
+    assert {(each.by, each.accurate.value) for each in filled(store, "c")} == {("ann", 0.0), ("bob", 1.0)}
+    read_sheet(store, "c", first, "ann")
+    assert {(each.by, each.accurate.value) for each in filled(store, "c")} == {("ann", 1.0), ("bob", 1.0)}
+    assert len(readings(store, "c")) == 4
+    with first.open("a") as file:
+        file.write(",,,,\r\n")  # as spreadsheets leave it
+    assert read_sheet(store, "c", first, "ann")
 
 
 def test_what_is_not_whole_is_refused_with_the_place(store: LocalStore, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Seque
     effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(by_query.max() + 1)
     centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z / (1 + z**2 / effective) * math.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2))
-    return Proportion(share, max(0.0, centre - half), min(1.0, centre + half), n)
+    return Proportion(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), n)
 
 
 def spread(influence: Floats, by_query: Codes, by_labeler: Codes) -> tuple[float, float]:
