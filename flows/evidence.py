@@ -23,7 +23,10 @@ from flows.summary import Result, evaluation_lines
 def evaluate(
     campaign: Name,
     run: Annotated[
-        str | None, typer.Argument(help="a finished run, to measure its policy again by its own settings; or --systems", metavar="[RUN]")
+        str | None,
+        typer.Argument(
+            help="a finished run, to measure its policy again by its own settings; or --systems", metavar="[RUN]"
+        ),
     ] = None,
     systems: Annotated[
         str | None,
