@@ -76,9 +76,9 @@ def test_systems_side_by_side_and_what_people_say_of_them(
             row | {"accurate": "yes", "note": "fine"} for row in csv.DictReader(io.StringIO(blank, newline=""))
         )
     read = andon("sheet", tiny_toml, tmp_path / "sheet.csv", "--by", "ann")["filled"]
-    assert [(each["system"], each["by"], each["accurate"][:1] + each["accurate"][3:]) for each in read] == [
-        (run, "ann", [1.0, 5]),
-        ("zero-shot", "ann", [1.0, 5]),
+    assert [(e["system"], e["by"], e["accurate"]["value"], e["accurate"]["n"]) for e in read] == [
+        (run, "ann", 1.0, 5),
+        ("zero-shot", "ann", 1.0, 5),
     ]
     whole = Path(andon("report", "sentiment")["report"]).read_text()
     assert "Accuracy, read by people" in whole and "What people say" in whole and run in whole
