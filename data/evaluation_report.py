@@ -50,7 +50,7 @@ def table(facts: Facts) -> list[dict[str, str]]:
     for name in facts["systems"]:
         contest = over(found, name, facts["anchor"])
         row = {"system": name, f"over {facts['anchor']}": str(contest.win_rate) if contest else ""}
-        row["at equal length"] = f"{contest.equal_length.value:.3f}" if contest else ""
+        row["at equal length"] = str(contest.equal_length) if contest else ""
         if rating := facts["elo"].get(name):
             row["Elo"] = f"{rating['elo']:+.0f} [{rating['low']:+.0f}, {rating['high']:+.0f}]"
         if name in facts["scores"]:

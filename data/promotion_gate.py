@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from data import log
 from data.campaign import Campaign
-from data.canonical import Document
+from data.canonical import Document, content_id
 from data.comparisons import preferred_by_people
 from data.cord import check, one_line, open_pulls
 from data.decisions import standings
@@ -71,16 +71,20 @@ def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
 
     Only those by the run's own settings decide, and never a later one: else somebody tries until one suits.
     """
-    first = read_manifest(store, find_run(store, campaign, run).manifest["inputs"]["evaluation"])
+    finished = find_run(store, campaign, run).manifest
+    first = read_manifest(store, finished["inputs"]["evaluation"])
     assert first is not None
     folder, leader = f"{run_prefix(campaign, run)}/evaluations", rival(store, campaign, run)
     own = first.manifest["facts"].get("rules")
+    if own is None and "campaign" in finished["facts"]:  # from before evaluations said by which settings they are
+        own = content_id(Campaign.model_validate(finished["facts"]["campaign"]).measuring())
     found = [read_manifest(store, f"{folder}/{name}") for name in folders(store, folder)]
     known = [first, *sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))]
     beside = [
         each
         for each in known
-        if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader and each.manifest["facts"].get("rules") == own
+        if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader
+        and each.manifest["facts"].get("rules", own) == own
     ]
     return beside[0] if beside else first
 
