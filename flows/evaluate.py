@@ -26,7 +26,6 @@ def evaluate(
     """
     settings = configured(campaign, preset, queries=queries, base=base)
     if run is not None:
-        return evaluate_policy(
-            store, settings_of(open_store(store), settings.name, run, base=base, queries=queries), run, seed
-        )
+        own = settings_of(open_store(store), settings.name, run, base=base, queries=queries)
+        return evaluate_policy(store, own, run, seed, again=True)
     return evaluate_systems(store, settings, systems or all_systems(open_store(store), settings), seed)

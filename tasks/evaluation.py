@@ -14,7 +14,7 @@ from data.campaign import Campaign
 from data.canonical import Document, content_id
 from data.contests import JUDGEMENTS, Contest, contests, judged, over, ratings
 from data.evaluation_report import evaluation_report
-from data.promotions import rival, run_prefix
+from data.promotions import about, find_run, history, rival, run_prefix
 from data.publication import publish, read_manifest
 from data.queries import edition
 from data.refused import Refused
@@ -53,12 +53,16 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
 
 
 @task(cache_policy=NO_CACHE)
-def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int) -> str:
+def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, again: bool = False) -> str:
     """Measure a run's policy beside zero-shot, the champion it has to beat, and best of n; return where that lies.
 
-    Other settings, another seed or another champion make another evaluation beside it.
+    Other settings, another seed or another champion make another evaluation beside it. Of a run that was promoted once,
+    a retrain that is run again asks no more; `again` does, beside the champion of now.
     """
     store, clock = open_store(store_uri), Clock()
+    if not again and any(each["kind"] == "promote" for each in about(history(store, campaign.name), run)):
+        say("evaluation: published")
+        return str(find_run(store, campaign.name, run).manifest["inputs"]["evaluation"])
     leader, prefix = rival(store, campaign.name, run), run_prefix(campaign.name, run)
     systems = [System(ZERO_SHOT, "model"), System(POLICY, "model", run, f"{prefix}/policy")]
     if leader is not None:
