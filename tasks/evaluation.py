@@ -14,7 +14,7 @@ from data.campaign import Campaign
 from data.canonical import Document, content_id
 from data.contests import JUDGEMENTS, Contest, contests, judged, over, ratings
 from data.evaluation_report import evaluation_report
-from data.promotions import about, find_run, history, rival, run_prefix
+from data.promotions import about, history, rival, run_prefix
 from data.publication import publish, read_manifest
 from data.queries import edition
 from data.refused import Refused
@@ -60,10 +60,11 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, aga
     a retrain that is run again asks no more; `again` does, beside the champion of now.
     """
     store, clock = open_store(store_uri), Clock()
-    if not again and any(each["kind"] == "promote" for each in about(history(store, campaign.name), run)):
-        say("evaluation: published")
-        return str(find_run(store, campaign.name, run).manifest["inputs"]["evaluation"])
     leader, prefix = rival(store, campaign.name, run), run_prefix(campaign.name, run)
+    finished = None if again else read_manifest(store, prefix)
+    if finished and any(each["kind"] == "promote" for each in about(history(store, campaign.name), run)):
+        say("evaluation: published")
+        return str(finished.manifest["inputs"]["evaluation"])
     systems = [System(ZERO_SHOT, "model"), System(POLICY, "model", run, f"{prefix}/policy")]
     if leader is not None:
         systems.append(System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy"))
