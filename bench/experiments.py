@@ -158,4 +158,4 @@ def main(root: Path, report: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:]))
+    main(*(Path(argument).resolve() for argument in sys.argv[1:]))  # commands run in the project's folder

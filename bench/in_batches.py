@@ -11,10 +11,11 @@ from pathlib import Path
 from data.campaign import load_campaign
 from flows.environment import prepare
 
+PRESET = "small"  # as in bench/experiments.py
 MOST = 5_000  # labels in a batch; the embedded base has 6,519 queries
 
 
-def main(campaign: str, labels: int, seed: int, store: str, preset: str = "small") -> None:
+def main(campaign: str, labels: int, seed: int, store: str) -> None:
     prepare(store)
     # Prefect reads its settings when it is imported.
     from flows.export_batch import export_batch
@@ -24,12 +25,12 @@ def main(campaign: str, labels: int, seed: int, store: str, preset: str = "small
 
     batches = -(-labels // MOST)
     for number in range(1, batches + 1):
-        batch = export_batch(campaign, store, labels // batches, seed + number - 1, None, preset, number)
+        batch = export_batch(campaign, store, labels // batches, seed + number - 1, None, PRESET, number)
         with tempfile.TemporaryDirectory() as folder:
-            answers = answer_batch(store, load_campaign(campaign, preset), batch, Path(folder))
+            answers = answer_batch(store, load_campaign(campaign, PRESET), batch, Path(folder))
             if answers is not None:
                 ingest_labels(campaign, store, answers)
-    retrain(campaign, store, seed, None, preset, batches)
+    retrain(campaign, store, seed, None, PRESET, batches)
 
 
 if __name__ == "__main__":

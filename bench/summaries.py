@@ -126,4 +126,4 @@ def main(root: Path, base: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]).resolve(), str(Path(sys.argv[2]).resolve()))  # commands run in the project's folder

@@ -109,9 +109,7 @@ def _rows(file: Path) -> dict[str, Mapping[str, str]]:
         raise Refused(f"There is no sheet {file}, or it is larger than {MOST_BYTES:,} bytes.")
     try:
         table = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
-        rows = [
-            row for row in table if any(cell and cell != "" for cell in row.values())
-        ]  # spreadsheets leave empty ones
+        rows = [row for row in table if any(row.values())]  # spreadsheets leave empty ones
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise Refused(f"{file.name} cannot be read as CSV in UTF-8: {error}.") from error
     if missing := {"item", "accurate"} - set(table.fieldnames or ()):
