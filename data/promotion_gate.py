@@ -49,8 +49,8 @@ def gate(
         if found is None:
             how = "" if opponent == ZERO_SHOT or campaign.judges is None else f" (andon evaluate {campaign.name} {run})"
             against.append(f"nobody judged it beside {name}{how}")
-        elif found.people and found.labelers < FEWEST_PEOPLE:
-            few = "one person" if found.labelers == 1 else f"{found.labelers} people"
+        elif found.people is not None and found.people < FEWEST_PEOPLE:
+            few = "one person" if found.people == 1 else f"{found.people} people"
             against.append(f"only {few} judged it beside {name}, and {FEWEST_PEOPLE} show how much people differ")
         elif found.rate.low > campaign.promotion.win_rate_above:
             speaks_for.append(f"win rate over {name} {found.rate}, by {found.judges}")
@@ -93,24 +93,23 @@ class Judged(NamedTuple):
     """How often a run was preferred to an opponent, and by whom."""
 
     rate: Proportion
-    people: bool
-    labelers: int = 0  # people that is, where it is by people
+    people: int | None = None  # how many; None: the campaign's judges
 
     @property
     def judges(self) -> str:
-        return "people" if self.people else "the campaign's judges"
+        return "the campaign's judges" if self.people is None else "people"
 
 
 def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation: Publication) -> Judged | None:
     """Return how often a run was preferred to an opponent, and by whom; people's word counts where there are any."""
     people = preferred_by_people(store, campaign.name, run, opponent)
     if people is not None:
-        return Judged(people.win_rate, True, people.labelers)
+        return Judged(people.win_rate, people.labelers)
     facts = evaluation.manifest["facts"]
     measured = facts["win_rate"]
     if opponent != ZERO_SHOT:
         measured = facts.get("champion_win_rate") if facts.get("runs", {}).get(CHAMPION) == opponent else None
-    return None if measured is None else Judged(Proportion(**measured), False)
+    return None if measured is None else Judged(Proportion(**measured))
 
 
 def _not_accepted(store: Store, campaign: str, label_set: str) -> list[str]:

@@ -89,7 +89,7 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
 def _overridden(decisions: Sequence[Document]) -> Document | None:
     """Return the entry by which a run was promoted despite the gate, where nothing was decided about it since."""
     last = [each for each in decisions if each["kind"] != "keep"][-1:]
-    return last[0] if last and last[0]["kind"] == "promote" and last[0].get("against") else None
+    return last[0] if last and last[0].get("against") else None  # a rollback is despite nothing
 
 
 def _ceiling(of: RunEvidence) -> float | None:

@@ -171,7 +171,7 @@ def test_lengths_that_never_cross_say_nothing_of_equal_ones() -> None:
 def test_a_rating_of_wins_alone_is_not_certain() -> None:
     sweep = [Judgement(f"q{i}", "base", "policy", f"l{i % 5}", 0.0, 5, 5) for i in range(20)]
     rating = ratings(sweep, ["base", "policy"], "base")["policy"]
-    assert 200 < rating.low < rating.elo < rating.high
+    assert 200 < rating.low < rating.elo < rating.high and rating.high - rating.low > 400, "Beta(20.5, 0.5)"
     split = [each._replace(won=float(each.labeler in ("l0", "l1"))) for each in sweep]  # people who never change sides
     by_query = [each._replace(labeler=each.query) for each in split]
     wide, narrow = (ratings(each, ["base", "policy"], "base")["policy"] for each in (split, by_query))

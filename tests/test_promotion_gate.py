@@ -153,7 +153,7 @@ def test_neither_a_second_try_nor_other_settings_decide(sent: Round, run: Made, 
     first = run("run-2", 0.9, "run-1", 0.4)
     facts = first.manifest["facts"] | {"champion_win_rate": rate(0.9)}
     folder = "campaigns/c/runs/run-2/evaluations"
-    publish(sent.store, f"{folder}/another-seed", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    publish(sent.store, f"{folder}/second-seed", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     assert evaluation_of(sent.store, "c", "run-2").prefix == first.prefix, "the first one beside this champion"
     alone = run("run-3", 0.9)
     facts = {"runs": {"policy": "run-3", "champion": "run-1"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.9)}
@@ -223,9 +223,9 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     before = freeze(sent.store, "c")
     compare(sent, "run-1", "zero-shot", winner="run-1")
     assert freeze(sent.store, "c") == before, "nothing is trained on them"
+    assert shelf_of(sent.store, "c", "h001-x") == comparisons_of("c") and shelf_of(sent.store, "c", "b1") == "c"
     if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
         assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
-        assert shelf_of(sent.store, "c", "h001-x") == comparisons_of("c") and shelf_of(sent.store, "c", "b1") == "c"
         override(sent.store, shelf_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
     (found,) = results(sent.store, "c")
     assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
