@@ -5,9 +5,10 @@ paragraphs) is cleaned in data/cleaning.py by the campaign's `cleaning`.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ BASE = Path(__file__).resolve().parent.parent / "base"
 EMBEDDED = {"embedded": BASE / "queries", "speeches": BASE / "speeches"}
 Split = Literal["train", "test"]
 KINDS = ("parquet", "jsonl", "txt")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Query(NamedTuple):
@@ -34,33 +36,53 @@ def load_queries(rules: Text, split: Split) -> list[Query]:
 
     `embedded` (novels) or `speeches`; a folder with train and test files (.parquet, .jsonl or .txt); or
     `hub:NAME[:CONFIG]` for a dataset by name, which needs a connection and the package `datasets`. Columns: text, and
-    where there are any query_id and response; a text file holds one query a paragraph.
+    where there are any query_id and response; a text file holds one query a paragraph. A text of the test split is no
+    query of the train split too, so nothing that measures was trained on.
     """
-    source = rules.queries
-    rows = _from_hub(source[4:], split, rules) if source.startswith("hub:") else _from_files(source, split)
-    queries = []
-    for query in rows:
-        cleaned = clean(rules.cleaning, query.text)
-        if cleaned:
-            queries.append(query._replace(text=cleaned))
+    found = queries = list(_cleaned(rules, split))
+    if split == "train" and _has_test_split(rules.queries):
+        measures = {query.text for query in _cleaned(rules, "test")}
+        queries = [query for query in found if query.text not in measures]
     if not queries:
-        raise Refused(f"There is no query in the {split} split of {source}.")
+        alone = " that is not in its test split too" if found else ""
+        raise Refused(f"There is no query in the {split} split of {rules.queries}{alone}.")
     if len({query.query_id for query in queries}) < len(queries):
-        raise Refused(f"Queries in {source} repeat a query_id: every query needs one of its own.")
+        raise Refused(
+            f"Queries in {rules.queries} repeat a query_id, or where they have none, a text: give each a query_id of "
+            "its own, or leave the second one out."
+        )
     return queries
 
 
-def edition(rules: Text) -> list[str]:
-    """Return the hash of the test file that a campaign's own queries come from; nothing of other sources."""
+def edition(rules: Text, split: Split = "test") -> list[str]:
+    """Return the hash of the file that a split of a campaign's own queries comes from; nothing of other sources."""
     own = rules.queries not in EMBEDDED and not rules.queries.startswith("hub:")
-    return [sha256_of_file(_file(rules.queries, "test"))] if own else []
+    return [sha256_of_file(_file(rules.queries, split))] if own else []
+
+
+def _cleaned(rules: Text, split: Split) -> Iterator[Query]:
+    source = rules.queries
+    rows = _from_hub(source[4:], split, rules) if source.startswith("hub:") else _from_files(source, split)
+    for query in rows:
+        cleaned = clean(rules.cleaning, query.text)
+        if cleaned.strip():
+            yield query._replace(text=cleaned)
+
+
+def _has_test_split(source: str) -> bool:
+    """Whether a source may hold a text in both splits: the embedded ones do not."""
+    return source not in EMBEDDED and (source.startswith("hub:") or bool(_files(source, "test")))
+
+
+def _files(source: str, split: Split) -> list[Path]:
+    folder = EMBEDDED.get(source, Path(source).expanduser())
+    return [path for kind in KINDS if (path := folder / f"{split}.{kind}").is_file()]
 
 
 def _file(source: str, split: Split) -> Path:
-    folder = EMBEDDED.get(source, Path(source).expanduser())
-    found = [path for kind in KINDS if (path := folder / f"{split}.{kind}").is_file()]
+    found = _files(source, split)
     if not found:
-        raise Refused(f"There are no queries at {folder}/{split}: put a .parquet, .jsonl or .txt file there.")
+        raise Refused(f"There are no queries at {source}/{split}: put a .parquet, .jsonl or .txt file there.")
     return found[0]
 
 
@@ -68,29 +90,37 @@ def _from_files(source: str, split: Split) -> Iterator[Query]:
     path = _file(source, split)
     read = {".parquet": _parquet, ".jsonl": _jsonl, ".txt": _paragraphs}[path.suffix]
     try:
-        yield from read(path)
-    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        for number, row in enumerate(read(path), 1):
+            yield _query(row, path, number)
+    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise Refused(f"Queries cannot be read from {path}: {str(error).splitlines()[0]}.") from error
 
 
-def _parquet(path: Path) -> Iterator[Query]:
+def _parquet(path: Path) -> Iterator[object]:
     for part in pq.ParquetFile(path).iter_batches(4096):
-        yield from map(_query, part.to_pylist())
+        yield from part.to_pylist()
 
 
-def _jsonl(path: Path) -> Iterator[Query]:
+def _jsonl(path: Path) -> Iterator[object]:
     with path.open(encoding="utf-8") as lines:
-        yield from (_query(json.loads(line)) for line in lines if line.strip())
+        yield from (json.loads(line) for line in lines if line.strip())
 
 
-def _paragraphs(path: Path) -> Iterator[Query]:
+def _paragraphs(path: Path) -> Iterator[object]:
     distinct = dict.fromkeys(part.strip() for part in path.read_text(encoding="utf-8").split("\n\n"))
-    yield from (_query({"text": " ".join(text.split())}) for text in distinct if text)
+    yield from ({"text": " ".join(text.split())} for text in distinct if text)
 
 
-def _query(row: dict[str, str]) -> Query:
-    """Take a row of any source; a query without an id of its own is known by its text."""
-    return Query(row.get("query_id") or "q" + sha256(row["text"].encode())[:16], row["text"], row.get("response"))
+def _query(row: object, source: Path | str, number: int) -> Query:
+    """Take a row of any source; a query without an id of its own is known by its text, a blank reference is none."""
+    columns: dict[str, Any] = row if isinstance(row, dict) else {}
+    known, text, response = columns.get("query_id"), columns.get("text"), columns.get("response") or ""
+    for name, value in (("text", text), ("response", response)):
+        if not isinstance(value, str) or LONE_SURROGATE.search(value):
+            shown = ascii(value)[:40]
+            raise Refused(f"Queries cannot be read from {source}: {name} of row {number} is {shown}, and must be text.")
+    own = "q" + sha256(str(text).encode())[:16] if known is None or known == "" else str(known)
+    return Query(own, str(text), response if response.strip() else None)
 
 
 def _from_hub(name: str, split: Split, rules: Text) -> Iterator[Query]:
@@ -110,8 +140,9 @@ def _from_hub(name: str, split: Split, rules: Text) -> Iterator[Query]:
         offered = ", ".join(rows.column_names)
         raise Refused(f"The dataset {name} has no column {missing.pop()}; it has: {offered}.")
     seen = set()
-    for row in rows:
-        query = _query({"text": row[text], **({"response": row[response]} if response else {})})
+    for number, row in enumerate(rows, 1):
+        found = {"text": row[text], "response": row[response] if response else None}
+        query = _query(found, name, number)
         of_test = int(query.query_id[1:9], 16) % 50 == 0
         if query.query_id not in seen and (whole or of_test == (split == "test")):
             seen.add(query.query_id)

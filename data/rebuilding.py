@@ -65,5 +65,5 @@ def circumstances(recorded: Publication, rebuilt: Publication) -> list[str]:
 
 def _around(manifest: Document) -> dict[str, Any]:
     facts: dict[str, Any] = {name: manifest["facts"].get(name) for name in CIRCUMSTANCES}
-    facts |= manifest["packages"]
+    facts |= manifest["packages"] | {"file of queries": manifest["inputs"].get("queries")}
     return facts | {"python": manifest["python"], "hardware": manifest["hardware"]}

@@ -8,8 +8,11 @@ from data.decisions import history as decisions
 from data.decisions import standings
 from data.label_sets import read_label_set
 from data.labels import batches, deliveries
-from data.promotions import champion, runs
+from data.promotions import about, runs
+from data.promotions import history as promotions
 from data.store import Store
+
+NOTHING = "nothing: "
 
 
 class Round(NamedTuple):
@@ -24,6 +27,10 @@ class Round(NamedTuple):
     waits_for: str
     since: str  # when that began: the last thing that happened to this round
 
+    @property
+    def is_over(self) -> bool:
+        return self.waits_for.startswith(NOTHING)
+
 
 def rounds(store: Store, campaign: str) -> list[Round]:
     """Return every round that has a batch, oldest first."""
@@ -35,7 +42,8 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     for entry in decisions(store, campaign):
         touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
     finished = {run["round"]: run for run in runs(store, campaign)}
-    leader = champion(store, campaign)
+    promoted = promotions(store, campaign)
+    leader = promoted[-1]["run"] if promoted else None
     published = batches(store, campaign)
     decided = standings(store, campaign)
     result = []
@@ -45,9 +53,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         run = finished.get(number)
         win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
         if run is not None:
-            waits_for = (
-                "nothing: its policy is champion" if run["run"] == leader else "nothing: its policy is not champion"
-            )
+            waits_for = NOTHING + ("its policy is champion" if run["run"] == leader else "its policy is not champion")
+            if not about(promoted, run["run"]):  # stopped between its end and the gate
+                waits_for = "the gate, which has not decided about its run (andon retrain)"
         else:
             waits_for = "a retrain" if answered else "labels"
             if held := [
@@ -75,5 +83,5 @@ def round_to_export(store: Store, campaign: str) -> int:
 
 
 def round_to_finish(store: Store, campaign: str) -> int:
-    """Return the first round that has no run yet."""
-    return next((r.number for r in rounds(store, campaign) if r.run is None), len(rounds(store, campaign)) + 1)
+    """Return the first round that has no run yet, or none that the gate has decided about."""
+    return next((r.number for r in rounds(store, campaign) if not r.is_over), len(rounds(store, campaign)) + 1)

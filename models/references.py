@@ -62,6 +62,8 @@ def _example(base: Base, query: Query, campaign: Campaign) -> Example | None:
         return None
     stop = single_token(base.tokenizer, campaign.text.truncate_at)
     response = encode_response(base.tokenizer, query.response, campaign.text)
+    if not response:
+        return None
     if response[-1] != stop:  # a policy that learns from it must also learn to end
         response = [*response, stop][: campaign.text.response_tokens]
     return encode_affixes(base.tokenizer, campaign.text).around(tokens), response

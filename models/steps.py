@@ -20,7 +20,7 @@ from data.cord import Stopped, check
 from data.label_sets import read_label_set
 from data.labels import batches
 from data.publication import publish
-from data.queries import Split, load_queries
+from data.queries import Split, edition, load_queries
 from data.refused import Refused
 from data.store import open_store
 from models import ppo, reward, supervised, termination
@@ -196,6 +196,8 @@ def _publish(
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
+        if learned_on := edition(job.campaign.text, "train"):
+            inputs = inputs | {"queries": learned_on[0]}
         kind = best_device().type  # what else decides the bits of a training
         facts = facts | {"device": kind, "precision": precision(kind), "threads": torch.get_num_threads()}
         publish(job.open(), job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)

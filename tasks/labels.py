@@ -10,7 +10,7 @@ from data.decisions import standings
 from data.ingesting import Ingested
 from data.label_sets import freeze
 from data.labels import deliveries
-from data.promotions import runs
+from data.promotions import about, history, runs
 from data.receiving import shown_name
 from data.refused import Refused
 from data.simulated import write_answers
@@ -44,10 +44,12 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
 
 @task(cache_policy=NO_CACHE)
 def labels_are_new(store_uri: str, campaign: str) -> bool:
-    """Whether labels count that no finished run was trained on."""
+    """Whether labels count that no finished run was trained on, or none that the gate has decided about."""
     store = open_store(store_uri)
-    frozen = freeze(store, campaign)
-    if frozen is None or any(run["label_set"] == frozen for run in runs(store, campaign)):
+    frozen, decided = freeze(store, campaign), history(store, campaign)
+    if frozen is None or any(
+        run["label_set"] == frozen and about(decided, run["run"]) for run in runs(store, campaign)
+    ):
         say(f"labels: none of campaign {campaign} is new")
         return False
     return True

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.cord import Stopped, pulls
+from data.queries import edition
 from data.refused import Refused
 from data.store import open_store
 from data.watch import stops
@@ -29,7 +30,8 @@ MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy
 def run_id(campaign: Campaign, label_set: str, seed: int) -> str:
     """Return the id of a run: a hash of all that decides its outcome."""
     base = open_base(campaign.base, campaign.text.positions).fingerprint
-    return "run-" + content_id([campaign.name, base, label_set, campaign.recipe(), seed])
+    learned_on = edition(campaign.text, "train")
+    return "run-" + content_id([campaign.name, base, label_set, campaign.recipe(), *learned_on, seed])
 
 
 @task(cache_policy=NO_CACHE)

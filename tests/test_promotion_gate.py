@@ -22,9 +22,12 @@ from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_
 from data.promotions import about, champion, history, rival, rollback
 from data.publication import Publication, publish, read_manifest
 from data.refused import Refused
+from data.rounds import round_to_finish, rounds
 from data.shelves import comparisons_of
 from data.store import Store
 from flows.summary import status_lines, status_result
+from tasks.labels import labels_are_new
+from tasks.promotion import promote_if_better
 from tests.vendor import Round
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,7 +58,10 @@ def run(sent: Round) -> Made:
         }
         where = f"{prefix}/evaluations/{beside or 'alone'}"
         evaluation = publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
-        inputs, about = {"evaluation": where}, {"run": name, "label_set": label_set, "round": 1, "base": "b"}
+        inputs, about = (
+            {"evaluation": where},
+            {"run": name, "label_set": label_set, "round": 1, "base": "b", "win_rate": None},
+        )
         publish(sent.store, prefix, "run", {"b": b"b"}, inputs=inputs, facts=about, began=NOW)
         return evaluation
 
@@ -97,6 +103,21 @@ def test_what_was_decided_is_not_decided_again(sent: Round, run: Made, campaign_
     assert decided(sent.store, campaign_c, first) == "nothing", "a rolled back run is not promoted again by itself"
     kinds = [entry["kind"] for entry in history(sent.store, "c")]
     assert kinds == ["promote", "keep", "rollback"] and champion(sent.store, "c") is None
+
+
+def test_a_run_that_was_stopped_before_the_gate_is_decided_about_later(
+    sent: Round, run: Made, campaign_c: Campaign
+) -> None:
+    measured, uri = run("run-1", 0.8), sent.store.uri
+    pulled = pull(sent.store, "looks odd", by="ann")
+    with pytest.raises(Stopped):
+        promote_if_better.fn(uri, campaign_c, "run-1", measured.prefix)
+    release(sent.store, pulled.pull, by="ann", reason="it was not")
+    assert labels_are_new.fn(uri, "c") and round_to_finish(sent.store, "c") == 1
+    assert "the gate" in rounds(sent.store, "c")[0].waits_for
+    promote_if_better.fn(uri, campaign_c, "run-1", measured.prefix)
+    assert not labels_are_new.fn(uri, "c") and round_to_finish(sent.store, "c") == 2
+    assert rounds(sent.store, "c")[0].waits_for == "nothing: its policy is champion"
 
 
 def test_a_run_without_judges_waits_for_a_person(sent: Round, run: Made, campaign_c: Campaign) -> None:

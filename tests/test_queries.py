@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.campaign import load_campaign
+from data.campaign import Campaign, load_campaign
 from data.cleaning import clean
 from data.queries import Query, edition, load_queries
 from data.refused import Refused
 from data.settings import Text
+from tasks.training import run_id
 
 ROWS = [{"query_id": f"q{i}", "text": f"Passage {i} of a book.", "response": f"Summary {i}."} for i in range(5)]
 
@@ -44,7 +45,35 @@ def test_an_edition_is_of_what_ones_own_test_file_holds(tmp_path: Path) -> None:
     before = edition(own)
     (tmp_path / "test.txt").write_text("Two.")
     assert len(before) == 1 and edition(own) != before
+    (tmp_path / "train.txt").write_text("One.")
+    assert edition(own, "train") == before
     assert edition(rules()) == []
+
+
+def test_a_text_that_measures_is_not_trained_on(tmp_path: Path) -> None:
+    write(tmp_path, "jsonl", ROWS)
+    (tmp_path / "test.jsonl").write_text(json.dumps({"query_id": "other", "text": ROWS[1]["text"]}))
+    own = rules(queries=str(tmp_path))
+    assert [query.query_id for query in load_queries(own, "train")] == ["q0", "q2", "q3", "q4"]
+    assert [query.query_id for query in load_queries(own, "test")] == ["other"]
+    (tmp_path / "test.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS))
+    with pytest.raises(Refused, match="not in its test split too"):
+        load_queries(own, "train")
+
+
+def test_ids_may_be_numbers_and_a_blank_reference_is_none(tmp_path: Path) -> None:
+    rows = [{"query_id": i, "text": f"Passage {i}.", "response": " " * i} for i in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    assert load_queries(rules(queries=str(tmp_path)), "train") == [Query(str(i), f"Passage {i}.") for i in range(3)]
+
+
+def test_a_run_is_named_by_the_texts_it_learns_on(tmp_path: Path, campaign: Campaign) -> None:
+    def named(row: dict[str, str]) -> str:
+        write(tmp_path, "jsonl", [row])
+        own = campaign.model_copy(update={"text": campaign.text.model_copy(update={"queries": str(tmp_path)})})
+        return str(run_id.fn(own, "ls1", 1))
+
+    assert named(ROWS[0]) == named(ROWS[0]) != named(ROWS[0] | {"response": "Another summary."})
 
 
 def test_a_query_without_an_id_is_known_by_its_text(tmp_path: Path) -> None:
@@ -76,6 +105,10 @@ def test_a_dataset_by_name_gives_its_columns_and_lends_a_test_split(tmp_path: Pa
         ("train.txt", b"\n\n", "no query"),
         ("train.jsonl", b'{"query_id": "a", "text": "x"}\n{"query_id": "a", "text": "y"}\n', "repeat a query_id"),
         ("test.txt", b"x", "put a .parquet"),
+        ("train.jsonl", b'{"text": "a"}\n{"text": 7}\n', "text of row 2 is 7, and must be text"),
+        ("train.jsonl", b'{"text": "a"}\n[1]\n', "text of row 2 is None"),
+        ("train.jsonl", b'{"text": "a", "response": ["b"]}\n', "response of row 1"),
+        ("train.jsonl", b'{"text": "a \\ud800"}\n', "text of row 1"),
     ],
 )
 def test_a_source_that_is_wrong_is_refused_in_a_sentence(
