@@ -1,6 +1,6 @@
 """The report of a campaign: its rounds over time, who is champion and why, and what each round bought and cost."""
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from data.sheets import filled, readings
 from data.shelves import comparisons_of
 from data.store import Store, folders
 
-VERSION = 1
+VERSION = 2
 QUERIES_SHOWN, RUNS_SHOWN = 8, 4
 
 
@@ -67,7 +67,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         rounds=rounds(store, name),
         told=told,
         cards=cards,
-        cost=sum(card.cost for card in cards),
+        costs=costs(cards, lambda card: card.currency),
         people=people,
         sheets=filled(store, name),
         measured=[(each, table(each.manifest["facts"])) for each in measured[-1:]],
@@ -167,6 +167,16 @@ def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Co
     if told:
         minutes = {f"r{each.facts['round']} {each.facts['run'][4:8]}": each.minutes for each in told}
         plots.append(charts.bars(minutes, title="Minutes of a run, without labeling"))
-    if any(card.cost for card in cards):
-        plots.append(charts.bars({f"r{card.round}": card.cost for card in cards}, title="Cost of labels"))
+    for currency in costs(cards, lambda card: card.currency):
+        spent = costs([card for card in cards if card.currency == currency], lambda card: f"r{card.round}")
+        plots.append(charts.bars(spent, title=f"Cost of labels, {currency}" if currency else "Cost of labels"))
     return plots
+
+
+def costs(cards: Sequence[Scorecard], of: Callable[[Scorecard], str]) -> dict[str, float]:
+    """Add up what batches cost, by what `of` says of each; nothing of those without a price."""
+    found: dict[str, float] = {}
+    for card in cards:
+        if card.cost:
+            found[of(card)] = found.get(of(card), 0.0) + card.cost
+    return found

@@ -1,10 +1,12 @@
 """Human evaluation: blind two-way questions of any two systems, and what people's answers to them come to."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from data.canonical import Document
 from data.committed import Committed, committed, overall, standing_labels
 from data.contests import Contest, Judgement, contests, over
-from data.decisions import standings
+from data.decisions import Standing, standings
 from data.labels import batches, deliveries, key_rows
 from data.measures.text import words
 from data.publication import Publication
@@ -49,12 +51,8 @@ def comparisons(store: Store, campaign: str) -> list[Publication]:
 
 def results(store: Store, campaign: str) -> list[Compared]:
     """Return every comparison with what people answered."""
-    name = comparisons_of(campaign)
-    decided = standings(store, name)
     found = []
-    for batch in comparisons(store, campaign):
-        standing = decided.get(batch["batch"])
-        judgements = answers(store, campaign, batch)
+    for batch, standing, judgements in _answered(store, comparisons_of(campaign)):
         left, right = batch["systems"]
         found.append(
             Compared(
@@ -74,21 +72,30 @@ def results(store: Store, campaign: str) -> list[Compared]:
 def preferred_by_people(store: Store, campaign: str, system: str, other: str) -> Preferred | None:
     """Return how often people prefer one system to another, by all accepted answers; None without any."""
     wanted = {system, other}
-    asked = [batch for batch in comparisons(store, campaign) if set(batch["systems"]) == wanted]
-    judgements = [each for batch in asked for each in answers(store, campaign, batch)]
+    asked = _answered(store, comparisons_of(campaign), wanted)
+    judgements = [each for _, _, answers in asked for each in answers]
     turned = [each if each.left == system else _turned(each) for each in judgements]
     contest = over(contests(turned), system, other)
     return contest and Preferred(contest.win_rate, len({each.labeler for each in turned}))
 
 
-def answers(store: Store, campaign: str, batch: Publication) -> list[Judgement]:
+def _answered(
+    store: Store, name: str, systems: set[str] | None = None
+) -> Iterator[tuple[Publication, Standing | None, list[Judgement]]]:
+    """Yield the comparisons, of two systems or all, what stands and the answers that count; logs are read once."""
+    decided, taken = standings(store, name), deliveries(store, name)
+    for batch in batches(store, name):
+        if systems in (None, set(batch["systems"])):
+            standing = decided.get(batch["batch"])
+            yield batch, standing, _answers(store, batch, standing, taken)
+
+
+def _answers(store: Store, batch: Publication, standing: Standing | None, taken: Sequence[Document]) -> list[Judgement]:
     """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
-    name = comparisons_of(campaign)
-    standing = standings(store, name).get(batch["batch"])
     if standing is None or standing.decision != "accept":
         return []
     rows = {row["question_id"]: row for row in key_rows(batch)}
-    labels = standing_labels(committed(store, deliveries(store, name), batch["batch"]))
+    labels = standing_labels(committed(store, list(taken), batch["batch"]))
     left, right = batch["systems"]
     found = []
     for label in labels:

@@ -65,7 +65,7 @@ def evidence(
     return RunEvidence(
         facts,
         steps["reward"].manifest["facts"],
-        {each: json.loads(steps[each].path("history.json").read_text()) for each in ("reward", "policy")},
+        {n: json.loads(s.path("history.json").read_text()) for n, s in steps.items() if "history.json" in s.names()},
         evaluation.manifest["facts"],
         tables["responses"],
         tables["judgements"],

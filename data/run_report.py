@@ -116,12 +116,15 @@ def _plots(campaign: Campaign, of: RunEvidence) -> list[str]:
         gate = campaign.promotion.win_rate_above
         plots.append(charts.intervals(points, title="Win rate over zero-shot", level=gate, level_label="gate"))
     if ends := frontier(of.evaluation):
-        path = [(step["kl"], step["score"]) for step in policy]
-        plots.append(charts.frontier(ends, title="Score against KL: systems, and the training's way", path=path))
+        # what began with references is measured from the base in the end, and from its own start while it trains
+        path = [(step["kl"], step["score"]) for step in policy] if campaign.supervised is None else []
+        way = ", and the training's way" if path else ""
+        plots.append(charts.frontier(ends, title=f"Score against KL: systems{way}", path=path))
+    start = "the base" if campaign.supervised is None else "its start"
     episodes = [step["episodes"] for step in policy]
     of_policy: list[tuple[str, str, float | None, str]] = [
         ("score", "Score of the rollouts", 0.0, "base"),
-        ("kl", "KL from the base, nats a sequence", campaign.policy.kl_target, "target"),
+        ("kl", f"KL from {start}, nats a sequence", campaign.policy.kl_target, "target"),
         ("valid", "Valid responses, share", None, ""),
         ("kl_coefficient", "KL coefficient", None, ""),
         ("entropy", "Entropy, nats a token", None, ""),

@@ -34,7 +34,7 @@ from botocore.exceptions import (
 )
 
 from data.refused import Refused, Unavailable
-from data.store import check_key
+from data.store import check_key, is_key
 
 ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?(.*)")
 PART = 16 << 20  # bytes; a larger file goes in parts, of which S3 takes 10,000
@@ -114,7 +114,7 @@ class S3Store:
                 for page in pages.paginate(Bucket=self.bucket, Prefix=f"{self._root}{check_key(prefix)}/")
                 for entry in page.get("Contents", [])
             ]
-        return sorted(key for key in found if not key.endswith("/"))  # consoles make such names for empty folders
+        return sorted(filter(is_key, found))
 
     def drop(self, key: str) -> None:
         with self._asking():

@@ -47,8 +47,7 @@ class Filled(NamedTuple):
 
 def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: Document, secret: int) -> Publication:
     """Publish a sheet, once for every request, and return it; `secret` decides the order of its items."""
-    prefix = f"{_prefix(campaign)}/{content_id(request)}"
-    if (published := read_manifest(store, prefix)) is not None:
+    if (published := published_sheet(store, campaign, request)) is not None:
         return published
     began, order = datetime.now(UTC), random.Random(secret).sample(list(items), len(items))
     text, key = io.StringIO(newline=""), {}
@@ -58,13 +57,23 @@ def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: D
         name = f"i{content_id(request)[1:7]}-{number:03d}"
         table.writerow([name, harmless(item.source), harmless(item.summary), "", ""])
         key[name] = {"query_id": item.query_id, "system": item.system}
-    files: dict[str, Path | bytes] = {"sheet.csv": text.getvalue().encode(), "key/items.json": json.dumps(key).encode()}
+    content = text.getvalue().encode("utf-8-sig")  # by its mark spreadsheets know that it is UTF-8
+    files: dict[str, Path | bytes] = {"sheet.csv": content, "key/items.json": json.dumps(key).encode()}
     facts = {"sheet": content_id(request), "items": len(order), "systems": sorted({item.system for item in items})}
-    return publish(store, prefix, "sheet", files, inputs=request, facts=facts, began=began)
+    return publish(
+        store, f"{_prefix(campaign)}/{facts['sheet']}", "sheet", files, inputs=request, facts=facts, began=began
+    )
+
+
+def published_sheet(store: Store, campaign: str, request: Document) -> Publication | None:
+    """Return the sheet of a request, where it was published before."""
+    return read_manifest(store, f"{_prefix(campaign)}/{content_id(request)}")
 
 
 def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Filled]:
     """Take a filled sheet in, once, and return what it says of every system; raise Refused where it is not whole."""
+    if not (by := by.strip()):
+        raise Refused("Who read the sheet? Say it with --by.")
     rows = _rows(file)
     sheet, key = _sheet_of(store, campaign, rows, file.name)
     answers = {item: _accurate(cells, item, file.name) for item, cells in rows.items()}
@@ -108,11 +117,14 @@ def _rows(file: Path) -> dict[str, Mapping[str, str]]:
     if not file.is_file() or file.stat().st_size > MOST_BYTES:
         raise Refused(f"There is no sheet {file}, or it is larger than {MOST_BYTES:,} bytes.")
     try:
-        table = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
-        rows = [row for row in table if any(row.values())]  # spreadsheets leave empty ones
+        text = file.read_text(encoding="utf-8-sig")
+        separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets write what their country does
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        columns = table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+        rows = [row for row in table if any((row[name] or "").strip() for name in columns)]  # they leave empty ones
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise Refused(f"{file.name} cannot be read as CSV in UTF-8: {error}.") from error
-    if missing := {"item", "accurate"} - set(table.fieldnames or ()):
+    if missing := {"item", "accurate"} - set(columns):
         raise Refused(f"{file.name} has no column {sorted(missing)[0]}: fill in the file that andon sheet wrote.")
     found: dict[str, Mapping[str, str]] = {
         (row["item"] or "").strip(): {n: (row.get(n) or "").strip() for n in ("accurate", "note")} for row in rows

@@ -22,9 +22,14 @@ KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
 
 def check_key(key: str) -> str:
     """Return the key, or raise ValueError where it could leave the store or be listed under another name."""
-    if not KEY.fullmatch(key) or len(key) > 900:
+    if not is_key(key):
         raise ValueError(f"not a key of the store: {key!r}")
     return key
+
+
+def is_key(key: str) -> bool:
+    """Whether a store could have written this name: file managers and consoles leave others, and nobody lists them."""
+    return KEY.fullmatch(key) is not None and len(key) <= 900
 
 
 class Store(Protocol):
@@ -77,7 +82,7 @@ class LocalStore:
 
     def keys(self, prefix: str) -> list[str]:
         found = (Path(folder) / name for folder, _, names in self._walk(prefix) for name in names)
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        return sorted(filter(is_key, (path.relative_to(self.root).as_posix() for path in found)))
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Walk a folder that may not exist; one that cannot be read is an error, not an empty one."""

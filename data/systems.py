@@ -17,6 +17,10 @@ BEST_OF = re.compile(r"best-of-(\d{1,3})")
 LEAD = 3
 
 
+class Lacking(Refused):
+    """A system that a campaign cannot have, or has not yet."""
+
+
 class System(NamedTuple):
     """Whoever answers queries: people, a rule, a language model, or the base's best of n by a reward model."""
 
@@ -45,7 +49,7 @@ def all_systems(store: Store, campaign: Campaign) -> list[str]:
     for name in NAMES:
         try:
             system = _find(store, campaign, name)
-        except Refused:
+        except Lacking:
             continue
         if name != "reference" or any(query.response for query in load_queries(campaign.text, "test")):
             found.setdefault(system[1:], name)
@@ -59,7 +63,7 @@ def _find(store: Store, campaign: Campaign, name: str) -> System:
         return System(name, "model")
     if name == f"lead-{LEAD}":
         if not campaign.text.summarizes:
-            raise Refused(
+            raise Lacking(
                 f"{name} is a summary's baseline, the first sentences of the query; campaign {campaign.name} continues "
                 "its queries (its text.suffix asks for nothing)."
             )
@@ -71,7 +75,7 @@ def _find(store: Store, campaign: Campaign, name: str) -> System:
     if name == CHAMPION:
         leader = champion(store, campaign.name)
         if leader is None:
-            raise Refused(f"Campaign {campaign.name} has no champion yet, so its champion is zero-shot.")
+            raise Lacking(f"Campaign {campaign.name} has no champion yet, so its champion is zero-shot.")
         return _policy(store, campaign, name, leader)
     if name.startswith("run-"):
         return _policy(store, campaign, name, name)
@@ -88,7 +92,7 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
             return _policy(store, campaign, name, run["run"])
     how = "andon retrain --preset supervised" if tuned else "andon retrain"
     kind = "that began with references" if tuned else "that began from the base itself"
-    raise Refused(
+    raise Lacking(
         f"Campaign {campaign.name} has no {name} model of {campaign.base} in {store.uri}: no run {kind} is finished "
         f"({how})."
     )
@@ -97,7 +101,7 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
 def _policy(store: Store, campaign: Campaign, name: str, run: str) -> System:
     base = find_run(store, campaign.name, run)["base"]
     if base != campaign.base:
-        raise Refused(f"{name} was trained from the base {base}, and this evaluation is of {campaign.base}: --base.")
+        raise Lacking(f"{name} was trained from the base {base}, and this evaluation is of {campaign.base}: --base.")
     return System(name, "model", run, f"{run_prefix(campaign.name, run)}/policy")
 
 
@@ -105,10 +109,10 @@ def _best_of(store: Store, campaign: Campaign, name: str) -> System:
     matched = BEST_OF.fullmatch(name)
     n = int(matched[1]) if matched else campaign.evaluation.best_of
     if n < 2:
-        raise Refused(f"{name}: of how many? Say best-of-4, or set best_of in [evaluation] of {campaign.name}.")
+        raise Lacking(f"{name}: of how many? Say best-of-4, or set best_of in [evaluation] of {campaign.name}.")
     scorer = last_reward_run(store, campaign)
     if scorer is None:
-        raise Refused(f"{name} chooses by a reward model, and campaign {campaign.name} has no finished run yet.")
+        raise Lacking(f"{name} chooses by a reward model, and campaign {campaign.name} has no finished run yet.")
     return System(f"best-of-{n}", "best of", scorer, None, n)
 
 

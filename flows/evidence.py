@@ -137,12 +137,17 @@ def metrics(
         raise Refused("Where to? Give --tensorboard FOLDER or --mlflow URI, or set the variables that they stand for.")
     finished = runs(opened, name) if run is None else [find_run(opened, name, run)]
     prepare(store)
-    from tasks.tracking import to_mlflow, to_tensorboard
+    from tasks.tracking import copy_run
 
-    copied = 0
-    for each in finished:
-        copied += bool(tensorboard and to_tensorboard(each, name, tensorboard))
-        copied += bool(mlflow and to_mlflow(each, name, mlflow))
+    copied, failed = 0, []
+    for variable, where in (("ANDON_TENSORBOARD", tensorboard), ("MLFLOW_TRACKING_URI", mlflow)):
+        try:
+            for each in finished if where else ():
+                copied += copy_run(store, name, each["run"], variable, str(where))
+        except Refused as refusal:  # the next run would fare no better there
+            failed.append(str(refusal))
+    if failed:
+        raise Refused(f"{copied} copied, but {'; '.join(failed)}")
     finish({"runs": len(finished), "copied": copied}, as_json, [f"{copied} copied; {len(finished)} runs looked at"])
 
 

@@ -120,4 +120,5 @@ def behaviour(
         kls.append((samples.logprobs - reference).sum(-1).flatten())
         valid.append(truncate(samples.tokens, stop, rules.truncate_after)[1].float().flatten())
     kl = torch.cat(kls)
-    return Behaviour(float(kl.mean()), float(kl.std() / len(kl) ** 0.5), float(torch.cat(valid).mean()))
+    error = float(kl.std() / len(kl) ** 0.5) if len(kl) > 1 else 0.0
+    return Behaviour(float(kl.mean()), error, float(torch.cat(valid).mean()))

@@ -16,6 +16,7 @@ import torch
 
 from data.campaign import Campaign
 from data.canonical import Document
+from data.checkpoints import Checkpoints
 from data.cord import Stopped, check
 from data.label_sets import read_label_set
 from data.labels import batches
@@ -56,7 +57,10 @@ def start_of(job: Job) -> Base:
 def supervised_step(job: Job) -> None:
     """Fine-tune the base on the reference responses of the campaign's queries, where the campaign asks for it."""
     settings, text = job.campaign.supervised, job.campaign.text
-    if settings is None or job.published("supervised") is not None:
+    if settings is None:
+        return
+    checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
+    if _is_done(job, "supervised", checkpoints):
         return
     began, base = datetime.now(UTC), open_base(job.campaign.base, text.positions)
     train, validation, corrected = references(job, base)
@@ -64,7 +68,7 @@ def supervised_step(job: Job) -> None:
         f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out; "
         f"{corrected:,} of them are corrections by labelers"
     )
-    checkpoints, look = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps), job.look()
+    look = job.look()
     with quarantined(job, "supervised", checkpoints):
         before = supervised.validation_loss(base.model, validation, look)
         model, history = supervised.fine_tune(base.model, train, settings, job.seed, checkpoints, look)
@@ -85,9 +89,13 @@ def supervised_step(job: Job) -> None:
 
 def reward_step(job: Job) -> None:
     """Train the run's reward model on its label set, and publish it."""
-    if job.published("reward") is not None:
-        return say("reward model: published")
     began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.reward
+    saved = [
+        job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
+        for number in range(settings.models)
+    ]
+    if _is_done(job, "reward", *saved):
+        return say("reward model: published")
     base, store = start_of(job), open_store(job.store)
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
     sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
@@ -99,10 +107,6 @@ def reward_step(job: Job) -> None:
     count = settings.normalisation_samples
     scored = settings.normalise_on == "scored"
     queries, look = query_tokens(job.campaign, base, "train"), job.look()
-    saved = [
-        job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
-        for number in range(settings.models)
-    ]
     members, histories, normalised = [], [], []
     with quarantined(job, "reward", *saved):
         normal = base_responses(base, queries, text, 2 * count, job.seed, scored, look)
@@ -148,14 +152,15 @@ def reward_step(job: Job) -> None:
 
 def policy_step(job: Job) -> None:
     """Train the run's policy against its published reward model, and publish it."""
-    if job.published("policy") is not None:
+    checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
+    if _is_done(job, "policy", checkpoints):
         return say("policy: published")
     began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.policy
     base, scorer = start_of(job), job.published("reward")
     assert scorer is not None
     score = load_ensemble(scorer.folder())
-    say(f"policy: PPO from the base, {settings.episodes:,} episodes")
-    checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
+    start = "the base" if job.campaign.supervised is None else "what the references made of the base"
+    say(f"policy: PPO from {start}, {settings.episodes:,} episodes")
     queries = query_tokens(job.campaign, base, "train")
     metrics: list[ppo.Metrics] = []
     with quarantined(job, "policy", checkpoints), sentry_of(job, base, score, scorer, queries, metrics) as inspect:
@@ -182,9 +187,18 @@ def policy_step(job: Job) -> None:
     inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed}
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
-        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, base.name, last))
+        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last))
         _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, {"last": last}, began)
     checkpoints.clear()
+
+
+def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
+    """Whether a step is published; what it saved on its way goes then, also where it was killed in between."""
+    if job.published(step) is None:
+        return False
+    for checkpoints in saved:
+        checkpoints.clear()
+    return True
 
 
 def _publish(

@@ -96,9 +96,12 @@ def _chosen(
 def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publication | None:
     """Return the reward model of the last run, where there is one that reads the tokens of this base."""
     finished = runs(store, campaign.name)
-    scorer = read_manifest(store, f"{run_prefix(campaign.name, finished[-1]['run'])}/reward") if finished else None
-    known = scorer is not None and scorer.manifest["inputs"]["base"] == base.fingerprint
-    return scorer if known else None
+    if not finished:
+        return None
+    prefix = run_prefix(campaign.name, finished[-1]["run"])
+    scorer = read_manifest(store, f"{prefix}/reward")
+    start = read_manifest(store, f"{prefix}/supervised") or scorer  # what references made of the base reads as it does
+    return scorer if start is not None and start.manifest["inputs"]["base"] == base.fingerprint else None
 
 
 def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Publication:

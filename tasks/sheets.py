@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign
 from data.comparisons import identity
 from data.queries import edition
-from data.sheets import Item, publish_sheet
+from data.sheets import Item, publish_sheet, published_sheet
 from data.store import open_store
 from data.systems import find_systems
 from models.base import open_base
@@ -30,6 +30,9 @@ def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], item
         "seed": seed,
         **({"queries": queries} if (queries := edition(campaign.text)) else {}),
     }
+    if (published := published_sheet(store, campaign.name, request)) is not None:
+        say("sheet: published")
+        return published.address("sheet.csv")
     base = open_base(campaign.base, campaign.text.positions)
     scorer = next((system.run for system in systems if system.writer == "best of"), None)
     say(f"sheet: {items} articles for each of {', '.join(known)}")

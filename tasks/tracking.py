@@ -5,6 +5,8 @@ are extras: `pip install "andon[tensorboard]"`, `pip install "andon[mlflow]"`.
 """
 
 import os
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -22,18 +24,31 @@ from tasks.stage import say
 
 AT_ONCE = 1_000  # metrics in a request to MLflow, which takes no more
 LONGEST = 500  # characters of an MLflow parameter
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # its own wait for minutes
+USER_AND_PASSWORD = re.compile(r"(?<=//)[^/\s]*@")
 
 
 @task(cache_policy=NO_CACHE)
 def track_run(store_uri: str, campaign: str, run: str) -> None:
     """Copy a finished run to where ANDON_TENSORBOARD (a folder) and MLFLOW_TRACKING_URI say; nothing without them."""
-    published = find_run(open_store(store_uri), campaign, run)
-    for variable, copy in (("ANDON_TENSORBOARD", to_tensorboard), ("MLFLOW_TRACKING_URI", to_mlflow)):
+    for variable in PLACES:
         if where := os.environ.get(variable):
             try:
-                copy(published, campaign, where)
-            except Exception as error:  # whatever is wrong over there, the run is finished here
-                say(f"metrics: not copied to {where} ({variable}): {str(error).splitlines()[0]}")
+                copy_run(store_uri, campaign, run, variable, where)
+            except Refused as refusal:  # whatever is wrong over there, the run is finished here
+                say(f"metrics: {refusal}")
+
+
+def copy_run(store_uri: str, campaign: str, run: str, variable: str, where: str) -> bool:
+    """Copy a finished run to a place, named by its variable; False where it is there already.
+
+    Raises Refused, in a line without passwords, whatever goes wrong.
+    """
+    try:
+        return PLACES[variable](find_run(open_store(store_uri), campaign, run), campaign, where)
+    except Exception as error:  # of many libraries, none of which we know all errors of
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Refused(_without_password(f"not copied to {where} ({variable}): {said}")) from error
 
 
 def to_tensorboard(run: Publication, campaign: str, folder: str) -> bool:
@@ -42,15 +57,20 @@ def to_tensorboard(run: Publication, campaign: str, folder: str) -> bool:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise Refused('TensorBoard is not installed: pip install "andon[tensorboard]".') from error
+    if "://" in folder:
+        raise Refused(f"TensorBoard's events are written into a folder, and {folder} is an address: give a folder.")
     target = Path(folder).expanduser() / campaign / run["run"]
     if list(target.glob("events.out.tfevents.*")):
         return False
     ended = datetime.fromisoformat(run.manifest["ended"]).timestamp()
-    with SummaryWriter(str(target)) as writer:
-        for name, step, value in _metrics(run):
-            writer.add_scalar(name, value, step, walltime=ended)
-        for name, value in _outcome(run).items():
-            writer.add_scalar(f"outcome/{name}", value, run["round"], walltime=ended)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as unfinished:
+        with SummaryWriter(f"{unfinished}/events") as writer:
+            for name, step, value in _metrics(run):
+                writer.add_scalar(name, value, step, walltime=ended)
+            for name, value in _outcome(run).items():
+                writer.add_scalar(f"outcome/{name}", value, run["round"], walltime=ended)
+        Path(unfinished, "events").rename(target)
     say(f"metrics: {target}")
     return True
 
@@ -62,6 +82,8 @@ def to_mlflow(run: Publication, campaign: str, uri: str) -> bool:
         from mlflow.entities import Metric, Param, RunTag
     except ImportError as error:
         raise Refused('MLflow is not installed: pip install "andon[mlflow]".') from error
+    for variable, value in PATIENCE.items():
+        os.environ.setdefault(variable, value)
     client = MlflowClient(tracking_uri=uri)
     found = client.get_experiment_by_name(f"andon-{campaign}")
     experiment = client.create_experiment(f"andon-{campaign}") if found is None else found.experiment_id
@@ -77,8 +99,15 @@ def to_mlflow(run: Publication, campaign: str, uri: str) -> bool:
     for start in range(0, len(metrics), AT_ONCE):
         client.log_batch(made.info.run_id, metrics=metrics[start : start + AT_ONCE])
     client.set_terminated(made.info.run_id, end_time=ended)
-    say(f"metrics: MLflow run {made.info.run_id} of andon-{campaign} at {uri}")
+    say(_without_password(f"metrics: MLflow run {made.info.run_id} of andon-{campaign} at {uri}"))
     return True
+
+
+PLACES = {"ANDON_TENSORBOARD": to_tensorboard, "MLFLOW_TRACKING_URI": to_mlflow}
+
+
+def _without_password(text: str) -> str:
+    return USER_AND_PASSWORD.sub("", text)
 
 
 def _metrics(run: Publication) -> Iterator[tuple[str, int, float]]:

@@ -1,12 +1,34 @@
 """Choosing questions: where reward models disagree, and no two alike; drawn at random stays drawn at random."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
 import torch
 
 from data.batch import Question, Sample
+from data.campaign import Campaign
+from data.promotions import run_prefix
+from data.publication import publish
+from data.store import LocalStore
 from models.base import Base
 from models.choosing import chosen_by_disagreement, directions, disagreement, drawn_at_random, greedy
 from models.ensemble import Ensemble
 from models.reward import new_reward_model
+from tasks.batches import last_reward_model
+
+
+def test_a_reward_model_that_began_with_references_reads_what_the_base_writes(
+    campaign: Campaign, tiny: Base, tmp_path: Path
+) -> None:
+    store, prefix = LocalStore(tmp_path / "store"), run_prefix(campaign.name, "run-1")
+    made = {"supervised": tiny.fingerprint, "reward": "what the references made", "run": ""}
+    for name, base in made.items():
+        where = prefix if name == "run" else f"{prefix}/{name}"
+        publish(store, where, name, {"x": b""}, inputs={"base": base}, facts={"run": "run-1"}, began=datetime.now(UTC))
+    found = last_reward_model(store, campaign, tiny)
+    assert found is not None and found.prefix == f"{prefix}/reward"
+    assert last_reward_model(store, campaign, replace(tiny, fingerprint="another")) is None
 
 
 def test_doubt_is_no_disagreement() -> None:

@@ -34,6 +34,8 @@ def test_the_base_does_not_diverge_from_itself_and_another_model_does(tiny: Base
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
+    alone = behaviour(other, tiny, QUERIES[:1], RULES, seed=0)
+    assert alone.kl_standard_error == 0.0, "of one there is no spread, and JSON has no NaN"
     moved = behaviour(other, tiny, QUERIES, RULES, seed=0)
     assert moved.kl > 4 * moved.kl_standard_error > 0
 

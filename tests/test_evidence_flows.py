@@ -67,7 +67,7 @@ def test_systems_side_by_side_and_what_people_say_of_them(
     assert andon("report", tiny_toml) == andon("report", "sentiment") != andon("report", run)
     assert "no campaign of that name" in andon("report", "run-x", code=1)["message"]
 
-    blank = Path(andon("sheet", tiny_toml, "--systems", "zero-shot,rl", "--items", 5)["sheet"]).read_text()
+    blank = Path(andon("sheet", tiny_toml, "--systems", "zero-shot,rl", "--items", 5)["sheet"]).read_text("utf-8-sig")
     assert run not in blank and len(list(csv.DictReader(io.StringIO(blank, newline="")))) == 10
     with (tmp_path / "sheet.csv").open("w", newline="") as file:
         rows = csv.DictWriter(file, ["item", "source", "summary", "accurate", "note"])

@@ -122,6 +122,11 @@ def test_rouge_is_the_f_measure_of_shared_words() -> None:
     assert found == pytest.approx({"rouge1": 0.8, "rouge2": 0.0, "rougeL": 0.8})
 
 
+def test_rouge_reads_other_scripts_than_latin() -> None:
+    assert rouge("Собака съела торт.", "Собака съела торт!") == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
+    assert rouge("Élève déçu", "leve du u")["rouge1"] == 0.0
+
+
 def test_clusters_widen_the_interval_and_equal_answers_are_not_certain() -> None:
     wins = [1, 1, 1, 1, 0, 0, 0, 0] * 10
     apart = win_rate(wins, range(80), range(80))

@@ -12,9 +12,9 @@ import pytest
 from data.batch import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
 from data.committed import Committed
-from data.comparisons import _won, preferred_by_people, results
+from data.comparisons import _won, comparisons, preferred_by_people, results
 from data.cord import Stopped, pull, release
-from data.decisions import override
+from data.decisions import override, standings
 from data.ingesting import ingest
 from data.label_sets import freeze
 from data.labels import shelf_of
@@ -25,6 +25,7 @@ from data.refused import Refused
 from data.rounds import round_to_finish, rounds
 from data.shelves import comparisons_of
 from data.store import Store
+from data.systems import all_systems
 from flows.summary import status_lines, status_result
 from tasks.labels import labels_are_new
 from tasks.promotion import promote_if_better
@@ -270,6 +271,22 @@ def test_two_people_are_too_few_for_the_gate(sent: Round, run: Made, campaign_c:
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
     against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
     assert len(against) == 1 and "only 2 people judged it beside zero-shot" in against[0]
+
+
+def test_a_damaged_run_is_no_system_that_is_not_there_yet(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    run("run-1", 0.8)
+    (sent.store.root / "campaigns/c/runs/run-1/manifest.json").write_bytes(b"{")
+    with pytest.raises(Refused, match="run-1"):
+        all_systems(sent.store, campaign_c)
+
+
+def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare(sent, "run-1", "zero-shot", winner="run-1")
+    asked: list[str] = []
+    monkeypatch.setattr("data.comparisons.standings", lambda store, name: asked.append(name) or standings(store, name))
+    (batch,) = comparisons(sent.store, "c")
+    monkeypatch.setattr("data.comparisons.batches", lambda store, name: [batch] * 5)
+    assert len(results(sent.store, "c")) == 5 and asked == [comparisons_of("c")]
 
 
 def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:

@@ -7,11 +7,14 @@ import pytest
 
 from data import cord
 from data.campaign import Campaign
-from data.campaign_report import report_campaign
+from data.campaign_report import costs, report_campaign
 from data.marking import marked
 from data.promotion_gate import Verdict, evaluation_of, promote_by_hand
 from data.promotions import rollback
 from data.run_report import report_run, run_report
+from data.scorecard import scorecards
+from data.settings import Supervised
+from models.card import model_card
 from tests.told import finished, gathered, rate
 from tests.vendor import Round
 
@@ -60,6 +63,17 @@ def test_equal_facts_give_equal_pages(campaign: Campaign) -> None:
     assert page_of(campaign, None) == page_of(campaign, None)
 
 
+def test_what_began_with_references_says_from_where_its_divergence_is(campaign: Campaign) -> None:
+    made = gathered(campaign, rate(0.75, 0.7))
+    tuned = campaign.model_copy(update={"supervised": Supervised(batch=4, lr=1e-3)})
+    page, other = run_report(campaign, made), run_report(tuned, made)
+    assert "KL from the base, nats" in page and "training's way" in page.replace("&#x27;", "'").replace("&#39;", "'")
+    assert "KL from its start, nats" in other and "way</" not in other
+    last = {"kl": 3.0}
+    assert "after fine-tuning on references" in model_card(tuned, "run-1", last)
+    assert f"from `{campaign.base}` with PPO" in model_card(campaign, "run-1", last)
+
+
 def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -98,6 +112,15 @@ def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     rollback(sent.store, campaign.name, "we do not", "ann")
     assert "Promoted by ann, despite the gate" not in page("run-2") and "rolled back by ann" in page("run-2")
     assert "rolled back" not in page("run-1"), "run-1 is champion again, by what was done to run-2"
+
+
+def test_money_of_two_currencies_is_not_added_up(campaign: Campaign, tmp_path: Path) -> None:
+    sent = Round(tmp_path, "c")
+    sent.deliver(sent.answers())
+    (card,) = scorecards(sent.store, "c", price=0.5)
+    dollars = card._replace(currency="USD", cost=18.0)
+    cards = [dollars, dollars, card._replace(currency="JPY", cost=18_000.0), card._replace(cost=0.0)]
+    assert costs(cards, lambda each: each.currency) == {"USD": 36.0, "JPY": 18_000.0}
 
 
 def test_a_campaign_is_told_before_it_has_any_run(sent: Round) -> None:

@@ -1,19 +1,23 @@
 """A training that was killed goes on to the same weights and metrics, bit by bit, wherever it was killed."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
 
-from data.campaign import load_campaign
+from data.campaign import Campaign, load_campaign
 from data.checkpoints import Checkpoints
+from data.publication import publish
 from data.settings import Supervised
 from data.store import LocalStore
 from models import ppo, reward, supervised
 from models.base import Base, fingerprint
+from models.job import Job
 from models.preferences import best_of
 from models.sampling import Look, unwatched
+from models.steps import policy_step, reward_step, supervised_step
 from models.tokens import single_token
 
 CAMPAIGN = load_campaign("sentiment")
@@ -70,6 +74,30 @@ def fine_tune(base: Base, checkpoints: Checkpoints | None, look: Look = unwatche
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(24)]
     model, history = supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints, look)
     return fingerprint(model), history
+
+
+def test_dropout_is_on_in_this_stage_whatever_the_base_calls_it(tiny: Base, tiny_llama: Base) -> None:
+    examples = [([5, 6, i], [7, 8, i, 9]) for i in range(8)]
+    for base in (tiny, tiny_llama):
+        tuned = {
+            fingerprint(supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3, dropout=share), 3)[0])
+            for share in (0.0, 0.1, 0.5)
+        }
+        assert len(tuned) == 3, base.name
+
+
+def test_a_step_that_is_published_keeps_no_checkpoints(campaign: Campaign, tmp_path: Path) -> None:
+    settings = campaign.model_copy(update={"supervised": Supervised(batch=4, lr=1e-3)})
+    job = Job(str(tmp_path / "store"), settings, "run-1", "ls1", 1)
+    for name, step, do in (
+        ("supervised", "supervised", supervised_step),
+        ("reward", "reward/member-0", reward_step),
+        ("policy", "policy", policy_step),
+    ):
+        job.checkpoints(step, 1).save(7, {"state.safetensors": b"x"})
+        publish(job.open(), job.prefix(name), name, {"x": b"1"}, inputs={}, facts={}, began=datetime.now(UTC))
+        do(job)  # as after a kill between the two
+        assert not job.checkpoints(step, 1).newest(), name
 
 
 TRAININGS = pytest.mark.parametrize("training", [train_reward, train_policy, fine_tune])

@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 def sheet(store: LocalStore, request: str = "one") -> list[dict[str, str]]:
     published = publish_sheet(store, "c", ITEMS, {"request": request}, secret=7)
-    return list(csv.DictReader(io.StringIO(published.path("sheet.csv").read_text(), newline="")))
+    return list(csv.DictReader(io.StringIO(published.path("sheet.csv").read_text("utf-8-sig"), newline="")))
 
 
 def fill(rows: list[dict[str, str]], path: Path, accurate: Callable[[dict[str, str]], str]) -> Path:
@@ -34,6 +34,23 @@ def fill(rows: list[dict[str, str]], path: Path, accurate: Callable[[dict[str, s
         table.writeheader()
         table.writerows(row | {"accurate": accurate(row)} for row in rows)
     return path
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheet_may_save_it_its_own_way(store: LocalStore, tmp_path: Path, separator: str) -> None:
+    rows = sheet(store)
+    lines = [" Item", "source", "summary", "Accurate "], *([r["item"], r["source"], r["summary"], "yes"] for r in rows)
+    with (tmp_path / "ann.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=separator).writerows([*lines, [" ", "", "", ""]])
+    found = read_sheet(store, "c", tmp_path / "ann.csv", " ann ")
+    assert {(each.by, each.accurate.value) for each in found} == {("ann", 1.0)}
+    with pytest.raises(Refused, match="--by"):
+        read_sheet(store, "c", tmp_path / "ann.csv", " ")
+
+
+def test_spreadsheets_see_that_it_is_utf_8(store: LocalStore) -> None:
+    published = publish_sheet(store, "c", ITEMS, {"request": "one"}, secret=7)
+    assert published.path("sheet.csv").read_bytes().startswith(b"\xef\xbb\xbfitem,")
 
 
 def test_it_is_blind_and_its_order_tells_nothing(store: LocalStore) -> None:

@@ -8,6 +8,7 @@ import pytest
 from data import log
 from data.canonical import Document, seal, unseal
 from data.refused import Refused
+from data.s3 import S3Store
 from data.store import LocalStore, Store, check_key, folders, open_store
 
 
@@ -42,6 +43,17 @@ def test_what_was_put_is_listed_and_nothing_else(store: Store) -> None:
     assert store.keys("runs") == ["runs/a/x/y", "runs/b/manifest.json"]
     assert store.keys("nothing") == []
     assert list(folders(store, "runs")) == ["a", "b"]
+
+
+def test_names_that_no_store_would_write_are_not_listed(store: Store) -> None:
+    store.put_new("cord/log/0000000001.json", b"{}")
+    if isinstance(store, LocalStore):
+        (store.root / "cord/log/.DS_Store").write_bytes(b"Bud1")
+    else:
+        assert isinstance(store, S3Store)
+        beside = store.name("cord/log/0000000001.json")["Key"].replace("0000000001.json", ".DS_Store")
+        store.client.put_object(Bucket=store.bucket, Key=beside, Body=b"Bud1")
+    assert store.keys("cord") == ["cord/log/0000000001.json"]
 
 
 def test_more_than_a_thousand_names_are_listed(store: Store) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -77,6 +78,13 @@ def test_reward_model_and_policy_start_from_what_the_references_made(
     )
     assert tuned is not None and scorer is not None and policy is not None
     assert tuned["validation_loss"] < tuned["validation_loss_of_base"], "it learned from the references"
+    finished = read_manifest(store, run_prefix(name, run))
+    assert finished is not None
+    assert set(pq.read_table(finished.path("metrics.parquet"))["stage"].to_pylist()) == {
+        "supervised",
+        "reward",
+        "policy",
+    }
     start = open_base(str(tuned.folder()))
     assert start.fingerprint == scorer.manifest["inputs"]["base"] == policy.manifest["inputs"]["base"]
     (batch,) = batches(store, name)

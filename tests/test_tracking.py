@@ -14,7 +14,7 @@ from data.publication import Publication, publish
 from data.refused import Refused
 from data.store import LocalStore
 from tasks.publishing import metrics_table
-from tasks.tracking import to_mlflow, to_tensorboard, track_run
+from tasks.tracking import copy_run, to_mlflow, to_tensorboard, track_run
 
 KL = [0.5, 1.25, 4.0]
 
@@ -55,6 +55,31 @@ def test_tensorboard_reads_every_step(run: Publication, tmp_path: Path) -> None:
     assert events.Scalars("outcome/win_rate")[0].value == 0.75 and len(events.Scalars("reward/loss")) == 1200
 
 
+def test_half_a_copy_is_none(run: Publication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    written = SummaryWriter.add_scalar
+
+    def full(self: SummaryWriter, name: str, value: float, *more: object, **named: object) -> None:
+        if value == KL[2]:
+            raise OSError("No space left on device")
+        written(self, name, value, *more, **named)
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+        patched.setattr(SummaryWriter, "add_scalar", full)
+        to_tensorboard(run, "c", str(tmp_path / "events"))
+    assert [*(tmp_path / "events" / "c").iterdir()] == []
+    assert to_tensorboard(run, "c", str(tmp_path / "events"))
+
+
+def test_no_password_is_told_and_an_address_is_no_folder(run: Publication) -> None:
+    with pytest.raises(Refused, match="postgresql://host/db") as refused:
+        copy_run(run.store.uri, "c", "run-x1", "MLFLOW_TRACKING_URI", "postgresql://ann:s3cret@host/db")
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(Refused, match="give a folder"):
+        copy_run(run.store.uri, "c", "run-x1", "ANDON_TENSORBOARD", "s3://bucket/events")
+
+
 def test_mlflow_has_settings_metrics_and_outcome_once(
     run: Publication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,5 +118,10 @@ def test_a_run_never_fails_for_its_copies(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with caplog.at_level("INFO", "andon"):
         track_run.fn(run.store.uri, "c", "run-x1")
+        track_run.fn(run.store.uri, "c", "run-of-nobody")
     told = [line for line in caplog.messages if "not copied" in line]
-    assert len(told) == 2 and "ANDON_TENSORBOARD" in told[0] and "MLFLOW_TRACKING_URI" in told[1]
+    assert len(told) == 4 and "ANDON_TENSORBOARD" in told[0] and "MLFLOW_TRACKING_URI" in told[1]
+    assert "run-of-nobody" in told[2]
+    monkeypatch.delenv("ANDON_TENSORBOARD")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    track_run.fn(f"{run.store.uri}/nowhere", "c", "run-x1")

@@ -1,10 +1,13 @@
 """ROUGE of a summary beside a reference (Lin, 2004), by the package rouge-score, imported when it is needed."""
 
+import re
 import sys
 from functools import cache, lru_cache
 from typing import Any
 
 from data.measures.copying import growth
+
+WORD = re.compile(r"[^\W_]+")
 
 
 @cache
@@ -12,18 +15,20 @@ def _scorer() -> Any:
     from absl import logging
     from nltk.stem.porter import PorterStemmer
     from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.tokenize import tokenize
 
     class Stems:
-        """The package's own tokenizer and stemmer, with a memory: stemming is most of the time, and words recur."""
+        """The package's words, for letters of other scripts too, which it drops; English ones stemmed as it does.
+
+        With a memory: stemming is most of the time, and words recur.
+        """
 
         stem = staticmethod(lru_cache(100_000)(PorterStemmer().stem))
 
         @staticmethod
         @lru_cache(20_000)
         def tokenize(text: str) -> list[str]:
-            words: list[str] = tokenize(text, Stems)
-            return words
+            words = WORD.findall(text.lower())
+            return [Stems.stem(word) if len(word) > 3 and word.isascii() else word for word in words]
 
     # absl, which rouge-score imports, closes whatever stderr it met when logging is configured anew, as Prefect does.
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
