@@ -61,7 +61,9 @@ def alpha_interval(counts: Counts, seed: int = 0) -> Interval:
     # Units with equal counts are drawn together: Poisson numbers add up to a Poisson number.
     kinds, alike = np.unique(paired, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).poisson(alike, (RESAMPLES, len(kinds))).astype(float)
-    low, high = np.nanquantile(_alpha(kinds, drawn), [0.025, 0.975])
+    found = _alpha(kinds, drawn)
+    known = found[~np.isnan(found)]  # none where all answered alike
+    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (float("nan"), float("nan"))
     return Interval(krippendorff_alpha(paired), float(low), float(high), len(paired))
 
 

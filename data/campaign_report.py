@@ -11,7 +11,7 @@ from data import charts
 from data.campaign import Campaign
 from data.canonical import Document, content_id
 from data.comparisons import Compared, results
-from data.cord import open_pulls, pulls
+from data.cord import EVERYTHING, open_pulls, pulls
 from data.decisions import history as quality_history
 from data.evaluation_report import table
 from data.labels import batches, deliveries
@@ -64,6 +64,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         crowned=next((e for e in reversed(decisions) if e["kind"] != "keep"), None),
         decisions=decisions,
         open_pulls=open_pulls(store, name),
+        pulls=[each for each in pulled if each.pull.scope in _scopes(name, finished)],
         rounds=rounds(store, name),
         told=told,
         cards=cards,
@@ -83,6 +84,11 @@ def _evaluations(store: Store, name: str) -> list[Publication]:
     prefix = f"campaigns/{name}/evaluations"
     found = [read_manifest(store, f"{prefix}/{each}") for each in folders(store, prefix)]
     return sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
+
+
+def _scopes(name: str, finished: Sequence[Publication]) -> set[str]:
+    """Return the scopes of the pulls that are about a campaign."""
+    return {EVERYTHING, f"campaign:{name}", *(f"run:{run['run']}" for run in finished)}
 
 
 def _told(store: Store, name: str, run: Publication, decisions: Sequence[Document]) -> Told:
@@ -148,14 +154,11 @@ def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Co
         plots.append(
             charts.intervals(points, title="Reward-model accuracy, by labels", level=chance, level_label="chance")
         )
+    scored = [each.facts for each in told if "score" in each.facts]
+    betas = [f", beta {facts['recipe']['policy']['kl_coefficient']:g}" for facts in scored]
     ends = [
-        (
-            f"r{e.facts['round']}, beta {e.facts['recipe']['policy']['kl_coefficient']:g}",
-            e.facts["kl_nats_per_seq"],
-            e.facts["score"],
-        )
-        for e in told
-        if "score" in e.facts
+        (f"r{facts['round']}{beta if len(set(betas)) > 1 else ''}", facts["kl_nats_per_seq"], facts["score"])
+        for facts, beta in zip(scored, betas, strict=True)
     ]
     if ends:
         plots.append(charts.frontier([("base", 0.0, 0.0), *ends], title="Score against KL, run by run"))

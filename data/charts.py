@@ -173,7 +173,7 @@ def copies(sources: Sequence[tuple[int, Sequence[int]]], *, title: str) -> str:
     return _svg(figure)
 
 
-COLUMNS = ("base", "batch", "file", "label", "label set", "run", "champion")
+COLUMNS = ("base", "batch", "file", "label", "label set", "run", "comparison", "champion")
 
 
 def lineage(nodes: Sequence[Node], focus: str) -> str:

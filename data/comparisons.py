@@ -10,6 +10,7 @@ from data.decisions import Standing, standings
 from data.labels import batches, deliveries, key_rows
 from data.measures.text import words
 from data.publication import Publication
+from data.settings import Text
 from data.shelves import comparisons_of
 from data.statistics import Proportion
 from data.store import Store
@@ -69,11 +70,16 @@ def results(store: Store, campaign: str) -> list[Compared]:
     return found
 
 
-def preferred_by_people(store: Store, campaign: str, system: str, other: str) -> Preferred | None:
-    """Return how often people prefer one system to another, by all accepted answers; None without any."""
+def preferred_by_people(
+    store: Store, campaign: str, system: str, other: str, rules: Text | None = None
+) -> Preferred | None:
+    """Return how often people prefer one system to another, by all accepted answers; None without any.
+
+    With `rules`, by answers about texts that were made by them.
+    """
     wanted = {system, other}
     asked = _answered(store, comparisons_of(campaign), wanted)
-    judgements = [each for _, _, answers in asked for each in answers]
+    judgements = [each for batch, _, answers in asked if rules is None or _made_by(batch, rules) for each in answers]
     turned = [each if each.left == system else _turned(each) for each in judgements]
     contest = over(contests(turned), system, other)
     return contest and Preferred(contest.win_rate, len({each.labeler for each in turned}))
@@ -88,6 +94,11 @@ def _answered(
         if systems in (None, set(batch["systems"])):
             standing = decided.get(batch["batch"])
             yield batch, standing, _answers(store, batch, standing, taken)
+
+
+def _made_by(batch: Publication, rules: Text) -> bool:
+    made = batch.manifest["facts"].get("campaign")
+    return made is None or not rules.differing(Text.model_validate(made["text"]))
 
 
 def _answers(store: Store, batch: Publication, standing: Standing | None, taken: Sequence[Document]) -> list[Judgement]:

@@ -45,7 +45,9 @@ def record(store: Store, campaign: str, batch: str, assessment: Document) -> Doc
     return standing[0]
 
 
-def override(store: Store, campaign: str, batch: str, decision: Decision, reason: str, labeler: str | None) -> None:
+def override(
+    store: Store, campaign: str, batch: str, decision: Decision, reason: str, labeler: str | None, by: str = ""
+) -> None:
     """Record a person's decision about a batch or one labeler in it; it stands until other faults are found."""
 
     if not reason.strip():
@@ -59,7 +61,7 @@ def override(store: Store, campaign: str, batch: str, decision: Decision, reason
             raise Refused(f"Labeler {labeler} answered nothing in batch {batch} of campaign {campaign}.")
         faults = sorted(finding["fault"] for finding in assessed[-1]["findings"])
         overridden = {"batch": batch, "labeler": labeler, "decision": decision, "reason": reason, "faults": faults}
-        return {"kind": "override", **overridden}
+        return {"kind": "override", "by": by, **overridden}
 
     log.append(store, _prefix(campaign), decide)
 

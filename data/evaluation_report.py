@@ -18,6 +18,7 @@ from data.side_by_side import ROUGE
 Facts = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 SAMPLES_SHOWN, SOURCES_SHOWN = 16, 24
+PASSING = ("champion", "rl", "supervised", "supervised-rl")
 NUMBERS = {
     "words": ("words", "{:.1f}"),
     "sentence_novelty": ("new sentences", "{:.3f}"),
@@ -38,6 +39,7 @@ def evaluation_report(campaign: Campaign, facts: Facts, responses: Rows) -> str:
         facts=facts,
         table=table(facts),
         matrix=matrix(facts),
+        apart=told_apart(facts.get("other_rules", {})),
         plots=[Markup(plot) for plot in plots(campaign, facts, responses)],
         samples=samples(responses, facts["anchor"], campaign.text.summarizes, SAMPLES_SHOWN),
     )
@@ -49,7 +51,7 @@ def table(facts: Facts) -> list[dict[str, str]]:
     rows = []
     for name in facts["systems"]:
         contest = over(found, name, facts["anchor"])
-        row = {"system": name, f"over {facts['anchor']}": str(contest.win_rate) if contest else ""}
+        row = {"system": shown(facts, name), f"over {facts['anchor']}": str(contest.win_rate) if contest else ""}
         row["at equal length"] = str(contest.equal_length) if contest else ""
         if rating := facts["elo"].get(name):
             row["Elo"] = f"{rating['elo']:+.0f} [{rating['low']:+.0f}, {rating['high']:+.0f}]"
@@ -63,6 +65,20 @@ def table(facts: Facts) -> list[dict[str, str]]:
         rows.append(row)
     titles = [title for title in dict.fromkeys(t for row in rows for t in row) if any(row.get(title) for row in rows)]
     return [{title: row.get(title, "") for title in titles} for row in rows]
+
+
+def shown(facts: Facts, system: str) -> str:
+    """Name a system for readers: with the run of that day, where the same name means another one later."""
+    run = facts.get("runs", {}).get(system)
+    return f"{system} {run[:12]}" if run and system in PASSING else system
+
+
+def told_apart(other_rules: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say of each system that was trained with other text rules than it answers by here, which they are."""
+    return [
+        f"{name} was trained with another {' and '.join(rules)} than it answers by here: is a preset missing?"
+        for name, rules in other_rules.items()
+    ]
 
 
 def divergence(facts: Facts, system: str) -> float | None:
@@ -79,7 +95,9 @@ def matrix(facts: Facts) -> list[tuple[str, list[Contest | None]]]:
     """Return for every system its contests with all others, in the order of the systems; empty without judges."""
     found = [Contest.of(each) for each in facts["contests"]]
     return (
-        [(name, [over(found, name, other) for other in facts["systems"]]) for name in facts["systems"]] if found else []
+        [(shown(facts, name), [over(found, name, other) for other in facts["systems"]]) for name in facts["systems"]]
+        if found
+        else []
     )
 
 

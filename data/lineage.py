@@ -10,6 +10,7 @@ from data.labels import batches, deliveries
 from data.promotions import champion, runs
 from data.publication import Publication
 from data.refused import Refused
+from data.shelves import comparisons_of
 from data.store import Store, folders
 
 
@@ -52,6 +53,7 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)
         yield Node(label_set["label_set"], "label set", text, files)
+    yield from map(_of_comparison, batches(store, comparisons_of(campaign)))
     leader = champion(store, campaign)
     for run in runs(store, campaign):
         rate = run["win_rate"]
@@ -61,6 +63,12 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         yield Node(run["base"], "base", "the checkpoint that every retrain starts from")
         if run["run"] == leader:
             yield Node("champion", "champion", "the policy that the next round samples from", (run["run"],))
+
+
+def _of_comparison(batch: Publication) -> Node:
+    left, right = batch["systems"]
+    runs = tuple(run for run in (left, right) if run.startswith("run-"))
+    return Node(batch["batch"], "comparison", f"{left} beside {right}, {batch['questions']:,} questions", runs)
 
 
 def _of_batch(batch: Publication) -> Iterator[Node]:

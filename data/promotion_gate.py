@@ -102,7 +102,7 @@ class Judged(NamedTuple):
 
 def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation: Publication) -> Judged | None:
     """Return how often a run was preferred to an opponent, and by whom; people's word counts where there are any."""
-    people = preferred_by_people(store, campaign.name, run, opponent)
+    people = preferred_by_people(store, campaign.name, run, opponent, campaign.text)
     if people is not None:
         return Judged(people.win_rate, people.labelers)
     facts = evaluation.manifest["facts"]

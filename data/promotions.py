@@ -7,7 +7,7 @@ from data.canonical import Document
 from data.cord import check
 from data.publication import Publication, read_manifest
 from data.refused import Refused
-from data.store import Store, folders
+from data.store import Store, folders, is_key
 
 
 def run_prefix(campaign: str, run: str) -> str:
@@ -23,7 +23,8 @@ def runs(store: Store, campaign: str) -> list[Publication]:
 
 def find_run(store: Store, campaign: str, run: str) -> Publication:
     """Return a finished run; raise Refused where there is none of that id."""
-    published = read_manifest(store, run_prefix(campaign, run))
+    prefix = run_prefix(campaign, run)
+    published = read_manifest(store, prefix) if is_key(prefix) else None
     if published is None:
         offered = ", ".join(r["run"] for r in runs(store, campaign)) or "none yet"
         raise Refused(f"Campaign {campaign} has no finished run {run} in {store.uri}; it has: {offered}.")

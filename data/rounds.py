@@ -41,9 +41,10 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         touched[entry["batch"]] = entry["at"]
     for entry in decisions(store, campaign):
         touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
-    finished = {run["round"]: run for run in runs(store, campaign)}
     promoted = promotions(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
+    known = runs(store, campaign)
+    finished = {run["round"]: run for run in [*known, *(run for run in known if run["run"] == leader)]}
     published = batches(store, campaign)
     decided = standings(store, campaign)
     result = []

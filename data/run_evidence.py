@@ -73,12 +73,21 @@ def evidence(
         about(history(store, name), run),
         [(each["round"], each["win_rate"]) for each in before],
         ancestors(graph, node),
-        [each for each in cord.pulls(store) if each.pull.scope == f"run:{run}"],
+        _stopped_by(store, name, run, min(step.manifest["began"] for step in steps.values())),
         [card for card in scorecards(store, name) if card.batch in document["batches"]],
         [each for each in results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
         champion(store, name) == run,
     )
+
+
+def _stopped_by(store: Store, campaign: str, run: str, began: str) -> list[Pulled]:
+    """Return the pulls that stopped a run: those that do now, and those since it began."""
+    return [
+        each
+        for each in cord.pulls(store)
+        if each.pull.stops(campaign, run) and (each.release is None or each.pull.at >= began)
+    ]
 
 
 def _rows(published: Publication, name: str) -> Rows:

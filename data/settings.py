@@ -34,6 +34,11 @@ class Text(Settings):
         """How many tokens a language model must hold."""
         return self.query_tokens + self.response_tokens
 
+    def differing(self, other: "Text") -> list[str]:
+        """Name the rules that are others there; where a machine keeps the queries is none."""
+        mine, theirs = self.model_dump(exclude={"queries"}), other.model_dump()
+        return [name for name in mine if mine[name] != theirs[name]]
+
     @property
     def summarizes(self) -> bool:
         """Whether a response is about its query, as "TL;DR:" asks for, and does not continue it."""

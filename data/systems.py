@@ -9,6 +9,7 @@ from data.promotions import champion, find_run, run_prefix, runs
 from data.publication import Publication, read_manifest
 from data.queries import load_queries
 from data.refused import Refused
+from data.settings import Text
 from data.store import Store
 
 ZERO_SHOT, CHAMPION = "zero-shot", "champion"
@@ -79,7 +80,8 @@ def _find(store: Store, campaign: Campaign, name: str) -> System:
         return _policy(store, campaign, name, leader)
     if name.startswith("run-"):
         return _policy(store, campaign, name, name)
-    raise Refused(f"There is no system {name}; there are: {', '.join(NAMES)}, best-of-8 and its like, and run ids.")
+    offered = f"{', '.join(NAMES)}, best-of-8 and its like (to best-of-999), and run ids"
+    raise Refused(f"There is no system {name}; there are: {offered}.")
 
 
 def _trained(store: Store, campaign: Campaign, name: str) -> System:
@@ -90,7 +92,7 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
             if name == "supervised":
                 return System(name, "model", run["run"], f"{run_prefix(campaign.name, run['run'])}/supervised")
             return _policy(store, campaign, name, run["run"])
-    how = "andon retrain --preset supervised" if tuned else "andon retrain"
+    how = f"andon retrain {campaign.name}{' with a preset that has [supervised]' if tuned else ''}"
     kind = "that began with references" if tuned else "that began from the base itself"
     raise Lacking(
         f"Campaign {campaign.name} has no {name} model of {campaign.base} in {store.uri}: no run {kind} is finished "
@@ -120,6 +122,16 @@ def last_reward_run(store: Store, campaign: Campaign) -> str | None:
     """Return the newest finished run from this campaign's base; its reward model scores what systems write."""
     mine = [run["run"] for run in runs(store, campaign.name) if run["base"] == campaign.base]
     return mine[-1] if mine else None
+
+
+def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> dict[str, list[str]]:
+    """Return, for each system whose run was trained with other text rules than it is asked by here, which they are."""
+    found = {}
+    for system in systems:
+        trained = find_run(store, campaign.name, system.run).manifest["facts"].get("campaign") if system.run else None
+        if trained and (differs := campaign.text.differing(Text.model_validate(trained["text"]))):
+            found[system.name] = differs
+    return found
 
 
 def model_of(store: Store, system: System) -> Publication:

@@ -50,7 +50,7 @@ def export(
     campaign: Name,
     questions: Annotated[int | None, typer.Option("--questions", min=1, help="how many questions to ask")] = None,
     store: StoreUri = STORE,
-    seed: Annotated[int, typer.Option("--seed", help="of the queries and samples drawn")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="of the queries and samples drawn")] = 0,
     base: Base = None,
     preset: Preset = None,
     formats: Annotated[
@@ -82,6 +82,8 @@ def export(
 
         in_s3(opened)  # refused before anything is sampled
     if compare is not None:
+        if questions == 1:
+            raise Refused("One question tells nothing of two systems: ask two or more (--questions).")
         find_systems(opened, settings, compare)
     prepare(store)
     from flows.compare import compare as ask_people

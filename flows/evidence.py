@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     queries: Annotated[int | None, typer.Option("--queries", min=2, help="how many test queries")] = None,
     store: StoreUri = STORE,
-    seed: Annotated[int, typer.Option("--seed", help="of the samples drawn")] = 2,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="of the samples drawn")] = 2,
     base: Base = None,
     preset: Preset = None,
     as_json: Json = False,
@@ -63,7 +63,9 @@ def evaluate(
 
     published = read_manifest(open_store(store), flow(campaign, store, run, seed, queries, base, preset, names))
     assert published is not None
-    facts: Result = published.manifest["facts"] | ({"run": run} if run else {})
+    facts: Result = (
+        published.manifest["facts"] | {"published": published.folder_address()} | ({"run": run} if run else {})
+    )
     if "report.html" in published.names():
         facts["report"] = published.address("report.html")
     finish(facts, as_json, evaluation_lines(facts))
@@ -161,7 +163,7 @@ def sheet(
         str, typer.Option("--systems", help="whose summaries, as andon evaluate names them, with commas between")
     ] = "zero-shot,rl",
     items: Annotated[int, typer.Option("--items", min=1, max=1000, help="how many articles for each system")] = 30,
-    seed: Annotated[int, typer.Option("--seed", help="of the samples drawn")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="of the samples drawn")] = 0,
     by: By = None,
     store: StoreUri = STORE,
     base: Base = None,

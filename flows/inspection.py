@@ -22,6 +22,7 @@ from data.scorecard import scorecards
 from data.store import open_store
 from flows.environment import prepare
 from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, me
+from flows.settings import settings_of
 from flows.summary import Result, plan_lines, status_lines, status_result
 
 
@@ -47,12 +48,12 @@ def promote_run(
 
     The log and the reports say despite what.
     """
-    opened, settings = open_store(store), load_campaign(campaign)
-    evaluation = evaluation_of(opened, settings.name, run)
+    opened, name = open_store(store), load_campaign(campaign).name
+    settings, evaluation = settings_of(opened, name, run), evaluation_of(opened, name, run)
     entry = promote_by_hand(opened, settings, run, reason, by or me(), evaluation)
     against = entry["against"] if entry else []
     lines = [
-        f"champion of {campaign}: {run}" + ("" if entry else ", as before"),
+        f"champion of {campaign}: {run}" + ("" if entry else ", as before: nothing was recorded"),
         *(f"  despite: {each}" for each in against),
     ]
     finish({"champion": run, "changed": entry is not None, "against": against}, as_json, lines)
@@ -76,6 +77,7 @@ def decide(
     decision: Annotated[Decision, typer.Argument(help="whether its labels count")],
     reason: Reason,
     labeler: Annotated[str | None, typer.Option("--labeler", help="decide about this labeler's answers only")] = None,
+    by: By = None,
     store: StoreUri = STORE,
     as_json: Json = False,
 ) -> None:
@@ -85,7 +87,7 @@ def decide(
     """
     of, opened = load_campaign(campaign).name, open_store(store)
     name = shelf_of(opened, of, batch)
-    override(opened, name, batch, decision, reason, labeler)
+    override(opened, name, batch, decision, reason, labeler, by or me())
     standing = standings(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
     result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}

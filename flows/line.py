@@ -1,5 +1,6 @@
 """Commands of the Andon cord: stop the line, let it go on, and see who did either and why."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -7,8 +8,9 @@ import typer
 from data import cord
 from data.campaign import load_campaign
 from data.cord import Pulled
+from data.leases import holder
 from data.refused import Refused
-from data.store import open_store
+from data.store import Store, folders, open_store
 from flows.options import STORE, By, Json, Reason, StoreUri, app, finish, me
 from flows.summary import Result
 
@@ -34,6 +36,8 @@ def pull(
     opened = open_store(store)
     made = cord.pull(opened, reason, by=by or me(), scope=scopes[0])
     lines = [f"{made.pull}: {made.scope} is stopped", f"to go on: andon release {made.pull} --reason ..."]
+    if not made.spooled and (unknown := _unknown(opened, made.scope)):
+        lines.insert(1, unknown)
     if made.spooled:
         lines[0] = f"{made.pull}: kept on this machine, for {opened.uri} cannot be reached"
         lines.insert(1, "it stops the line with the next andon command here that reaches the store: andon cord")
@@ -70,6 +74,20 @@ def show_cord(store: StoreUri = STORE, as_json: Json = False) -> None:
     }
     lines = [line for each in found for line in _told(each)]
     finish(result, as_json, lines or ["nobody has pulled the cord"])
+
+
+def _unknown(store: Store, scope: str) -> str | None:
+    """Say where a pull stops nothing that there is: it stands all the same, for whatever comes by that name."""
+    kind, _, name = scope.partition(":")
+    with suppress(Refused):  # who pulls the cord is not refused for what the store cannot say just now
+        campaigns = list(folders(store, "campaigns"))
+        runs = {run for each in campaigns for run in folders(store, f"campaigns/{each}/runs")}
+        training = {str(entry["holder"]) for each in campaigns if (entry := holder(store, each))}
+        known = {"campaign": campaigns, "run": sorted(runs | training)}.get(kind, [name])
+        if name not in known:
+            there = ", ".join(known[-5:]) or "none"
+            return f"but there is no {kind} {name} in {store.uri} (there is: {there}): nothing that runs was stopped"
+    return None
 
 
 def _told(each: Pulled) -> list[str]:

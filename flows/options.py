@@ -29,7 +29,7 @@ Launch = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
 By = Annotated[str | None, typer.Option("--by", help="who; without it, the name you are logged in by")]
-Seed = Annotated[int, typer.Option("--seed", help="of weights, orders and samples")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="of weights, orders and samples")]
 STORE = "andon-store"
 
 

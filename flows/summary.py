@@ -18,6 +18,7 @@ from data.planning import WORTH, Plan
 from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
 from data.rounds import rounds
+from data.shelves import comparisons_of
 from data.statistics import Proportion, proportion
 from data.store import folders, open_store
 
@@ -136,7 +137,8 @@ def evaluation_lines(facts: Result) -> list[str]:
     widths = {title: max(len(title), *(len(row[title]) for row in rows)) for title in rows[0]}
     lines = ["  ".join(title.ljust(width) for title, width in widths.items()).rstrip()]
     lines += ["  ".join(row[title].ljust(width) for title, width in widths.items()).rstrip() for row in rows]
-    return [f"{facts['pairs']:,} queries", *lines, *([f"report  {facts['report']}"] if "report" in facts else [])]
+    where = [f"report  {facts['report']}"] if "report" in facts else [f"in  {facts['published']}"]
+    return [f"{facts['pairs']:,} queries", *lines, *where]
 
 
 def demo_table(store_uri: str, campaign: str, result: Result) -> list[str]:
@@ -175,7 +177,11 @@ def status_result(store_uri: str) -> Result:
                     each._asdict() | {"contest": each.contest and each.contest.document()}
                     for each in results(store, name)
                 ],
-                "refused": [{"file": file, "reason": reason} for file, reason in refused(store, name)],
+                "refused": [
+                    {"file": file, "reason": reason}
+                    for shelf in (name, comparisons_of(name))
+                    for file, reason in refused(store, shelf)
+                ],
             }
         )
     stopped = [pull._asdict() for pull in open_pulls(store)]

@@ -109,6 +109,8 @@ def answer_all(
     if not whole:
         told = ", ".join(f"{name} {sum(r is not None for r in mine)}" for name, mine in answers.items())
         raise Refused(f"No query of {len(drawn)} got a valid answer of every system; answers: {told}.")
+    if len(whole) < count:
+        say(f"evaluation: {len(whole):,} test queries, not {count:,}: there are no more that all answered validly")
     asked = [drawn[i] for i in whole]
     responses = {name: [r for i in whole if (r := mine[i]) is not None] for name, mine in answers.items()}
     scores = clock.models(lambda: scores_of(score, asked, list(responses.values()))) if score is not None else []

@@ -13,12 +13,13 @@ from data.campaign import Campaign
 from data.canonical import content_id
 from data.comparisons import comparisons, identity
 from data.composition import composed
+from data.evaluation_report import told_apart
 from data.publication import publish
 from data.queries import edition
 from data.refused import Refused
 from data.shelves import comparisons_of
 from data.store import open_store
-from data.systems import find_systems
+from data.systems import find_systems, other_rules
 from models.base import open_base
 from models.systems import Clock, answer_all
 from tasks.stage import say
@@ -41,6 +42,8 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         if str(earlier["batch"]).endswith(request):
             say(f"comparison: batch {earlier['batch']} is published")
             return str(earlier["batch"])
+    for line in told_apart(other_rules(store, campaign, systems)):
+        say(f"comparison: {line} Answers to it decide no promotion.")
     number = len(comparisons(store, campaign.name)) + 1
     batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)
     base = open_base(campaign.base, campaign.text.positions)

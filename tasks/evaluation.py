@@ -13,14 +13,14 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign
 from data.canonical import Document, content_id
 from data.contests import JUDGEMENTS, Contest, contests, judged, over, ratings
-from data.evaluation_report import evaluation_report
+from data.evaluation_report import evaluation_report, told_apart
 from data.promotions import about, history, rival, run_prefix
 from data.publication import publish, read_manifest
 from data.queries import edition
 from data.refused import Refused
 from data.side_by_side import measure_texts, score_gaps
 from data.store import Store, open_store
-from data.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run
+from data.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
 from models.base import Base, open_base
 from models.systems import Answered, Clock, answer_all
 from tasks.stage import say
@@ -44,6 +44,8 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
         *edition(campaign.text),
         seed,
     ]
+    for line in told_apart(other_rules(store, campaign, systems)):
+        say(f"evaluation: {line}")
     prefix = f"campaigns/{campaign.name}/evaluations/{content_id(question)}"
     if read_manifest(store, prefix) is not None:
         say("evaluation: published")
@@ -106,6 +108,7 @@ def _evaluate(
         "pairs": len(queries),
         "seed": seed,
         "rules": content_id(campaign.measuring()),
+        "other_rules": {} if POLICY in names else other_rules(store, campaign, systems),
         "contests": [contest.document() for contest in found],
         "elo": {n: r._asdict() for n, r in ratings(judgements, names, anchor).items()} if judgements else {},
         "texts": _measured(campaign, answered),

@@ -85,9 +85,13 @@ def show_refused(campaign: str, key: str, reason: str) -> None:
     show_artifact(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=said)
 
 
-def show_pulls(store: Store, run: str) -> None:
+def show_pulls(store: Store, campaign: str, run: str) -> None:
     """Show who stopped a run, sentinels among them, with the likely causes."""
-    found = [each for each in pulls(store) if each.pull.scope == f"run:{run}"]
+    found = [
+        each
+        for each in pulls(store)
+        if each.pull.scope == f"run:{run}" or (each.release is None and each.pull.stops(campaign, run))
+    ]
     table = [
         {
             "pull": each.pull.pull,

@@ -66,7 +66,7 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
             elif job.published(step) is None:
                 _launch(step, job, config)
     finally:
-        show_pulls(open_store(job.store), job.run)
+        show_pulls(open_store(job.store), job.campaign.name, job.run)
 
 
 def _launch(step: str, job: Job, config: Path | str) -> None:

@@ -1,5 +1,7 @@
 """Agreement and skill: known values, and what the estimates promise on answers of known labelers."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,13 @@ def test_full_agreement_is_1_and_guessing_0() -> None:
 
 def test_one_answer_a_unit_says_nothing_of_agreement() -> None:
     assert np.isnan(krippendorff_alpha(count_classes(np.arange(5), np.arange(5) % 4, 4)))
+
+
+def test_where_all_answer_alike_there_is_nothing_to_tell_from_chance() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # which people would read on their terminals
+        found = alpha_interval(count_classes(np.repeat(np.arange(20), 3), np.zeros(60, int), 4))
+    assert np.isnan(found.low) and np.isnan(found.high) and found.n == 20
 
 
 def test_the_interval_covers_the_truth() -> None:

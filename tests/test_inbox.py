@@ -9,8 +9,10 @@ from data import inbox
 from data.batch import write_table
 from data.campaign import Campaign
 from data.ingesting import ingest
-from data.labels import deliveries
+from data.labels import batches, deliveries
 from data.refused import Refused
+from data.shelves import comparisons_of
+from flows.summary import status_result
 from tasks import inbox as tasks
 from tasks.labels import ingest_file
 from tests.bad_files import KEY, VENDOR
@@ -63,6 +65,14 @@ def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_
     assert "1,440 of 1,440 rows cannot be used: more than 5%" in first and "answers look inverted: " in second
     sent.deliver(inverted, despite="the vendor was asked for the worst")
     assert [reason for _, reason in inbox.refused(sent.store, "c")] == [first]
+
+
+def test_status_lists_what_was_refused_of_comparisons_too(sent: Round) -> None:
+    (batch,) = batches(sent.store, "c")
+    said = sent.folder / "zed.jsonl"
+    inbox.refuse(sent.store, inbox.Delivery(comparisons_of("c"), batch, "zed.jsonl", said, "d1"), "it is empty")
+    (campaign,) = status_result(sent.store.uri)["campaigns"]
+    assert campaign["refused"] == [{"file": "zed.jsonl", "reason": "it is empty"}]
 
 
 def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: Path) -> None:

@@ -47,6 +47,30 @@ def test_pulled_seen_released(andon: Any) -> None:
     assert shown["released"]["reason"] == "a quotation" and andon("cord", "--json").document()["open"] == []
 
 
+def test_who_misspells_a_scope_is_told_and_the_pull_stands(andon: Any, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.put_new("campaigns/sentiment/runs/run-1/manifest.json", b"{}")
+    for option, name, known in (("--campaign", "sentimnt", "sentiment"), ("--run", "nope", "run-1")):
+        pulled = andon("pull", "--reason", "r", option, name)
+        assert pulled.code == 0 and f"there is: {known}" in pulled.out and "nothing that runs was stopped" in pulled.out
+        assert "there is no" not in andon("pull", "--reason", "r", option, known).out
+    assert len(open_pulls(store)) == 4
+
+
+@pytest.mark.parametrize("command", ["evaluate", "retrain", "round", "export", "sheet"])
+def test_what_no_seed_can_be_is_a_mistake_of_usage(andon: Any, command: str) -> None:
+    refused = andon(command, "sentiment", "--seed", "-1")
+    assert refused.code == 2 and "--seed" in refused.err and "Traceback" not in refused.err
+
+
+def test_a_run_by_a_name_that_leads_elsewhere_is_no_run(andon: Any) -> None:
+    for asked in (("promote", "sentiment", "../../x"), ("evaluate", "sentiment", "--systems", "zero-shot,run-../../x")):
+        refused = andon(*asked)
+        assert refused.code == 1 and "no finished run" in refused.err, asked
+    one = andon("export", "sentiment", "--compare", "zero-shot", "rl", "--questions", "1")
+    assert one.code == 1 and "two or more" in one.err
+
+
 def test_the_scope_is_named_once_and_the_person_too(andon: Any, tmp_path: Path) -> None:
     assert andon("pull", "--reason", "r", "--run", "run-1").code == 0
     assert andon("pull", "--reason", "r", "--campaign", "tldr").code == 0

@@ -1,11 +1,15 @@
 """Lineage: from a champion back to the files of a vendor and from a file on to what it taught, without a database."""
 
+from datetime import UTC, datetime
+
 import pyarrow.parquet as pq
 import pytest
 
 from data import lineage
 from data.label_sets import freeze
+from data.publication import publish
 from data.refused import Refused
+from data.shelves import comparisons_of
 from data.store import LocalStore
 from tests.vendor import Round
 
@@ -38,6 +42,14 @@ def test_one_label_is_found_with_its_row(sent: Round) -> None:
     _, graph, node = lineage.find(sent.store, row["label_id"][:20])
     assert node.kind == "label" and row["labeler_id"] in node.text and f"row {row['source_row']} " in node.text
     assert [each.kind for each in lineage.ancestors(graph, node)] == ["label", "file", "batch", "base"]
+
+
+def test_a_comparison_leads_to_the_runs_that_it_is_about(sent: Round) -> None:
+    facts = {"batch": "h001-x", "round": 1, "questions": 9, "systems": ["run-1", "zero-shot"]}
+    prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
+    publish(sent.store, prefix, "comparison", {"x": b""}, inputs={}, facts=facts, began=datetime.now(UTC))
+    _, _, node = lineage.find(sent.store, "h001-x")
+    assert (node.kind, node.made_from) == ("comparison", ("run-1",)) and "beside zero-shot" in node.text
 
 
 def test_what_is_not_there_or_not_one_thing_is_refused(sent: Round) -> None:

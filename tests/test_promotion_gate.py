@@ -213,7 +213,9 @@ def test_a_reason_is_said_or_left_out_and_never_empty(sent: Round, run: Made, ca
     assert champion(sent.store, "c") == "run-1"
 
 
-def compare(sent: Round, left: str, right: str, winner: str, count: int = 80, people: int = 4) -> None:
+def compare(
+    sent: Round, left: str, right: str, winner: str, count: int = 80, people: int = 4, rules: Campaign | None = None
+) -> None:
     """Ask some people which of two systems is better, and let all of them prefer one."""
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
     asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
@@ -222,6 +224,7 @@ def compare(sent: Round, left: str, right: str, winner: str, count: int = 80, pe
     files: dict[str, Path | bytes] = dict(write_parts(vendor, sent.folder))
     files["key/samples.parquet"] = sent.folder / "compared.parquet"
     facts: dict[str, Any] = {"batch": "h001-x", "round": 1, "questions": count, "systems": [left, right]}
+    facts |= {"campaign": rules.model_dump(mode="json")} if rules else {}
     prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
     publish(sent.store, prefix, "comparison", files, inputs={}, facts=facts, began=datetime.now(UTC))
     wanted = [left, right].index(winner)
@@ -262,6 +265,23 @@ def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None
     label = Committed("a", "b", "q", "e", None, None, None, None, ratings='{"accuracy": [7, 1], "overall": [3, 5]}')
     assert _won(label) == 0.0
     assert _won(label._replace(ratings='{"accuracy": [7, 1], "coverage": [3, 5]}')) == 1.0
+
+
+def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    evaluation, label_set = run("run-1", 0.8), str(freeze(sent.store, "c"))
+    compare(sent, "run-1", "zero-shot", winner="zero-shot", rules=campaign_c)
+    if results(sent.store, "c")[0].decision != "accept":
+        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
+    longer = campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"truncate_after": 3})})
+    assert not gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).holds, "people prefer zero-shot"
+    assert gate(sent.store, longer, "run-1", label_set, evaluation, None).holds, "of texts that this run never wrote"
+
+
+def test_the_champion_has_a_round_of_its_own(sent: Round, run: Made, campaign_c: Campaign) -> None:
+    decided(sent.store, campaign_c, run("run-1", 0.8))
+    decided(sent.store, campaign_c, run("run-2", 0.9, "run-1", 0.3))
+    (only,) = rounds(sent.store, "c")
+    assert (only.run, only.waits_for) == ("run-1", "nothing: its policy is champion")
 
 
 def test_two_people_are_too_few_for_the_gate(sent: Round, run: Made, campaign_c: Campaign) -> None:

@@ -8,6 +8,7 @@ import pytest
 from data import cord
 from data.campaign import Campaign
 from data.campaign_report import costs, report_campaign
+from data.evaluation_report import matrix, table
 from data.marking import marked
 from data.promotion_gate import Verdict, evaluation_of, promote_by_hand
 from data.promotions import rollback
@@ -112,6 +113,36 @@ def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     rollback(sent.store, campaign.name, "we do not", "ann")
     assert "Promoted by ann, despite the gate" not in page("run-2") and "rolled back by ann" in page("run-2")
     assert "rolled back" not in page("run-1"), "run-1 is champion again, by what was done to run-2"
+
+
+def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campaign, tmp_path: Path) -> None:
+    sent = Round(tmp_path, campaign.name)
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.7)
+    cord.pull(sent.store, "another campaign", by="ann", scope="campaign:other")
+    made = cord.pull(sent.store, "they praise murder", by="ann")
+
+    def pages() -> list[str]:
+        both = report_run(sent.store, campaign.name, "run-1"), report_campaign(sent.store, campaign.name)
+        return [published.path("report.html").read_text() for published in both]
+
+    for page in pages():
+        assert "they praise murder" in page and "Nobody pulled" not in page and "another campaign" not in page
+    cord.release(sent.store, made.pull, by="bob", reason="a quotation")
+    for page in pages():
+        assert "they praise murder" in page and "bob: a quotation" in page
+
+
+def test_a_champion_in_a_table_is_the_one_of_that_day(campaign: Campaign, tmp_path: Path) -> None:
+    made = gathered(campaign, rate(0.75, 0.7)).evaluation
+    then = {"systems": ["zero-shot", "champion"], "runs": {"champion": "run-x8afc6a9bb0"}}
+    then |= {
+        name: {"champion": made[name]["policy"], "zero-shot": made[name]["zero-shot"]} for name in ("texts", "scores")
+    }
+    contests = [each | {"right": "champion"} for each in made["contests"]]
+    rows = table({**made, **then, "contests": contests})
+    assert [row["system"] for row in rows] == ["zero-shot", "champion run-x8afc6a9"] and rows[1]["over zero-shot"]
+    assert matrix({**made, **then, "contests": contests})[1][0] == "champion run-x8afc6a9"
 
 
 def test_money_of_two_currencies_is_not_added_up(campaign: Campaign, tmp_path: Path) -> None:
