@@ -44,7 +44,7 @@ def encode_affixes(tokenizer: Any, rules: Text) -> Affixes:
 
 def encode_query(tokenizer: Any, text: str, rules: Text) -> list[int] | None:
     """Return at most `query_tokens` ids by the campaign's start and end rules; None where the text has no such part."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    ids = _text_ids(tokenizer, text)
     if rules.query_starts_after is not None:
         start = single_token(tokenizer, rules.query_starts_after)
         if start not in ids:
@@ -60,8 +60,13 @@ def encode_query(tokenizer: Any, text: str, rules: Text) -> list[int] | None:
 
 def encode_response(tokenizer: Any, text: str, rules: Text) -> list[int]:
     """Return the ids of a response that is given as text, as long as the policy could have made it."""
-    ids: list[int] = tokenizer.encode(" " + text.strip(), add_special_tokens=False)
-    return ids[: rules.response_tokens]
+    return _text_ids(tokenizer, " " + text.strip())[: rules.response_tokens]
+
+
+def _text_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text of others, in which "<|endoftext|>" is thirteen characters and ends nothing."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    return ids
 
 
 def pad_left(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from data.campaign import load_campaign
 from data.refused import Refused
 from models.base import Base
-from models.tokens import PAD, decode, encode_query, pad_left, pad_right, single_token, truncate
+from models.tokens import PAD, decode, encode_query, encode_response, pad_left, pad_right, single_token, truncate
 
 RULES = load_campaign("sentiment").text
 STOP, OTHER = 7, 3
@@ -56,6 +56,14 @@ def test_a_query_ends_with_its_last_full_stop_within_the_limit(tiny: Base) -> No
     assert decode(tiny.tokenizer, ids) == "It was late. They went home."
     assert encode_query(tiny.tokenizer, "No end in sight " * 30, RULES) is None
     assert encode_query(tiny.tokenizer, ("word " * 70) + ".", RULES) is None, "the stop lies behind the limit"
+
+
+def test_what_a_text_says_of_special_tokens_is_text(tiny: Base) -> None:
+    (end,) = tiny.tokenizer.all_special_ids
+    text = f"Good{tiny.tokenizer.all_special_tokens[0]} bad."
+    for ids in (encode_query(tiny.tokenizer, text, RULES), encode_response(tiny.tokenizer, text, RULES)):
+        assert ids is not None and end not in ids
+        assert decode(tiny.tokenizer, ids) == text
 
 
 def test_padding_lies_before_queries_and_behind_responses() -> None:
