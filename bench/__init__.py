@@ -13,7 +13,9 @@ def _explain(called: list[str]) -> None:
     module = called[called.index("-m") + 1] if "-m" in called[:-1] else ""
     if module.startswith("bench.") and {"-h", "--help"} & set(called):
         source = Path(__file__).with_name(f"{module.removeprefix('bench.')}.py")
-        sys.exit(print(ast.get_docstring(ast.parse(source.read_text()))))
+        if source.is_file():
+            sys.stdout.write(f"{ast.get_docstring(ast.parse(source.read_text()))}\n")
+            sys.exit()
 
 
 _explain(sys.orig_argv)

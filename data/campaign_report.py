@@ -11,7 +11,7 @@ from data import charts
 from data.campaign import Campaign
 from data.canonical import Document, content_id
 from data.comparisons import Compared, results
-from data.cord import EVERYTHING, open_pulls, pulls
+from data.cord import EVERYTHING, pulls
 from data.decisions import history as quality_history
 from data.evaluation_report import table
 from data.labels import batches, deliveries
@@ -56,6 +56,8 @@ def report_campaign(store: Store, name: str) -> Publication:
     leader: str | None = decisions[-1]["run"] if decisions else None
     graph = lineage(store, name)
     origin = ancestors(graph, graph[leader]) if leader is not None and leader in graph else []
+    scopes = {EVERYTHING, f"campaign:{name}", *(f"run:{run}" for run in folders(store, f"campaigns/{name}/runs"))}
+    mine = [each for each in pulled if each.pull.scope in scopes]
     settings = Campaign.model_validate(finished[-1]["campaign"]) if finished else None
     page = PAGES.get_template("campaign.html").render(
         name=name,
@@ -63,8 +65,8 @@ def report_campaign(store: Store, name: str) -> Publication:
         leader=leader,
         crowned=next((e for e in reversed(decisions) if e["kind"] != "keep"), None),
         decisions=decisions,
-        open_pulls=open_pulls(store, name),
-        pulls=[each for each in pulled if each.pull.scope in _scopes(name, finished)],
+        open_pulls=[each.pull for each in mine if each.release is None],
+        pulls=mine,
         rounds=rounds(store, name),
         told=told,
         cards=cards,
@@ -84,11 +86,6 @@ def _evaluations(store: Store, name: str) -> list[Publication]:
     prefix = f"campaigns/{name}/evaluations"
     found = [read_manifest(store, f"{prefix}/{each}") for each in folders(store, prefix)]
     return sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
-
-
-def _scopes(name: str, finished: Sequence[Publication]) -> set[str]:
-    """Return the scopes of the pulls that are about a campaign."""
-    return {EVERYTHING, f"campaign:{name}", *(f"run:{run['run']}" for run in finished)}
 
 
 def _told(store: Store, name: str, run: Publication, decisions: Sequence[Document]) -> Told:

@@ -1,5 +1,6 @@
 """Where everything comes from and what became of it: the graph of inputs that manifests and logs already hold."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
 
 def _of_comparison(batch: Publication) -> Node:
     left, right = batch["systems"]
-    runs = tuple(run for run in (left, right) if run.startswith("run-"))
+    runs = tuple(re.findall(r"run-\w+", f"{left} {right}"))
     return Node(batch["batch"], "comparison", f"{left} beside {right}, {batch['questions']:,} questions", runs)
 
 

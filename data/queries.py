@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from data.canonical import sha256, sha256_of_file
 from data.cleaning import clean
 from data.refused import Refused
-from data.settings import Text
+from data.settings import OWN, Text
 
 BASE = Path(__file__).resolve().parent.parent / "base"
 EMBEDDED = {"embedded": BASE / "queries", "speeches": BASE / "speeches"}
@@ -37,10 +37,10 @@ def load_queries(rules: Text, split: Split) -> list[Query]:
     `embedded` (novels) or `speeches`; a folder with train and test files (.parquet, .jsonl or .txt); or
     `hub:NAME[:CONFIG]` for a dataset by name, which needs a connection and the package `datasets`. Columns: text, and
     where there are any query_id and response; a text file holds one query a paragraph. A text of the test split is no
-    query of the train split too, so nothing that measures was trained on.
+    query of the train split too, so no text that measures was trained on.
     """
     found = queries = list(_cleaned(rules, split))
-    if split == "train" and _has_test_split(rules.queries):
+    if split == "train" and _splits_may_overlap(rules):
         measures = {query.text for query in _cleaned(rules, "test")}
         queries = [query for query in found if query.text not in measures]
     if not queries:
@@ -55,9 +55,14 @@ def load_queries(rules: Text, split: Split) -> list[Query]:
 
 
 def edition(rules: Text, split: Split = "test") -> list[str]:
-    """Return the hash of the file that a split of a campaign's own queries comes from; nothing of other sources."""
-    own = rules.queries not in EMBEDDED and not rules.queries.startswith("hub:")
-    return [sha256_of_file(_file(rules.queries, split))] if own else []
+    """Return the hashes of the files that decide a split of a campaign's own queries; nothing of other sources.
+
+    The train split is what its file has and the test file has not.
+    """
+    if rules.source != OWN:
+        return []
+    decide = [_file(rules.queries, split)] + (_files(rules.queries, "test") if split == "train" else [])
+    return [sha256_of_file(path) for path in decide]
 
 
 def _cleaned(rules: Text, split: Split) -> Iterator[Query]:
@@ -69,9 +74,9 @@ def _cleaned(rules: Text, split: Split) -> Iterator[Query]:
             yield query._replace(text=cleaned)
 
 
-def _has_test_split(source: str) -> bool:
-    """Whether a source may hold a text in both splits: the embedded ones do not."""
-    return source not in EMBEDDED and (source.startswith("hub:") or bool(_files(source, "test")))
+def _splits_may_overlap(rules: Text) -> bool:
+    """Whether a source may hold a text in both splits: the embedded ones do not, nor does one without a test split."""
+    return rules.source not in EMBEDDED and (rules.source != OWN or bool(_files(rules.queries, "test")))
 
 
 def _files(source: str, split: Split) -> list[Path]:
@@ -114,13 +119,18 @@ def _paragraphs(path: Path) -> Iterator[object]:
 def _query(row: object, source: Path | str, number: int) -> Query:
     """Take a row of any source; a query without an id of its own is known by its text, a blank reference is none."""
     columns: dict[str, Any] = row if isinstance(row, dict) else {}
-    known, text, response = columns.get("query_id"), columns.get("text"), columns.get("response") or ""
-    for name, value in (("text", text), ("response", response)):
-        if not isinstance(value, str) or LONE_SURROGATE.search(value):
-            shown = ascii(value)[:40]
-            raise Refused(f"Queries cannot be read from {source}: {name} of row {number} is {shown}, and must be text.")
-    own = "q" + sha256(str(text).encode())[:16] if known is None or known == "" else str(known)
-    return Query(own, str(text), response if response.strip() else None)
+    text, response, known = (columns.get(name) for name in ("text", "response", "query_id"))
+    known = str(known) if isinstance(known, int) else known
+    for name, value in (("text", text), ("response", response), ("query_id", known)):
+        wrong = ""
+        if not isinstance(value, str) and (value is not None or name == "text"):
+            wrong = f"is {ascii(value)[:40]}, and must be text"
+        elif LONE_SURROGATE.search(value or ""):
+            wrong = "holds half a character (a lone surrogate)"
+        if wrong:
+            raise Refused(f"Queries cannot be read from {source}: {name} of row {number} {wrong}.")
+    own = known or "q" + sha256(str(text).encode())[:16]
+    return Query(own, str(text), response if response and response.strip() else None)
 
 
 def _from_hub(name: str, split: Split, rules: Text) -> Iterator[Query]:

@@ -60,10 +60,12 @@ def _is_weight(name: str) -> bool:
 def circumstances(recorded: Publication, rebuilt: Publication) -> list[str]:
     """Say in what the machine and its packages differ from those of a training, which is why weights may."""
     before, now = (_around(each.manifest) for each in (recorded, rebuilt))
-    return [f"{name} {before[name]} then, {now.get(name)} now" for name in before if before[name] != now.get(name)]
+    found = [f"{name} {before[name]} then, {now.get(name)} now" for name in before if before[name] != now.get(name)]
+    texts, read = (each.manifest["inputs"].get("queries") for each in (recorded, rebuilt))
+    return [*found, "the files of queries are others now"] if texts and texts != read else found
 
 
 def _around(manifest: Document) -> dict[str, Any]:
     facts: dict[str, Any] = {name: manifest["facts"].get(name) for name in CIRCUMSTANCES}
-    facts |= manifest["packages"] | {"file of queries": manifest["inputs"].get("queries")}
+    facts |= manifest["packages"]
     return facts | {"python": manifest["python"], "hardware": manifest["hardware"]}

@@ -12,7 +12,7 @@ from data.promotions import about, runs
 from data.promotions import history as promotions
 from data.store import Store
 
-NOTHING = "nothing: "
+THE_GATE = "the gate, which has not decided about its run (andon retrain)"
 
 
 class Round(NamedTuple):
@@ -27,10 +27,6 @@ class Round(NamedTuple):
     waits_for: str
     since: str  # when that began: the last thing that happened to this round
 
-    @property
-    def is_over(self) -> bool:
-        return self.waits_for.startswith(NOTHING)
-
 
 def rounds(store: Store, campaign: str) -> list[Round]:
     """Return every round that has a batch, oldest first."""
@@ -43,8 +39,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
     promoted = promotions(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
-    known = runs(store, campaign)
-    finished = {run["round"]: run for run in [*known, *(run for run in known if run["run"] == leader)]}
+    # of several runs of a round the champion, else the newest that the gate has decided about, else the newest
+    weighed = sorted(runs(store, campaign), key=lambda run: (bool(about(promoted, run["run"])), run["run"] == leader))
+    finished = {run["round"]: run for run in weighed}
     published = batches(store, campaign)
     decided = standings(store, campaign)
     result = []
@@ -54,9 +51,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         run = finished.get(number)
         win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
         if run is not None:
-            waits_for = NOTHING + ("its policy is champion" if run["run"] == leader else "its policy is not champion")
+            waits_for = f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion"
             if not about(promoted, run["run"]):  # stopped between its end and the gate
-                waits_for = "the gate, which has not decided about its run (andon retrain)"
+                waits_for = THE_GATE
         else:
             waits_for = "a retrain" if answered else "labels"
             if held := [
@@ -84,5 +81,10 @@ def round_to_export(store: Store, campaign: str) -> int:
 
 
 def round_to_finish(store: Store, campaign: str) -> int:
-    """Return the first round that has no run yet, or none that the gate has decided about."""
-    return next((r.number for r in rounds(store, campaign) if not r.is_over), len(rounds(store, campaign)) + 1)
+    """Return the first round that has no run yet."""
+    return next((r.number for r in rounds(store, campaign) if r.run is None), len(rounds(store, campaign)) + 1)
+
+
+def round_to_decide(store: Store, campaign: str) -> int | None:
+    """Return the first round whose run was stopped before the gate; None where there is none."""
+    return next((r.number for r in rounds(store, campaign) if r.waits_for == THE_GATE), None)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from data import cord
 from data.campaign import Campaign
 from data.canonical import Document
 from data.comparisons import Compared, results
@@ -19,6 +18,7 @@ from data.promotions import about, champion, history, rival, runs
 from data.publication import Publication
 from data.scorecard import Scorecard, scorecards
 from data.store import Store
+from data.watch import pulls_about
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -73,21 +73,12 @@ def evidence(
         about(history(store, name), run),
         [(each["round"], each["win_rate"]) for each in before],
         ancestors(graph, node),
-        _stopped_by(store, name, run, min(step.manifest["began"] for step in steps.values())),
+        pulls_about(store, name, run),
         [card for card in scorecards(store, name) if card.batch in document["batches"]],
         [each for each in results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
         champion(store, name) == run,
     )
-
-
-def _stopped_by(store: Store, campaign: str, run: str, began: str) -> list[Pulled]:
-    """Return the pulls that stopped a run: those that do now, and those since it began."""
-    return [
-        each
-        for each in cord.pulls(store)
-        if each.pull.stops(campaign, run) and (each.release is None or each.pull.at >= began)
-    ]
 
 
 def _rows(published: Publication, name: str) -> Rows:

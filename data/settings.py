@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+SHIPPED, OWN = ("embedded", "speeches"), "files of one's own"
+
 
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,13 +32,18 @@ class Text(Settings):
     invalid_score: float  # replaces the score of a response without a sentence end
 
     @property
+    def source(self) -> str:
+        """Which texts the queries are: shipped ones by name, a dataset of the hub, or OWN, wherever they lie."""
+        return self.queries if self.queries in SHIPPED or self.queries.startswith("hub:") else OWN
+
+    @property
     def positions(self) -> int:
         """How many tokens a language model must hold."""
         return self.query_tokens + self.response_tokens
 
     def differing(self, other: "Text") -> list[str]:
-        """Name the rules that are others there; where a machine keeps the queries is none."""
-        mine, theirs = self.model_dump(exclude={"queries"}), other.model_dump()
+        """Name the rules that are others there; where a machine keeps queries of one's own is none."""
+        mine, theirs = (each.model_dump() | {"queries": each.source} for each in (self, other))
         return [name for name in mine if mine[name] != theirs[name]]
 
     @property

@@ -125,10 +125,11 @@ def last_reward_run(store: Store, campaign: Campaign) -> str | None:
 
 
 def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> dict[str, list[str]]:
-    """Return, for each system whose run was trained with other text rules than it is asked by here, which they are."""
+    """Return, for each policy that was trained with other text rules than it is asked by here, which they are."""
     found = {}
     for system in systems:
-        trained = find_run(store, campaign.name, system.run).manifest["facts"].get("campaign") if system.run else None
+        run = read_manifest(store, run_prefix(campaign.name, system.run)) if system.run and system.model else None
+        trained = run.manifest["facts"].get("campaign") if run else None  # a run that is evaluated first has none yet
         if trained and (differs := campaign.text.differing(Text.model_validate(trained["text"]))):
             found[system.name] = differs
     return found

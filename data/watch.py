@@ -94,5 +94,17 @@ def stops(store: Store, campaign: str, run: str) -> list[Document]:
     return log.entries(store, _stops(campaign, run))
 
 
+def pulls_about(store: Store, campaign: str, run: str) -> list[cord.Pulled]:
+    """Return the pulls of this run alone, those that stopped a training of it, and those that stop it now."""
+    recorded = {pull for entry in stops(store, campaign, run) for pull in entry["pulls"]}
+    return [
+        each
+        for each in cord.pulls(store)
+        if each.pull.scope == f"run:{run}"
+        or each.pull.pull in recorded
+        or (each.release is None and each.pull.stops(campaign, run))
+    ]
+
+
 def _stops(campaign: str, run: str) -> str:
     return f"{run_prefix(campaign, run)}/stopped/log"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.rounds import round_to_finish
+from data.rounds import round_to_decide, round_to_finish
 from data.store import open_store
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
@@ -29,6 +29,8 @@ def batch_round(
 ) -> str | None:
     """Go through a round and return its run; None where the batch now waits for people."""
     settings = configured(campaign, preset, questions=questions, base=base)
+    if round_number is None and (trained := round_to_decide(open_store(store), settings.name)):
+        return retrain(campaign, store, seed, base, preset, trained)
     number = round_number or round_to_finish(open_store(store), settings.name)
     batch = export_batch(campaign, store, questions, seed, base, preset, number)
     if settings.labelers is None:

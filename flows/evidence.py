@@ -143,11 +143,11 @@ def metrics(
 
     copied, failed = 0, []
     for variable, where in (("ANDON_TENSORBOARD", tensorboard), ("MLFLOW_TRACKING_URI", mlflow)):
-        try:
-            for each in finished if where else ():
+        for each in finished if where else ():
+            try:
                 copied += copy_run(store, name, each["run"], variable, str(where))
-        except Refused as refusal:  # the next run would fare no better there
-            failed.append(str(refusal))
+            except Refused as refusal:
+                failed.append(f"{each['run']}: {refusal}")
     if failed:
         raise Refused(f"{copied} copied, but {'; '.join(failed)}")
     finish({"runs": len(finished), "copied": copied}, as_json, [f"{copied} copied; {len(finished)} runs looked at"])

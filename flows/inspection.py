@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from data import charts, lineage
-from data.campaign import load_campaign
+from data.campaign import Campaign, load_campaign
 from data.cord import open_pulls
 from data.decisions import Decision, history, override, standings
 from data.exchange import LABEL_FORMATS
@@ -15,14 +15,13 @@ from data.label_sets import freeze, labeled
 from data.labels import shelf_of
 from data.planning import curve_of_runs, measured_curve, plan
 from data.promotion_gate import evaluation_of, promote_by_hand
-from data.promotions import rollback
+from data.promotions import find_run, rollback
 from data.quality_report import report_batch, report_vendors
 from data.refused import Refused
 from data.scorecard import scorecards
 from data.store import open_store
 from flows.environment import prepare
 from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, me
-from flows.settings import settings_of
 from flows.summary import Result, plan_lines, status_lines, status_result
 
 
@@ -48,8 +47,10 @@ def promote_run(
 
     The log and the reports say despite what.
     """
-    opened, name = open_store(store), load_campaign(campaign).name
-    settings, evaluation = settings_of(opened, name, run), evaluation_of(opened, name, run)
+    opened, settings = open_store(store), load_campaign(campaign)
+    trained_with = find_run(opened, settings.name, run).manifest["facts"].get("campaign")  # not before runs said so
+    settings = Campaign.model_validate(trained_with) if trained_with else settings
+    evaluation = evaluation_of(opened, settings.name, run)
     entry = promote_by_hand(opened, settings, run, reason, by or me(), evaluation)
     against = entry["against"] if entry else []
     lines = [

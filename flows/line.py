@@ -1,5 +1,6 @@
 """Commands of the Andon cord: stop the line, let it go on, and see who did either and why."""
 
+import sys
 from contextlib import suppress
 from typing import Annotated
 
@@ -36,12 +37,14 @@ def pull(
     opened = open_store(store)
     made = cord.pull(opened, reason, by=by or me(), scope=scopes[0])
     lines = [f"{made.pull}: {made.scope} is stopped", f"to go on: andon release {made.pull} --reason ..."]
-    if not made.spooled and (unknown := _unknown(opened, made.scope)):
-        lines.insert(1, unknown)
     if made.spooled:
         lines[0] = f"{made.pull}: kept on this machine, for {opened.uri} cannot be reached"
         lines.insert(1, "it stops the line with the next andon command here that reaches the store: andon cord")
     finish(made._asdict(), as_json, lines)
+    if not made.spooled:
+        with suppress(Refused, OSError):  # the pull stands, whatever the store cannot say just now
+            if unknown := _unknown(opened, made.scope):
+                sys.stderr.write(f"andon: {unknown}: if that is a slip, nothing that runs was stopped\n")
 
 
 @app.command()
@@ -79,15 +82,17 @@ def show_cord(store: StoreUri = STORE, as_json: Json = False) -> None:
 def _unknown(store: Store, scope: str) -> str | None:
     """Say where a pull stops nothing that there is: it stands all the same, for whatever comes by that name."""
     kind, _, name = scope.partition(":")
-    with suppress(Refused):  # who pulls the cord is not refused for what the store cannot say just now
-        campaigns = list(folders(store, "campaigns"))
-        runs = {run for each in campaigns for run in folders(store, f"campaigns/{each}/runs")}
-        training = {str(entry["holder"]) for each in campaigns if (entry := holder(store, each))}
-        known = {"campaign": campaigns, "run": sorted(runs | training)}.get(kind, [name])
-        if name not in known:
-            there = ", ".join(known[-5:]) or "none"
-            return f"but there is no {kind} {name} in {store.uri} (there is: {there}): nothing that runs was stopped"
-    return None
+    if scope == cord.EVERYTHING:
+        return None
+    campaigns = list(folders(store, "campaigns"))
+    if kind == "campaign":
+        known = name in campaigns
+    else:
+        training = [str(entry["holder"]) for each in campaigns if (entry := holder(store, each))]
+        known = any(name in folders(store, f"campaigns/{each}/runs") for each in campaigns)
+        known = known or any(f", {name})" in each for each in training)  # as tasks/leases.py names who holds one
+    there = ", ".join(campaigns) or "nothing"
+    return None if known else f"there is no {kind} {name} in {store.uri} yet (its campaigns: {there})"
 
 
 def _told(each: Pulled) -> list[str]:

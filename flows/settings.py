@@ -26,14 +26,11 @@ def configured(
     return load_campaign(campaign, preset, changes)
 
 
-def settings_of(
-    store: Store, campaign: str, run: str, *, base: str | None = None, queries: int | None = None
-) -> Campaign:
+def settings_of(store: Store, campaign: str, run: str, *, base: str | None, queries: int | None) -> Campaign:
     """Return the settings that a finished run was trained and measured with.
 
     But for where its base lies now, and how many test queries are asked.
     """
-    known = find_run(store, campaign, run).manifest["facts"].get("campaign")
-    settings = Campaign.model_validate(known) if known else load_campaign(campaign)  # a run from before runs said so
+    settings = Campaign.model_validate(find_run(store, campaign, run)["campaign"])
     asked = settings.evaluation.model_copy(update={"queries": queries or settings.evaluation.queries})
     return settings.model_copy(update={"evaluation": asked, "base": base or settings.base})

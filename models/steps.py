@@ -62,7 +62,7 @@ def supervised_step(job: Job) -> None:
     checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
     if _is_done(job, "supervised", checkpoints):
         return
-    began, base = datetime.now(UTC), open_base(job.campaign.base, text.positions)
+    began, base, texts = datetime.now(UTC), open_base(job.campaign.base, text.positions), edition(text, "train")
     train, validation, corrected = references(job, base)
     say(
         f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out; "
@@ -82,7 +82,7 @@ def supervised_step(job: Job) -> None:
             "validation_loss": after,
             "validation_loss_of_base": before,
         }
-        inputs = {"base": base.fingerprint, "label_set": job.label_set, "seed": job.seed}
+        inputs = {"base": base.fingerprint, "label_set": job.label_set, "seed": job.seed, "queries": texts}
         _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began)
     checkpoints.clear()
 
@@ -96,7 +96,7 @@ def reward_step(job: Job) -> None:
     ]
     if _is_done(job, "reward", *saved):
         return say("reward model: published")
-    base, store = start_of(job), open_store(job.store)
+    base, store, texts = start_of(job), open_store(job.store), edition(text, "train")
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
     sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
     split = split_comparisons(base, sources, labels, text, settings.held_out_share)
@@ -141,7 +141,7 @@ def reward_step(job: Job) -> None:
         "base_score_queries": len({tuple(row.query) for row in normal[count:]}),  # responses to one query are alike
         "base_score_spread": float(fresh.std(0).mean()) if settings.models > 1 else None,
     }
-    inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed}
+    inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
         ensemble.save(Path(scratch))
         documents = {"history.json": histories[0], "canaries.json": pairs}
@@ -156,7 +156,7 @@ def policy_step(job: Job) -> None:
     if _is_done(job, "policy", checkpoints):
         return say("policy: published")
     began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.policy
-    base, scorer = start_of(job), job.published("reward")
+    base, scorer, texts = start_of(job), job.published("reward"), edition(text, "train")
     assert scorer is not None
     score = load_ensemble(scorer.folder())
     start = "the base" if job.campaign.supervised is None else "what the references made of the base"
@@ -184,7 +184,7 @@ def policy_step(job: Job) -> None:
     assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
-    inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed}
+    inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
         (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last))
@@ -210,8 +210,6 @@ def _publish(
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
-        if learned_on := edition(job.campaign.text, "train"):
-            inputs = inputs | {"queries": learned_on[0]}
         kind = best_device().type  # what else decides the bits of a training
         facts = facts | {"device": kind, "precision": precision(kind), "threads": torch.get_num_threads()}
         publish(job.open(), job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)

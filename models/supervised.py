@@ -54,7 +54,7 @@ def fine_tune(
     for module in tuned.modules():
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout
-        elif hasattr(module, "attention_dropout"):  # of Llama's kind, which has no other
+        elif isinstance(getattr(module, "attention_dropout", None), float):  # of Llama's kind, which has no other
             setattr(module, "attention_dropout", settings.dropout)  # noqa: B010  (modules have no such type)
     tuned.train()
     model = shard(tuned)

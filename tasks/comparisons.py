@@ -43,7 +43,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
             say(f"comparison: batch {earlier['batch']} is published")
             return str(earlier["batch"])
     for line in told_apart(other_rules(store, campaign, systems)):
-        say(f"comparison: {line} Answers to it decide no promotion.")
+        say(f"comparison: {line} For the gate they count only of a run that was trained with these rules.")
     number = len(comparisons(store, campaign.name)) + 1
     batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)
     base = open_base(campaign.base, campaign.text.positions)

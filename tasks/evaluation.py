@@ -44,8 +44,6 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
         *edition(campaign.text),
         seed,
     ]
-    for line in told_apart(other_rules(store, campaign, systems)):
-        say(f"evaluation: {line}")
     prefix = f"campaigns/{campaign.name}/evaluations/{content_id(question)}"
     if read_manifest(store, prefix) is not None:
         say("evaluation: published")
@@ -98,6 +96,8 @@ def _evaluate(
     began, names = datetime.now(UTC), [system.name for system in systems]
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
     answered = answer_all(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
+    for line in told_apart(other_rules(store, campaign, systems)):
+        say(f"evaluation: {line}")
     queries = {query.query_id: query.text for query in answered.asked}
     judgements = [] if campaign.judges is None else list(judged(campaign.judges, queries, answered.texts()))
     found, anchor = contests(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
@@ -108,7 +108,7 @@ def _evaluate(
         "pairs": len(queries),
         "seed": seed,
         "rules": content_id(campaign.measuring()),
-        "other_rules": {} if POLICY in names else other_rules(store, campaign, systems),
+        "other_rules": other_rules(store, campaign, systems),
         "contests": [contest.document() for contest in found],
         "elo": {n: r._asdict() for n, r in ratings(judgements, names, anchor).items()} if judgements else {},
         "texts": _measured(campaign, answered),

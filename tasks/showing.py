@@ -13,7 +13,7 @@ from prefect import artifacts, task
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 
-from data.cord import one_line, pulls
+from data.cord import one_line
 from data.ingesting import Ingested
 from data.links import download_link
 from data.promotions import champion, find_run
@@ -21,6 +21,7 @@ from data.publication import Publication, read_manifest
 from data.rounds import rounds
 from data.s3 import S3Store
 from data.store import Store, open_store
+from data.watch import pulls_about
 from tasks.stage import say
 
 
@@ -87,11 +88,7 @@ def show_refused(campaign: str, key: str, reason: str) -> None:
 
 def show_pulls(store: Store, campaign: str, run: str) -> None:
     """Show who stopped a run, sentinels among them, with the likely causes."""
-    found = [
-        each
-        for each in pulls(store)
-        if each.pull.scope == f"run:{run}" or (each.release is None and each.pull.stops(campaign, run))
-    ]
+    found = pulls_about(store, campaign, run)
     table = [
         {
             "pull": each.pull.pull,

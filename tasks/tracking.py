@@ -24,8 +24,8 @@ from tasks.stage import say
 
 AT_ONCE = 1_000  # metrics in a request to MLflow, which takes no more
 LONGEST = 500  # characters of an MLflow parameter
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}  # its own wait for minutes
-USER_AND_PASSWORD = re.compile(r"(?<=//)[^/\s]*@")
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # its own wait for minutes
+PASSWORD = re.compile(r"(?<=//)\S*@|(?<=password=)[^&\s]+")
 
 
 @task(cache_policy=NO_CACHE)
@@ -107,7 +107,7 @@ PLACES = {"ANDON_TENSORBOARD": to_tensorboard, "MLFLOW_TRACKING_URI": to_mlflow}
 
 
 def _without_password(text: str) -> str:
-    return USER_AND_PASSWORD.sub("", text)
+    return PASSWORD.sub("", text)
 
 
 def _metrics(run: Publication) -> Iterator[tuple[str, int, float]]:

@@ -61,10 +61,10 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
     config = launch or os.environ.get("ANDON_LAUNCH")
     try:
         with progress_shown():
-            if not config:
-                STEPS[step](job)
-            elif job.published(step) is None:
+            if config and job.published(step) is None:
                 _launch(step, job, config)
+            else:  # here, where one is published too: what it saved on its way may be left
+                STEPS[step](job)
     finally:
         show_pulls(open_store(job.store), job.campaign.name, job.run)
 

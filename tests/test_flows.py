@@ -308,6 +308,19 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()
 
 
+def test_a_round_that_was_killed_before_the_gate_is_decided_about_and_asks_nothing_again(
+    andon: Andon, tiny_toml: Path, tmp_path: Path
+) -> None:
+    before = andon("round", tiny_toml)
+    (entry,) = (tmp_path / "store").glob("campaigns/sentiment/promotions/log/*.json")
+    entry.unlink()  # as if it had been killed between the run and the gate
+    (turn,) = andon("status")["campaigns"][0]["rounds"]
+    assert turn["waits_for"].startswith("the gate")
+    assert andon("round", tiny_toml)["run"] == before["run"] and entry.exists()
+    (turn,) = andon("status")["campaigns"][0]["rounds"]
+    assert turn["waits_for"].startswith("nothing") and len(turn["batches"]) == 1
+
+
 def test_with_several_reward_models_a_part_of_the_next_batch_is_chosen_by_their_disagreement(
     andon: Andon, tiny_toml: Path, tmp_path: Path
 ) -> None:

@@ -45,11 +45,11 @@ def test_one_label_is_found_with_its_row(sent: Round) -> None:
 
 
 def test_a_comparison_leads_to_the_runs_that_it_is_about(sent: Round) -> None:
-    facts = {"batch": "h001-x", "round": 1, "questions": 9, "systems": ["run-1", "zero-shot"]}
+    facts = {"batch": "h001-x", "round": 1, "questions": 9, "systems": ["best-of-8 of run-1", "run-2/supervised"]}
     prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
     publish(sent.store, prefix, "comparison", {"x": b""}, inputs={}, facts=facts, began=datetime.now(UTC))
     _, _, node = lineage.find(sent.store, "h001-x")
-    assert (node.kind, node.made_from) == ("comparison", ("run-1",)) and "beside zero-shot" in node.text
+    assert (node.kind, node.made_from) == ("comparison", ("run-1", "run-2")) and " beside run-2" in node.text
 
 
 def test_what_is_not_there_or_not_one_thing_is_refused(sent: Round) -> None:

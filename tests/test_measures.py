@@ -125,6 +125,8 @@ def test_rouge_is_the_f_measure_of_shared_words() -> None:
 def test_rouge_reads_other_scripts_than_latin() -> None:
     assert rouge("Собака съела торт.", "Собака съела торт!") == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
     assert rouge("Élève déçu", "leve du u")["rouge1"] == 0.0
+    assert rouge("\u00e9l\u00e8ve", "e\u0301le\u0300ve")["rouge1"] == 1.0, "composed or not, it is one word"
+    assert rouge("हिन्दी", "हानादा")["rouge1"] == 0.0, "vowels as marks belong to the word"
 
 
 def test_clusters_widen_the_interval_and_equal_answers_are_not_certain() -> None:

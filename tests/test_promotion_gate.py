@@ -17,12 +17,12 @@ from data.cord import Stopped, pull, release
 from data.decisions import override, standings
 from data.ingesting import ingest
 from data.label_sets import freeze
-from data.labels import shelf_of
+from data.labels import deliveries, shelf_of
 from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_hand
 from data.promotions import about, champion, history, rival, rollback
 from data.publication import Publication, publish, read_manifest
 from data.refused import Refused
-from data.rounds import round_to_finish, rounds
+from data.rounds import round_to_decide, round_to_finish, rounds
 from data.shelves import comparisons_of
 from data.store import Store
 from data.systems import all_systems
@@ -114,10 +114,12 @@ def test_a_run_that_was_stopped_before_the_gate_is_decided_about_later(
     with pytest.raises(Stopped):
         promote_if_better.fn(uri, campaign_c, "run-1", measured.prefix)
     release(sent.store, pulled.pull, by="ann", reason="it was not")
-    assert labels_are_new.fn(uri, "c") and round_to_finish(sent.store, "c") == 1
+    assert labels_are_new.fn(uri, "c")
+    assert (round_to_decide(sent.store, "c"), round_to_finish(sent.store, "c")) == (1, 2)
     assert "the gate" in rounds(sent.store, "c")[0].waits_for
     promote_if_better.fn(uri, campaign_c, "run-1", measured.prefix)
-    assert not labels_are_new.fn(uri, "c") and round_to_finish(sent.store, "c") == 2
+    run("run-2", 0.9, "run-1", 0.3)  # another seed's, and never decided about: it holds nothing up
+    assert not labels_are_new.fn(uri, "c") and round_to_decide(sent.store, "c") is None
     assert rounds(sent.store, "c")[0].waits_for == "nothing: its policy is champion"
 
 
@@ -275,6 +277,12 @@ def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run
     longer = campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"truncate_after": 3})})
     assert not gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).holds, "people prefer zero-shot"
     assert gate(sent.store, longer, "run-1", label_set, evaluation, None).holds, "of texts that this run never wrote"
+    moved, other = (
+        campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"queries": queries})})
+        for queries in ("/elsewhere/a", "speeches")
+    )
+    assert gate(sent.store, other, "run-1", label_set, evaluation, None).holds, "of other queries"
+    assert not moved.text.differing(moved.text.model_copy(update={"queries": "/elsewhere/b"})), "on another machine"
 
 
 def test_the_champion_has_a_round_of_its_own(sent: Round, run: Made, campaign_c: Campaign) -> None:
@@ -303,10 +311,17 @@ def test_a_damaged_run_is_no_system_that_is_not_there_yet(sent: Round, run: Made
 def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1")
     asked: list[str] = []
-    monkeypatch.setattr("data.comparisons.standings", lambda store, name: asked.append(name) or standings(store, name))
+    for read in (standings, deliveries):
+
+        def counted(store: Store, name: str, read: Callable[..., Any] = read) -> Any:
+            asked.append(f"{read.__name__} of {name}")
+            return read(store, name)
+
+        monkeypatch.setattr(f"data.comparisons.{read.__name__}", counted)
     (batch,) = comparisons(sent.store, "c")
     monkeypatch.setattr("data.comparisons.batches", lambda store, name: [batch] * 5)
-    assert len(results(sent.store, "c")) == 5 and asked == [comparisons_of("c")]
+    assert len(results(sent.store, "c")) == 5
+    assert asked == [f"{what} of {comparisons_of('c')}" for what in ("standings", "deliveries")]
 
 
 def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:

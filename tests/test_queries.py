@@ -45,8 +45,9 @@ def test_an_edition_is_of_what_ones_own_test_file_holds(tmp_path: Path) -> None:
     before = edition(own)
     (tmp_path / "test.txt").write_text("Two.")
     assert len(before) == 1 and edition(own) != before
+    after = edition(own)
     (tmp_path / "train.txt").write_text("One.")
-    assert edition(own, "train") == before
+    assert edition(own, "train") == [*before, *after], "the train split is what the test split has not"
     assert edition(rules()) == []
 
 
@@ -108,7 +109,10 @@ def test_a_dataset_by_name_gives_its_columns_and_lends_a_test_split(tmp_path: Pa
         ("train.jsonl", b'{"text": "a"}\n{"text": 7}\n', "text of row 2 is 7, and must be text"),
         ("train.jsonl", b'{"text": "a"}\n[1]\n', "text of row 2 is None"),
         ("train.jsonl", b'{"text": "a", "response": ["b"]}\n', "response of row 1"),
-        ("train.jsonl", b'{"text": "a \\ud800"}\n', "text of row 1"),
+        ("train.jsonl", b'{"text": "a \\ud800"}\n', "text of row 1 holds half a character"),
+        ("train.jsonl", b'{"text": "a", "response": 0}\n', "response of row 1 is 0"),
+        ("train.jsonl", b'{"text": "a", "query_id": {"n": 1}}\n', "query_id of row 1"),
+        ("train.jsonl", b'{"text": "a", "query_id": "\\ud800"}\n', "query_id of row 1"),
     ],
 )
 def test_a_source_that_is_wrong_is_refused_in_a_sentence(

@@ -15,6 +15,7 @@ from data.promotions import rollback
 from data.run_report import report_run, run_report
 from data.scorecard import scorecards
 from data.settings import Supervised
+from data.watch import record_stop
 from models.card import model_card
 from tests.told import finished, gathered, rate
 from tests.vendor import Round
@@ -120,7 +121,12 @@ def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campa
     sent.deliver(sent.answers())
     finished(sent, campaign, "run-1", 0.7)
     cord.pull(sent.store, "another campaign", by="ann", scope="campaign:other")
+    early = cord.pull(sent.store, "its gold check", by="a sentinel", scope="run:run-1")
+    cord.release(sent.store, early.pull, by="bob", reason="a typo")
     made = cord.pull(sent.store, "they praise murder", by="ann")
+    record_stop(sent.store, campaign.name, "run-1", "policy", 3, [made])
+    sent.store.put_new(f"campaigns/{campaign.name}/runs/run-9/stops/x", b"")
+    cord.pull(sent.store, "it diverges", by="a sentinel", scope="run:run-9")
 
     def pages() -> list[str]:
         both = report_run(sent.store, campaign.name, "run-1"), report_campaign(sent.store, campaign.name)
@@ -128,9 +134,13 @@ def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campa
 
     for page in pages():
         assert "they praise murder" in page and "Nobody pulled" not in page and "another campaign" not in page
+    assert "it diverges" not in pages()[0] and pages()[1].count("it diverges") == 2, "on top, and among the pulls"
     cord.release(sent.store, made.pull, by="bob", reason="a quotation")
+    later = cord.pull(sent.store, "of no concern to it", by="ann")
+    cord.release(sent.store, later.pull, by="ann", reason="it ended before")
     for page in pages():
-        assert "they praise murder" in page and "bob: a quotation" in page
+        assert "they praise murder" in page and "bob: a quotation" in page and "its gold check" in page
+    assert "of no concern" not in pages()[0] and "of no concern" in pages()[1]
 
 
 def test_a_champion_in_a_table_is_the_one_of_that_day(campaign: Campaign, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import FalconConfig, FalconForCausalLM
 
 from data.campaign import Campaign, load_campaign
 from data.checkpoints import Checkpoints
@@ -84,6 +85,15 @@ def test_dropout_is_on_in_this_stage_whatever_the_base_calls_it(tiny: Base, tiny
             for share in (0.0, 0.1, 0.5)
         }
         assert len(tuned) == 3, base.name
+
+
+def test_a_base_that_has_a_module_for_it_is_tuned_too(tiny: Base) -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tiny.tokenizer), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = FalconForCausalLM(FalconConfig(**sizes, attention_dropout=0.1)).eval().requires_grad_(False)
+    examples = [([5, 6, i], [7, 8, i, 9]) for i in range(8)]
+    tuned, history = supervised.fine_tune(model, examples, Supervised(batch=4, lr=1e-3), 3)
+    assert len(history) == 2 and fingerprint(tuned) != fingerprint(model)
 
 
 def test_a_step_that_is_published_keeps_no_checkpoints(campaign: Campaign, tmp_path: Path) -> None:

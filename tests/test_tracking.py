@@ -76,6 +76,10 @@ def test_no_password_is_told_and_an_address_is_no_folder(run: Publication) -> No
     with pytest.raises(Refused, match="postgresql://host/db") as refused:
         copy_run(run.store.uri, "c", "run-x1", "MLFLOW_TRACKING_URI", "postgresql://ann:s3cret@host/db")
     assert "s3cret" not in str(refused.value)
+    for where in ("postgresql://ann:s3/cret@host/db", "postgresql://host/db?user=ann&password=s3/cret"):
+        with pytest.raises(Refused) as refused:
+            copy_run(run.store.uri, "c", "run-x1", "MLFLOW_TRACKING_URI", where)
+        assert "cret" not in str(refused.value)
     with pytest.raises(Refused, match="give a folder"):
         copy_run(run.store.uri, "c", "run-x1", "ANDON_TENSORBOARD", "s3://bucket/events")
 

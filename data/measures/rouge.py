@@ -2,12 +2,22 @@
 
 import re
 import sys
+import unicodedata
 from functools import cache, lru_cache
 from typing import Any
 
 from data.measures.copying import growth
 
 WORD = re.compile(r"[^\W_]+")
+
+
+def _words(text: str) -> list[str]:
+    """Return the runs of letters and digits, with the marks that belong to them, in lower case."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+        text = "".join(c if c.isalnum() or unicodedata.category(c).startswith("M") else " " for c in text)
+        return text.lower().split()
+    return WORD.findall(text.lower())
 
 
 @cache
@@ -27,8 +37,7 @@ def _scorer() -> Any:
         @staticmethod
         @lru_cache(20_000)
         def tokenize(text: str) -> list[str]:
-            words = WORD.findall(text.lower())
-            return [Stems.stem(word) if len(word) > 3 and word.isascii() else word for word in words]
+            return [Stems.stem(word) if len(word) > 3 and word.isascii() else word for word in _words(text)]
 
     # absl, which rouge-score imports, closes whatever stderr it met when logging is configured anew, as Prefect does.
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
