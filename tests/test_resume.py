@@ -89,8 +89,9 @@ def test_dropout_is_on_in_this_stage_whatever_the_base_calls_it(tiny: Base, tiny
 
 def test_a_base_that_has_a_module_for_it_is_tuned_too(tiny: Base) -> None:
     torch.manual_seed(0)
-    sizes = {"vocab_size": len(tiny.tokenizer), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
-    model = FalconForCausalLM(FalconConfig(**sizes, attention_dropout=0.1)).eval().requires_grad_(False)
+    config = FalconConfig(vocab_size=len(tiny.tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
+    config.attention_dropout = 0.1
+    model = FalconForCausalLM(config).eval().requires_grad_(False)
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(8)]
     tuned, history = supervised.fine_tune(model, examples, Supervised(batch=4, lr=1e-3), 3)
     assert len(history) == 2 and fingerprint(tuned) != fingerprint(model)
