@@ -27,7 +27,10 @@ def batch_round(
     preset: Preset = None,
     round_number: RoundNumber = None,
 ) -> str | None:
-    """Go through a round and return its run; None where the batch now waits for people."""
+    """Go through a round and return its run; None where the batch now waits for people.
+
+    A round that was stopped between its run and the gate comes first, and asks nothing again.
+    """
     settings = configured(campaign, preset, questions=questions, base=base)
     if round_number is None and (trained := round_to_decide(open_store(store), settings.name)):
         return retrain(campaign, store, seed, base, preset, trained)

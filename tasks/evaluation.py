@@ -96,7 +96,8 @@ def _evaluate(
     began, names = datetime.now(UTC), [system.name for system in systems]
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
     answered = answer_all(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
-    for line in told_apart(other_rules(store, campaign, systems)):
+    apart = other_rules(store, campaign, systems)
+    for line in told_apart(apart):
         say(f"evaluation: {line}")
     queries = {query.query_id: query.text for query in answered.asked}
     judgements = [] if campaign.judges is None else list(judged(campaign.judges, queries, answered.texts()))
@@ -108,7 +109,7 @@ def _evaluate(
         "pairs": len(queries),
         "seed": seed,
         "rules": content_id(campaign.measuring()),
-        "other_rules": other_rules(store, campaign, systems),
+        "other_rules": apart,
         "contests": [contest.document() for contest in found],
         "elo": {n: r._asdict() for n, r in ratings(judgements, names, anchor).items()} if judgements else {},
         "texts": _measured(campaign, answered),

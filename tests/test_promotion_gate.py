@@ -14,7 +14,9 @@ from data.campaign import Campaign
 from data.committed import Committed
 from data.comparisons import _won, comparisons, preferred_by_people, results
 from data.cord import Stopped, pull, release
+from data.decisions import history as decisions
 from data.decisions import override, standings
+from data.evaluation_report import told_apart
 from data.ingesting import ingest
 from data.label_sets import freeze
 from data.labels import deliveries, shelf_of
@@ -25,10 +27,12 @@ from data.refused import Refused
 from data.rounds import round_to_decide, round_to_finish, rounds
 from data.shelves import comparisons_of
 from data.store import Store
-from data.systems import all_systems
+from data.systems import System, all_systems, other_rules
+from flows.inspection import promote_run
 from flows.summary import status_lines, status_result
 from tasks.labels import labels_are_new
 from tasks.promotion import promote_if_better
+from tests.told import finished
 from tests.vendor import Round
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -283,6 +287,36 @@ def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run
     )
     assert gate(sent.store, other, "run-1", label_set, evaluation, None).holds, "of other queries"
     assert not moved.text.differing(moved.text.model_copy(update={"queries": "/elsewhere/b"})), "on another machine"
+
+
+def test_policies_that_are_asked_by_other_rules_are_named(sent: Round, campaign_c: Campaign) -> None:
+    facts = {"run": "run-1", "campaign": campaign_c.model_dump(mode="json")}
+    publish(sent.store, "campaigns/c/runs/run-1", "run", {"b": b""}, inputs={}, facts=facts, began=NOW)
+    asked = [System("rl", "model", "run-1", "campaigns/c/runs/run-1/policy"), System("best-of-2", "best of", "run-1")]
+    assert other_rules(sent.store, campaign_c, asked) == {}
+    longer = campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"truncate_after": 3})})
+    assert other_rules(sent.store, longer, asked) == {"rl": ["truncate_after"]}
+    (line,) = told_apart(other_rules(sent.store, longer, asked))
+    assert line.startswith("rl was trained with another truncate_after")
+
+
+def test_by_hand_too_the_bar_is_that_of_the_runs_own_settings(
+    campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, name = Round(tmp_path, campaign.name), campaign.name
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.55)
+    rollback(sent.store, name, "to do it by hand", "ann")
+    stricter = campaign.model_copy(update={"promotion": campaign.promotion.model_copy(update={"win_rate_above": 0.9})})
+    monkeypatch.setattr("flows.inspection.load_campaign", lambda _: stricter)
+    promote_run(name, "run-1", None, "ann", sent.store.uri, True)
+    assert champion(sent.store, name) == "run-1" and history(sent.store, name)[-1]["against"] == []
+
+
+def test_who_decided_about_labels_is_recorded(sent: Round) -> None:
+    sent.deliver(sent.answers())
+    override(sent.store, "c", "b1", "reject", "they were bots", None, "ann")
+    assert [entry["by"] for entry in decisions(sent.store, "c") if entry["kind"] == "override"] == ["ann"]
 
 
 def test_the_champion_has_a_round_of_its_own(sent: Round, run: Made, campaign_c: Campaign) -> None:
