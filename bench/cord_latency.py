@@ -81,7 +81,7 @@ def once(number: int, folder: Path, base: Base, queries: Sequence[list[int]]) ->
 
 def main() -> None:
     torch.set_num_threads(1)
-    base = open_base(CAMPAIGN.base, CAMPAIGN.text.positions)
+    base = open_base(CAMPAIGN.base, CAMPAIGN.text)
     texts = [query.text for query in load_queries(CAMPAIGN.text, "train")[:300]]
     queries = [tokens for text in texts if (tokens := encode_query(base.tokenizer, text, CAMPAIGN.text))]
     with tempfile.TemporaryDirectory() as folder:

@@ -43,7 +43,7 @@ def trained(
     began, metrics = datetime.now(UTC), list[ppo.Metrics]()
     reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
     assert reward is not None
-    start = open_base(str(before.folder()), campaign.text.positions) if before else base
+    start = open_base(str(before.folder()), campaign.text) if before else base
     with mock.patch.object(ppo, "PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
         policy = ppo.train(
             campaign.policy.model_copy(update={"episodes": episodes}),
@@ -65,7 +65,7 @@ def trained(
 def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     """Go through the rounds of an arm again, each on from the last, and return how the last policies compare."""
     store, campaign = LocalStore(arm.folder(root) / "store"), load_campaign(arm.campaign, "small")
-    base, episodes = open_base(campaign.base, campaign.text.positions), campaign.policy.episodes
+    base, episodes = open_base(campaign.base, campaign.text), campaign.policy.episodes
     first, *later = sorted(runs(store, arm.campaign), key=lambda run: run["round"])
     warm = read_manifest(store, f"{run_prefix(campaign.name, first['run'])}/policy")
     for run in later:

@@ -36,11 +36,6 @@ class Text(Settings):
         """Which texts the queries are: shipped ones by name, a dataset of the hub, or OWN, wherever they lie."""
         return self.queries if self.queries in SHIPPED or self.queries.startswith("hub:") else OWN
 
-    @property
-    def positions(self) -> int:
-        """How many tokens a language model must hold."""
-        return self.query_tokens + self.response_tokens
-
     def differing(self, other: "Text") -> list[str]:
         """Name the rules that are others there; where a machine keeps queries of one's own is none."""
         mine, theirs = (each.model_dump() | {"queries": each.source} for each in (self, other))

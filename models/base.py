@@ -19,8 +19,10 @@ from transformers.utils import logging as transformers_logging
 
 from data.canonical import content_id
 from data.refused import Refused
+from data.settings import Text
 from models.memory import keep_freed_memory
 from models.processes import Processes
+from models.tokens import encode_affixes
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "base" / "model"
 FUSED_GELU = {"gelu_new": "gelu_pytorch_tanh"}  # the same function in one kernel
@@ -40,10 +42,10 @@ class Base:
     vocabulary: str
 
 
-def open_base(name: str, positions: int = 0) -> Base:
+def open_base(name: str, rules: Text | None = None) -> Base:
     """Load `embedded`, a folder or a hub name; raise Refused where there is no such causal language model.
 
-    `positions` is how many tokens of query and response it must hold.
+    By the rules of a campaign it must hold a query, what stands around it, and a response.
     """
     keep_freed_memory()
     source = str(EMBEDDED) if name == "embedded" else name
@@ -63,8 +65,11 @@ def open_base(name: str, positions: int = 0) -> Base:
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Refused(f"The base {name} cannot be loaded as a causal language model: {first}") from error
-    if (longest := int(getattr(model.config, "max_position_embeddings", positions))) < positions:
-        raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {positions} for query and response.")
+    if rules and (longest := getattr(model.config, "max_position_embeddings", None)):
+        around = len(encode_affixes(tokenizer, rules).around([]))
+        if (needed := rules.query_tokens + around + rules.response_tokens) > int(longest):
+            parts = "query, affixes and response" if around else "query and response"
+            raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {needed} for {parts}.")
     model.eval().requires_grad_(False).to(best_device())
     return Base(name, model, tokenizer, fingerprint(model), content_id(tokenizer.get_vocab()))
 

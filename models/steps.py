@@ -48,10 +48,10 @@ def query_tokens(campaign: Campaign, base: Base, split: Split) -> list[list[int]
 def start_of(job: Job) -> Base:
     """Return what reward model and policy start from: the base, or the base fine-tuned on references."""
     if job.campaign.supervised is None:
-        return open_base(job.campaign.base, job.campaign.text.positions)
+        return open_base(job.campaign.base, job.campaign.text)
     tuned = job.published("supervised")
     assert tuned is not None
-    return open_base(str(tuned.folder()), job.campaign.text.positions)
+    return open_base(str(tuned.folder()), job.campaign.text)
 
 
 def supervised_step(job: Job) -> None:
@@ -62,7 +62,7 @@ def supervised_step(job: Job) -> None:
     checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
     if _is_done(job, "supervised", checkpoints):
         return
-    began, base, texts = datetime.now(UTC), open_base(job.campaign.base, text.positions), edition(text, "train")
+    began, base, texts = datetime.now(UTC), open_base(job.campaign.base, text), edition(text, "train")
     train, validation, corrected = references(job, base)
     say(
         f"supervised: fine-tuning on {len(train):,} references, {len(validation):,} held out; "

@@ -123,7 +123,7 @@ def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | Non
 
 
 def _opened(store: Store, campaign: Campaign, system: System, base: Base) -> Base:
-    opened = open_base(str(model_of(store, system).folder()), campaign.text.positions)
+    opened = open_base(str(model_of(store, system).folder()), campaign.text)
     if opened.vocabulary != base.vocabulary:
         raise Refused(f"{system.name} reads other tokens than the base {campaign.base}: it was made from another one.")
     return opened

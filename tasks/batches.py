@@ -44,7 +44,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         say(f"round {round_number}: batch {batch_id} is published")
         return batch_id
     began = datetime.now(UTC)
-    base = open_base(campaign.base, campaign.text.positions)
+    base = open_base(campaign.base, campaign.text)
     policies, leader = {BASE: base}, champion(store, campaign.name)
     if leader is not None:
         policies[CHAMPION] = open_base(str(policy_of(store, campaign.name, leader).folder()))

@@ -46,7 +46,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         say(f"comparison: {line} For the gate they count only of a run that was trained with these rules.")
     number = len(comparisons(store, campaign.name)) + 1
     batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)
-    base = open_base(campaign.base, campaign.text.positions)
+    base = open_base(campaign.base, campaign.text)
     scorer = next((system.run for system in systems if system.writer == "best of"), None)
     count = campaign.evaluation.queries
     say(f"comparison: {left} and {right} on {count:,} test queries")

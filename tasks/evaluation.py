@@ -33,7 +33,7 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
     """Set systems of a campaign side by side on its test queries; publish that with a report, and return where."""
     store, clock = open_store(store_uri), Clock()
     systems = find_systems(store, campaign, names)
-    base = clock.models(lambda: open_base(campaign.base, campaign.text.positions))
+    base = clock.models(lambda: open_base(campaign.base, campaign.text))
     of_systems = [system.run for system in systems if system.run]
     scorer = of_systems[-1] if of_systems else last_reward_run(store, campaign)
     question = [
@@ -75,7 +75,7 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, aga
     if read_manifest(store, where) is not None:
         say("evaluation: published")
         return where
-    base = clock.models(lambda: open_base(campaign.base, campaign.text.positions))
+    base = clock.models(lambda: open_base(campaign.base, campaign.text))
     start = read_manifest(store, f"{prefix}/supervised") or read_manifest(store, f"{prefix}/policy")
     if start is not None and start.manifest["inputs"]["base"] != base.fingerprint:
         raise Refused(f"{run} was trained from another base than {campaign.base} is now: give the one it came from.")

@@ -31,7 +31,7 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> Ingested
     """Publish a label file of 2019 as a batch and ingest its answers; the same file again adds nothing."""
     store, began = open_store(store_uri), datetime.now(UTC)
     labels = read_published_labels(file)
-    base = open_base(campaign.base, campaign.text.positions)
+    base = open_base(campaign.base, campaign.text)
     if len(base.tokenizer) != VOCABULARY:
         raise Refused(
             f"{file.name} holds tokens of GPT-2, and the base {campaign.base} has another vocabulary: "

@@ -62,7 +62,7 @@ def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Pub
     from models.ensemble import load_ensemble
     from tasks.batches import last_reward_model
 
-    base = open_base(campaign.base, campaign.text.positions)
+    base = open_base(campaign.base, campaign.text)
     scorer = last_reward_model(store, campaign, base)
     if scorer is None:
         return {}

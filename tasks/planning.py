@@ -27,7 +27,7 @@ def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int)
     It is measured on the base as it is, also where a run would fine-tune it first, and with one model of each size.
     """
     store = open_store(store_uri)
-    base = open_base(campaign.base, campaign.text.positions)
+    base = open_base(campaign.base, campaign.text)
     decisive = [label_set, base.fingerprint, campaign.text.model_dump(), campaign.reward.model_dump(), seed]
     prefix = f"{CURVES.format(campaign.name)}/{content_id(decisive)}"
     if read_manifest(store, prefix) is not None:

@@ -29,7 +29,7 @@ MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy
 @task(cache_policy=NO_CACHE)
 def run_id(campaign: Campaign, label_set: str, seed: int) -> str:
     """Return the id of a run: a hash of all that decides its outcome."""
-    base = open_base(campaign.base, campaign.text.positions).fingerprint
+    base = open_base(campaign.base, campaign.text).fingerprint
     learned_on = edition(campaign.text, "train")
     return "run-" + content_id([campaign.name, base, label_set, campaign.recipe(), *learned_on, seed])
 

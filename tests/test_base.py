@@ -125,8 +125,15 @@ def test_a_missing_folder_is_refused_in_words(name: str) -> None:
 
 
 def test_a_base_that_is_too_short_is_refused_before_anything_is_sampled(tiny_folder: Path) -> None:
-    with pytest.raises(Refused, match="holds 128 tokens; the campaign needs 575"):
-        open_base(str(tiny_folder), positions=575)
+    with pytest.raises(Refused, match="holds 128 tokens; the campaign needs 129 for query and response"):
+        open_base(str(tiny_folder), RULES.model_copy(update={"query_tokens": 128 - RULES.response_tokens + 1}))
+
+
+def test_a_base_must_hold_what_stands_around_a_query_too(tiny_folder: Path) -> None:
+    exactly = RULES.model_copy(update={"query_tokens": 128 - RULES.response_tokens})
+    assert open_base(str(tiny_folder), exactly)
+    with pytest.raises(Refused, match="holds 128 tokens; the campaign needs 130 for query, affixes and response"):
+        open_base(str(tiny_folder), exactly.model_copy(update={"prefix": ".", "suffix": "."}))
 
 
 def test_a_folder_without_a_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from models.tokens import single_token
 def main(store: str) -> None:
     torch.set_num_threads(1)
     campaign = load_campaign("sentiment", changes={"policy": {"batch": 32, "episodes": 32_000}})
-    base, job = open_base(campaign.base, campaign.text.positions), Job(store, campaign, "run-1", "x", 1)
+    base, job = open_base(campaign.base, campaign.text), Job(store, campaign, "run-1", "x", 1)
     checkpoints = job.checkpoints("policy", campaign.checkpoints.policy_updates)
     try:
         with quarantined(job, "policy", checkpoints):
