@@ -48,7 +48,8 @@ def assess_batch(
     answers = collect(key, naming, predicted)
     del labels, naming  # of a million answers, they are a quarter of all that is held
     pa.default_memory_pool().release_unused()
-    assessment = assess(answers, len(key), policy, list(earlier.values()), others)
+    before = [] if batch.manifest["kind"] == "comparison" else list(earlier.values())  # each is of other systems
+    assessment = assess(answers, len(key), policy, before, others)
     return record(store, campaign, batch["batch"], assessment | {"labels": seen})
 
 

@@ -19,7 +19,7 @@ from data.people import pairs
 from data.settings import Quality
 from data.statistics import proportion
 
-VERSION = 4  # of these rules; every assessment says by which it was made
+VERSION = 5  # of these rules; every assessment says by which it was made
 LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
 
 
@@ -53,12 +53,14 @@ def measure(answers: Answers, questions: int) -> Document:
     viewed = answers.take(answers.predicted != UNKNOWN)
     timed = answers.take(~np.isnan(answers.seconds))
     _, asked_twice = _pairs_of_one_labeler(answers)
+    # Turned by question: in a comparison a sample's number is its system, which all may prefer and still agree.
+    turned = (answers.samples + answers.items) % answers.k
     return {
         "answers": len(answers),
         "labelers": len(answers.names),
         "questions": questions,
         "gold": _share(known.samples == known.gold),
-        "alpha": _finite(alpha_interval(count_classes(answers.items, answers.samples, answers.k))._asdict()),
+        "alpha": _finite(alpha_interval(count_classes(answers.items, turned, answers.k))._asdict()),
         "agreement": _share(pairs(answers).equal),
         "self_consistency": _share(asked_twice),
         "slot_p": slot_p(answers.slots, answers.k),
@@ -106,16 +108,18 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
         right = int((known.samples == known.gold).sum())
         fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
         twice = consistent[number], repeated[number]
-        reasons = [accused[name]] if name in accused else []
+        reasons = {accused[name]: accused[name]} if name in accused else {}  # each fault, in words
         if len(known) >= FEWEST and right < policy.labeler_gold * len(known):
-            reasons.append(f"{right} of {len(known)} gold answers right")
+            reasons["gold answers wrong"] = f"{right} of {len(known)} gold answers right"
         if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
-            reasons.append(f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance")
+            shown = f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance"
+            reasons["own answers not repeated"] = shown
         if fast > policy.fast_share and len(own) >= FEWEST:
-            reasons.append(f"{fast:.0%} of the answers came faster than anybody reads")
+            reasons["faster than anybody reads"] = f"{fast:.0%} of the answers came faster than anybody reads"
         result[name] = {
             "decision": "hold" if reasons else "accept",
-            "reasons": reasons,
+            "faults": sorted(reasons),
+            "reasons": list(reasons.values()),
             "weight": round(float(weights[number]), 4),
             "answers": len(own),
             "gold": [right, len(known)],

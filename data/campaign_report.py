@@ -18,6 +18,7 @@ from data.labels import batches, deliveries
 from data.lineage import ancestors, lineage
 from data.marking import marked
 from data.pages import PAGES
+from data.promotion_gate import under_champion
 from data.promotions import about, history, runs
 from data.publication import Publication, publish, read_manifest
 from data.rounds import rounds
@@ -26,7 +27,7 @@ from data.sheets import filled, readings
 from data.shelves import comparisons_of
 from data.store import Store, folders
 
-VERSION = 2
+VERSION = 3
 QUERIES_SHOWN, RUNS_SHOWN = 8, 4
 
 
@@ -63,6 +64,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         name=name,
         settings=settings,
         leader=leader,
+        withdrawn=under_champion(store, name),
         crowned=next((e for e in reversed(decisions) if e["kind"] != "keep"), None),
         decisions=decisions,
         open_pulls=[each.pull for each in mine if each.release is None],
@@ -140,10 +142,10 @@ def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Co
         if points:
             gate = told[-1].facts["campaign"]["promotion"]["win_rate_above"]
             plots.append(charts.intervals(points, title=title, level=gate, level_label="gate"))
-    asked = [("/".join(s[:9] for s in each.systems), each.contest.win_rate) for each in people if each.contest]
+    asked = [(" / ".join(s[:12] for s in each.systems), each.contest.win_rate) for each in people if each.contest]
     if asked:
         points = [(label, rate.value, rate.low, rate.high) for label, rate in asked]
-        plots.append(charts.intervals(points, title="Preferred by people", level=0.5, level_label="even"))
+        plots.append(charts.ratings(points, title="Preferred by people", even=0.5))
     if told:
         accuracy = [(f"{each.facts['labels']:,}", each.facts["reward_accuracy"]) for each in told]
         points = [(label, rate["value"], rate["low"], rate["high"]) for label, rate in accuracy]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, BLUE, RED, GREY = "#222222", "#1f5fa8", "#b3261e", "#9a9a9a"
+LETTERS = 60  # of the labels below a plot, as far as they fit
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "text.parse_math": False,  # a dollar in somebody's name begins no formula
@@ -103,29 +104,34 @@ def bars(values: Mapping[str, float], *, title: str, level: float | None = None,
 def intervals(
     points: Sequence[tuple[str, float, float, float]], *, title: str, level: float | None = None, level_label: str = ""
 ) -> str:
-    """Draw shares with their intervals (label, value, low, high), beside the level they must clear, if any."""
+    """Draw shares with their intervals (label, value, low, high), beside the level they must clear, if any.
+
+    Of many, numbers are left out, and labels as far as they would not fit.
+    """
     figure, axes = _drawing(4.2, 2.5)
+    every = max(1, -(-sum(len(label) + 2 for label, *_ in points) // LETTERS))
     for place, (_, value, low, high) in enumerate(points):
         axes.plot([place, place], [low, high], color=BLUE, linewidth=1.5)
-        axes.plot([place], [value], "o", color=BLUE)
-        axes.annotate(f"{value:.2f}", (place, value), textcoords="offset points", xytext=(7, -3), fontsize=8)
+        axes.plot([place], [value], "o", color=BLUE, markersize=6 if len(points) <= 12 else 3)
+        if len(points) <= 12:
+            axes.annotate(f"{value:.2f}", (place, value), textcoords="offset points", xytext=(7, -3), fontsize=8)
     if level is not None:
         axes.axhline(level, color=RED, linewidth=1, linestyle="--")
         axes.annotate(level_label, (-0.45, level), color=RED, va="bottom", fontsize=8)
-    axes.set_xticks(range(len(points)), [label for label, *_ in points])
+    axes.set_xticks(range(0, len(points), every), [label for label, *_ in points[::every]])
     axes.set_xlim(-0.5, len(points) - 0.5)
     axes.set_ylim(0, 1)
     axes.set_title(title, loc="left", color=INK, fontsize=10)
     return _svg(figure)
 
 
-def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str) -> str:
-    """Draw one number a name with its interval (label, value, low, high), the names at the side."""
+def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str, even: float = 0.0) -> str:
+    """Draw one number a name with its interval (label, value, low, high), names at the side, and a line at `even`."""
     figure, axes = _drawing(4.2, 0.9 + 0.3 * len(points))
     for row, (_, value, low, high) in enumerate(points):
         axes.plot([low, high], [row, row], color=BLUE, linewidth=1.5)
         axes.plot([value], [row], "o", color=BLUE)
-    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.axvline(even, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(points)), [label for label, *_ in points])
     axes.invert_yaxis()
     axes.set_title(title, loc="left", color=INK, fontsize=10)
@@ -135,13 +141,17 @@ def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str) ->
 def frontier(
     points: Sequence[tuple[str, float, float]], *, title: str, path: Sequence[tuple[float, float]] = ()
 ) -> str:
-    """Draw systems by KL and score (label, KL, score), and the way of a training, if any, as (KL, score)."""
+    """Draw systems by KL and score (label, KL, score), and the way of a training, if any, as (KL, score).
+
+    Of more than a dozen, the first two and the last are named.
+    """
     figure, axes = _drawing(4.2, 2.9)
     if path:
         axes.plot([kl for kl, _ in path], [score for _, score in path], color=GREY, linewidth=0.8, zorder=1)
     for label, kl, score in points:
         axes.plot([kl], [score], "o", color=BLUE, zorder=2)
-        axes.annotate(label, (kl, score), textcoords="offset points", xytext=(5, 3), fontsize=8)
+        if len(points) <= 12 or (label, kl, score) in (*points[:2], points[-1]):
+            axes.annotate(label, (kl, score), textcoords="offset points", xytext=(5, 3), fontsize=8)
     axes.set_xlabel("KL, nats a sequence")
     axes.set_ylabel("score")
     axes.margins(x=0.18, y=0.15)

@@ -23,6 +23,7 @@ class Compared(NamedTuple):
     batch: str
     systems: tuple[str, str]
     questions: int
+    equal: int  # queries that both answered with the same words, so nobody was asked: each is a tie
     answers: int  # that count
     labelers: int
     decision: str  # about its answers: accept, hold or reject; "waits" where there are none
@@ -60,11 +61,12 @@ def results(store: Store, campaign: str) -> list[Compared]:
                 batch["batch"],
                 (left, right),
                 batch["questions"],
+                _equal(batch),
                 len(judgements),
                 len({each.labeler for each in judgements}),
                 standing.decision if standing else "waits",
                 standing.why if standing else "",
-                over(contests(judgements), left, right),
+                over(contests([*judgements, *_ties(batch, judgements)]), left, right),
             )
         )
     return found
@@ -79,10 +81,24 @@ def preferred_by_people(
     """
     wanted = {system, other}
     asked = _answered(store, comparisons_of(campaign), wanted)
-    judgements = [each for batch, _, answers in asked if rules is None or _made_by(batch, rules) for each in answers]
+    judgements: list[Judgement] = []
+    for batch, _, answers in asked:
+        if rules is None or _made_by(batch, rules):
+            judgements += [*answers, *_ties(batch, answers)]
     turned = [each if each.left == system else _turned(each) for each in judgements]
     contest = over(contests(turned), system, other)
     return contest and Preferred(contest.win_rate, len({each.labeler for each in turned}))
+
+
+def undecided(store: Store, campaign: str, system: str, other: str, rules: Text) -> list[tuple[str, str]]:
+    """Return each comparison of two systems, by these rules, whose answers neither count nor were rejected by a person,
+    and why."""
+    return [
+        (batch["batch"], standing.why)
+        for batch, standing, answers in _answered(store, comparisons_of(campaign), {system, other})
+        if standing is not None and not answers and _made_by(batch, rules)
+        if not (standing.by_person and standing.decision == "reject")
+    ]
 
 
 def _answered(
@@ -99,6 +115,23 @@ def _answered(
 def _made_by(batch: Publication, rules: Text) -> bool:
     made = batch.manifest["facts"].get("campaign")
     return made is None or not rules.differing(Text.model_validate(made["text"]))
+
+
+def _equal(batch: Publication) -> int:
+    return int(batch.manifest["facts"].get("equal", 0))
+
+
+def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgement]:
+    """Yield a tie for every query that both answered with the same words, as of whoever answered another query: so many
+    as would have been answered too."""
+    of_query: dict[str, list[Judgement]] = {}
+    for each in answers:
+        of_query.setdefault(each.query, []).append(each)
+    others = list(of_query.values())
+    for number in range(round(_equal(batch) * len(answers) / batch["questions"])):
+        for each in others[number % len(others)]:
+            query = f"{batch['batch']}, equal {number}"
+            yield each._replace(query=query, won=0.5, right_words=each.left_words)
 
 
 def _answers(store: Store, batch: Publication, standing: Standing | None, taken: Sequence[Document]) -> list[Judgement]:

@@ -17,6 +17,7 @@ class Standing(NamedTuple):
     decision: Decision
     why: str
     weights: Mapping[str, float]  # of the answers of each labeler; 0 for those that do not count
+    by_person: bool = False  # or by the rules alone
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def override(
             raise Refused(f"There are no answers to a batch {batch} of campaign {campaign} to decide about.")
         if labeler is not None and labeler not in assessed[-1]["labelers"]:
             raise Refused(f"Labeler {labeler} answered nothing in batch {batch} of campaign {campaign}.")
-        faults = sorted(finding["fault"] for finding in assessed[-1]["findings"])
+        faults = _faults(assessed[-1], labeler)
         overridden = {"batch": batch, "labeler": labeler, "decision": decision, "reason": reason, "faults": faults}
         return {"kind": "override", "by": by, **overridden}
 
@@ -80,21 +81,30 @@ def _standing(entries: list[Document]) -> Standing:
     assessment = [entry for entry in entries if entry["kind"] == "assessment"][-1]
     decision, why = assessment["decision"], "; ".join(finding["fault"] for finding in assessment["findings"])
     decisions = {name: labeler["decision"] for name, labeler in assessment["labelers"].items()}
-    faults = {finding["fault"] for finding in assessment["findings"]}
+    by_person = False
     for entry in entries:
         if entry["kind"] != "override":
             continue
+        if entry["decision"] == "accept" and not set(_faults(assessment, entry["labeler"])) <= set(entry["faults"]):
+            continue
         if entry["labeler"] is not None:
             decisions[entry["labeler"]] = entry["decision"]
-        elif entry["decision"] != "accept" or faults <= set(entry["faults"]):
-            decision, why = entry["decision"], entry["reason"]
+        else:
+            decision, why, by_person = entry["decision"], entry["reason"], True
     weights = {
         name: labeler["weight"] if decisions[name] == "accept" else 0.0
         for name, labeler in assessment["labelers"].items()
     }
     if decision == "accept" and weights and not any(weights.values()):
         why = "all its labelers are on hold"
-    return Standing(decision, why, weights)
+    return Standing(decision, why, weights, by_person)
+
+
+def _faults(assessment: Document, labeler: str | None) -> list[str]:
+    """Return what was found of a batch, or of one labeler in it."""
+    if labeler is not None:
+        return list(assessment["labelers"].get(labeler, {}).get("faults", ()))
+    return sorted(finding["fault"] for finding in assessment["findings"])
 
 
 def _prefix(campaign: str) -> str:

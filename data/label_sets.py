@@ -114,13 +114,18 @@ def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str,
     return [(row, best) for row, best in found if row["role"] not in TESTS]
 
 
-def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
-    """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
+def described(store: Store, campaign: str, label_set: str) -> Document:
+    """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
     key = f"campaigns/{campaign}/label_sets/{label_set}.json"
     try:
-        document = unseal(store.read(key), f"{key} in {store.uri}")
+        return unseal(store.read(key), f"{key} in {store.uri}")
     except (FileNotFoundError, ValueError) as error:
         raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
+
+
+def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
+    """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
+    document = described(store, campaign, label_set)
     named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
     rows = _weighted(committed(store, named), document.get("weights", {}))
     return document, [

@@ -7,7 +7,7 @@ decision that was taken on the entries read so far can only be appended while th
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from data.canonical import Document, seal, unseal
+from data.canonical import Document, plain, seal, unseal
 from data.refused import Refused
 from data.store import Store
 
@@ -39,7 +39,7 @@ def append(store: Store, prefix: str, decide: Callable[[list[Document]], Documen
                 store.put_new(_key(prefix, len(so_far)), seal(so_far[-1]))
             return None
         number = len(so_far) + 1
-        entry = payload | {"number": number, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        entry: Document = plain(payload) | {"number": number, "at": datetime.now(UTC).isoformat(timespec="seconds")}
         if store.put_new(_key(prefix, number), seal(entry)):
             return entry
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from data import log
 from data.campaign import Campaign
 from data.canonical import Document, content_id
-from data.comparisons import preferred_by_people
+from data.comparisons import preferred_by_people, undecided
 from data.cord import check, one_line, open_pulls
 from data.decisions import standings
-from data.label_sets import read_label_set
-from data.promotions import find_run, log_of, promote, rival, run_prefix
+from data.label_sets import described
+from data.promotions import champion, find_run, log_of, promote, rival, run_prefix
 from data.publication import Publication, read_manifest
 from data.refused import Refused
 from data.statistics import Proportion
@@ -45,6 +45,11 @@ def gate(
     against: list[str] = []
     for opponent in [ZERO_SHOT] if leader in (None, run) else [ZERO_SHOT, str(leader)]:
         name = opponent if opponent == ZERO_SHOT else f"the champion {opponent}"
+        against += [
+            f"what people said of it beside {name} waits for a decision: {one_line(why)} "
+            f"(andon decide {campaign.name} {batch} accept, or reject)"
+            for batch, why in undecided(store, campaign.name, run, opponent, campaign.text)
+        ]
         found = _rate(store, campaign, run, opponent, evaluation)
         if found is None:
             how = "" if opponent == ZERO_SHOT or campaign.judges is None else f" (andon evaluate {campaign.name} {run})"
@@ -62,7 +67,7 @@ def gate(
         f"{pull.pull} of {one_line(pull.by)} is open ({pull.scope}): {one_line(pull.reason)}"
         for pull in open_pulls(store, campaign.name, run)
     ]
-    against += _not_accepted(store, campaign.name, label_set)
+    against += withdrawn(store, campaign.name, label_set)
     return Verdict(not against, tuple(speaks_for), tuple(against))
 
 
@@ -112,14 +117,27 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
     return None if measured is None else Judged(Proportion(**measured))
 
 
-def _not_accepted(store: Store, campaign: str, label_set: str) -> list[str]:
-    document, _ = read_label_set(store, campaign, label_set)
-    decided = standings(store, campaign)
-    return [
-        f"labels of batch {batch}: {decided[batch].decision} ({one_line(decided[batch].why)})"
-        for batch in document["batches"]
-        if batch in decided and decided[batch].decision != "accept"
-    ]
+def withdrawn(store: Store, campaign: str, label_set: str) -> list[str]:
+    """Say which labels of a set no longer count: of whole batches, or of labelers in one."""
+    document = described(store, campaign, label_set)
+    decided, said = standings(store, campaign), []
+    for batch in document["batches"]:
+        if batch not in decided:
+            continue
+        now = decided[batch]
+        counted = [name for name, weight in document.get("weights", {}).get(batch, {}).items() if weight > 0]
+        if now.decision != "accept":
+            said.append(f"labels of batch {batch}: {now.decision} ({one_line(now.why)})")
+        elif gone := sorted({*counted} & {*now.held}):
+            shown = ", ".join(one_line(name) for name in gone[:3]) + (" ..." if len(gone) > 3 else "")
+            said.append(f"labels of batch {batch}: those of {len(gone):,} of its labelers no longer count ({shown})")
+    return said
+
+
+def under_champion(store: Store, campaign: str) -> list[str]:
+    """Say which labels that the champion learned from no longer count: a champion stays until somebody moves it."""
+    leader = champion(store, campaign)
+    return withdrawn(store, campaign, find_run(store, campaign, leader)["label_set"]) if leader else []
 
 
 def decide_by_gate(

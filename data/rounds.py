@@ -6,7 +6,7 @@ from typing import NamedTuple
 from data.committed import added
 from data.decisions import history as decisions
 from data.decisions import standings
-from data.label_sets import read_label_set
+from data.label_sets import described
 from data.labels import batches, deliveries
 from data.promotions import about, runs
 from data.promotions import history as promotions
@@ -71,7 +71,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
 
 def round_of(store: Store, campaign: str, label_set: str) -> int:
     """Return the last round that a label set holds labels of."""
-    document, _ = read_label_set(store, campaign, label_set)
+    document = described(store, campaign, label_set)
     return max(int(batch["round"]) for batch in batches(store, campaign) if batch["batch"] in document["batches"])
 
 

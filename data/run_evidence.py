@@ -11,7 +11,7 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.comparisons import Compared, results
 from data.cord import Pulled
-from data.label_sets import read_label_set
+from data.label_sets import described
 from data.lineage import Node, ancestors, lineage
 from data.promotion_gate import Verdict, gate
 from data.promotions import about, champion, history, rival, runs
@@ -57,7 +57,7 @@ def evidence(
 ) -> RunEvidence:
     """Gather what the store knows of a run, finished or about to be: `steps` are its published steps by name."""
     run, name, evaluation = facts["run"], campaign.name, steps["evaluation"]
-    document, _ = read_label_set(store, name, facts["label_set"])
+    document = described(store, name, facts["label_set"])
     before = [each for each in runs(store, name) if each["run"] != run and each["round"] <= facts["round"]]
     graph = lineage(store, name)
     node = graph.get(run, Node(run, "run", "", (facts["label_set"], facts["base"])))

@@ -25,7 +25,7 @@ from data.shelves import comparisons_of
 from data.statistics import Proportion
 from data.store import Store, folders
 
-VERSION = 3
+VERSION = 4
 DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
@@ -37,7 +37,9 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     pulled = pulls(store)
     logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
     logs += [comparisons(store, name), deliveries(store, shelf), quality_history(store, shelf)]
-    logs += [[each for each in pulled if each.release], list(folders(store, f"{run_prefix(name, run)}/evaluations"))]
+    judged = f"{run_prefix(name, run)}/evaluations"
+    measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
+    logs += [[each for each in pulled if each.release], measured]
     inputs = {"run": run, "version": VERSION, "state": [len(each) for each in logs]}
     prefix = f"{run_prefix(name, run)}/reports/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:

@@ -52,13 +52,14 @@ def all_systems(store: Store, campaign: Campaign) -> list[str]:
             system = _find(store, campaign, name)
         except Lacking:
             continue
-        if name != "reference" or any(query.response for query in load_queries(campaign.text, "test")):
-            found.setdefault(system[1:], name)
+        found.setdefault(system[1:], name)
     return list(found.values())
 
 
 def _find(store: Store, campaign: Campaign, name: str) -> System:
     if name == "reference":
+        if not any(query.response for query in load_queries(campaign.text, "test")):
+            raise Lacking(f"{name}: none of the test queries has a reference response in {campaign.text.queries}.")
         return System(name, "reference")
     if name == ZERO_SHOT:
         return System(name, "model")

@@ -14,7 +14,7 @@ from data.exchange.labeled import Labeled
 from data.label_sets import freeze, labeled
 from data.labels import shelf_of
 from data.planning import curve_of_runs, measured_curve, plan
-from data.promotion_gate import evaluation_of, promote_by_hand
+from data.promotion_gate import evaluation_of, promote_by_hand, under_champion
 from data.promotions import find_run, rollback
 from data.quality_report import report_batch, report_vendors
 from data.refused import Refused
@@ -91,9 +91,12 @@ def decide(
     override(opened, name, batch, decision, reason, labeler, by or me())
     standing = standings(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
-    result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
+    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
     reads = f"andon retrain {campaign}" if name == of else f"andon report {campaign}, and promotion,"
-    finish(result, as_json, [f"{whom}: {decision}, because: {reason}", f"{reads} uses what counts now"])
+    result["withdrawn"] = under_champion(opened, of)
+    told = [f"{whom}: {decision}, because: {reason}", f"{reads} uses what counts now"]
+    told += [f"the champion learned from labels that do not count now: {each}" for each in result["withdrawn"]]
+    finish(result, as_json, told)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from data.ingesting import Ingested
 from data.labels import batches, deliveries
 from data.leases import holder
 from data.planning import WORTH, Plan
+from data.promotion_gate import under_champion
 from data.promotions import champion, find_run, policy_of, runs
 from data.publication import read_manifest
 from data.rounds import rounds
@@ -168,6 +169,7 @@ def status_result(store_uri: str) -> Result:
             {
                 "campaign": name,
                 "champion": champion(store, name),
+                "withdrawn": under_champion(store, name),
                 "batches": [batch["batch"] for batch in batches(store, name)],
                 "labels": sum(added(entry) for entry in deliveries(store, name)),
                 "runs": [run["run"] for run in runs(store, name)],
@@ -199,6 +201,7 @@ def status_lines(result: Result) -> list[str]:
         return [*lines, f"{result['store']} is empty: andon export CAMPAIGN, or andon demo, begins one."]
     for campaign in result["campaigns"]:
         lines.append(f"{campaign['campaign']}   champion: {campaign['champion'] or 'the base'}")
+        lines += [f"  its champion learned from {each} (andon rollback)" for each in campaign["withdrawn"]]
         if training := campaign["training"]:
             silent = "" if training["alive"] else "  (silent: the next retrain takes over)"
             lines.append(f"  trained by {training['holder']} since {_minute(training['at'])}{silent}")

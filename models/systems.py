@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from data.campaign import Campaign
 from data.canonical import Document
-from data.promotions import run_prefix
+from data.promotions import champion, run_prefix
 from data.publication import read_manifest
 from data.refused import Refused
 from data.store import Store
-from data.systems import System, model_of
+from data.systems import CHAMPION, System, model_of
 from models.base import Base, open_base
 from models.ensemble import Ensemble, load_ensemble
 from models.evaluation import Asked, Behaviour, Response, behaviour, draw_queries, respond, scores_of
@@ -122,8 +122,22 @@ def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | Non
     return None if published is None else load_ensemble(published.folder())
 
 
+def champion_beside(store: Store, campaign: Campaign, base: Base) -> Base | None:
+    """Open the champion's policy; None where it is the base itself. Raise Refused where it reads other tokens."""
+    leader = champion(store, campaign.name)
+    if leader is None:
+        return None
+    return _opened(
+        store, campaign, System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy"), base
+    )
+
+
 def _opened(store: Store, campaign: Campaign, system: System, base: Base) -> Base:
     opened = open_base(str(model_of(store, system).folder()), campaign.text)
-    if opened.vocabulary != base.vocabulary:
-        raise Refused(f"{system.name} reads other tokens than the base {campaign.base}: it was made from another one.")
-    return opened
+    if opened.vocabulary == base.vocabulary:
+        return opened
+    away = f"andon rollback {campaign.name} takes it back, or give the campaign another name"
+    raise Refused(
+        f"{system.name} {system.run} reads other tokens than the base {campaign.base}: it was made from another one."
+        + (f" Rounds go on from the champion: {away}." if system.name == CHAMPION else "")
+    )

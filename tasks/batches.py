@@ -13,7 +13,7 @@ from data.campaign import Campaign
 from data.canonical import content_id
 from data.exchange.publishing import questions_of
 from data.labels import KEY, batches
-from data.promotions import champion, policy_of, run_prefix, runs
+from data.promotions import champion, run_prefix, runs
 from data.publication import Publication, read_manifest
 from data.queries import Query, load_queries
 from data.sending import batch_prefix, send
@@ -23,6 +23,7 @@ from models.choosing import CANDIDATES, chosen_by_disagreement, drawn_at_random
 from models.comparisons import is_held_out
 from models.ensemble import load_ensemble
 from models.questions import BASE, CHAMPION, draw_questions
+from models.systems import champion_beside
 from tasks.stage import say
 
 
@@ -45,9 +46,8 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         return batch_id
     began = datetime.now(UTC)
     base = open_base(campaign.base, campaign.text)
-    policies, leader = {BASE: base}, champion(store, campaign.name)
-    if leader is not None:
-        policies[CHAMPION] = open_base(str(policy_of(store, campaign.name, leader).folder()))
+    leader, best = champion(store, campaign.name), champion_beside(store, campaign, base)
+    policies = {BASE: base} if best is None else {BASE: base, CHAMPION: best}
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
     asked_before = (queries_asked(batch.path(KEY)) for batch in batches(store, campaign.name))
     queries = load_queries(campaign.text, "train")

@@ -29,8 +29,8 @@ from tasks.stage import say
 def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str], seed: int) -> str:
     """Publish two-way questions on as many test queries as the campaign's evaluation has, and return the batch's id.
 
-    Queries that both answered with the same words are left out. Copies for other labelers are as the campaign's batch
-    has them; known answers are not, for nobody knows which system is better.
+    Queries that both answered with the same words are not asked about: they count as ties. Copies for other labelers
+    are as the campaign's batch has them; known answers are not, for nobody knows which system is better.
     """
     store, name = open_store(store_uri), comparisons_of(campaign.name)
     systems = find_systems(store, campaign, names)
@@ -51,16 +51,20 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     count = campaign.evaluation.queries
     say(f"comparison: {left} and {right} on {count:,} test queries")
     answered = answer_all(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
-    questions = []
+    questions: list[Question] = []
+    equal = 0
     for query, one, other in zip(answered.asked, *answered.responses.values(), strict=True):
-        if one.text != other.text:
-            samples = (Sample(one.text, one.tokens, left), Sample(other.text, other.tokens, right))
-            questions.append(Question(query.query_id, query.text, query.tokens, samples))
-    equal = len(answered.asked) - len(questions)
+        if len(questions) == count:
+            break
+        if one.text == other.text:
+            equal += 1
+            continue
+        samples = (Sample(one.text, one.tokens, left), Sample(other.text, other.tokens, right))
+        questions.append(Question(query.query_id, query.text, query.tokens, samples))
     if not questions:
         raise Refused(f"{left} and {right} answer all {equal} queries with the same words: there is nothing to ask.")
     alone = campaign.batch.model_copy(update={"gold_share": 0.0, "repeat_share": 0.0})
-    asked = composed(questions[:count], [], alone, seed)
+    asked = composed(questions, [], alone, seed)
     vendor, key = blind(asked, campaign.shown_instructions, secret=os.urandom(32))
     facts = {"batch": batch_id, "round": number, "questions": len(asked), "samples": 2, "systems": [left, right]}
     facts |= {"equal": equal, "vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}

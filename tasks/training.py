@@ -19,11 +19,18 @@ from data.watch import stops
 from models.base import open_base
 from models.job import Job
 from models.steps import STEPS
+from models.systems import champion_beside
 from tasks.progress import progress_shown
 from tasks.showing import show_pulls
 from tasks.stage import say
 
 MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy": "models.ppo"}
+
+
+@task(cache_policy=NO_CACHE)
+def check_champion(store_uri: str, campaign: Campaign) -> None:
+    """Raise Refused where the champion, which a run stands beside in the end, reads other tokens than the base."""
+    champion_beside(open_store(store_uri), campaign, open_base(campaign.base, campaign.text))
 
 
 @task(cache_policy=NO_CACHE)

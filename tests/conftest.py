@@ -16,8 +16,10 @@ os.environ["ANDON_PRECISION"] = "fp32"
 
 from data.campaign import Campaign, load_campaign
 from data.canonical import content_id
+from data.label_sets import freeze
 from models.base import EMBEDDED, Base, best_device, fingerprint
 from tests import seaweed
+from tests.told import Made, weighed
 from tests.vendor import Round
 
 TINY = {
@@ -97,6 +99,19 @@ def campaign(tiny_folder: Path) -> Campaign:
 def sent(tmp_path: Path) -> Round:
     """A published batch that waits for answers."""
     return Round(tmp_path)
+
+
+@pytest.fixture
+def campaign_c(campaign: Campaign) -> Campaign:
+    return campaign.model_copy(update={"name": "c"})
+
+
+@pytest.fixture
+def run(sent: Round) -> Made:
+    """Publish a run on accepted labels, with the lower bounds of its win rates, and return its evaluation."""
+    sent.deliver(sent.answers())
+    label_set = freeze(sent.store, "c")
+    return lambda name, low, beside=None, champion_low=0.0: weighed(sent, label_set, name, low, beside, champion_low)
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,19 @@ def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:
     assert sent.deliver(others).decision == "hold", "this one was not"
 
 
+def test_new_faults_end_an_earlier_acceptance_of_a_labeler_too(sent: Round) -> None:
+    rows = sent.answers()
+    name = str(rows[0]["labeler_id"])
+    mine = [row for row in rows if row["labeler_id"] == name]
+    fast = [row | {"seconds": 0} for row in mine[3:]]
+    assert sent.deliver([row for row in rows if row not in mine] + mine[:3]).held == ()
+    override(sent.store, "c", "b1", "accept", "I know her", name)
+    assert sent.deliver(fast[:-3]).held == (name,), "not this of her"
+    override(sent.store, "c", "b1", "accept", "she reads fast", name)
+    assert standings(sent.store, "c")["b1"].weights[name] > 0
+    assert sent.deliver(fast[-3:]).held == (), "the same fault was decided about"
+
+
 def test_assessing_the_same_answers_again_says_nothing_new(sent: Round) -> None:
     sent.deliver(sent.answers())
     before = history(sent.store, "c")

@@ -1,76 +1,29 @@
 """The gate before the champion: each thing that must hold, what a person may do despite it, and what the log says."""
 
-import tempfile
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from data.batch import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
-from data.committed import Committed
-from data.comparisons import _won, comparisons, preferred_by_people, results
+from data.campaign_report import report_campaign
 from data.cord import Stopped, pull, release
 from data.decisions import history as decisions
 from data.decisions import override, standings
 from data.evaluation_report import told_apart
-from data.ingesting import ingest
 from data.label_sets import freeze
-from data.labels import deliveries, shelf_of
-from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_hand
+from data.promotion_gate import decide_by_gate, evaluation_of, gate, promote_by_hand, under_champion
 from data.promotions import about, champion, history, rival, rollback
-from data.publication import Publication, publish, read_manifest
+from data.publication import Publication, publish
 from data.refused import Refused
 from data.rounds import round_to_decide, round_to_finish, rounds
-from data.shelves import comparisons_of
 from data.store import Store
 from data.systems import System, all_systems, other_rules
-from flows.inspection import promote_run
+from flows.inspection import decide, promote_run
 from flows.summary import status_lines, status_result
 from tasks.labels import labels_are_new
 from tasks.promotion import promote_if_better
-from tests.told import finished
+from tests.told import NOW, Made, bound, finished
 from tests.vendor import Round
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-Made = Callable[..., Publication]
-
-
-def rate(low: float) -> dict[str, float]:
-    return {"value": (low + 1) / 2, "low": low, "high": 1.0, "n": 500}
-
-
-@pytest.fixture
-def campaign_c(campaign: Campaign) -> Campaign:
-    return campaign.model_copy(update={"name": "c"})
-
-
-@pytest.fixture
-def run(sent: Round) -> Made:
-    """Publish a run on accepted labels, with the lower bounds of its win rates, and return its evaluation."""
-    sent.deliver(sent.answers())
-    label_set = freeze(sent.store, "c")
-
-    def made(name: str, low: float | None, beside: str | None = None, champion_low: float = 0.0) -> Publication:
-        prefix = f"campaigns/c/runs/{name}"
-        facts = {
-            "runs": {"policy": name} | ({"champion": beside} if beside else {}),
-            "win_rate": None if low is None else rate(low),
-            "champion_win_rate": rate(champion_low) if beside else None,
-        }
-        where = f"{prefix}/evaluations/{beside or 'alone'}"
-        evaluation = publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
-        inputs, about = (
-            {"evaluation": where},
-            {"run": name, "label_set": label_set, "round": 1, "base": "b", "win_rate": None},
-        )
-        publish(sent.store, prefix, "run", {"b": b"b"}, inputs=inputs, facts=about, began=NOW)
-        return evaluation
-
-    return made
 
 
 def decided(store: Store, campaign: Campaign, evaluation: Publication) -> str:
@@ -161,6 +114,34 @@ def test_labels_that_no_longer_count_stand_in_the_way(sent: Round, run: Made, ca
     assert forced is not None and "they were bots" in forced["against"][0]
 
 
+def test_labels_of_one_labeler_that_no_longer_count_stand_in_the_way(
+    sent: Round, run: Made, campaign_c: Campaign
+) -> None:
+    evaluation, label_set = run("run-1", 0.9), str(freeze(sent.store, "c"))
+    names = list(standings(sent.store, "c")["b1"].weights)
+    override(sent.store, "c", "b1", "reject", "a bot", names[0])
+    against = gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).against
+    assert against == (f"labels of batch b1: those of 1 of its labelers no longer count ({names[0]})",)
+    without = str(freeze(sent.store, "c"))
+    assert gate(sent.store, campaign_c, "run-1", without, evaluation, None).holds, "of a run that never learned from it"
+
+
+def test_of_a_champion_it_is_said_where_its_labels_no_longer_count(
+    campaign: Campaign, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent, name = Round(tmp_path, campaign.name), campaign.name
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.7)
+    assert champion(sent.store, name) == "run-1" and under_champion(sent.store, name) == []
+    assert "do not count now" not in report_campaign(sent.store, name).path("report.html").read_text()
+    decide(name, "b1", "reject", "the vendor used a bot", store=sent.store.uri)
+    told = "labels of batch b1: reject (the vendor used a bot)"
+    assert told in capsys.readouterr().out and under_champion(sent.store, name) == [told]
+    assert any(told in line and "andon rollback" in line for line in status_lines(status_result(sent.store.uri)))
+    page = report_campaign(sent.store, name).path("report.html").read_text()
+    assert page.index("Champion: <code>run-1") < page.index(told) < page.index("<h2>")
+
+
 def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
     sent: Round, run: Made, campaign_c: Campaign
 ) -> None:
@@ -168,7 +149,7 @@ def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
     alone = run("run-2", 0.9)
     assert rival(sent.store, "c", "run-2") == "run-1" and evaluation_of(sent.store, "c", "run-2").prefix == alone.prefix
     where = "campaigns/c/runs/run-2/evaluations/later"
-    facts = {"runs": {"policy": "run-2", "champion": "run-1"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.6)}
+    facts = {"runs": {"policy": "run-2", "champion": "run-1"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.6)}
     publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     later = evaluation_of(sent.store, "c", "run-2")
     assert later.prefix == where
@@ -179,12 +160,12 @@ def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
 def test_neither_a_second_try_nor_other_settings_decide(sent: Round, run: Made, campaign_c: Campaign) -> None:
     decided(sent.store, campaign_c, run("run-1", 0.8))
     first = run("run-2", 0.9, "run-1", 0.4)
-    facts = first.manifest["facts"] | {"champion_win_rate": rate(0.9)}
+    facts = first.manifest["facts"] | {"champion_win_rate": bound(0.9)}
     folder = "campaigns/c/runs/run-2/evaluations"
     publish(sent.store, f"{folder}/second-seed", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     assert evaluation_of(sent.store, "c", "run-2").prefix == first.prefix, "the first one beside this champion"
     alone = run("run-3", 0.9)
-    facts = {"runs": {"policy": "run-3", "champion": "run-1"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.9)}
+    facts = {"runs": {"policy": "run-3", "champion": "run-1"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.9)}
     folder = "campaigns/c/runs/run-3/evaluations"
     other = facts | {"rules": "eight queries"}
     publish(sent.store, f"{folder}/small", "evaluation", {"a": b"a"}, inputs={}, facts=other, began=NOW)
@@ -201,7 +182,7 @@ def test_who_was_rolled_back_may_pass_the_gate_against_a_later_champion(
     decided(sent.store, campaign_c, run("run-2", 0.8))
     assert rival(sent.store, "c", "run-1") == "run-2"
     where = "campaigns/c/runs/run-1/evaluations/later"
-    facts = {"runs": {"policy": "run-1", "champion": "run-2"}, "win_rate": rate(0.9), "champion_win_rate": rate(0.6)}
+    facts = {"runs": {"policy": "run-1", "champion": "run-2"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.6)}
     publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     evaluation = evaluation_of(sent.store, "c", "run-1")
     assert promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation) is not None
@@ -217,76 +198,6 @@ def test_a_reason_is_said_or_left_out_and_never_empty(sent: Round, run: Made, ca
     with pytest.raises(Refused, match="needs a reason"):
         rollback(sent.store, "c", "", "ann")
     assert champion(sent.store, "c") == "run-1"
-
-
-def compare(
-    sent: Round, left: str, right: str, winner: str, count: int = 80, people: int = 4, rules: Campaign | None = None
-) -> None:
-    """Ask some people which of two systems is better, and let all of them prefer one."""
-    samples = (Sample("the one", [], left), Sample("the other text", [], right))
-    asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
-    vendor, key = blind(asked, "Which?", b"another secret")
-    write_table(key, sent.folder / "compared.parquet")
-    files: dict[str, Path | bytes] = dict(write_parts(vendor, sent.folder))
-    files["key/samples.parquet"] = sent.folder / "compared.parquet"
-    facts: dict[str, Any] = {"batch": "h001-x", "round": 1, "questions": count, "systems": [left, right]}
-    facts |= {"campaign": rules.model_dump(mode="json")} if rules else {}
-    prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
-    publish(sent.store, prefix, "comparison", files, inputs={}, facts=facts, began=datetime.now(UTC))
-    wanted = [left, right].index(winner)
-    rows = [
-        {n: row[n] for n in ("question_id", "content_sha256")}
-        | {"labeler_id": f"person {number % people}", "best": row["shown"].index(wanted)}
-        for number, row in enumerate(key.to_pylist())
-    ]
-    write_table(pa.Table.from_pylist(rows), sent.folder / "said.parquet")
-    with tempfile.TemporaryDirectory() as scratch:
-        outcome = ingest(sent.store, "c", sent.folder / "said.parquet", Path(scratch), predict=_refuse_to_guess)
-    assert outcome.compares and outcome.accepted == count
-
-
-def _refuse_to_guess(batch: Publication) -> dict[str, int]:
-    raise AssertionError("what a reward model likes is no measure of an evaluation")
-
-
-def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Made, campaign_c: Campaign) -> None:
-    evaluation = run("run-1", None)
-    before = freeze(sent.store, "c")
-    compare(sent, "run-1", "zero-shot", winner="run-1")
-    assert freeze(sent.store, "c") == before, "nothing is trained on them"
-    assert shelf_of(sent.store, "c", "h001-x") == comparisons_of("c") and shelf_of(sent.store, "c", "b1") == "c"
-    if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
-        assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
-        override(sent.store, shelf_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
-    (found,) = results(sent.store, "c")
-    assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
-    turned = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
-    assert turned is not None and turned.win_rate.value == 0.0
-    entry = promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
-    assert entry is not None and entry["reason"].endswith("by people") and entry["against"] == []
-    assert read_manifest(sent.store, "campaigns/c/batches/h001-x") is None
-
-
-def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None:
-    label = Committed("a", "b", "q", "e", None, None, None, None, ratings='{"accuracy": [7, 1], "overall": [3, 5]}')
-    assert _won(label) == 0.0
-    assert _won(label._replace(ratings='{"accuracy": [7, 1], "coverage": [3, 5]}')) == 1.0
-
-
-def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run: Made, campaign_c: Campaign) -> None:
-    evaluation, label_set = run("run-1", 0.8), str(freeze(sent.store, "c"))
-    compare(sent, "run-1", "zero-shot", winner="zero-shot", rules=campaign_c)
-    if results(sent.store, "c")[0].decision != "accept":
-        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
-    longer = campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"truncate_after": 3})})
-    assert not gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).holds, "people prefer zero-shot"
-    assert gate(sent.store, longer, "run-1", label_set, evaluation, None).holds, "of texts that this run never wrote"
-    moved, other = (
-        campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"queries": queries})})
-        for queries in ("/elsewhere/a", "speeches")
-    )
-    assert gate(sent.store, other, "run-1", label_set, evaluation, None).holds, "of other queries"
-    assert not moved.text.differing(moved.text.model_copy(update={"queries": "/elsewhere/b"})), "on another machine"
 
 
 def test_policies_that_are_asked_by_other_rules_are_named(sent: Round, campaign_c: Campaign) -> None:
@@ -319,6 +230,12 @@ def test_who_decided_about_labels_is_recorded(sent: Round) -> None:
     assert [entry["by"] for entry in decisions(sent.store, "c") if entry["kind"] == "override"] == ["ann"]
 
 
+def test_no_name_or_reason_is_too_strange_for_a_log(sent: Round) -> None:
+    sent.deliver(sent.answers())
+    override(sent.store, "c", "b1", "reject", "M\udcfcller's bots", None, "M\udcfcller")  # what a Latin-1 shell gives
+    assert standings(sent.store, "c")["b1"].why == "M?ller's bots"
+
+
 def test_the_champion_has_a_round_of_its_own(sent: Round, run: Made, campaign_c: Campaign) -> None:
     decided(sent.store, campaign_c, run("run-1", 0.8))
     decided(sent.store, campaign_c, run("run-2", 0.9, "run-1", 0.3))
@@ -326,40 +243,8 @@ def test_the_champion_has_a_round_of_its_own(sent: Round, run: Made, campaign_c:
     assert (only.run, only.waits_for) == ("run-1", "nothing: its policy is champion")
 
 
-def test_two_people_are_too_few_for_the_gate(sent: Round, run: Made, campaign_c: Campaign) -> None:
-    evaluation = run("run-1", 0.9)
-    compare(sent, "run-1", "zero-shot", winner="run-1", people=2)
-    if results(sent.store, "c")[0].decision != "accept":
-        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
-    against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
-    assert len(against) == 1 and "only 2 people judged it beside zero-shot" in against[0]
-
-
 def test_a_damaged_run_is_no_system_that_is_not_there_yet(sent: Round, run: Made, campaign_c: Campaign) -> None:
     run("run-1", 0.8)
     (sent.store.root / "campaigns/c/runs/run-1/manifest.json").write_bytes(b"{")
     with pytest.raises(Refused, match="run-1"):
         all_systems(sent.store, campaign_c)
-
-
-def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
-    compare(sent, "run-1", "zero-shot", winner="run-1")
-    asked: list[str] = []
-    for read in (standings, deliveries):
-
-        def counted(store: Store, name: str, read: Callable[..., Any] = read) -> Any:
-            asked.append(f"{read.__name__} of {name}")
-            return read(store, name)
-
-        monkeypatch.setattr(f"data.comparisons.{read.__name__}", counted)
-    (batch,) = comparisons(sent.store, "c")
-    monkeypatch.setattr("data.comparisons.batches", lambda store, name: [batch] * 5)
-    assert len(results(sent.store, "c")) == 5
-    assert asked == [f"{what} of {comparisons_of('c')}" for what in ("standings", "deliveries")]
-
-
-def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:
-    assert not any("people on" in line for line in status_lines(status_result(sent.store.uri)))
-    compare(sent, "run-1", "zero-shot", winner="run-1")
-    (line,) = [line for line in status_lines(status_result(sent.store.uri)) if "people on" in line]
-    assert line.startswith("  h001-x: people on run-1 beside zero-shot: ") and ("1.000" in line or "on hold" in line)

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from data import cord
+from data import charts, cord
 from data.campaign import Campaign
 from data.campaign_report import costs, report_campaign
 from data.evaluation_report import matrix, table
 from data.marking import marked
 from data.promotion_gate import Verdict, evaluation_of, promote_by_hand
 from data.promotions import rollback
+from data.publication import publish
 from data.run_report import report_run, run_report
 from data.scorecard import scorecards
 from data.settings import Supervised
 from data.watch import record_stop
 from models.card import model_card
-from tests.told import finished, gathered, rate
+from tests.told import NOW, finished, gathered, rate
 from tests.vendor import Round
 
 
@@ -178,3 +179,23 @@ def test_words_that_differ_and_words_that_were_copied_are_marked() -> None:
     assert [part.text.strip() for part in parts if part.differs] == ["the old", "yes."]
     assert [part.text.strip() for part in parts if part.copied] == ["the old", "cake,"]
     assert marked("Nothing to compare.") == [("Nothing to compare.", False, False)]
+
+
+def test_a_report_knows_an_evaluation_that_ended_after_it_was_written(campaign: Campaign, tmp_path: Path) -> None:
+    sent = Round(tmp_path, campaign.name)
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.7)
+    where = f"campaigns/{campaign.name}/runs/run-1/evaluations/later"
+    sent.store.put_new(f"{where}/responses.parquet", b"the first file of an evaluation that is on its way")
+    before = report_run(sent.store, campaign.name, "run-1")
+    publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts={}, began=NOW)
+    assert report_run(sent.store, campaign.name, "run-1").prefix != before.prefix
+
+
+def test_fifty_rounds_are_drawn_without_a_smear_of_labels() -> None:
+    few, many = ([(f"r{n}", 0.5, 0.4, 0.6) for n in range(count)] for count in (5, 50))
+    assert charts.intervals(few, title="t").count("0.50") == 5 and ">r4<" in charts.intervals(few, title="t")
+    drawn = charts.intervals(many, title="t")
+    assert drawn.count("0.50") == 0 and ">r0<" in drawn and sum(f">r{n}<" in drawn for n in range(50)) <= 15
+    ends = charts.frontier([("base", 0.0, 0.0), *((f"r{n}", float(n), 1.0) for n in range(50))], title="t")
+    assert [n for n in range(50) if f">r{n}<" in ends] == [0, 49]

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from data.run_evidence import RunEvidence
 from tests.vendor import Round
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Made = Callable[..., Publication]
 
 
 def rate(value: float, low: float) -> dict[str, Any]:
@@ -124,3 +126,24 @@ def finished(sent: Round, campaign: Campaign, run: str, low: float, beside: str 
 
 def _of(campaign: Campaign, run: str) -> str:
     return f"campaigns/{campaign.name}/runs/{run}"
+
+
+def weighed(
+    sent: Round, label_set: str | None, run: str, low: float | None, beside: str | None, champion_low: float
+) -> Publication:
+    """Publish a run with the lower bounds of its win rates, undecided, and return its evaluation."""
+    prefix = f"campaigns/c/runs/{run}"
+    facts = {
+        "runs": {"policy": run} | ({"champion": beside} if beside else {}),
+        "win_rate": None if low is None else bound(low),
+        "champion_win_rate": bound(champion_low) if beside else None,
+    }
+    where = f"{prefix}/evaluations/{beside or 'alone'}"
+    evaluation = publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    about = {"run": run, "label_set": label_set, "round": 1, "base": "b", "win_rate": None}
+    publish(sent.store, prefix, "run", {"b": b"b"}, inputs={"evaluation": where}, facts=about, began=NOW)
+    return evaluation
+
+
+def bound(low: float) -> dict[str, float]:
+    return {"value": (low + 1) / 2, "low": low, "high": 1.0, "n": 500}
