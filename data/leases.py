@@ -40,7 +40,11 @@ class Lease(NamedTuple):
 
 def silence_s() -> float:
     """Return after how many silent seconds a holder counts as dead; a beat comes five times as often."""
-    return float(os.environ.get("ANDON_LEASE_S", "300"))
+    said = os.environ.get("ANDON_LEASE_S", "300")
+    try:
+        return float(said)
+    except ValueError as error:
+        raise Refused(f"ANDON_LEASE_S is a number of seconds, not {ascii(said[:40])}.") from error
 
 
 def take(store: Store, campaign: str, holder: str) -> Lease:

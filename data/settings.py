@@ -11,7 +11,7 @@ SHIPPED, OWN = ("embedded", "speeches"), "files of one's own"
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Text(Settings):
@@ -30,6 +30,15 @@ class Text(Settings):
     truncate_after: int = Field(ge=0)  # ... at or after this 0-based index
     temperature: float = Field(gt=0)
     invalid_score: float  # replaces the score of a response without a sentence end
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Self:
+        if self.truncate_after >= self.response_tokens:
+            raise ValueError(
+                f"truncate_after {self.truncate_after} lies behind the last of {self.response_tokens} response_tokens, "
+                "so no response could end a sentence"
+            )
+        return self
 
     @property
     def source(self) -> str:
@@ -57,7 +66,7 @@ class Batch(Settings):
     overlap_copies: int = Field(default=3, ge=2, le=10)  # of such a question, each with an id and an order of its own
     gold_share: float = Field(default=0.0, ge=0, le=0.5)  # questions with a known answer, for each question asked
     gold: str | None = None  # file of such questions: beside the shipped campaigns, or a path; see data/composition.py
-    drift: str | None = None  # file of questions that every batch repeats: data/drift.py
+    drift: str | None = None  # file of questions that every batch repeats: data/composition.py
     repeat_share: float = Field(default=0.0, ge=0, le=1)  # of the questions, once more to whoever answered them
     random_share: float = Field(default=1.0, gt=0, le=1)  # of the questions; where reward models disagree: the rest
 
@@ -101,11 +110,11 @@ class Policy(Settings):
     kl_horizon: float = Field(default=10_000, gt=0)  # episodes
     value_model: Literal["head", "separate"] = "head"  # on the policy's body, or a copy of the reward model
     whiten_rewards: bool = True
-    gamma: float = 1.0
-    lam: float = 0.95
-    clip: float = 0.2
-    value_clip: float = 0.2
-    value_coefficient: float = 0.1
+    gamma: float = Field(default=1.0, ge=0, le=1)
+    lam: float = Field(default=0.95, ge=0, le=1)
+    clip: float = Field(default=0.2, gt=0, lt=1)
+    value_clip: float = Field(default=0.2, gt=0)
+    value_coefficient: float = Field(default=0.1, ge=0)
     micro_batch: int = Field(default=64, gt=0)  # queries in memory at once; changes no result
 
     @model_validator(mode="after")
@@ -132,7 +141,7 @@ class Watching(Settings):
 
 
 class Evaluation(Settings):
-    queries: int = Field(gt=0)  # held-out test queries, a pair of responses each
+    queries: int = Field(gt=1)  # held-out test queries, a pair of responses each
     best_of: int = Field(default=0, ge=0)  # also measure the base's best of n by the reward model, no PPO; 0: do not
 
 

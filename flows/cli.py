@@ -24,7 +24,7 @@ from data.store import open_store
 from data.systems import find_systems
 from flows.by_hand import ingest_by_hand
 from flows.environment import prepare
-from flows.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
+from flows.options import INTERRUPTED, STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
 from flows.summary import Result, demo_table, ingested_lines, run_lines, run_result
 
 
@@ -82,6 +82,8 @@ def export(
 
         in_s3(opened)  # refused before anything is sampled
     if compare is not None:
+        if rework is not None:
+            raise Refused("--compare asks about systems, --rework asks a batch again: one at a time.")
         if questions == 1:
             raise Refused("One question tells nothing of two systems: ask two or more (--questions).")
         find_systems(opened, settings, compare)
@@ -217,14 +219,20 @@ def main() -> None:
     except Refused as refusal:
         sys.stderr.write(f"andon: {refusal}\n")
         sys.exit(3 if isinstance(refusal, Stopped) else 1)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        sys.stderr.write(f"andon: {error.filename}: {error.strerror}.\n")
+        sys.exit(1)
     except Exception as error:
         if not _ended_by_the_cord(error):
             raise
         sys.stderr.write(f"andon: {error}\n")
         sys.exit(3)
-    except KeyboardInterrupt:
-        sys.stderr.write("andon: interrupted; what was published stays, run the same command to go on.\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == 130:  # what typer makes of a Ctrl-C
+            sys.stderr.write(INTERRUPTED)
+        raise
 
 
 def _ended_by_the_cord(error: Exception) -> bool:

@@ -6,10 +6,12 @@ from data.store import open_store
 from data.systems import all_systems
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunOrNone, Seed, StoreUri, SystemNames
 from flows.settings import configured, settings_of
+from flows.stopping import stoppable
 from tasks.evaluation import evaluate_policy, evaluate_systems
 
 
 @flow
+@stoppable
 def evaluate(
     campaign: CampaignName,
     store: StoreUri,

@@ -7,6 +7,7 @@ from prefect import flow
 from data.ingesting import Ingested
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
+from flows.stopping import stoppable
 from tasks.inbox import ingest_waiting
 from tasks.labels import ingest_file
 
@@ -27,6 +28,7 @@ def ingest_inbox(store: StoreUri, campaign: CampaignOrAll = None) -> int:
 
 
 @flow
+@stoppable
 def import_labels(
     campaign: str, store: str, file: Path, base: str | None = None, preset: str | None = None
 ) -> Ingested:

@@ -1,9 +1,11 @@
 """Commands of the labeling page: serve it, take in what was answered on it, and keep the list of labelers."""
 
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +70,9 @@ def label(
         def ready(url: str) -> None:
             sys.stderr.write(f"andon: batch {asked['batch']} of {name} at {url}  (Ctrl-C ends it)\n")
 
-        serve(opened, name, asked, listen=listen, port=port, public=public, ready=ready, finished=finished)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service is stopped as a person's Ctrl-C stops it
+        with suppress(KeyboardInterrupt):
+            serve(opened, name, asked, listen=listen, port=port, public=public, ready=ready, finished=finished)
     _take_in(opened, store, campaign, name, asked, as_json)
 
 

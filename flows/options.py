@@ -25,12 +25,19 @@ Preset = Annotated[
     str | None, typer.Option("--preset", help="settings named in the campaign's file, such as code-124m")
 ]
 Launch = Annotated[
-    Path | None, typer.Option("--launch", help="an accelerate config: train in several processes, as on many GPUs")
+    Path | None,
+    typer.Option(
+        "--launch",
+        exists=True,
+        dir_okay=False,
+        help="an accelerate config: train in several processes, as on many GPUs",
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="why; it is recorded")]
 By = Annotated[str | None, typer.Option("--by", help="who; without it, the name you are logged in by")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="of weights, orders and samples")]
 STORE = "andon-store"
+INTERRUPTED = "andon: interrupted; what was published stays, run the same command to go on.\n"
 
 
 def finish(result: Result, as_json: bool, lines: list[str]) -> None:

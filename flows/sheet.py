@@ -4,10 +4,12 @@ from prefect import flow
 
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri
 from flows.settings import configured
+from flows.stopping import stoppable
 from tasks.sheets import write_sheet
 
 
 @flow
+@stoppable
 def accuracy_sheet(
     campaign: CampaignName,
     store: StoreUri,

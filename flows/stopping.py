@@ -1,21 +1,31 @@
-"""A flow that meets a pulled cord did not fail: it ends as cancelled, named Stopped, and says by which pull."""
+"""How a flow ends before its end: a pulled cord is no failure, and a person's Ctrl-C no reason to wait for minutes."""
 
 import functools
+import os
+import signal
+import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from contextlib import suppress
+from typing import NoReturn, ParamSpec, TypeVar, cast
 
-from prefect.exceptions import CancelledRun
+from prefect.exceptions import CancelledRun, TerminationSignal
+from prefect.settings import get_current_settings
 from prefect.states import Cancelled
 
 from data.cord import Stopped, check
 from data.store import open_store
+from flows.options import INTERRUPTED
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def stoppable(body: Callable[P, R]) -> Callable[P, R]:
-    """Let a flow's body, or a flow called in it, end its flow run in a state that names the pull."""
+    """Let a flow's body, or a flow called in it, end its flow run in a state that names the pull.
+
+    Where it is interrupted and Prefect's server is a child of this process, the process ends here: what the body held
+    is given back, and Prefect would go on asking a server that heard the same Ctrl-C.
+    """
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -23,6 +33,10 @@ def stoppable(body: Callable[P, R]) -> Callable[P, R]:
             return body(*args, **kwargs)
         except (Stopped, CancelledRun) as stopped:
             return cast(R, Cancelled(name="Stopped", message=str(stopped)))  # Prefect takes it for the final state
+        except (KeyboardInterrupt, TerminationSignal) as asked:
+            if get_current_settings().api.url is not None:
+                raise
+            _leave(asked.signal if isinstance(asked, TerminationSignal) else signal.SIGINT)
 
     return run
 
@@ -30,3 +44,13 @@ def stoppable(body: Callable[P, R]) -> Callable[P, R]:
 def check_line(store: str, campaign: str, run: str | None = None) -> None:
     """Raise Stopped where a pull stops this campaign, or this run of it."""
     check(open_store(store), campaign, run)
+
+
+def _leave(number: int) -> NoReturn:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    SubprocessASGIServer().stop()  # the one that is running
+    with suppress(OSError):  # whoever read it may be gone
+        sys.stderr.write(INTERRUPTED)
+        sys.stderr.flush()
+    os._exit(128 + number)

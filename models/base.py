@@ -53,8 +53,10 @@ def open_base(name: str, rules: Text | None = None) -> Base:
     looks_like_folder = name.startswith((".", "/", "~")) or name.count("/") > 1
     if looks_like_folder and not Path(source).expanduser().is_dir():
         raise Refused(f"There is no checkpoint folder {name}. Give a folder, a hub name, or embedded.")
+    source = os.path.expanduser(source)
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise Refused(f"The base {name} cannot be loaded: that folder has no config.json, so it is no checkpoint.")
     try:
-        source = os.path.expanduser(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
         config = AutoConfig.from_pretrained(source)
         if (gelu := getattr(config, "activation_function", None)) in FUSED_GELU:

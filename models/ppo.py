@@ -66,6 +66,7 @@ def train(
     value_from: RewardModel | None = None,
     checkpoints: Checkpoints | None = None,
     look: Look = unwatched,
+    last_look: Look = unwatched,
     show: Show = lambda *_: None,
     inspect: Inspect = lambda *_: {},
 ) -> PolicyModel:
@@ -74,8 +75,8 @@ def train(
     `inspect` sees what an update was made of and returns what it measured, which becomes part of the metrics.
 
     With checkpoints, a killed training goes on from the last one to the same weights and metrics, and `log` is given
-    those of the updates before it again. `look` raises where the line is stopped, at an update or while it samples;
-    the state after the last whole update is then saved.
+    those of the updates before it again. `look` raises where the line is stopped, at an update or while it samples,
+    and `last_look` after the last one; the state after the last whole update is then saved.
     """
     device = next(base.parameters()).device
     model = PolicyModel(base, value_from).to(device)
@@ -108,6 +109,8 @@ def train(
         log(metrics)
         show(update + 1, policy, metrics)
         save_state(checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
+    with save_when_stopped(checkpoints, updates, policy, optimizer, {"kl_coefficient": kl.beta, "history": history}):
+        last_look()
     return settle(policy, model)
 
 

@@ -28,7 +28,8 @@ class SecondOpinion:
     """The child, started once; `ask` waits for its answer."""
 
     def __init__(self, store: str, reward: str, stop: int, after: int) -> None:
-        command = [sys.executable, "-m", "models.second_opinion", store, reward, str(stop), str(after)]
+        where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
+        command = [sys.executable, "-m", "models.second_opinion", where, reward, str(stop), str(after)]
         root = Path(__file__).resolve().parent.parent
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
 

@@ -17,7 +17,7 @@ import torch
 from data.campaign import Campaign
 from data.canonical import Document
 from data.checkpoints import Checkpoints
-from data.cord import Stopped, check
+from data.cord import Stopped
 from data.label_sets import read_label_set
 from data.labels import batches
 from data.publication import publish
@@ -177,10 +177,10 @@ def policy_step(job: Job) -> None:
             value_from=score.members[0] if settings.value_model == "separate" else None,
             checkpoints=checkpoints,
             look=job.look(),
+            last_look=job.look(),  # a new one rests from nothing: the last update may have pulled
             show=LiveWall(open_store(job.store), job.campaign, job.run, base, score, queries),
             inspect=inspect,
         )
-        check(open_store(job.store), job.campaign.name, job.run)  # the last update may have pulled
     assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")

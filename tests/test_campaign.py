@@ -36,6 +36,10 @@ def test_campaigns_ship() -> None:
         ("temperature = 0.7", "temperature = 0", "text.temperature"),
         ("[text]", "[text", "cannot be read"),
         ("responses_per_query = 4", "responses_per_query = 5", "must be a multiple"),
+        ("truncate_after = 16", "truncate_after = 24", "lies behind the last of 24 response_tokens"),
+        ("responses_per_query = 4", "responses_per_query = 4\nclip = -0.2", "policy.clip"),
+        ("temperature = 0.7", "temperature = inf", "text.temperature"),
+        ("queries = 512", "queries = 1", "evaluation.queries"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:

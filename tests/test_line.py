@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from data import labelers as roster
 from data.cord import open_pulls
 from data.leases import take
+from data.refused import Refused
 from data.store import LocalStore
 from flows import cli
+from tests.vendor import Round
 
 
 class Outcome:
@@ -108,3 +111,27 @@ def test_a_store_out_of_reach_is_said(andon: Any, tmp_path: Path) -> None:
     told = andon("pull", "--reason", "r")
     assert told.code == 0 and "kept on this machine" in told.out and not (tmp_path / "store").exists()
     assert andon("status").out.startswith("STOPPED")
+
+
+def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
+    andon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Round(tmp_path, "sentiment")
+    sent.deliver(sent.answers())
+    for wanted in (tmp_path / "nowhere" / "x.jsonl", tmp_path):
+        said = andon("dataset", "sentiment", "trl", str(wanted))
+        assert said.code == 1 and said.err.count("\n") == 1 and said.err.startswith(f"andon: {wanted}: "), said.err
+    (tmp_path / "a file").write_text("")
+    monkeypatch.setenv("ANDON_STATE", str(tmp_path / "a file" / "state"))
+    roster.add(sent.store, "ann", ["label"], 1)
+    said = andon("label", "sentiment")
+    assert said.code == 1 and said.err.count("\n") == 1 and str(tmp_path / "a file") in said.err
+    monkeypatch.setenv("ANDON_LEASE_S", "soon")
+    with pytest.raises(Refused, match="ANDON_LEASE_S is a number of seconds, not 'soon'"):
+        take(sent.store, "sentiment", "ann")
+        take(sent.store, "sentiment", "bob")
+
+
+def test_two_kinds_of_questions_at_once_are_refused_before_anything_is_asked(andon: Any) -> None:
+    said = andon("export", "sentiment", "--compare", "rl", "zero-shot", "--rework", "b1")
+    assert said.code == 1 and "one at a time" in said.err

@@ -10,6 +10,7 @@ from transformers import FalconConfig, FalconForCausalLM
 
 from data.campaign import Campaign, load_campaign
 from data.checkpoints import Checkpoints
+from data.cord import Stopped
 from data.publication import publish
 from data.settings import Supervised
 from data.store import LocalStore
@@ -53,7 +54,9 @@ def train_reward(base: Base, checkpoints: Checkpoints | None, look: Look = unwat
     return fingerprint(model), history
 
 
-def train_policy(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
+def train_policy(
+    base: Base, checkpoints: Checkpoints | None, look: Look = unwatched, last_look: Look = unwatched
+) -> tuple[str, History]:
     changes = {"episodes": 8 * STEPS, "batch": 8, "kl_target": 1.0, "kl_horizon": 50.0, "lr": 1e-3}
     history: History = []
     policy = ppo.train(
@@ -67,6 +70,7 @@ def train_policy(base: Base, checkpoints: Checkpoints | None, look: Look = unwat
         log=history.append,
         checkpoints=checkpoints,
         look=look,
+        last_look=last_look,
     )
     return fingerprint(policy), history
 
@@ -137,6 +141,21 @@ def test_killed_again_and_again_it_still_arrives(tiny: Base, tmp_path: Path, tra
         with pytest.raises(Killed):
             training(tiny, Dying(store, 1, dies_at))
     assert training(tiny, Checkpoints(store, "runs/r/step", 1)) == training(tiny, None)
+
+
+def test_a_pull_in_the_last_update_loses_nothing(tiny: Base, tmp_path: Path) -> None:
+    checkpoints, asked = Checkpoints(LocalStore(tmp_path), "runs/r/step", every=50), []
+
+    def pulled() -> None:
+        asked.append(checkpoints.newest())
+        if len(asked) == 1:
+            raise Stopped([])
+
+    with pytest.raises(Stopped):
+        train_policy(tiny, checkpoints, last_look=pulled)
+    assert checkpoints.newest() == STEPS
+    assert train_policy(tiny, checkpoints, last_look=pulled) == train_policy(tiny, None)
+    assert asked == [0, STEPS], "and nothing is trained again"
 
 
 def test_only_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tiny: Base, tmp_path: Path) -> None:
