@@ -127,8 +127,10 @@ def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgemen
     of_query: dict[str, list[Judgement]] = {}
     for each in answers:
         of_query.setdefault(each.query, []).append(each)
-    others = list(of_query.values())
-    for number in range(round(_equal(batch) * len(answers) / batch["questions"])):
+    if not of_query or not _equal(batch):
+        return
+    others, asked = list(of_query.values()), len({row["query_id"] for row in key_rows(batch)})
+    for number in range(round(_equal(batch) * len(others) / asked)):
         for each in others[number % len(others)]:
             query = f"{batch['batch']}, equal {number}"
             yield each._replace(query=query, won=0.5, right_words=each.left_words)

@@ -42,6 +42,7 @@ def compare(
     answered: float = 1.0,
     copies: int = 1,
     turncoats: float = 0.0,
+    everybody: bool = False,
 ) -> None:
     """Ask some people which of two systems is better, and let them prefer one, but for a share of the answers."""
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
@@ -63,8 +64,9 @@ def compare(
         who = copies * int(row["query_id"][1:]) + times[row["query_id"]]
         times[row["query_id"]] += 1
         best = row["shown"].index(1 - wanted if draw.random() < turncoats else wanted)
-        said = {"labeler_id": f"person {who % people}", "best": best}
-        rows.append({name: row[name] for name in ("question_id", "content_sha256")} | said)
+        who_else = range(people) if everybody else [who % people]
+        same = {name: row[name] for name in ("question_id", "content_sha256")} | {"best": best}
+        rows += [same | {"labeler_id": f"person {number}"} for number in who_else]
     rows = rows[: round(answered * len(rows))]
     write_table(pa.Table.from_pylist(rows), sent.folder / "said.parquet")
     with tempfile.TemporaryDirectory() as scratch:
@@ -181,6 +183,14 @@ def test_equal_words_are_ties_of_whoever_answered(sent: Round) -> None:
     assert (found.equal, found.answers, found.labelers) == (80, 80, 8)
     said = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
     assert said is not None and said.win_rate.value == 0.25 and said.labelers == 8
+
+
+def test_where_everybody_answers_everything_a_tie_is_everybodys_too(sent: Round) -> None:
+    compare(sent, "run-1", "zero-shot", winner="run-1", count=40, people=4, equal=20, everybody=True)
+    override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
+    (found,) = results(sent.store, "c")
+    assert found.contest is not None and found.answers == 160
+    assert found.contest.win_rate.value == pytest.approx((40 + 0.5 * 20) / 60)
 
 
 def test_of_half_the_answers_half_of_the_equal_words_count(sent: Round) -> None:
