@@ -15,7 +15,7 @@ from tasks.promotion import promote_if_better
 from tasks.publishing import publish_run
 from tasks.showing import show_run
 from tasks.tracking import track_run
-from tasks.training import check_champion, run_id, train_policy, train_reward, train_supervised
+from tasks.training import check_rival, run_id, train_policy, train_reward, train_supervised
 
 
 @flow
@@ -36,10 +36,10 @@ def retrain(
     """
     settings = configured(campaign, preset, base=base)
     check_line(store, settings.name)
-    check_champion(store, settings)
     label_set = freeze_labels(store, settings.name, through_round)
     run = run_id(settings, label_set, seed)
     check_line(store, settings.name, run)
+    check_rival(store, settings, run)
     with training_lease(store, settings.name, run) as lease:
         job = Job(store, settings, run, label_set, seed, lease)
         train_supervised(job, launch)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from data.campaign import Campaign
 from data.canonical import Document
-from data.promotions import champion, run_prefix
+from data.promotions import run_prefix
 from data.publication import read_manifest
 from data.refused import Refused
 from data.store import Store
@@ -122,14 +122,10 @@ def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | Non
     return None if published is None else load_ensemble(published.folder())
 
 
-def champion_beside(store: Store, campaign: Campaign, base: Base) -> Base | None:
-    """Open the champion's policy; None where it is the base itself. Raise Refused where it reads other tokens."""
-    leader = champion(store, campaign.name)
-    if leader is None:
-        return None
-    return _opened(
-        store, campaign, System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy"), base
-    )
+def beside(store: Store, campaign: Campaign, leader: str, base: Base) -> Base:
+    """Open the policy of a run that is champion; raise Refused where it reads other tokens than the base."""
+    system = System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy")
+    return _opened(store, campaign, system, base)
 
 
 def _opened(store: Store, campaign: Campaign, system: System, base: Base) -> Base:

@@ -23,7 +23,7 @@ from models.choosing import CANDIDATES, chosen_by_disagreement, drawn_at_random
 from models.comparisons import is_held_out
 from models.ensemble import load_ensemble
 from models.questions import BASE, CHAMPION, draw_questions
-from models.systems import champion_beside
+from models.systems import beside
 from tasks.stage import say
 
 
@@ -46,8 +46,9 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         return batch_id
     began = datetime.now(UTC)
     base = open_base(campaign.base, campaign.text)
-    leader, best = champion(store, campaign.name), champion_beside(store, campaign, base)
-    policies = {BASE: base} if best is None else {BASE: base, CHAMPION: best}
+    policies, leader = {BASE: base}, champion(store, campaign.name)
+    if leader is not None:
+        policies[CHAMPION] = beside(store, campaign, leader, base)
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
     asked_before = (queries_asked(batch.path(KEY)) for batch in batches(store, campaign.name))
     queries = load_queries(campaign.text, "train")

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.cord import Stopped, pulls
+from data.promotions import rival
 from data.queries import edition
 from data.refused import Refused
 from data.store import open_store
@@ -19,7 +20,7 @@ from data.watch import stops
 from models.base import open_base
 from models.job import Job
 from models.steps import STEPS
-from models.systems import champion_beside
+from models.systems import beside
 from tasks.progress import progress_shown
 from tasks.showing import show_pulls
 from tasks.stage import say
@@ -28,9 +29,11 @@ MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy
 
 
 @task(cache_policy=NO_CACHE)
-def check_champion(store_uri: str, campaign: Campaign) -> None:
-    """Raise Refused where the champion, which a run stands beside in the end, reads other tokens than the base."""
-    champion_beside(open_store(store_uri), campaign, open_base(campaign.base, campaign.text))
+def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
+    """Raise Refused where the champion, which a run stands beside in the end, reads other tokens than its base."""
+    store = open_store(store_uri)
+    if (leader := rival(store, campaign.name, run)) is not None:
+        beside(store, campaign, leader, open_base(campaign.base, campaign.text))
 
 
 @task(cache_policy=NO_CACHE)

@@ -27,7 +27,13 @@ def started(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "flows.cli", *arguments]
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
 
 

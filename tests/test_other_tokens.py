@@ -15,7 +15,7 @@ from data.refused import Refused
 from data.store import LocalStore
 from models.base import EMBEDDED
 from tasks.batches import publish_batch
-from tasks.training import check_champion
+from tasks.training import check_rival
 from tests.told import NOW
 
 
@@ -36,18 +36,21 @@ def test_nothing_is_sampled_or_trained_beside_a_champion_of_other_tokens(
     campaign: Campaign, other_folder: Path, tmp_path: Path
 ) -> None:
     store, name = LocalStore(tmp_path / "store"), campaign.name
-    check_champion.fn(store.uri, campaign)
+    check_rival.fn(store.uri, campaign, "run-2")
     prefix = f"campaigns/{name}/runs/run-1"
     files: dict[str, Path | bytes] = {each.name: each for each in other_folder.iterdir()}
     publish(store, f"{prefix}/policy", "policy", files, inputs={}, facts={}, began=NOW)
     inputs, facts = {"policy": f"{prefix}/policy"}, {"run": "run-1"}
     publish(store, prefix, "run", {"b": b"b"}, inputs=inputs, facts=facts, began=NOW)
     promote(store, name, "run-1", "")
-    for late in (lambda: publish_batch.fn(store.uri, campaign, 1, 0), lambda: check_champion.fn(store.uri, campaign)):
+    for late in (
+        lambda: publish_batch.fn(store.uri, campaign, 1, 0),
+        lambda: check_rival.fn(store.uri, campaign, "run-2"),
+    ):
         with pytest.raises(
             Refused, match="champion run-1 reads other tokens than the base .* andon rollback sentiment"
         ):
             late()
     assert batches(store, name) == []
     rollback(store, name, "it was made from another base", "ann")
-    check_champion.fn(store.uri, campaign)
+    check_rival.fn(store.uri, campaign, "run-2")
