@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
 
 from data.publication import read_manifest
 from data.refused import Refused
@@ -86,6 +87,7 @@ def main(store: str, reward: str, stop: int, after: int) -> None:
     for asked in (signal.SIGTERM, signal.SIGINT):  # the trainer saves first; the end of its questions is our end
         signal.signal(asked, signal.SIG_IGN)
     torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()  # what it loads is nobody's news
     published = read_manifest(open_store(store), reward)
     assert published is not None
     models = members(published.folder())
