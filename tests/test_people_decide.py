@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +44,21 @@ def compare(
     copies: int = 1,
     turncoats: float = 0.0,
     everybody: bool = False,
+    batch: str = "h001-x",
 ) -> None:
     """Ask some people which of two systems is better, and let them prefer one, but for a share of the answers."""
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
     asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
     shares = Batch(questions=count, probe_share=0, overlap_share=1.0, overlap_copies=copies) if copies > 1 else None
     asked = composed(asked, [], shares, 0) if shares else asked
-    vendor, key = blind(asked, "Which?", b"another secret")
+    vendor, key = blind(asked, "Which?", f"another secret of {batch}".encode())
     write_table(key, sent.folder / "compared.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, sent.folder))
     files["key/samples.parquet"] = sent.folder / "compared.parquet"
-    facts: dict[str, Any] = {"batch": "h001-x", "round": 1, "questions": len(asked), "systems": [left, right]}
+    facts: dict[str, Any] = {"batch": batch, "round": 1, "questions": len(asked), "systems": [left, right]}
     facts |= {"campaign": rules.model_dump(mode="json")} if rules else {}
     facts |= {"equal": equal}
-    prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
+    prefix = f"campaigns/{comparisons_of('c')}/batches/{batch}"
     publish(sent.store, prefix, "comparison", files, inputs={}, facts=facts, began=datetime.now(UTC))
     wanted, draw, times = [left, right].index(winner), random.Random(0), Counter[str]()
     rows = []
@@ -156,6 +158,15 @@ def test_people_who_agree_about_systems_are_no_labelers_who_hardly_agree(sent: R
     (found,) = results(sent.store, "c")
     assert "agree" not in found.why, "they agree about the systems, whose samples have the same number throughout"
     assert standings(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
+
+
+def test_a_comparison_is_not_held_for_being_clearer_than_those_of_other_systems(sent: Round) -> None:
+    for number, turncoats in enumerate((0.22, 0.2, 0.21, 0.02), 1):
+        asked = partial(compare, sent, f"run-{number}", "zero-shot", winner="zero-shot", count=200, people=12, copies=3)
+        asked(turncoats=turncoats, batch=f"h00{number}-x")
+        if number < 4:
+            assert results(sent.store, "c")[-1].decision == "accept"
+    assert "not what it was" not in results(sent.store, "c")[-1].why
 
 
 def test_people_who_throw_coins_hardly_agree(sent: Round) -> None:
