@@ -15,7 +15,7 @@ from data.sheets import Filled, read_sheet
 from data.store import folders, open_store
 from data.systems import all_systems, find_systems
 from flows.environment import prepare
-from flows.options import STORE, Base, By, Json, Name, Preset, StoreUri, app, finish, me
+from flows.options import STORE, Base, By, Json, Name, Preset, StoreUri, app, finish, me, name_of
 from flows.summary import Result, evaluation_lines
 
 
@@ -134,7 +134,8 @@ def metrics(
 
     Every retrain does so by itself where ANDON_TENSORBOARD or MLFLOW_TRACKING_URI is set.
     """
-    opened, name = open_store(store), load_campaign(campaign).name
+    opened = open_store(store)
+    name = name_of(campaign, opened)
     if tensorboard is None and mlflow is None:
         raise Refused("Where to? Give --tensorboard FOLDER or --mlflow URI, or set the variables that they stand for.")
     finished = runs(opened, name) if run is None else [find_run(opened, name, run)]

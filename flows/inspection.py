@@ -21,7 +21,7 @@ from data.refused import Refused
 from data.scorecard import scorecards
 from data.store import open_store
 from flows.environment import prepare
-from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, me
+from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, me, name_of
 from flows.summary import Result, plan_lines, status_lines, status_result
 
 
@@ -63,7 +63,8 @@ def promote_run(
 @app.command("rollback")
 def roll_back(campaign: Name, reason: Reason, by: By = None, store: StoreUri = STORE, as_json: Json = False) -> None:
     """Make the champion before this one champion again."""
-    opened, name = open_store(store), load_campaign(campaign).name
+    opened = open_store(store)
+    name = name_of(campaign, opened)
     entry = rollback(opened, name, reason, by or me())
     stopped = [each.pull for each in open_pulls(opened, name, entry["run"])] if entry["run"] else []
     lines = [f"champion of {campaign}: {entry['run'] or 'the base'}"]
@@ -86,7 +87,8 @@ def decide(
 
     Ingesting decides by rule; a person's decision stands beside it, until other faults are found.
     """
-    of, opened = load_campaign(campaign).name, open_store(store)
+    opened = open_store(store)
+    of = name_of(campaign, opened)
     name = shelf_of(opened, of, batch)
     override(opened, name, batch, decision, reason, labeler, by or me())
     standing = standings(opened, name)[batch]
@@ -108,7 +110,8 @@ def quality(
     as_json: Json = False,
 ) -> None:
     """Write the quality report of a batch and that of all vendors over time, and print where they are."""
-    name, opened = load_campaign(campaign).name, open_store(store)
+    opened = open_store(store)
+    name = name_of(campaign, opened)
     name = shelf_of(opened, name, batch) if batch else name
     of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
@@ -161,7 +164,8 @@ def dataset(
 
     All such formats lose who answered and with which weight; pairs lose that one answer was given among k.
     """
-    name, opened = load_campaign(campaign).name, open_store(store)
+    opened = open_store(store)
+    name = name_of(campaign, opened)
     if form not in LABEL_FORMATS:
         raise Refused(f"There is no format {form} for labels; there are: {', '.join(LABEL_FORMATS)}.")
     frozen = label_set or freeze(opened, name)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from data.campaign import load_campaign
+from data.store import Store, folders
 from flows.summary import Result
 
 app = typer.Typer(
@@ -43,6 +45,12 @@ INTERRUPTED = "andon: interrupted; what was published stays, run the same comman
 def finish(result: Result, as_json: bool, lines: list[str]) -> None:
     """End a command: lines for people, or one JSON object for scripts."""
     sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+
+
+def name_of(campaign: str, store: Store) -> str:
+    """Return the name of a campaign: a shipped one, that of a .toml file, or one that the store has."""
+    in_store = not campaign.endswith(".toml") and campaign in folders(store, "campaigns")
+    return campaign if in_store else load_campaign(campaign).name
 
 
 def me() -> str:

@@ -135,3 +135,13 @@ def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
 def test_two_kinds_of_questions_at_once_are_refused_before_anything_is_asked(andon: Any) -> None:
     said = andon("export", "sentiment", "--compare", "rl", "zero-shot", "--rework", "b1")
     assert said.code == 1 and "one at a time" in said.err
+
+
+def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon: Any, tmp_path: Path) -> None:
+    sent = Round(tmp_path, "mine")
+    sent.deliver(sent.answers())
+    assert andon("quality", "mine", "--json").document()["decision"] == "accept"
+    assert andon("dataset", "mine", "trl", str(tmp_path / "x.jsonl"), "--json").document()["labels"] > 700
+    assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["standing"] == "reject"
+    assert "has no champion to roll back from" in andon("rollback", "mine", "--reason", "it mumbles").err
+    assert "There is no campaign yours" in andon("quality", "yours").err
