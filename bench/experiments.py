@@ -94,6 +94,8 @@ def go(arm: Arm, root: Path) -> None:
             _, status, usage = os.wait4(child.pid, 0)
         if status:
             sys.exit(f"{arm}: round {number} ended with {os.waitstatus_to_exitcode(status)}; see {folder}/round.log")
+        if len(runs(LocalStore(store), arm.campaign)) < number:  # it ended well, and its labels wait for a person
+            sys.exit(f"{arm}: round {number} made no run: andon status --store {store} says what it waits for")
         spent.append(usage.ru_utime + usage.ru_stime)
         log.write_text(json.dumps(spent))
         print(f"{arm.campaign}, {arm.way}, {arm.labels:,} labels, seed {arm.seed}: round {number}", flush=True)
