@@ -20,6 +20,11 @@ class Standing(NamedTuple):
     by_person: bool = False  # or by the rules alone
 
     @property
+    def counts(self) -> bool:
+        """Whether any of its labels do."""
+        return self.decision == "accept" and (any(self.weights.values()) or not self.weights)
+
+    @property
     def held(self) -> tuple[str, ...]:
         """The labelers whose answers do not count, whatever becomes of the batch."""
         return tuple(sorted(name for name, weight in self.weights.items() if weight == 0))

@@ -13,7 +13,7 @@ from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNu
 from flows.retrain import retrain
 from flows.settings import configured
 from flows.stopping import stoppable
-from tasks.labels import answer_batch
+from tasks.labels import answer_batch, check_decided
 
 
 @flow
@@ -42,4 +42,5 @@ def batch_round(
         answers = answer_batch(store, settings, batch, Path(folder))
         if answers is not None:
             ingest_labels(campaign, store, answers)
+    check_decided(store, settings.name, batch)
     return retrain(campaign, store, seed, base, preset, number)

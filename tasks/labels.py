@@ -43,6 +43,18 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
 
 
 @task(cache_policy=NO_CACHE)
+def check_decided(store_uri: str, campaign: str, batch: str) -> None:
+    """Raise Refused where no label of a batch counts until a person decides: on older ones a round would be none."""
+    standing = standings(open_store(store_uri), campaign).get(batch)
+    if standing is None or standing.by_person or standing.counts:
+        return
+    raise Refused(
+        f"The labels of batch {batch} wait for a decision: {standing.why}. Look at what was found, then: "
+        f"andon decide {campaign} {batch} accept --reason ...   (or reject), and the same command again."
+    )
+
+
+@task(cache_policy=NO_CACHE)
 def labels_are_new(store_uri: str, campaign: str) -> bool:
     """Whether labels count that no finished run was trained on, or none that the gate has decided about."""
     store = open_store(store_uri)

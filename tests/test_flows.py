@@ -149,6 +149,17 @@ def test_without_simulated_labelers_a_round_ends_with_the_export(andon: Andon, t
     assert (waiting["round"], waiting["waits_for"]) == (1, "labels")
 
 
+def test_a_round_whose_labels_wait_for_a_decision_makes_no_run_of_older_ones(
+    andon: Andon, tiny_toml: Path, tmp_path: Path
+) -> None:
+    run = andon("round", tiny_toml)["run"]
+    text = tiny_toml.read_text()
+    tiny_toml.write_text(text.replace("count = 20", "count = 2", 1) + "\n[quality]\nwords_a_second = 0.001\n")
+    refused = andon("round", tiny_toml, code=1)["message"]
+    assert "wait for a decision: all its labelers are on hold" in refused and "andon decide sentiment r002-" in refused
+    assert andon("status")["campaigns"][0]["runs"] == [run]
+
+
 def test_promotion_and_rollback_are_entries_of_a_log(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
     first = andon("round", tiny_toml)["run"]
     second = andon("retrain", tiny_toml, "--seed", 7)["run"]
