@@ -59,7 +59,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
             if held := [
                 standing
                 for standing in (decided[b["batch"]] for b in mine if b["batch"] in decided)
-                if standing.decision != "accept" or len(standing.held) == len(standing.weights) > 0
+                if not standing.counts
             ]:
                 waits_for = f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
