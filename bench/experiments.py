@@ -8,6 +8,7 @@ out is a line in FOLDER/outcomes.jsonl. To go on from what others have run, copy
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -19,6 +20,7 @@ from threading import Lock
 from typing import NamedTuple
 
 import matplotlib
+from scipy.stats import linregress, t
 
 from bench import in_batches
 from data.promotions import runs
@@ -125,6 +127,17 @@ def table(found: dict[Arm, Outcome]) -> Iterator[str]:
             )
 
 
+def trends(found: dict[Arm, Outcome]) -> Iterator[str]:
+    """Yield by how much a campaign's win rate rises with each doubling of its rounds, at equal labels, with 95 %."""
+    for campaign in CAMPAIGNS:
+        mine = [(a.rounds, c.win_rate) for a, c in found.items() if a.campaign == campaign and a.labels == LABELS]
+        if len({rounds for rounds, _ in mine}) < len(ROUNDS):
+            continue
+        line = linregress([math.log2(rounds) for rounds, _ in mine], [rate for _, rate in mine])
+        margin = line.stderr * t.ppf(0.975, len(mine) - 2)
+        yield f"{campaign}: {line.slope:+.3f} ± {margin:.3f} a doubling of the rounds, over {len(mine)} trainings"
+
+
 def picture(found: dict[Arm, Outcome], path: Path) -> None:
     """Draw every seed's win rate by rounds and by labels in one round, and its reward model's accuracy by labels."""
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
@@ -154,7 +167,7 @@ def main(root: Path, report: Path | None = None) -> None:
             for ended in [cores.submit(go, arm, root) for arm in arms() if arm not in done]:
                 ended.result()
     found = outcomes(root)
-    print("\n".join(table(found)))
+    print("\n".join([*table(found), "", *trends(found)]))
     if report is not None:
         picture(found, report)
 
