@@ -94,7 +94,8 @@ def load_campaign(campaign: str, preset: str | None = None, changes: Mapping[str
     try:
         return Campaign.model_validate(settings)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        told = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+        faults = "; ".join(f"{key or 'file'}: {fault}" for key, fault in told)
         raise Refused(f"Campaign {campaign} is not right: {faults}.") from error
 
 

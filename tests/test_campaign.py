@@ -40,6 +40,7 @@ def test_campaigns_ship() -> None:
         ("responses_per_query = 4", "responses_per_query = 4\nclip = -0.2", "policy.clip"),
         ("temperature = 0.7", "temperature = inf", "text.temperature"),
         ("queries = 512", "queries = 1", "evaluation.queries"),
+        ("temperature = 0.7", "temperature = true", "text.temperature: true is no number"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
