@@ -1,6 +1,7 @@
 """Whether mistakes in labels are noticed: `make bench-labels`; what came out is in docs/label-quality.md.
 
-For smaller batches, ten of each fault with 300 questions: `python -m bench.label_quality 10 300`.
+For smaller batches, ten of each fault with 300 questions: `python -m bench.label_quality 10 300`; of some faults only:
+`python -m bench.label_quality 100 300 clean`. Of sound batches there are twice as many.
 
 Every simulated batch goes the whole way: 2,000 questions with overlap and gold are published in a store, a vendor with
 one fault answers them in a Parquet file, and ingesting that file says what it finds. Once without a reward model, as in
@@ -78,9 +79,9 @@ def found_in(
     return [finding["fault"] for finding in outcome.findings]
 
 
-def main(batches: int = 20, questions: int = QUESTIONS) -> None:
+def main(faults: Sequence[str] = FAULTS, batches: int = 20, questions: int = QUESTIONS) -> None:
     print("| fault | batches | reward model | stopped | right diagnosis | all that was named |\n" + "|---" * 6 + "|")
-    for fault in FAULTS:
+    for fault in faults:
         for with_reward_model in (False, True):
             named: list[list[str]] = []
             for number in range(batches * (2 if fault == "clean" else 1)):
@@ -94,4 +95,4 @@ def main(batches: int = 20, questions: int = QUESTIONS) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(sys.argv[3:] or FAULTS, *map(int, sys.argv[1:3]))

@@ -19,7 +19,7 @@ from data.people import pairs
 from data.settings import Quality
 from data.statistics import proportion
 
-VERSION = 5  # of these rules; every assessment says by which it was made
+VERSION = 6  # of these rules; every assessment says by which it was made
 LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
 
 

@@ -12,6 +12,7 @@ from scipy.special import gammaln
 from data.evidence import UNKNOWN, Answers, Finding, Integers
 from data.settings import Quality
 
+FEWEST = 20  # comparisons before they say anything of guessing
 COPIED = 0.97  # how often copies of one another agree
 Floats = NDArray[np.float64]
 
@@ -87,12 +88,11 @@ def _ring(answers: Answers, policy: Quality, usual: float | None) -> Finding | N
         return None
     apart = together.equal[~inside]
     gain = _nats(together.equal[inside], COPIED) + _nats(apart, elsewhere) - _nats(together.equal, of_all)
-    size = len(group)
-    gain -= float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1))
+    gain -= _choices(total, len(group))
     if gain < policy.evidence:
         return None
     evidence = (
-        f"{size} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
+        f"{len(group)} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
         f"{elsewhere:.0%} would be usual ({gain:.0f} nats)"
     )
     return Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))
@@ -104,6 +104,11 @@ def _rate(equal: NDArray[np.bool_]) -> float:
 
 def _nats(equal: NDArray[np.bool_], rate: float) -> float:
     return float(equal.sum() * np.log(rate) + (~equal).sum() * np.log(1 - rate))
+
+
+def _choices(total: int, size: int) -> float:
+    """Return ln(W choose g): what the choice of whom to accuse costs, in nats."""
+    return float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1))
 
 
 def _best_group(together: Pairs, total: int, usual: float) -> list[int]:
@@ -134,25 +139,26 @@ def guessers(answers: Answers, policy: Quality) -> list[Finding]:
     """Find labelers whose answers look like guesses: by gold, by agreement with others and with the reward model.
 
     A mixture of two kinds of labelers, those as good as the rest and those at chance; what is usual is estimated from
-    the former. Held where guessers gave more than `guessers_share` of all answers, with evidence.
+    the former. Held where guessers gave more than `guessers_share` of all answers, with evidence: how much better two
+    rates explain all of it than one for labelers who are all alike, after paying for the choice of whom.
     """
     total = len(answers.names)
     present = np.bincount(answers.labelers, minlength=total)
     if total < 3 or not len(answers):
         return []
     guess = np.zeros(total)  # posterior
-    gain, tests = 0.0, _tests(answers)
+    tests, chance = _tests(answers), 1 / answers.k
     for _ in range(20):
-        ratio = _against_guessing(tests, guess < 0.5, 1 / answers.k)
+        ratio = _against_guessing(tests, guess < 0.5, chance)
         share = float(np.clip((guess.sum() + 0.5) / (total + 1), 0.02, 0.6))
         ahead = np.log(share) - np.log1p(-share) - ratio
         before, guess = guess, 1 / (1 + np.exp(np.clip(-ahead, -50, 50)))
-        mixed = np.logaddexp(np.log1p(-share) + ratio, np.log(share))
-        gain = float((mixed - ratio)[present > 0].sum())
         if np.abs(guess - before).max() < 1e-4:
             break
-    accused = np.flatnonzero((guess > 0.5) & (present > 0))
+    guesses = (guess > 0.5) & (present > 0)
+    accused = np.flatnonzero(guesses)
     of_labels = float(present[accused].sum() / max(1, present.sum()))
+    gain = _two_kinds(tests, guesses, chance) - _choices(int((present > 0).sum()), len(accused))
     if of_labels < policy.guessers_share or gain < policy.evidence:
         return []
     bad = answers.take(np.isin(answers.labelers, accused))
@@ -171,20 +177,32 @@ def _tests(answers: Answers) -> list[Test]:
         tests.append(Test(known.labelers, None, known.samples == truth[truth != UNKNOWN]))
     together = pairs(answers)
     tests.append(Test(together.left, together.right, together.equal))
-    tests.append(Test(together.right, together.left, together.equal))
     return tests
+
+
+def _two_kinds(tests: list[Test], guesses: NDArray[np.bool_], chance: float) -> float:
+    """Return how much likelier, in nats, all is if these labelers guess than if everybody is alike."""
+    gain = 0.0
+    for test in tests:
+        if len(test.hit) < FEWEST:
+            continue
+        by_chance = guesses[test.who] if test.other is None else guesses[test.who] | guesses[test.other]
+        others = test.hit[~by_chance]
+        gain += _nats(others, _rate(others)) + _nats(test.hit[by_chance], chance) - _nats(test.hit, _rate(test.hit))
+    return gain
 
 
 def _against_guessing(tests: list[Test], good: NDArray[np.bool_], chance: float) -> Floats:
     """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
     ratio: Floats = np.zeros(len(good))
-    for test in tests:
+    turned = [Test(test.other, test.who, test.hit) for test in tests if test.other is not None]
+    for test in [*tests, *turned]:  # of two who disagree, each is tested by the other
         who, hit = test.who, test.hit
         if test.other is not None and not good.all():
             trusted = good[test.other]  # a guesser disagrees with everybody, which says nothing of the others
             who, hit = who[trusted], hit[trusted]
         of_good = good[who]
-        if of_good.sum() < 20:
+        if of_good.sum() < FEWEST:
             continue
         usual = float(np.clip(hit[of_good].mean(), chance + 0.02, 0.98))
         met = np.bincount(who, hit, len(good))

@@ -59,6 +59,36 @@ def test_in_a_small_sound_batch_agreement_on_gold_questions_that_repeat_accuses_
         assert diagnose(answers(said, draw.integers(0, 20, 72), items, gold), Quality()) == []
 
 
+def seen_by_a_model(each: int, guessers: int, seed: int) -> Answers:
+    """Answers of twenty labelers, as a reward model would in three of five cases, but for those who guess."""
+    draw = np.random.default_rng(seed)
+    labelers, predicted = np.repeat(np.arange(20), each), draw.integers(0, 4, 20 * each)
+    as_predicted = draw.random(20 * each) < np.where(labelers < guessers, 0.25, 0.6)
+    samples = (predicted + np.where(as_predicted, 0, draw.integers(1, 4, 20 * each))) % 4
+    return replace(answers(samples, labelers, np.arange(20 * each)), predicted=predicted)
+
+
+@pytest.mark.parametrize("each", [5, 15, 40])
+def test_of_labelers_who_are_all_alike_none_is_told_to_guess_however_few_their_answers(each: int) -> None:
+    assert [seed for seed in range(60) if diagnose(seen_by_a_model(each, 0, seed), Quality())] == []
+
+
+def test_agreement_is_evidence_once_though_it_is_between_two() -> None:
+    """Three answers to each of 45 questions by thirty people: what small sound batches hold."""
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        truth, items = draw.integers(0, 4, 45), np.repeat(np.arange(45), 3)
+        labelers = np.argsort(draw.random((45, 30)), 1)[:, :3].ravel()
+        said = np.where(draw.random(135) < 0.6, truth[items], draw.integers(0, 4, 135))
+        assert diagnose(answers(said, labelers, items), Quality()) == []
+
+
+def test_guessers_of_enough_answers_are_told_from_all_others() -> None:
+    named = [diagnose(seen_by_a_model(100, 4, seed), Quality()) for seed in range(20)]
+    assert all(finding.fault == DIAGNOSES["spammers"] for (finding,) in named)
+    assert all(set(finding.labelers) == {"l0", "l1", "l2", "l3"} for (finding,) in named)
+
+
 def test_those_who_agree_beside_guessers_do_not_copy() -> None:
     draw = np.random.default_rng(5)
     truth, items, labelers = draw.integers(0, 4, 600), np.repeat(np.arange(600), 2), draw.permutation(1200) % 20
