@@ -47,7 +47,7 @@ def retrain(
         train_policy(job, launch)
         evaluation = evaluate_policy(store, settings, run, seed)
         publish_run(job, evaluation)
-        promote_if_better(store, settings, run, evaluation)
+        promote_if_better(store, settings, run)
     show_run(store, settings.name, run)
     track_run(store, settings.name, run)
     return run

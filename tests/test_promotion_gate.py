@@ -66,15 +66,15 @@ def test_what_was_decided_is_not_decided_again(sent: Round, run: Made, campaign_
 def test_a_run_that_was_stopped_before_the_gate_is_decided_about_later(
     sent: Round, run: Made, campaign_c: Campaign
 ) -> None:
-    measured, uri = run("run-1", 0.8), sent.store.uri
-    pulled = pull(sent.store, "looks odd", by="ann")
+    run("run-1", 0.8)
+    uri, pulled = sent.store.uri, pull(sent.store, "looks odd", by="ann")
     with pytest.raises(Stopped):
-        promote_if_better.fn(uri, campaign_c, "run-1", measured.prefix)
+        promote_if_better.fn(uri, campaign_c, "run-1")
     release(sent.store, pulled.pull, by="ann", reason="it was not")
     assert labels_are_new.fn(uri, "c")
     assert (round_to_decide(sent.store, "c"), round_to_finish(sent.store, "c")) == (1, 2)
     assert "the gate" in rounds(sent.store, "c")[0].waits_for
-    promote_if_better.fn(uri, campaign_c, "run-1", measured.prefix)
+    promote_if_better.fn(uri, campaign_c, "run-1")
     run("run-2", 0.9, "run-1", 0.3)  # another seed's, and never decided about: it holds nothing up
     assert not labels_are_new.fn(uri, "c") and round_to_decide(sent.store, "c") is None
     assert rounds(sent.store, "c")[0].waits_for == "nothing: its policy is champion"
@@ -164,6 +164,8 @@ def test_neither_a_second_try_nor_other_settings_decide(sent: Round, run: Made, 
     folder = "campaigns/c/runs/run-2/evaluations"
     publish(sent.store, f"{folder}/second-seed", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     assert evaluation_of(sent.store, "c", "run-2").prefix == first.prefix, "the first one beside this champion"
+    promote_if_better.fn(sent.store.uri, campaign_c, "run-2")
+    assert history(sent.store, "c")[-1]["evaluation"] == first.prefix
     alone = run("run-3", 0.9)
     facts = {"runs": {"policy": "run-3", "champion": "run-1"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.9)}
     folder = "campaigns/c/runs/run-3/evaluations"
