@@ -46,10 +46,14 @@ class Behaviour(NamedTuple):
     valid: float
 
 
-def draw_queries(base: Base, rules: Text, count: int) -> list[Asked]:
-    """Draw test queries, the same for every evaluation, and a quarter more: some get no valid response."""
+def draw_queries(base: Base, rules: Text, count: int, referenced: bool = False) -> list[Asked]:
+    """Draw test queries, the same for every evaluation, and a quarter more: some get no valid response.
+
+    `referenced`: of those with a reference response.
+    """
     encoded = [(query, encode_query(base.tokenizer, query.text, rules)) for query in load_queries(rules, "test")]
-    asked = [Asked(q.query_id, decode(base.tokenizer, ids), ids, q.response) for q, ids in encoded if ids]
+    known = [(q, ids) for q, ids in encoded if ids and (q.response or not referenced)]
+    asked = [Asked(q.query_id, decode(base.tokenizer, ids), ids, q.response) for q, ids in known]
     return random.Random(0).sample(asked, min(len(asked), count * 5 // 4))
 
 

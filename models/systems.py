@@ -86,7 +86,8 @@ def answer_all(
     clock: Clock,
 ) -> Answered:
     """Ask every system, one model in memory at a time; `scorer` is the run whose reward model scores the responses."""
-    rules, drawn = campaign.text, draw_queries(base, campaign.text, count)
+    rules, referenced = campaign.text, any(system.writer == "reference" for system in systems)
+    drawn = draw_queries(base, rules, count, referenced)
     score = clock.models(lambda: _scorer(store, campaign, scorer))
     answers: dict[str, list[Response | None]] = {}
     behaviours: dict[str, Behaviour] = {}
@@ -110,7 +111,7 @@ def answer_all(
         told = ", ".join(f"{name} {sum(r is not None for r in mine)}" for name, mine in answers.items())
         raise Refused(f"No query of {len(drawn)} got a valid answer of every system; answers: {told}.")
     if len(whole) < count:
-        say(f"evaluation: {len(whole):,} test queries, not {count:,}: there are no more that all answered validly")
+        say(f"evaluation: {len(whole):,} test queries, not {count:,}: of {len(drawn):,} no more were answered by all")
     asked = [drawn[i] for i in whole]
     responses = {name: [r for i in whole if (r := mine[i]) is not None] for name, mine in answers.items()}
     scores = clock.models(lambda: scores_of(score, asked, list(responses.values()))) if score is not None else []

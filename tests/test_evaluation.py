@@ -1,5 +1,6 @@
 """Evaluation: systems answer with valid responses, are judged blind, and the base does not diverge from itself."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,6 +82,17 @@ def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
     without = [query._replace(reference=None) for query in ASKED]
     with pytest.raises(Refused, match="none of the test queries has a reference"):
         respond(System("reference", "reference"), tiny.model, tiny, None, without, RULES, 0)
+
+
+def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_path: Path) -> None:
+    rows = [{"text": f"He went home {n}. It rained. He slept.", "response": "Home." * (n % 4 == 0)} for n in range(80)]
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries/test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = RULES.model_copy(update={"queries": str(tmp_path / "queries"), "query_starts_after": None})
+    campaign = load_campaign("sentiment", changes={"base": tiny.name}).model_copy(update={"text": text})
+    systems = System("reference", "reference"), System("lead-3", "lead")
+    found = answer_all(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
+    assert len(found.asked) == 15 and all(each.reference for each in found.asked)
 
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:
