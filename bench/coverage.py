@@ -1,17 +1,20 @@
-"""How often 95 % intervals of a win rate hold a truth that is known: `python -m bench.coverage [EVALUATIONS]`.
+"""How often 95 % intervals of win rates and Elo hold a truth that is known: `python -m bench.coverage [EVALUATIONS]`.
 
 Simulated evaluations: a query and a labeler each shift the odds that the system is preferred, and the truth is the win
-rate over all queries and labelers there could be. With N evaluations a coverage is itself known to 2 sqrt(0.05 / N):
-3 points of 200, one of 2,000.
+rate over all queries and labelers there could be; of Elo, what infinitely many answers would give. With N evaluations a
+coverage is itself known to 2 sqrt(0.05 / N): 3 points of 200, one of 2,000.
 """
 
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from data.contests import Judgement, ratings
+from data.measures.ranking import Rating, elo
 from data.measures.winning import length_controlled, win_rate
 from data.statistics import Proportion, proportion
 
@@ -81,6 +84,54 @@ def evaluations(setting: Setting, count: int, seed: int) -> Iterator[Found]:
         yield Found(win_rate(*answered), length, truth)
 
 
+class Ladder(NamedTuple):
+    """Three systems, each pair judged once a query; how much queries and labelers differ, in logits a system."""
+
+    name: str
+    queries: int
+    labelers: int
+    of_labeler: float
+    of_query: float = 0.7
+    strengths: tuple[float, ...] = (0.0, 0.5, 1.5)
+
+
+LADDERS = (
+    Ladder("200 queries, 20 labelers alike", 200, 20, 0.0),
+    Ladder("200 queries, 20 labelers who differ", 200, 20, 0.2),
+    Ladder("200 queries, 20 labelers who differ much", 200, 20, 0.4),
+    Ladder("80 queries, 8 labelers who differ much", 80, 8, 0.4),
+    Ladder("100 queries, 5 labelers who differ much", 100, 5, 0.4),
+    Ladder("20 queries, 20 labelers alike, a system that hardly ever loses", 20, 20, 0.0, strengths=(0.0, 4.0)),
+)
+
+
+def ladder(setting: Ladder, count: int, seed: int) -> Iterator[tuple[list[Rating], list[float]]]:
+    """Yield the ratings of all systems but the first, and what they would be over all queries and labelers."""
+    draw, names = np.random.default_rng(seed), [f"system {number}" for number in range(len(setting.strengths))]
+    pairs = list(combinations(range(len(names)), 2))
+    points, weights = np.polynomial.hermite_e.hermegauss(200)
+    shift = math.sqrt(2) * math.hypot(setting.of_query, setting.of_labeler) * points
+    won = [
+        float(weights @ (1 / (1 + np.exp(setting.strengths[b] - setting.strengths[a] - shift))) / weights.sum())
+        for a, b in pairs
+    ]
+    many = 10_000  # of each pair, so that the half wins that are added do not count
+    left, right = ([names[pair[side]] for pair in pairs for _ in range(many)] for side in (0, 1))
+    truths = elo(names, left, right, np.repeat(won, many).tolist(), names[0])
+    for _ in range(count):
+        of_query = setting.of_query * draw.normal(size=(setting.queries, len(names))) + np.array(setting.strengths)
+        of_labeler = setting.of_labeler * draw.normal(size=(setting.labelers, len(names)))
+        judgements = []
+        for query, worth in enumerate(of_query):
+            for a, b in pairs:
+                who = int(draw.integers(setting.labelers))
+                logit = worth[a] - worth[b] + of_labeler[who, a] - of_labeler[who, b]
+                wins = float(draw.random() < 1 / (1 + np.exp(-logit)))
+                judgements.append(Judgement(str(query), names[a], names[b], str(who), wins, 1, 1))
+        rated = ratings(judgements, names, names[0])
+        yield [rated[name] for name in names[1:]], [truths[name] for name in names[1:]]
+
+
 def covered(rates: Sequence[Proportion], truth: float) -> Proportion:
     """Return how many of some intervals hold the truth."""
     return proportion(sum(rate.low <= truth <= rate.high for rate in rates), len(rates))
@@ -93,6 +144,14 @@ def main(count: int) -> None:
         width = sum(rate.high - rate.low for rate in rates) / count
         held = covered(rates, truths[0]), covered(lengths, truths[0])
         print(f"| {setting.name} | {truths[0]:.3f} | {held[0]} | {width:.3f} | {held[1]} |", flush=True)
+    print("\n| Elo | truth | covered | mean width |\n|---|---|---|---|")
+    for number, climbed in enumerate(LADDERS):
+        found = list(ladder(climbed, count, number))
+        each = [(rating, truth) for rated, truths in found for rating, truth in zip(rated, truths, strict=True)]
+        held_by = proportion(sum(rating.low <= truth <= rating.high for rating, truth in each), len(each))
+        width = sum(rating.high - rating.low for rating, _ in each) / len(each)
+        truth = ", ".join(f"{each:.0f}" for each in found[0][1])
+        print(f"| {climbed.name} | {truth} | {held_by} | {width:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from data.canonical import Document
-from data.measures.ranking import elo
+from data.measures.ranking import Rating, ranked
 from data.measures.text import words
 from data.measures.winning import length_controlled, win_rate
 from data.settings import Labelers
 from data.simulated import choose
 from data.statistics import Proportion
 
-DRAWS = 200
 JUDGEMENTS = pa.schema(
     [
         ("query", pa.string()),
@@ -63,14 +60,6 @@ class Contest(NamedTuple):
         return Contest(document["left"], document["right"], *rates)
 
 
-class Rating(NamedTuple):
-    """A system on the scale of all, with the interval that other queries could have given."""
-
-    elo: float
-    low: float
-    high: float
-
-
 def judged(judges: Labelers, queries: Mapping[str, str], responses: Mapping[str, Sequence[str]]) -> Iterator[Judgement]:
     """Show every pair of systems on every query, by its id, to a judge, in random order; equal texts tie unseen."""
     lengths = {name: [len(words(text)) for text in texts] for name, texts in responses.items()}
@@ -113,38 +102,7 @@ def _turned(rate: Proportion) -> Proportion:
 
 
 def ratings(judgements: Sequence[Judgement], systems: Sequence[str], anchor: str) -> dict[str, Rating]:
-    """Return the Elo of every system, the anchor at 0, with 95 % intervals: by query or by labeler, the wider one.
-
-    They are of a Bayesian bootstrap (Rubin, 1981) that weighs whole queries, or whole labelers, and the half wins added
-    to every pair too: so a system that always wins is not certain to.
-    """
-    draw = np.random.default_rng(0)
-    by_query = _wins([each.query for each in judgements], judgements, systems)
-    by_labeler = _wins([each.labeler for each in judgements], judgements, systems)
-    drawn = [[_again(wins, systems, anchor, draw) for _ in range(DRAWS)] for wins in (by_query, by_labeler)]
-    found = {}
-    for system, rating in elo(systems, by_query.sum(0), anchor).items():
-        ends = [np.quantile([each[system] for each in draws], [0.025, 0.975]) for draws in drawn]
-        low, high = max(ends, key=lambda each: float(each[1] - each[0]))
-        found[system] = Rating(rating, float(low), float(high))
-    return found
-
-
-def _wins(clusters: Sequence[str], judgements: Sequence[Judgement], systems: Sequence[str]) -> NDArray[np.float64]:
-    """Return the wins [cluster, S, S] of row over column."""
-    known = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
-    place = {system: number for number, system in enumerate(systems)}
-    wins = np.zeros((len(known), len(systems), len(systems)))
-    for cluster, each in zip(clusters, judgements, strict=True):
-        left, right = place[each.left], place[each.right]
-        wins[known[cluster], left, right] += each.won
-        wins[known[cluster], right, left] += 1 - each.won
-    return wins
-
-
-def _again(
-    wins: NDArray[np.float64], systems: Sequence[str], anchor: str, draw: np.random.Generator
-) -> dict[str, float]:
-    weights = draw.exponential(size=len(wins)) if len(wins) > 1 else np.ones(1)
-    added = draw.gamma(0.5, size=wins.shape[1:]) + 1e-6
-    return elo(systems, np.tensordot(weights, wins, 1), anchor, added)
+    """Return the Elo of every system, the anchor at 0, with 95 % intervals that know queries and labelers."""
+    names = ("left", "right", "won", "query", "labeler")
+    left, right, won, queries, labelers = ([getattr(each, name) for each in judgements] for name in names)
+    return ranked(systems, left, right, won, queries, labelers, anchor)

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from bench.coverage import SETTINGS, Setting, covered, evaluations
+from bench.coverage import SETTINGS, Ladder, Setting, covered, evaluations, ladder
 from data.contests import Judgement, ratings
 from data.measures.copying import (
     address_of,
@@ -185,12 +185,23 @@ def test_a_rating_of_wins_alone_is_not_certain() -> None:
     assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
 
 
+def test_intervals_of_elo_hold_where_labelers_differ() -> None:
+    held = [
+        rating.low <= truth <= rating.high
+        for rated, truths in ladder(Ladder("", 80, 8, 0.4), 150, seed=1)
+        for rating, truth in zip(rated, truths, strict=True)
+    ]
+    assert 0.91 < sum(held) / len(held) < 0.99, "of 300; 0.89 where the wider of queries and labelers is taken"
+
+
 def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> None:
-    # 29.5 and 9.5 wins with the half win added each way: odds of 3 to 1, 400 log10(3) = 190.8.
-    found = elo(["base", "policy"], np.array([[0.0, 9.5], [29.5, 0.0]]), "base")
+    # 29 wins, 9 losses, a tie and half a win added each way: odds of 30 to 10, 400 log10(3) = 190.8.
+    one, other = ["base"] * 39, ["policy"] * 39
+    found = elo(["base", "policy"], one, other, [1.0] * 9 + [0.5] + [0.0] * 29, "base")
     assert found == pytest.approx({"base": 0.0, "policy": 400 * math.log10(3)})
-    wins = np.array([[0, 30, 10], [70, 0, 30], [90, 70, 0]], dtype=float)
-    rated = elo(["low", "middle", "high"], wins, "middle")
+    one, other = ["low"] * 100 + ["low"] * 100 + ["middle"] * 100, ["middle"] * 100 + ["high"] * 200
+    won = ([1.0] * 30 + [0.0] * 70) + ([1.0] * 10 + [0.0] * 90) + ([1.0] * 30 + [0.0] * 70)
+    rated = elo(["low", "middle", "high"], one, other, won, "middle")
     assert rated["low"] == pytest.approx(-rated["high"], abs=15) and rated["low"] < 0 < rated["high"]
 
 

@@ -23,7 +23,7 @@ def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Seque
     n = len(wins)
     if n == 0:
         return Proportion(math.nan, 0.0, 1.0, 0)
-    won, by_query, by_labeler = np.asarray(wins, dtype=float), _codes(queries), _codes(labelers)
+    won, by_query, by_labeler = np.asarray(wins, dtype=float), codes(queries), codes(labelers)
     share = float(won.mean())
     variance, z = spread((won - share) / n, by_query, by_labeler)
     effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(by_query.max() + 1)
@@ -44,7 +44,7 @@ def spread(influence: Floats, by_query: Codes, by_labeler: Codes) -> tuple[float
     variance = of_query
     if by_labeler.any():
         of_labeler = cluster_variance(influence, by_labeler)
-        of_answer = cluster_variance(influence, _codes(list(zip(by_query.tolist(), by_labeler.tolist(), strict=True))))
+        of_answer = cluster_variance(influence, codes(list(zip(by_query.tolist(), by_labeler.tolist(), strict=True))))
         variance = max(of_query + of_labeler - of_answer, of_query, of_labeler)
         if of_query + of_labeler > 0:
             each = of_query**2 / max(freedom, 1) + of_labeler**2 / max(_effective(by_labeler) - 1, 0.1)
@@ -102,12 +102,13 @@ def length_controlled(
     chance = 1 / (1 + np.exp(-(x @ weights)))
     bread = np.linalg.inv((x * (chance * (1 - chance))[:, None]).T @ x + prior)
     influence = (x @ bread)[:n, 0] * (won - chance)[:n]
-    variance, z = spread(influence, _codes(queries), _codes(labelers))
+    variance, z = spread(influence, codes(queries), codes(labelers))
     error = z * math.sqrt(max(variance, float(bread[0, 0])))
     value, low, high = (float(1 / (1 + np.exp(-(weights[0] + shift)))) for shift in (0.0, -error, error))
     return Proportion(value, low, high, n)
 
 
-def _codes(values: Sequence[Hashable]) -> Codes:
+def codes(values: Sequence[Hashable]) -> Codes:
+    """Number values in the order in which they first appear."""
     known: dict[Hashable, int] = {}
     return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
