@@ -23,7 +23,9 @@ import matplotlib
 from scipy.stats import linregress, t
 
 from bench import in_batches
+from bench.rows import add_row, read_rows
 from data.promotions import runs
+from data.rounds import round_to_decide
 from data.store import LocalStore
 
 matplotlib.use("Agg")
@@ -73,8 +75,7 @@ def arms() -> Iterator[Arm]:
 
 def outcomes(root: Path) -> dict[Arm, Outcome]:
     """Return what has come out so far."""
-    log = root / "outcomes.jsonl"
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    rows = read_rows(root / "outcomes.jsonl")
     return {Arm(*(row[f] for f in Arm._fields)): Outcome(*(row[f] for f in Outcome._fields)) for row in rows}
 
 
@@ -90,25 +91,27 @@ def go(arm: Arm, root: Path) -> None:
     if each > in_batches.MOST:
         command = [sys.executable, "-m", "bench.in_batches", arm.campaign, str(each), seed, str(store)]
     state = {"OMP_NUM_THREADS": "1", "ANDON_STATE": str(folder / "state")}
-    for number in range(len(runs(LocalStore(store), arm.campaign)) + 1, arm.rounds + 1):
+    while (made := len(runs(LocalStore(store), arm.campaign))) < arm.rounds:
+        number, undecided = made + 1, round_to_decide(LocalStore(store), arm.campaign)
         with (folder / "round.log").open("ab") as out:
             child = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | state, cwd=ROOT)
             _, status, usage = os.wait4(child.pid, 0)
         if status:
             sys.exit(f"{arm}: round {number} ended with {os.waitstatus_to_exitcode(status)}; see {folder}/round.log")
-        if len(runs(LocalStore(store), arm.campaign)) < number:  # it ended well, and its labels wait for a person
+        if len(runs(LocalStore(store), arm.campaign)) == made and undecided is None:
             sys.exit(f"{arm}: round {number} made no run: andon status --store {store} says what it waits for")
         spent.append(usage.ru_utime + usage.ru_stime)
-        log.write_text(json.dumps(spent))
+        log.with_suffix(".new").write_text(json.dumps(spent))
+        log.with_suffix(".new").replace(log)
         print(f"{arm.campaign}, {arm.way}, {arm.labels:,} labels, seed {arm.seed}: round {number}", flush=True)
     last = max(runs(LocalStore(store), arm.campaign), key=lambda run: run["round"])
     came = Outcome(
         last["win_rate"]["value"], last["reward_accuracy"]["value"], last["kl_nats_per_seq"], last["valid"],
         sum(spent) / 60,
     )  # fmt: skip
-    with WRITING, (root / "outcomes.jsonl").open("a") as rows:
+    with WRITING:
         measured = {name: round(value, 4) for name, value in came._asdict().items()}
-        rows.write(json.dumps(arm._asdict() | measured) + "\n")
+        add_row(root / "outcomes.jsonl", arm._asdict() | measured)
 
 
 def table(found: dict[Arm, Outcome]) -> Iterator[str]:
@@ -164,8 +167,13 @@ def main(root: Path, report: Path | None = None) -> None:
     if report is None:
         done = outcomes(root)
         with ThreadPoolExecutor(CORES) as cores:
-            for ended in [cores.submit(go, arm, root) for arm in arms() if arm not in done]:
-                ended.result()
+            waiting = [cores.submit(go, arm, root) for arm in arms() if arm not in done]
+            try:
+                for ended in waiting:
+                    ended.result()
+            except KeyboardInterrupt:
+                cores.shutdown(wait=False, cancel_futures=True)  # the rounds were interrupted too, and end
+                raise
     found = outcomes(root)
     print("\n".join([*table(found), "", *trends(found)]))
     if report is not None:

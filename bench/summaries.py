@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.rows import add_row, read_rows
 from data.campaign import load_campaign
 from data.contests import Contest, contests, judged, over
 from data.promotions import runs
@@ -116,12 +117,11 @@ def head_to_head(rows: list[dict[str, Any]], root: Path) -> Iterator[str]:
 def main(root: Path, base: str) -> None:
     root.mkdir(parents=True, exist_ok=True)
     log = root / "summaries.jsonl"
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    rows = read_rows(log)
     for arm in (Arm(rounds, seed) for seed in SEEDS for rounds in ROUNDS):
         if arm not in {Arm(row["rounds"], row["seed"]) for row in rows}:
             rows.append(go(arm, root, base))
-            with log.open("a") as written:
-                written.write(json.dumps(rows[-1]) + "\n")
+            add_row(log, rows[-1])
     print("\n".join([*table(rows), *head_to_head(rows, root)]))
 
 

@@ -8,7 +8,6 @@ rounds had together, for a warm start has trained that long. No sentinel watches
 it can be.
 """
 
-import json
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 from bench.experiments import Arm, outcomes
+from bench.rows import add_row, read_rows
 from data.campaign import Campaign, load_campaign
 from data.contests import contests, judged, over
 from data.promotions import run_prefix, runs
@@ -100,12 +100,10 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
 
 def main(root: Path) -> None:
     log = root / "warm.jsonl"
-    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    done = {tuple(row[name] for name in Arm._fields) for row in rows}
+    done = {tuple(row[name] for name in Arm._fields) for row in read_rows(log)}
     for arm in sorted(outcomes(root)):
         if arm.rounds > 1 and tuple(arm) not in done and arm.folder(root).exists():
-            with log.open("a") as written:
-                written.write(json.dumps(gone_through(arm, root)) + "\n")
+            add_row(log, gone_through(arm, root))
     sys.stdout.write(log.read_text() if log.exists() else "no arm of several rounds is finished yet\n")
 
 
