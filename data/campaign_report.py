@@ -13,7 +13,7 @@ from data.canonical import Document, content_id
 from data.comparisons import Compared, results
 from data.cord import EVERYTHING, pulls
 from data.decisions import history as quality_history
-from data.evaluation_report import table
+from data.evaluation_report import copy_figures, table
 from data.labels import batches, deliveries
 from data.lineage import ancestors, lineage
 from data.marking import marked
@@ -27,7 +27,7 @@ from data.sheets import filled, readings
 from data.shelves import comparisons_of
 from data.store import Store, folders
 
-VERSION = 3
+VERSION = 4
 QUERIES_SHOWN, RUNS_SHOWN = 8, 4
 
 
@@ -78,7 +78,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         measured=[(each, table(each.manifest["facts"])) for each in measured[-1:]],
         origin=Markup(charts.lineage(origin, str(leader))) if origin else None,
         samples=_samples(store, finished),
-        plots=[Markup(plot) for plot in _plots(told, cards, people)],
+        plots=[Markup(plot) for plot in [*_plots(told, cards, people), *_copied(store, finished, measured)]],
     )
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
@@ -129,6 +129,16 @@ def _samples(store: Store, finished: Sequence[Publication]) -> list[dict[str, An
             before = response
         shown.append({"query": texts[query], "answers": said})
     return shown
+
+
+def _copied(store: Store, finished: Sequence[Publication], measured: Sequence[Publication]) -> list[str]:
+    """Draw where summaries copy from, of what was set side by side last, or else of the last run's systems."""
+    if not finished or not Campaign.model_validate(finished[-1]["campaign"]).text.summarizes:
+        return []
+    last = measured[-1] if measured else read_manifest(store, finished[-1].manifest["inputs"]["evaluation"])
+    if last is None or "responses.parquet" not in last.names():
+        return []
+    return copy_figures(pq.read_table(last.path("responses.parquet")).to_pylist(), last.manifest["facts"]["systems"])
 
 
 def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Compared]) -> list[str]:

@@ -1,6 +1,7 @@
 """What a store knows of a run: the material of its report, whenever somebody asks."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.comparisons import Compared, results
 from data.cord import Pulled
-from data.label_sets import described
+from data.label_sets import read_label_set
 from data.lineage import Node, ancestors, lineage
 from data.promotion_gate import Verdict, gate
 from data.promotions import about, champion, history, rival, runs
@@ -46,7 +47,8 @@ class RunEvidence(NamedTuple):
     earlier: Sequence[tuple[int, Mapping[str, Any] | None]] = ()  # round and win rate of the runs before
     origin: Sequence[Node] = ()  # the run and all that it was made from
     pulls: Sequence[Pulled] = ()
-    labels: Sequence[Scorecard] = ()  # the batches that it learned from
+    labels: Sequence[Scorecard] = ()  # the batches that it learned from, as they are now
+    learned: Mapping[str, int] = {}  # by batch, the labels that it was given
     people: Sequence[Compared] = ()
     steps: Sequence[Step] = ()
     is_champion: bool = False
@@ -57,7 +59,7 @@ def evidence(
 ) -> RunEvidence:
     """Gather what the store knows of a run, finished or about to be: `steps` are its published steps by name."""
     run, name, evaluation = facts["run"], campaign.name, steps["evaluation"]
-    document = described(store, name, facts["label_set"])
+    document, labels = read_label_set(store, name, facts["label_set"])
     before = [each for each in runs(store, name) if each["run"] != run and each["round"] <= facts["round"]]
     graph = lineage(store, name)
     node = graph.get(run, Node(run, "run", "", (facts["label_set"], facts["base"])))
@@ -75,6 +77,7 @@ def evidence(
         ancestors(graph, node),
         pulls_about(store, name, run),
         [card for card in scorecards(store, name) if card.batch in document["batches"]],
+        Counter(label.batch_id for label in labels),
         [each for each in results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
         champion(store, name) == run,

@@ -1,13 +1,13 @@
 """The report of a run: one HTML file that needs nothing else, with the decision on top."""
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sized
 from datetime import UTC, datetime
 
 from markupsafe import Markup
 
 from data import charts
 from data.campaign import Campaign
-from data.canonical import Document, content_id
+from data.canonical import content_id
 from data.comparisons import comparisons
 from data.contests import Contest, over
 from data.cord import pulls
@@ -25,7 +25,7 @@ from data.shelves import comparisons_of
 from data.statistics import Proportion
 from data.store import Store, folders
 
-VERSION = 4
+VERSION = 5
 DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
@@ -77,7 +77,7 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         win_rate=Proportion(**facts["win_rate"]) if facts["win_rate"] else None,
         over_champion=Proportion(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
         equal_length=contest.equal_length if contest else None,
-        overridden=_overridden(of.decisions),
+        moved=next((each for each in reversed(of.decisions) if each["kind"] != "keep"), None),
         pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],
         last=of.histories["policy"][-1],
         table=table(of.evaluation),
@@ -86,12 +86,6 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         origin=Markup(charts.lineage(of.origin, facts["run"])) if of.origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, of)],
     )
-
-
-def _overridden(decisions: Sequence[Document]) -> Document | None:
-    """Return the entry by which a run was promoted despite the gate, where nothing was decided about it since."""
-    last = [each for each in decisions if each["kind"] != "keep"][-1:]
-    return last[0] if last and last[0].get("against") else None  # a rollback is despite nothing
 
 
 def _ceiling(of: RunEvidence) -> float | None:

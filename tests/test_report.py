@@ -112,9 +112,32 @@ def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     assert "is open" not in page("run-1")
     evaluation = evaluation_of(sent.store, campaign.name, "run-2")
     promote_by_hand(sent.store, campaign, "run-2", "we ship today", "ann", evaluation)
+    assert "It was champion, and is not now." in page("run-1") and "was champion" not in page("run-2")
     rollback(sent.store, campaign.name, "we do not", "ann")
-    assert "Promoted by ann, despite the gate" not in page("run-2") and "rolled back by ann" in page("run-2")
+    said = page("run-2")
+    assert "Promoted by ann, despite the gate" not in said and "rolled back by ann" in said
+    assert said.index("<strong>Rolled back by ann.</strong> Reason given: we do not") < said.index("<h2>")
     assert "rolled back" not in page("run-1"), "run-1 is champion again, by what was done to run-2"
+
+
+def test_a_runs_labels_are_told_beside_what_its_batch_has_by_now(campaign: Campaign, tmp_path: Path) -> None:
+    sent = Round(tmp_path, campaign.name)
+    answers = sent.answers()
+    sent.deliver(answers[:-60])
+    finished(sent, campaign, "run-1", 0.7)
+    sent.deliver(answers[-60:])
+    page = report_run(sent.store, campaign.name, "run-1").path("report.html").read_text()
+    assert f"<td>unnamed</td><td>{len(answers) - 60:,}</td><td>{len(answers):,}</td>" in page
+
+
+def test_of_summaries_both_reports_show_where_they_copy_from(campaign: Campaign, tmp_path: Path) -> None:
+    summaries = campaign.model_copy(update={"text": campaign.text.model_copy(update={"suffix": "TL;DR:"})})
+    for name, asked in (("summaries", summaries), ("stories", campaign)):
+        sent = Round(tmp_path / name, name)
+        sent.deliver(sent.answers())
+        finished(sent, asked.model_copy(update={"name": name}), "run-1", 0.7)
+        for page in (report_run(sent.store, name, "run-1"), report_campaign(sent.store, name)):
+            assert ("policy copies from" in page.path("report.html").read_text()) == (name == "summaries")
 
 
 def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campaign, tmp_path: Path) -> None:
