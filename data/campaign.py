@@ -85,6 +85,8 @@ def load_campaign(campaign: str, preset: str | None = None, changes: Mapping[str
     """
     settings = _read(campaign)
     choices = settings.pop("presets", {})
+    if not isinstance(choices, dict) or not all(isinstance(each, dict) for each in choices.values()):
+        raise Refused(f"Campaign {campaign} is not right: presets: a preset is a table, such as [presets.small.batch].")
     if preset is not None:
         if preset not in choices:
             offered = ", ".join(sorted(choices)) or "none"
@@ -111,7 +113,7 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def _read(campaign: str) -> dict[str, Any]:
     path = Path(campaign) if campaign.endswith(".toml") else SHIPPED / f"{campaign}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         offered = ", ".join(shipped_campaigns())
         raise Refused(

@@ -6,6 +6,7 @@ copied is looked at again when it is whole, and one that was refused is not look
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,17 +59,18 @@ def refuse(store: Store, delivery: Delivery, reason: str) -> None:
         "file_sha256": delivery.digest,
         "batch": delivery.batch["batch"],
         "reason": reason,
+        "at": datetime.now(UTC).isoformat(),
     }
     store.put_new(f"{_refusals(delivery.campaign)}/{delivery.digest}.json", seal(document))
 
 
 def refused(store: Store, campaign: str) -> list[tuple[str, str]]:
-    """Return what was refused and why, as (file, reason); not what was taken later all the same."""
+    """Return what was refused and why, as (file, reason), the oldest first; not what was taken later all the same."""
     taken = {entry["file_sha256"] for entry in deliveries(store, campaign)}
     documents = [unseal(store.read(key), f"{key} in {store.uri}") for key in store.keys(_refusals(campaign))]
     return [
         (document["file"], document.get("reason") or f"{document['fault']}: {document['evidence']}")
-        for document in documents
+        for document in sorted(documents, key=lambda document: str(document.get("at", "")))
         if document["file_sha256"] not in taken
     ]
 

@@ -17,11 +17,11 @@ KEY = "key/samples.parquet"
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
-    """Return the published batches of a campaign, oldest round first."""
+    """Return the published batches of a campaign, oldest first."""
     prefix = f"campaigns/{campaign}/batches"
     found = [read_manifest(store, f"{prefix}/{batch_id}") for batch_id in folders(store, prefix)]
     published = [batch for batch in found if batch is not None]
-    return sorted(published, key=lambda batch: (batch["round"], batch["batch"]))
+    return sorted(published, key=lambda batch: (batch["round"], batch.manifest["ended"], batch["batch"]))
 
 
 def deliveries(store: Store, campaign: str) -> list[Document]:

@@ -106,9 +106,9 @@ def _hours(begin: str, end: str) -> float:
 def find_batch(store: Store, campaign: str, wanted: str | None) -> Publication:
     """Return a batch by its id or the beginning of one, or the last one with answers; raise Refused without any."""
     known = batches(store, campaign)
-    answered = {entry["batch"] for entry in deliveries(store, campaign)}
     if wanted is None:
-        found = [batch for batch in known if batch["batch"] in answered][-1:]
+        answered = [entry["batch"] for entry in deliveries(store, campaign)]
+        found = [batch for batch in known if batch["batch"] in answered[-1:]]
     else:
         found = [batch for batch in known if batch["batch"].startswith(wanted)]
     if len(found) != 1:

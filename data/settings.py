@@ -15,9 +15,12 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _a_truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+    def _neither_truths_nor_texts_are_numbers(cls, value: object, info: ValidationInfo) -> object:
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and wanted is not bool:
             raise ValueError(f"{str(value).lower()} is no number and no text")  # pydantic would take it for 1 or 0
+        if isinstance(value, str) and wanted in (int, float, int | None, float | None):
+            raise ValueError(f"{value!r} is text, and must be a number")
         return value
 
 

@@ -69,7 +69,8 @@ def refuse_if_wrong(
 def _refuse(delivered: Delivered, fault: str, evidence: str, verdict: Verdict) -> str:
     """Record the refusal, by which `andon status` and the inbox know of it, and return what is said of the file."""
     store, campaign, batch, file, digest = delivered
-    document = {"file": file.name, "file_sha256": digest, "batch": batch, "fault": fault, "evidence": evidence}
+    said = {"batch": batch, "fault": fault, "evidence": evidence, "at": datetime.now(UTC).isoformat()}
+    document = {"file": file.name, "file_sha256": digest, **said}
     store.put_new(f"campaigns/{campaign}/quality/refused/{digest}.json", seal(document))
     report = report_refusal(delivered, fault, evidence, verdict).address("report.html")
     return f"{file.name}: {fault}: {evidence}. Nothing was taken. The report for the vendor is {report}."

@@ -3,10 +3,13 @@
 import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from data.local_state import local_state
 from data.refused import Refused
+
+ROOM = 8 << 20  # bytes that Prefect's database takes, and a little more
 
 
 def prepare(store: str) -> None:
@@ -31,9 +34,13 @@ def prepare(store: str) -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     try:
-        Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+        home = Path(os.environ["PREFECT_HOME"])
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home) as probe:  # else Prefect's database would be waited for in vain
+            probe.write(bytes(ROOM))
+            probe.flush()
     except OSError as error:
-        raise Refused(f"{beside} cannot be written: {error.strerror} at {error.filename}.") from error
+        raise Refused(f"{beside} cannot be written: {error.strerror}.") from error
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("andon")

@@ -224,6 +224,7 @@ def status_lines(result: Result) -> list[str]:
             win_rate = f"{turn['win_rate']:.3f}" if turn["win_rate"] is not None else "-"
             row = f"  {turn['number']:>5}  {turn['questions']:>9,}  {turn['labels']:>6,}  {win_rate:>8}  "
             lines.append(f"{row}{_minute(turn['since'])}  {turn['waits_for']}")
+            lines.append("         " + "  ".join([*turn["batches"], *([turn["run"]] if turn["run"] else [])]))
     return lines
 
 

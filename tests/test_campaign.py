@@ -41,6 +41,8 @@ def test_campaigns_ship() -> None:
         ("temperature = 0.7", "temperature = inf", "text.temperature"),
         ("queries = 512", "queries = 1", "evaluation.queries"),
         ("temperature = 0.7", "temperature = true", "text.temperature: true is no number"),
+        ("temperature = 0.7", 'temperature = "0.7"', "text.temperature: '0.7' is text, and must be a number"),
+        ("[presets.vendor.batch]", "[presets]\nodd = 3\n\n[presets.vendor.batch]", "a preset is a table"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:

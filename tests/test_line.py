@@ -1,19 +1,29 @@
 """The commands of the cord, as a person and as a script meet them."""
 
 import json
+import os
+import resource
 import sys
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from data import labelers as roster
+from data.batch import blind
+from data.composition import composed
 from data.cord import open_pulls
+from data.faults import invent
+from data.inbox import Delivery, refuse
+from data.labels import batches
 from data.leases import take
 from data.refused import Refused
+from data.scorecard import find_batch
 from data.store import LocalStore
 from flows import cli
-from tests.vendor import Round
+from flows.environment import prepare
+from tests.vendor import SHARES, Round, publish_batch
 
 
 class Outcome:
@@ -130,6 +140,42 @@ def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
     with pytest.raises(Refused, match="ANDON_LEASE_S is a number of seconds, not 'soon'"):
         take(sent.store, "sentiment", "ann")
         take(sent.store, "sentiment", "bob")
+
+
+class Tomorrow(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Tomorrow":
+        return cls.fromtimestamp(datetime.now(tz).timestamp() + 86_400, tz)
+
+
+def test_the_newest_is_what_came_last_and_not_what_its_name_says(
+    andon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = Round(tmp_path, "sentiment")
+    monkeypatch.setattr("data.publication.datetime", Tomorrow)
+    vendor, key = blind(composed(*invent(100, 6, gold=40)[:2], SHARES, 0), "Which?", b"another")
+    publish_batch(sent.store, "sentiment", "a9", vendor, key, {"round": 1})
+    assert [each["batch"] for each in batches(sent.store, "sentiment")] == ["b1", "a9"]
+    sent.deliver(sent.answers())
+    assert find_batch(sent.store, "sentiment", None)["batch"] == "b1", "answered last"
+    refused_files = (("z", "too short"), ("a", "upside down"))
+    for number, (digest, reason) in enumerate(refused_files):
+        delivery = Delivery("sentiment", batches(sent.store, "sentiment")[0], f"{number}.csv", tmp_path, digest * 64)
+        refuse(sent.store, delivery, reason)
+    shown = andon("status").out
+    assert "upside down" in shown and "too short" not in shown, "the last of two"
+    assert "         b1  a9" in shown, "what decide and quality are asked about"
+
+
+def test_on_a_full_disk_a_server_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"PREFECT_HOME": str(tmp_path / "home")})
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, most[1]))
+    try:
+        with pytest.raises(Refused, match=r"store cannot be written: File too large"):
+            prepare(str(tmp_path / "store"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
 
 
 def test_two_kinds_of_questions_at_once_are_refused_before_anything_is_asked(andon: Any) -> None:
