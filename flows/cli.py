@@ -197,14 +197,18 @@ def one_round(
     name = load_campaign(campaign, preset).name
     prepare(store)
     from flows.batch_round import batch_round
+    from flows.handover import handed_over, handover_lines
 
     settings = load_campaign(campaign, preset).batch
     run = batch_round(campaign, store, settings.questions_for(labels) if labels else None, seed, base, preset)
     if run is None:
         waiting = next(r for r in rounds(open_store(store), name) if r.run is None)
         result: Result = {"round": waiting.number, "batches": waiting.batches, "waits_for": waiting.waits_for}
-        finish(result, as_json, [f"round {waiting.number}: batch {waiting.batches[-1]} waits for {waiting.waits_for}"])
-        return
+        lines = [f"round {waiting.number}: batch {waiting.batches[-1]} waits for {waiting.waits_for}"]
+        if waiting.waits_for == "labels":
+            result |= handed_over(store, name, waiting.batches[-1], [], None)
+            lines += handover_lines(result, campaign)[1:]
+        return finish(result, as_json, lines)
     result = run_result(store, name, run) | {"seconds": round(time.monotonic() - began, 1)}
     finish(result, as_json, run_lines(result))
 
