@@ -194,6 +194,14 @@ def test_intervals_of_elo_hold_where_labelers_differ() -> None:
     assert 0.91 < sum(held) / len(held) < 0.99, "of 300; 0.89 where the wider of queries and labelers is taken"
 
 
+def test_of_one_or_two_queries_no_rating_is_known_and_none_is_endless() -> None:
+    for queries in (1, 2):
+        won = [Judgement(f"q{n}", "base", other, "l", 0.0, 5, 5) for n in range(queries) for other in ("one", "two")]
+        with np.errstate(all="raise"):
+            rated = ratings(won, ["base", "one", "two"], "base")
+        assert all(-5000 < rated[name].low < 0 < rated[name].high < 5000 for name in ("one", "two"))
+
+
 def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> None:
     # 29 wins, 9 losses, a tie and half a win added each way: odds of 30 to 10, 400 log10(3) = 190.8.
     one, other = ["base"] * 39, ["policy"] * 39

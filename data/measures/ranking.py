@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from data.measures.winning import codes, spread
 
 ELO_PER_NAT = 400 / math.log(10)
+FARTHEST = 20.0  # nats that an interval goes to one side: of one or two queries nothing is known
 Floats = NDArray[np.float64]
 
 
@@ -78,6 +79,8 @@ def _end(wins: Floats, best: Floats, fixed: int, number: int, step: float, covar
 
     far = step
     while below(far) < 0:
+        if abs(far) > FARTHEST:
+            return float(best[number]) + math.copysign(FARTHEST, far)
         far *= 2
     return float(best[number]) + float(brentq(below, 0.0, far, xtol=1e-4))
 
