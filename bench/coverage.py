@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.contests import Judgement, ratings
-from data.measures.ranking import Rating, elo
+from data.measures.ranking import Rating, ranked
 from data.measures.winning import length_controlled, win_rate
 from data.statistics import Proportion, proportion
 
@@ -85,7 +85,7 @@ def evaluations(setting: Setting, count: int, seed: int) -> Iterator[Found]:
 
 
 class Ladder(NamedTuple):
-    """Three systems, each pair judged once a query; how much queries and labelers differ, in logits a system."""
+    """Systems of which each pair is judged once a query; how much queries and labelers differ, in logits a system."""
 
     name: str
     queries: int
@@ -117,7 +117,8 @@ def ladder(setting: Ladder, count: int, seed: int) -> Iterator[tuple[list[Rating
     ]
     many = 10_000  # of each pair, so that the half wins that are added do not count
     left, right = ([names[pair[side]] for pair in pairs for _ in range(many)] for side in (0, 1))
-    truths = elo(names, left, right, np.repeat(won, many).tolist(), names[0])
+    alike = range(len(left))  # each answer a query and a labeler of its own
+    truths = ranked(names, left, right, np.repeat(won, many).tolist(), alike, alike, names[0])
     for _ in range(count):
         of_query = setting.of_query * draw.normal(size=(setting.queries, len(names))) + np.array(setting.strengths)
         of_labeler = setting.of_labeler * draw.normal(size=(setting.labelers, len(names)))
@@ -129,7 +130,7 @@ def ladder(setting: Ladder, count: int, seed: int) -> Iterator[tuple[list[Rating
                 wins = float(draw.random() < 1 / (1 + np.exp(-logit)))
                 judgements.append(Judgement(str(query), names[a], names[b], str(who), wins, 1, 1))
         rated = ratings(judgements, names, names[0])
-        yield [rated[name] for name in names[1:]], [truths[name] for name in names[1:]]
+        yield [rated[name] for name in names[1:]], [truths[name].elo for name in names[1:]]
 
 
 def covered(rates: Sequence[Proportion], truth: float) -> Proportion:

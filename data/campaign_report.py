@@ -78,7 +78,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         measured=[(each, table(each.manifest["facts"])) for each in measured[-1:]],
         origin=Markup(charts.lineage(origin, str(leader))) if origin else None,
         samples=_samples(store, finished),
-        plots=[Markup(plot) for plot in [*_plots(told, cards, people), *_copied(store, finished, measured)]],
+        plots=[Markup(plot) for plot in [*_plots(told, cards, people), *_copied(store, settings, finished, measured)]],
     )
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
@@ -131,9 +131,11 @@ def _samples(store: Store, finished: Sequence[Publication]) -> list[dict[str, An
     return shown
 
 
-def _copied(store: Store, finished: Sequence[Publication], measured: Sequence[Publication]) -> list[str]:
+def _copied(
+    store: Store, settings: Campaign | None, finished: Sequence[Publication], measured: Sequence[Publication]
+) -> list[str]:
     """Draw where summaries copy from, of what was set side by side last, or else of the last run's systems."""
-    if not finished or not Campaign.model_validate(finished[-1]["campaign"]).text.summarizes:
+    if settings is None or not settings.text.summarizes:
         return []
     last = measured[-1] if measured else read_manifest(store, finished[-1].manifest["inputs"]["evaluation"])
     if last is None or "responses.parquet" not in last.names():

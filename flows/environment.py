@@ -33,14 +33,14 @@ def prepare(store: str) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    home = Path(os.environ["PREFECT_HOME"])
     try:
-        home = Path(os.environ["PREFECT_HOME"])
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as probe:  # else Prefect's database would be waited for in vain
             probe.write(bytes(ROOM))
             probe.flush()
     except OSError as error:
-        raise Refused(f"{beside} cannot be written: {error.strerror}.") from error
+        raise Refused(f"{home} cannot be written: {error.strerror}.") from error
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("andon")

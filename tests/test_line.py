@@ -14,7 +14,7 @@ from data import labelers as roster
 from data.batch import blind
 from data.composition import composed
 from data.cord import open_pulls
-from data.faults import invent
+from data.faults import answer, chooser, invent
 from data.inbox import Delivery, refuse
 from data.labels import batches
 from data.leases import take
@@ -153,9 +153,12 @@ def test_the_newest_is_what_came_last_and_not_what_its_name_says(
 ) -> None:
     sent = Round(tmp_path, "sentiment")
     monkeypatch.setattr("data.publication.datetime", Tomorrow)
-    vendor, key = blind(composed(*invent(100, 6, gold=40)[:2], SHARES, 0), "Which?", b"another")
+    questions, known, worths = invent(100, 6, gold=40)
+    vendor, key = blind(composed(questions, known, SHARES, 0), "Which?", b"another")
     publish_batch(sent.store, "sentiment", "a9", vendor, key, {"round": 1})
     assert [each["batch"] for each in batches(sent.store, "sentiment")] == ["b1", "a9"]
+    sent.deliver(answer(key.to_pylist(), chooser(worths, 1), "clean", 1))
+    assert find_batch(sent.store, "sentiment", None)["batch"] == "a9"
     sent.deliver(sent.answers())
     assert find_batch(sent.store, "sentiment", None)["batch"] == "b1", "answered last"
     refused_files = (("z", "too short"), ("a", "upside down"))
@@ -172,7 +175,7 @@ def test_on_a_full_disk_a_server_is_not_waited_for(tmp_path: Path, monkeypatch: 
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, most[1]))
     try:
-        with pytest.raises(Refused, match=r"store cannot be written: File too large"):
+        with pytest.raises(Refused, match=r"home cannot be written: File too large"):
             prepare(str(tmp_path / "store"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, most)

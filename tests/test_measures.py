@@ -17,7 +17,7 @@ from data.measures.copying import (
     sentence_novelty,
     starts_by_copying,
 )
-from data.measures.ranking import elo
+from data.measures.ranking import ranked
 from data.measures.rouge import rouge
 from data.measures.scoring import best_of_kl, calibration, ceiling
 from data.measures.text import distinct_n, lead, ngrams, repetition, sentences, words
@@ -205,12 +205,14 @@ def test_of_one_or_two_queries_no_rating_is_known_and_none_is_endless() -> None:
 def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> None:
     # 29 wins, 9 losses, a tie and half a win added each way: odds of 30 to 10, 400 log10(3) = 190.8.
     one, other = ["base"] * 39, ["policy"] * 39
-    found = elo(["base", "policy"], one, other, [1.0] * 9 + [0.5] + [0.0] * 29, "base")
-    assert found == pytest.approx({"base": 0.0, "policy": 400 * math.log10(3)})
+    won = [1.0] * 9 + [0.5] + [0.0] * 29
+    rated = ranked(["base", "policy"], one, other, won, range(39), range(39), "base")
+    assert rated["base"].elo == 0 and rated["policy"].elo == pytest.approx(400 * math.log10(3))
     one, other = ["low"] * 100 + ["low"] * 100 + ["middle"] * 100, ["middle"] * 100 + ["high"] * 200
     won = ([1.0] * 30 + [0.0] * 70) + ([1.0] * 10 + [0.0] * 90) + ([1.0] * 30 + [0.0] * 70)
-    rated = elo(["low", "middle", "high"], one, other, won, "middle")
-    assert rated["low"] == pytest.approx(-rated["high"], abs=15) and rated["low"] < 0 < rated["high"]
+    rated = ranked(["low", "middle", "high"], one, other, won, range(300), range(300), "middle")
+    low, high = rated["low"].elo, rated["high"].elo
+    assert low == pytest.approx(-high, abs=15) and low < 0 < high
 
 
 def test_no_model_agrees_more_often_than_labelers_allow() -> None:

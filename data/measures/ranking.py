@@ -22,18 +22,6 @@ class Rating(NamedTuple):
     high: float
 
 
-def elo(
-    systems: Sequence[str], left: Sequence[str], right: Sequence[str], won: Sequence[float], anchor: str
-) -> dict[str, float]:
-    """Return each system's Elo from answers (`won` by the left one; a tie is half of one each way), the anchor at 0.
-
-    Bradley-Terry strengths (1952) at their maximum likelihood. Half a win each way is added to every pair that was
-    compared, so that a system that always wins stays finite.
-    """
-    strengths = _fitted(_wins(systems, left, right, won), {systems.index(anchor): 0.0}, np.zeros(len(systems)))
-    return dict(zip(systems, (ELO_PER_NAT * strengths).tolist(), strict=True))
-
-
 def ranked(
     systems: Sequence[str],
     left: Sequence[str],
@@ -43,16 +31,18 @@ def ranked(
     labelers: Sequence[Hashable],
     anchor: str,
 ) -> dict[str, Rating]:
-    """Return each system's Elo with its 95 % interval: the strengths that a test by likelihood ratio does not refuse.
+    """Return each system's Elo from answers (`won` by the left one; a tie is half of one each way), the anchor at 0.
 
-    The likelihood counts answers as independent. By how much more a strength varies, the ratio is divided: its variance
-    by `spread`, from how far each answer moves it, over the likelihood's own. Never by less than 1: so who always wins
-    is not certain to.
+    Bradley-Terry strengths (1952) at their maximum likelihood. Half a win each way is added to every pair that was
+    compared, so that a system that always wins stays finite. The 95 % interval holds the strengths that a test by
+    likelihood ratio does not refuse. The likelihood counts answers as independent; by how much more a strength varies,
+    the ratio is divided: its variance by `spread`, from how far each answer moves it, over the likelihood's own. Never
+    by less than 1: so who always wins is not certain to.
     """
-    wins, fixed = _wins(systems, left, right, won), systems.index(anchor)
-    best = _fitted(wins, {fixed: 0.0}, np.zeros(len(systems)))
     place = {system: number for number, system in enumerate(systems)}
     one, other = ([place[each] for each in side] for side in (left, right))
+    wins, fixed = _wins(len(systems), one, other, won), place[anchor]
+    best = _fitted(wins, {fixed: 0.0}, np.zeros(len(systems)))
     covariance = _covariance(wins, best, [fixed])
     residual = np.asarray(won) - 1 / (1 + np.exp(best[other] - best[one]))
     influence = (covariance[one] - covariance[other]) * residual[:, None]  # [N, S]
@@ -113,11 +103,9 @@ def _likelihood(wins: Floats, strengths: Floats) -> float:
     return float(-(wins * np.logaddexp(0, strengths[None, :] - strengths[:, None])).sum())
 
 
-def _wins(systems: Sequence[str], left: Sequence[str], right: Sequence[str], won: Sequence[float]) -> Floats:
+def _wins(systems: int, one: Sequence[int], other: Sequence[int], won: Sequence[float]) -> Floats:
     """Return the wins [S, S] of row over column, half a win each way added where two were compared."""
-    place = {system: number for number, system in enumerate(systems)}
-    one, other = ([place[each] for each in side] for side in (left, right))
-    wins = np.zeros((len(systems), len(systems)))
+    wins = np.zeros((systems, systems))
     np.add.at(wins, (one, other), won)
     np.add.at(wins, (other, one), 1 - np.asarray(won, dtype=float))
     return wins + 0.5 * ((wins + wins.T) > 0)
