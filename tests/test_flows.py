@@ -155,7 +155,7 @@ def test_a_round_whose_labels_wait_for_a_decision_makes_no_run_of_older_ones(
 ) -> None:
     run = andon("round", tiny_toml)["run"]
     text = tiny_toml.read_text()
-    tiny_toml.write_text(text.replace("count = 20", "count = 2", 1) + "\n[quality]\nwords_a_second = 0.001\n")
+    tiny_toml.write_text(text.replace("count = 20", "count = 1", 1) + "\n[quality]\nwords_a_second = 0.001\n")
     refused = andon("round", tiny_toml, code=1)["message"]
     assert "wait for a decision: all its labelers are on hold" in refused and "andon decide sentiment r002-" in refused
     assert andon("status")["campaigns"][0]["runs"] == [run]
