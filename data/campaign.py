@@ -36,7 +36,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "campaigns"
 class Campaign(Settings):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     base: str  # "embedded", a folder, or a name that transformers loads
-    instructions: str
+    instructions: str = Field(min_length=1)
     text: Text
     batch: Batch
     ask: Ask = Ask()

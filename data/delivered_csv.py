@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
+from numpy.typing import NDArray
 
 from data.delivered import Delivery, Part, check_columns, first_line
 from data.refused import Refused
@@ -50,7 +52,9 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
                 mine = [each for each in gone if not len(batch) or each < numbers[-1]]
                 number = int(numbers[-1]) + 1 if len(batch) else number
                 whole += len(batch)
-                yield Part(numbers, batch, [(each, broken[each]) for each in mine])
+                held = _held(batch)
+                if held.any() or mine:
+                    yield Part(numbers[held], batch.filter(pa.array(held)), [(each, broken[each]) for each in mine])
         if broken and not whole:
             raise Refused(
                 f"{path.name} is not a whole CSV file: row {min(broken)}: has too few or too many cells, and so "
@@ -64,3 +68,10 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
                 f"{path.name} is text, but not UTF-8 throughout: deliver Parquet, or CSV in UTF-8."
             ) from error
         raise Refused(f"{path.name} is not a whole CSV file ({first_line(error)}): deliver it again.") from error
+
+
+def _held(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Return which rows say anything: a spreadsheet ends in rows of commas wherever a cell was once touched."""
+    said = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in batch.columns]
+    held: NDArray[np.bool_] = np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in said])
+    return held

@@ -88,3 +88,11 @@ def round_to_finish(store: Store, campaign: str) -> int:
 def round_to_decide(store: Store, campaign: str) -> int | None:
     """Return the first round whose run was stopped before the gate; None where there is none."""
     return next((r.number for r in rounds(store, campaign) if r.waits_for == THE_GATE), None)
+
+
+def last_asked(store: Store, campaign: str, number: int) -> str | None:
+    """Return the newest batch of a round that was not rejected; None where it has to ask."""
+    decided = standings(store, campaign)
+    asked = [batch for r in rounds(store, campaign) if r.number == number for batch in r.batches]
+    left = [batch for batch in asked if batch not in decided or decided[batch].decision != "reject"]
+    return left[-1] if left else None

@@ -226,7 +226,9 @@ class Ask(Settings):
     """What labelers are asked for; every answer of another kind is taken all the same."""
 
     kind: Literal["best", "ranking", "ratings"] = "best"
-    axes: tuple[Literal["accuracy", "coverage", "coherence", "overall"], ...] = ("overall",)  # of ratings
+    axes: tuple[Literal["accuracy", "coverage", "coherence", "overall"], ...] = Field(
+        default=("overall",), min_length=1
+    )  # of ratings
     critique: bool = False  # what is wrong with the options, in words
     correction: bool = False  # the response that a labeler would have written
 

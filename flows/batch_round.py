@@ -5,14 +5,14 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.rounds import round_to_decide, round_to_finish
+from data.rounds import last_asked, round_to_decide, round_to_finish
 from data.store import open_store
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.retrain import retrain
 from flows.settings import configured
-from flows.stopping import stoppable
+from flows.stopping import check_line, stoppable
 from tasks.labels import answer_batch, check_decided
 
 
@@ -29,13 +29,17 @@ def batch_round(
 ) -> str | None:
     """Go through a round and return its run; None where the batch now waits for people.
 
-    A round that was stopped between its run and the gate comes first, and asks nothing again.
+    A round that was stopped between its run and the gate comes first, and asks nothing again. Nor does one that has
+    asked already, by whatever command and seed: labels are paid for.
     """
     settings = configured(campaign, preset, questions=questions, base=base)
     if round_number is None and (trained := round_to_decide(open_store(store), settings.name)):
         return retrain(campaign, store, seed, base, preset, trained)
     number = round_number or round_to_finish(open_store(store), settings.name)
-    batch = export_batch(campaign, store, questions, seed, base, preset, number)
+    check_line(store, settings.name)
+    batch = last_asked(open_store(store), settings.name, number)
+    if batch is None:
+        batch = export_batch(campaign, store, questions, seed, base, preset, number)
     if settings.labelers is None:
         return None
     with tempfile.TemporaryDirectory() as folder:

@@ -101,6 +101,23 @@ def test_kinds_54_55_rows_with_too_many_or_too_few_cells_keep_the_numbers_of_all
     assert verdict.quarantined[1]["raw"] == "only"
 
 
+def test_kind_84_a_row_of_nothing_but_commas_is_no_row_and_keeps_the_numbers_of_all_others(tmp_path: Path) -> None:
+    def blank(cells: list[str]) -> None:
+        cells[5:5] = [",,,", '"", ,,']  # as spreadsheets save the rows below a table, and between
+        cells.extend([",,,"] * 1_000)
+
+    def wrong(cells: list[str]) -> None:
+        cells[20] = cells[20].rsplit(",", 1)[0] + ",7"
+
+    path = tmp_path / "a.csv"
+    path.write_text(broken(blank, wrong))
+    verdict = judge(path, ASKED)
+    assert [entry["row"] for entry in verdict.quarantined] == [21] and len(verdict.accepted) == 199
+    path.write_text(HEAD + ",,,\n" * 3)
+    with pytest.raises(Refused, match="no rows"):
+        judge(path, ASKED)
+
+
 ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
     ("4 CSV named .parquet", lambda folder: as_csv(rows(), folder / "a.parquet")),
     ("4 Parquet named .csv", lambda folder: as_parquet(rows(), folder / "a.csv")),

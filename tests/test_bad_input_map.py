@@ -7,7 +7,7 @@ from pathlib import Path
 from tests import bad_files, test_bad_input
 
 ROOT = Path(__file__).resolve().parent.parent
-KINDS = 83
+KINDS = 84
 LISTED = re.compile(r"(test_\w+)::(test_\w+)((?: \[[^\]]+\])*)")
 CASES = {
     "test_a_file_whose_rows_cannot_be_trusted_is_refused": [case[0] for case in bad_files.FILES],

@@ -42,6 +42,7 @@ def test_campaigns_ship() -> None:
         ("queries = 512", "queries = 1", "evaluation.queries"),
         ("temperature = 0.7", "temperature = true", "text.temperature: true is no number"),
         ("temperature = 0.7", 'temperature = "0.7"', "text.temperature: '0.7' is text, and must be a number"),
+        ("[reward]", "[ask]\nkind = 'ratings'\naxes = []\n\n[reward]", "ask.axes"),
         ("[presets.vendor.batch]", "[presets]\nodd = 3\n\n[presets.vendor.batch]", "a preset is a table"),
     ],
 )
@@ -58,6 +59,8 @@ def test_unknown_campaigns_and_presets_are_refused_with_what_there_is() -> None:
         load_campaign("sentimental")
     with pytest.raises(Refused, match="paper-774m"):
         load_campaign("sentiment", "paper-124m")
+    with pytest.raises(Refused, match="instructions: .*at least 1"):
+        load_campaign("sentiment", changes={"instructions": ""})
     with pytest.raises(Refused, match=r"no campaign .*mine\.toml"):
         load_campaign("mine.toml")
 

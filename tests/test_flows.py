@@ -148,6 +148,8 @@ def test_without_simulated_labelers_a_round_ends_with_the_export(andon: Andon, t
     waiting = andon("round", tiny_toml)
     assert (waiting["round"], waiting["waits_for"]) == (1, "labels")
     assert all(Path(file).is_file() for file in waiting["vendor_files"]) and waiting["vendor_files"]
+    again = andon("round", tiny_toml, "--seed", 7, "--labels", 12)
+    assert again == waiting, "what was asked is paid for: other settings ask nothing beside it"
 
 
 def test_a_round_whose_labels_wait_for_a_decision_makes_no_run_of_older_ones(

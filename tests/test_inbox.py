@@ -7,11 +7,13 @@ import pytest
 
 from data import inbox
 from data.batch import write_table
-from data.campaign import Campaign
+from data.campaign import SHIPPED, Campaign
 from data.ingesting import ingest
 from data.labels import batches, deliveries
 from data.refused import Refused
 from data.shelves import comparisons_of
+from data.store import LocalStore
+from flows.dropping import deliver
 from flows.summary import status_result
 from tasks import inbox as tasks
 from tasks.labels import ingest_file
@@ -92,6 +94,22 @@ def test_a_file_is_dropped_for_a_batch_that_exists(sent: Round) -> None:
     key = inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
     assert [each.key for each in inbox.waiting(sent.store, "c")] == [key]
+
+
+def test_the_command_drops_for_a_name_or_its_file_and_for_comparisons_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    store, asked = LocalStore(tmp_path / "store"), comparisons_of("sentiment")
+    publish_batch(store, "sentiment", "b1", VENDOR, KEY)
+    publish_batch(store, asked, "b2", VENDOR, KEY)
+    answers = tmp_path / "answers.csv"
+    answers.write_text("question_id\n")
+    deliver("sentiment", "b1", answers, store.uri)
+    deliver(str(SHIPPED / "sentiment.toml"), "b2", answers, store.uri)
+    for shelf in ("sentiment", asked):
+        (arrived,) = inbox.waiting(store, shelf)
+        assert arrived.campaign == shelf and arrived.file.read_text() == "question_id\n"
 
 
 def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(

@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.batch import Question, Sample, blind, write_parts, write_table
+from data.decisions import override
 from data.ingesting import Ingested, ingest
 from data.label_sets import freeze, read_label_set
 from data.labels import deliveries
 from data.publication import publish
 from data.refused import Refused
-from data.rounds import round_to_export, round_to_finish, rounds
+from data.rounds import last_asked, round_to_export, round_to_finish, rounds
 from data.settings import Labelers
 from data.simulated import write_answers
 from data.store import LocalStore
@@ -148,4 +149,8 @@ def test_where_a_campaign_stands_is_read_off_the_store(store: LocalStore, answer
     take_in(store, "sentiment", answers)
     (labeled,) = rounds(store, "sentiment")
     assert (labeled.labels, labeled.waits_for) == (60, "a retrain")
+    assert last_asked(store, "sentiment", 1) == labeled.batches[0] and last_asked(store, "sentiment", 2) is None
+    override(store, "sentiment", labeled.batches[0], "reject", "a test", None)
+    assert last_asked(store, "sentiment", 1) is None
+    override(store, "sentiment", labeled.batches[0], "accept", "a test", None)
     assert (round_to_export(store, "sentiment"), round_to_finish(store, "sentiment")) == (2, 1)
