@@ -24,7 +24,7 @@ from data.store import open_store
 from data.systems import find_systems
 from flows.by_hand import ingest_by_hand
 from flows.environment import prepare
-from flows.options import INTERRUPTED, STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
+from flows.options import INTERRUPTED, STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish, refuse
 from flows.summary import Result, demo_table, ingested_lines, run_lines, run_result
 
 
@@ -221,18 +221,15 @@ def main() -> None:
     try:
         app()
     except Refused as refusal:
-        sys.stderr.write(f"andon: {refusal}\n")
-        sys.exit(3 if isinstance(refusal, Stopped) else 1)
+        refuse(str(refusal), 3 if isinstance(refusal, Stopped) else 1)
     except OSError as error:
         if error.filename is None or error.strerror is None:
             raise
-        sys.stderr.write(f"andon: {error.filename}: {error.strerror}.\n")
-        sys.exit(1)
+        refuse(f"{error.filename}: {error.strerror}.", 1)
     except Exception as error:
         if not _ended_by_the_cord(error):
             raise
-        sys.stderr.write(f"andon: {error}\n")
-        sys.exit(3)
+        refuse(str(error), 3)
     except SystemExit as ended:
         if ended.code == 130:  # what typer makes of a Ctrl-C
             sys.stderr.write(INTERRUPTED)

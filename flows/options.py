@@ -4,7 +4,7 @@ import getpass
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -45,6 +45,14 @@ INTERRUPTED = "andon: interrupted; what was published stays, run the same comman
 def finish(result: Result, as_json: bool, lines: list[str]) -> None:
     """End a command: lines for people, or one JSON object for scripts."""
     sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+
+
+def refuse(why: str, code: int) -> NoReturn:
+    """End a command that was refused: one line for people, and with --json an object for scripts too."""
+    sys.stderr.write(f"andon: {why}\n")
+    if "--json" in sys.argv:
+        finish({"refused": why}, True, [])
+    sys.exit(code)
 
 
 def name_of(campaign: str, store: Store) -> str:

@@ -1,9 +1,11 @@
 """Shared by all tests: a tiny real language model, a campaign small enough to run, an ephemeral Prefect."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from data.canonical import content_id
 from data.label_sets import freeze
 from models.base import EMBEDDED, Base, best_device, fingerprint
 from tests import seaweed
+from tests.command import Andon, on_store, tiny_campaign
 from tests.told import Made, weighed
 from tests.vendor import Round
 
@@ -136,3 +139,53 @@ def s3_uri(s3_server: seaweed.Server, tmp_path: Path, monkeypatch: pytest.Monkey
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://{seaweed.BUCKET}/{content_id(str(tmp_path))}"
+
+
+@pytest.fixture
+def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Andon:
+    """The command line on a store of this test's own."""
+    return on_store(tmp_path / "store", monkeypatch, capsys)
+
+
+@pytest.fixture
+def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
+    """The sentiment campaign as a user's own file, with sizes of a test."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny_campaign(tiny_folder))
+    return path
+
+
+@pytest.fixture(scope="session")
+def one_round(prefect: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A store in which the tiny campaign went through its first round, to be copied, and its run."""
+    from flows.batch_round import batch_round
+
+    folder = tmp_path_factory.mktemp("round")
+    (folder / "tiny.toml").write_text(tiny_campaign(tiny_folder))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ANDON_STATE", str(folder / "state"))
+        run = batch_round(str(folder / "tiny.toml"), str(folder / "store"))
+    assert run is not None
+    return folder / "store", run
+
+
+@pytest.fixture
+def first_run(one_round: tuple[Path, str], tmp_path: Path) -> str:
+    """The run of the first round, which this test's store has behind it."""
+    store, run = one_round
+    shutil.copytree(store, tmp_path / "store")
+    return run
+
+
+@pytest.fixture
+def answered(andon: Andon, tiny_toml: Path, tmp_path: Path) -> Path:
+    """A store with labels that nobody trained on yet; training saves its state at every step."""
+    tiny_toml.write_text(tiny_toml.read_text() + "\n[checkpoints]\nreward_steps = 1\npolicy_updates = 1\n")
+    (file,) = andon("export", tiny_toml, "--questions", 24)["vendor_files"]
+    questions = pq.read_table(file).select(["question_id", "content_sha256"])
+    count = len(questions)
+    answers = questions.append_column("labeler_id", [["me"] * count])
+    answers = answers.append_column("best", [[number % 4 for number in range(count)]])
+    pq.write_table(answers, tmp_path / "answers.parquet")
+    andon("ingest", tiny_toml, tmp_path / "answers.parquet")
+    return tmp_path / "store"

@@ -9,28 +9,26 @@ import pytest
 
 from data.label_sets import freeze
 from data.store import LocalStore
-from tests.test_flows import Andon, andon, files_of, tiny_toml  # noqa: F401
+from tests.command import Andon, files_of
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
 
 
 def test_systems_side_by_side_and_what_people_say_of_them(
-    andon: Andon,  # noqa: F811
-    tiny_toml: Path,  # noqa: F811
-    tmp_path: Path,
+    andon: Andon, first_run: str, tiny_toml: Path, tmp_path: Path
 ) -> None:
-    run = andon("round", tiny_toml)["run"]
+    run = first_run
     store, folder = LocalStore(tmp_path / "store"), tmp_path / "store"
     trained_on = freeze(store, "sentiment")
 
-    asked = ("evaluate", tiny_toml, "--systems", "zero-shot,rl,best-of-2", "--queries", 12)
+    asked = ("evaluate", tiny_toml, "--systems", "zero-shot,rl,best-of-8", "--queries", 12)
     found = andon(*asked)
-    assert found["systems"] == ["zero-shot", "rl", "best-of-2"] and found["runs"]["rl"] == run
+    assert found["systems"] == ["zero-shot", "rl", "best-of-8"] and found["runs"]["rl"] == run
     assert len(found["contests"]) == 3 and set(found["elo"]) == set(found["systems"])
-    assert found["elo"]["zero-shot"]["elo"] == 0 and found["scores"]["best-of-2"][0] > found["scores"]["zero-shot"][0]
+    assert found["elo"]["zero-shot"]["elo"] == 0 and found["scores"]["best-of-8"][0] > found["scores"]["zero-shot"][0]
     assert found["seconds"] > found["model_seconds"] > 0
     page = Path(found["report"]).read_text()
-    assert page.startswith("<!doctype html>") and "best-of-2" in page and "<svg" in page
+    assert page.startswith("<!doctype html>") and "best-of-8" in page and "<svg" in page
     (answers,) = folder.glob("campaigns/sentiment/evaluations/*/*/responses.parquet")
     assert len(pq.read_table(answers)) == 3 * found["pairs"]
     before = files_of(folder)

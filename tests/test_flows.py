@@ -7,69 +7,21 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.campaign import SHIPPED
 from data.promotions import champion, history
 from data.publication import publish, read_manifest
 from data.store import LocalStore
-from flows import cli
+from tests.command import Andon, files_of
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parent.parent
-Andon = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
-    """The sentiment campaign as a user's own file, with sizes of a test."""
-    text = (SHIPPED / "sentiment.toml").read_text().split("[presets")[0]
-    for old, new in {
-        'base = "embedded"': f'base = "{tiny_folder}"',
-        "questions = 5000": "questions = 24",
-        "normalisation_samples = 256": "normalisation_samples = 64",
-        "queries = 512": "queries = 24",
-        "win_rate_above = 0.5": "win_rate_above = 0.0",
-    }.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    lines = ["episodes = 64" if line.startswith("episodes") else line for line in text.splitlines()]
-    path = tmp_path / "tiny.toml"
-    path.write_text("\n".join(lines).replace("batch = 128", "batch = 32"))
-    return path
-
-
-@pytest.fixture
-def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Andon:
-    """Run a command of the CLI on one store and return the JSON object that ends its output."""
-
-    def run(*arguments: object, code: int = 0) -> dict[str, Any]:
-        command = ["andon", *map(str, arguments), "--store", str(tmp_path / "store")]
-        monkeypatch.setattr(sys, "argv", [*command, "--json"])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert (ended.value.code or 0) == code, err
-        if code:
-            (line,) = [line for line in err.splitlines() if line.startswith("andon: ")]
-            assert "Traceback" not in err
-            return {"message": line}
-        result: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return result
-
-    return run
-
-
-def files_of(store: Path) -> dict[str, float]:
-    return {str(p): p.stat().st_mtime for p in store.rglob("*") if p.is_file() and ".prefect" not in p.parts}
 
 
 def test_two_rounds_run_and_running_them_again_does_nothing(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
@@ -99,9 +51,8 @@ def test_two_rounds_run_and_running_them_again_does_nothing(andon: Andon, tiny_t
 
 
 def test_a_retrain_starts_from_the_base_and_depends_on_nothing_but_its_inputs(
-    andon: Andon, tiny_toml: Path, tmp_path: Path
+    andon: Andon, first_run: str, tiny_toml: Path, tmp_path: Path
 ) -> None:
-    andon("round", tiny_toml)
     one = andon("retrain", tiny_toml, "--seed", 5)
     store = LocalStore(tmp_path / "store")
     published = read_manifest(store, f"campaigns/sentiment/runs/{one['run']}")
@@ -153,18 +104,19 @@ def test_without_simulated_labelers_a_round_ends_with_the_export(andon: Andon, t
 
 
 def test_a_round_whose_labels_wait_for_a_decision_makes_no_run_of_older_ones(
-    andon: Andon, tiny_toml: Path, tmp_path: Path
+    andon: Andon, first_run: str, tiny_toml: Path
 ) -> None:
-    run = andon("round", tiny_toml)["run"]
     text = tiny_toml.read_text()
     tiny_toml.write_text(text.replace("count = 20", "count = 1", 1) + "\n[quality]\nwords_a_second = 0.001\n")
     refused = andon("round", tiny_toml, code=1)["message"]
     assert "wait for a decision: all its labelers are on hold" in refused and "andon decide sentiment r002-" in refused
-    assert andon("status")["campaigns"][0]["runs"] == [run]
+    assert andon("status")["campaigns"][0]["runs"] == [first_run]
 
 
-def test_promotion_and_rollback_are_entries_of_a_log(andon: Andon, tiny_toml: Path, tmp_path: Path) -> None:
-    first = andon("round", tiny_toml)["run"]
+def test_promotion_and_rollback_are_entries_of_a_log(
+    andon: Andon, first_run: str, tiny_toml: Path, tmp_path: Path
+) -> None:
+    first = first_run
     second = andon("retrain", tiny_toml, "--seed", 7)["run"]
     store = LocalStore(tmp_path / "store")
     assert champion(store, "sentiment") == second
@@ -201,20 +153,6 @@ def test_what_a_user_gets_wrong_is_one_line(andon: Andon, tiny_toml: Path, tmp_p
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(tiny_toml.read_text().replace("episodes", "epsiodes"))
     assert "policy.epsiodes" in refused("round", wrong)
-
-
-@pytest.fixture
-def answered(andon: Andon, tiny_toml: Path, tmp_path: Path) -> Path:
-    """A store with labels that nobody trained on yet; training saves its state at every step."""
-    tiny_toml.write_text(tiny_toml.read_text() + "\n[checkpoints]\nreward_steps = 1\npolicy_updates = 1\n")
-    (file,) = andon("export", tiny_toml, "--questions", 24)["vendor_files"]
-    questions = pq.read_table(file).select(["question_id", "content_sha256"])
-    count = len(questions)
-    answers = questions.append_column("labeler_id", [["me"] * count])
-    answers = answers.append_column("best", [[number % 4 for number in range(count)]])
-    pq.write_table(answers, tmp_path / "answers.parquet")
-    andon("ingest", tiny_toml, tmp_path / "answers.parquet")
-    return tmp_path / "store"
 
 
 def outcome(store: Path) -> dict[str, str]:
@@ -323,14 +261,13 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
 
 
 def test_a_round_that_was_killed_before_the_gate_is_decided_about_and_asks_nothing_again(
-    andon: Andon, tiny_toml: Path, tmp_path: Path
+    andon: Andon, first_run: str, tiny_toml: Path, tmp_path: Path
 ) -> None:
-    before = andon("round", tiny_toml)
     (entry,) = (tmp_path / "store").glob("campaigns/sentiment/promotions/log/*.json")
     entry.unlink()  # as if it had been killed between the run and the gate
     (turn,) = andon("status")["campaigns"][0]["rounds"]
     assert turn["waits_for"].startswith("the gate")
-    assert andon("round", tiny_toml)["run"] == before["run"] and entry.exists()
+    assert andon("round", tiny_toml)["run"] == first_run and entry.exists()
     (turn,) = andon("status")["campaigns"][0]["rounds"]
     assert turn["waits_for"].startswith("nothing") and len(turn["batches"]) == 1
 

@@ -1,36 +1,24 @@
 """A round whose store lies in S3, command by command."""
 
-import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from data.promotions import champion
 from data.store import open_store
-from flows import cli
-from tests.test_flows import tiny_toml  # noqa: F401
+from tests.command import on_store
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
 
 
 def test_a_round_runs_in_s3_and_every_command_reads_it(
     s3_uri: str,
-    tiny_toml: Path,  # noqa: F811
+    tiny_toml: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def andon(*arguments: object) -> dict[str, Any]:
-        monkeypatch.setattr(sys, "argv", ["andon", *map(str, arguments), "--store", s3_uri, "--json"])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert not ended.value.code, err
-        result: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return result
-
+    andon = on_store(s3_uri, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     done, store = andon("round", tiny_toml), open_store(s3_uri)
     assert done["labels"] == 24 and done["champion"] and champion(store, "sentiment") == done["run"]

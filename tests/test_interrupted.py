@@ -16,7 +16,6 @@ from data.leases import holder
 from data.page_answers import questions, save
 from data.store import LocalStore
 from tests.labeling import prepared, simple
-from tests.test_flows import tiny_toml  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -57,7 +56,7 @@ def alone(group: int) -> bool:
 @pytest.mark.flow
 @pytest.mark.parametrize("sent, to_all", [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_a_round_that_is_interrupted_ends_at_once_and_goes_on_later(
-    tiny_toml: Path,  # noqa: F811
+    tiny_toml: Path,
     tmp_path: Path,
     sent: signal.Signals,
     to_all: bool,

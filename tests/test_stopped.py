@@ -17,7 +17,8 @@ from data.refused import Refused
 from data.store import LocalStore
 from data.watch import stops
 from models.base import open_base
-from tests.test_flows import Andon, andon, answered, killed_at_first, outcome, tiny_toml  # noqa: F401
+from tests.command import Andon
+from tests.test_flows import outcome
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,11 +31,9 @@ def last_states() -> list[tuple[str, str | None]]:
 
 
 def test_while_pulled_nothing_is_sampled_trained_or_promoted_and_the_rest_goes_on(
-    andon: Andon,  # noqa: F811
-    tiny_toml: Path,  # noqa: F811
-    tmp_path: Path,
+    andon: Andon, first_run: str, tiny_toml: Path, tmp_path: Path
 ) -> None:
-    run = andon("round", tiny_toml)["run"]
+    run = first_run
     store = LocalStore(tmp_path / "store")
     assert latest_live(store, "sentiment") is not None, "a training shows what it writes"
     andon("rollback", tiny_toml, "--reason", "to promote it again")
@@ -63,8 +62,8 @@ def test_while_pulled_nothing_is_sampled_trained_or_promoted_and_the_rest_goes_o
 
 @pytest.mark.parametrize("launch", [(), ("--launch", str(ROOT / "deploy" / "accelerate" / "many-gpus.yaml"))])
 def test_pulled_in_the_middle_released_and_run_again_it_comes_to_the_same_bytes(
-    answered: Path,  # noqa: F811
-    tiny_toml: Path,  # noqa: F811
+    answered: Path,
+    tiny_toml: Path,
     launch: tuple[str, ...],
 ) -> None:
     text = tiny_toml.read_text().replace("reward_steps = 1", "").replace("policy_updates = 1", "")
