@@ -1,9 +1,10 @@
 """Human evaluation: blind two-way questions of any two systems, and what people's answers to them come to."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from data.canonical import Document
+from data.canonical import Document, sha256
 from data.committed import Committed, committed, overall, standing_labels
 from data.contests import Contest, Judgement, contests, over
 from data.decisions import Standing, standings
@@ -32,7 +33,7 @@ class Compared(NamedTuple):
 
 
 class Preferred(NamedTuple):
-    """How often people prefer one system to another, and how many people that is."""
+    """How often people prefer one system to another, and how many people tell how much people differ."""
 
     win_rate: Proportion
     labelers: int
@@ -87,7 +88,9 @@ def preferred_by_people(
             judgements += [*answers, *_ties(batch, answers)]
     turned = [each if each.left == system else _turned(each) for each in judgements]
     contest = over(contests(turned), system, other)
-    return contest and Preferred(contest.win_rate, len({each.labeler for each in turned}))
+    given = Counter(each.labeler for each in turned)
+    telling = [count for count in given.values() if 3 * count * len(given) >= len(turned)]  # a third of an even share
+    return contest and Preferred(contest.win_rate, len(telling))
 
 
 def undecided(store: Store, campaign: str, system: str, other: str, rules: Text) -> list[tuple[str, str]]:
@@ -123,15 +126,20 @@ def _equal(batch: Publication) -> int:
 
 def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgement]:
     """Yield a tie for every query that both answered with the same words, as of whoever answered another query: so many
-    as would have been answered too."""
+    as would have been answered too.
+
+    The others stand in evenly by how often they were answered, in whatever order the answers came.
+    """
     of_query: dict[str, list[Judgement]] = {}
     for each in answers:
         of_query.setdefault(each.query, []).append(each)
     if not of_query or not _equal(batch):
         return
-    others, asked = list(of_query.values()), len({row["query_id"] for row in key_rows(batch)})
-    for number in range(round(_equal(batch) * len(others) / asked)):
-        for each in others[number % len(others)]:
+    drawn = {query: sha256(f"{batch['batch']} {query}".encode()) for query in of_query}
+    others = [of_query[query] for query in sorted(of_query, key=lambda query: (len(of_query[query]), drawn[query]))]
+    count = round(_equal(batch) * len(others) / len({row["query_id"] for row in key_rows(batch)}))
+    for number in range(count):
+        for each in others[(2 * number + 1) * len(others) // (2 * count)]:
             query = f"{batch['batch']}, equal {number}"
             yield each._replace(query=query, won=0.5, right_words=each.left_words)
 

@@ -1,7 +1,9 @@
 """Frozen sets of labels: what a model was trained on, named by its content."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.assessing import assess_the_rest
-from data.batch import TESTS
+from data.batch import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.committed import AT_ONCE, Committed, committed, committed_table, standing, standing_labels
+from data.composition import DISAGREEMENT
 from data.decisions import standings
 from data.fields import Ranking
-from data.labels import batches, deliveries, key_rows
+from data.labels import KEY, batches, deliveries, key_rows
+from data.publication import Publication
 from data.refused import Refused
+from data.statistics import Proportion, proportion
 from data.store import Store
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
@@ -142,3 +147,27 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
         )
         for row, weight in rows
     ]
+
+
+def agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
+    """Return how often two labelers of a label set chose the same sample of a question; None without copies.
+
+    Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.
+    """
+    items = {
+        row["question_id"]: (batch["batch"], row["item"])
+        for batch in sources
+        for row in read_key(batch.path(KEY), tokens=False)
+        if row["role"] not in TESTS and row["selection_reason"] != DISAGREEMENT
+    }
+    chosen = defaultdict(list)
+    for label in labels:
+        if label.best_sample is not None and label.question_id in items:
+            chosen[items[label.question_id]].append((label.labeler_id, label.best_sample))
+    equal = [
+        one[1] == other[1]
+        for answers in chosen.values()
+        for one, other in combinations(answers, 2)
+        if one[0] != other[0]
+    ]
+    return proportion(sum(equal), len(equal)) if equal else None

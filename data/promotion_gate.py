@@ -56,7 +56,9 @@ def gate(
             against.append(f"nobody judged it beside {name}{how}")
         elif found.people is not None and found.people < FEWEST_PEOPLE:
             few = "one person" if found.people == 1 else f"{found.people} people"
-            against.append(f"only {few} judged it beside {name}, and {FEWEST_PEOPLE} show how much people differ")
+            against.append(
+                f"only {few} judged enough of it beside {name}, and {FEWEST_PEOPLE} show how much people differ"
+            )
         elif found.rate.low > campaign.promotion.win_rate_above:
             speaks_for.append(f"win rate over {name} {found.rate}, by {found.judges}")
         else:

@@ -46,10 +46,11 @@ def canaries_differ(ranked: Proportion, error: float, limits: Sentinels) -> Alar
 
 def of_reward_model(
     accuracy: Proportion,
+    of_one_best: Proportion | None,
     learned: Proportion,
     chance: float,
     gold: Proportion | None,
-    agreement: float | None,
+    agreed: Proportion | None,
     limits: Sentinels,
 ) -> list[Alarm]:
     """What a trained reward model says of itself: on labels it had not seen, and where the best sample is known.
@@ -57,7 +58,7 @@ def of_reward_model(
     `learned` is its accuracy in the second half of its one epoch, of every label before it was trained on: it says
     less of the finished model than the held-out `accuracy`, but of many more labels.
     Gold is right by construction and does not pass through labels, so it also shows labels that are consistently wrong.
-    Two labelers who agree with probability a leave no model more than sqrt(a).
+    Two labelers who agree with probability a leave no model more than sqrt(a) of labels that name one best.
     """
     found = []
     causes: tuple[str, ...]
@@ -69,10 +70,10 @@ def of_reward_model(
     if unlearned:
         causes = ("labels are joined to the wrong questions", "the wrong sample counts as best", "labels are noise")
         found.append(Alarm("no better than chance", f"{', '.join(unlearned)}, chance {chance:.3f}", causes))
-    if agreement is not None and accuracy.low > ceiling(agreement):
+    if agreed is not None and of_one_best is not None and of_one_best.low > ceiling(agreed.high):
         causes = ("questions are on both sides of the split", "labels were made by a model")
-        allowed = f"labelers who agree in {agreement:.2f} of questions allow {ceiling(agreement):.2f}"
-        found.append(Alarm("too good to be true", f"held-out accuracy is {accuracy}, and {allowed}", causes))
+        allowed = f"labelers who agree in {agreed} of questions allow {ceiling(agreed.high):.2f} at most"
+        found.append(Alarm("too good to be true", f"held-out accuracy is {of_one_best}, and {allowed}", causes))
     taught = learned.n >= limits.reward_labels  # few labels teach nothing, right or wrong
     if gold is not None and taught and gold.n >= 10 and gold.value <= chance:
         causes = ("labels are inverted or shifted", "the wrong sample counts as best", "options were not mapped back")

@@ -12,12 +12,14 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.comparisons import Compared, results
 from data.cord import Pulled
-from data.label_sets import read_label_set
+from data.label_sets import agreement, read_label_set
+from data.labels import batches
 from data.lineage import Node, ancestors, lineage
 from data.promotion_gate import Verdict, gate
 from data.promotions import about, champion, history, rival, runs
 from data.publication import Publication
 from data.scorecard import Scorecard, scorecards
+from data.statistics import Proportion
 from data.store import Store
 from data.watch import pulls_about
 
@@ -49,6 +51,7 @@ class RunEvidence(NamedTuple):
     pulls: Sequence[Pulled] = ()
     labels: Sequence[Scorecard] = ()  # the batches that it learned from, as they are now
     learned: Mapping[str, int] = {}  # by batch, the labels that it was given
+    agreed: Proportion | None = None  # how often two of their labelers did; None where not all name one best
     people: Sequence[Compared] = ()
     steps: Sequence[Step] = ()
     is_champion: bool = False
@@ -78,6 +81,7 @@ def evidence(
         pulls_about(store, name, run),
         [card for card in scorecards(store, name) if card.batch in document["batches"]],
         Counter(label.batch_id for label in labels),
+        agreement(labels, batches(store, name)) if all(label.best_sample is not None for label in labels) else None,
         [each for each in results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
         champion(store, name) == run,

@@ -73,7 +73,7 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         of=of,
         reward=of.reward,
         accuracy=Proportion(**facts["reward_accuracy"]),
-        ceiling=_ceiling(of),
+        ceiling=ceiling(of.agreed.value) if of.agreed else None,
         win_rate=Proportion(**facts["win_rate"]) if facts["win_rate"] else None,
         over_champion=Proportion(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
         equal_length=contest.equal_length if contest else None,
@@ -86,14 +86,6 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
         origin=Markup(charts.lineage(of.origin, facts["run"])) if of.origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, of)],
     )
-
-
-def _ceiling(of: RunEvidence) -> float | None:
-    """Return how often a perfect model would agree with one label, from how often two labelers did on copies."""
-    measured = [card.assessment["measures"].get("agreement") for card in of.labels if card.assessment]
-    known = [each for each in measured if each]
-    agreed = sum(each["value"] * each["n"] for each in known) / sum(each["n"] for each in known) if known else None
-    return None if agreed is None else ceiling(agreed)
 
 
 def _watched(of: RunEvidence) -> Mapping[str, float]:

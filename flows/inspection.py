@@ -209,7 +209,12 @@ def plan_batch(
     shares = {"overlap_share": overlap, "gold_share": gold}
     settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
     opened = open_store(store)
-    agreed = [e["measures"]["agreement"] for e in history(opened, settings.name) if e["kind"] == "assessment"]
+    counts = {batch for batch, standing in standings(opened, settings.name).items() if standing.counts}
+    agreed = [
+        entry["measures"]["agreement"]
+        for entry in history(opened, settings.name)
+        if entry["kind"] == "assessment" and entry["batch"] in counts
+    ]
     measured = next((found["value"] for found in reversed(agreed) if found), None)
     if measure:
         prepare(store)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-from data.decisions import history as decisions
 from data.publication import Publication
 from data.reward_sentinels import FEW_SCORES, canaries_differ, of_reward_model, unlike_base
 from data.sentinels import Alarm
@@ -37,16 +36,23 @@ def report(job: Job, alarm: Alarm) -> None:
 
 
 def check_reward_model(
-    job: Job, ensemble: Ensemble, known: Sequence[Canary], held_out: HeldOut, history: Sequence[Mapping[str, float]]
+    job: Job,
+    ensemble: Ensemble,
+    known: Sequence[Canary],
+    held_out: HeldOut,
+    history: Sequence[Mapping[str, float]],
+    agreed: Proportion | None,
 ) -> Proportion | None:
-    """Ask a reward model, just trained, whether it can be right; return its accuracy on known answers."""
+    """Ask a reward model, just trained, whether it can be right; return its accuracy on known answers.
+
+    `agreed`: how often two labelers of its label set did.
+    """
     gold = ranked_right(ensemble, known, best_device())
     if Processes().first:
-        agreed = [e["measures"].get("agreement") for e in decisions(open_store(job.store), job.campaign.name)
-                  if e["kind"] == "assessment"]  # fmt: skip
-        agreement = next((found["high"] for found in reversed(agreed) if found), None)
         learned, limits = while_training(history), job.campaign.sentinels
-        for alarm in of_reward_model(held_out.accuracy, learned, held_out.chance, gold, agreement, limits):
+        for alarm in of_reward_model(
+            held_out.accuracy, held_out.of_one_best, learned, held_out.chance, gold, agreed, limits
+        ):
             report(job, alarm)
     return gold
 

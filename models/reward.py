@@ -178,6 +178,7 @@ class HeldOut(NamedTuple):
 
     accuracy: Proportion
     chance: float
+    of_one_best: Proportion | None  # the accuracy where one is said to be best of all, as two labelers agree or do not
     loss: float
     calibration: tuple[float, list[Bin]] | None  # expected error and bins; None where no label names one best of all
 
@@ -186,12 +187,13 @@ def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence
     """Measure accuracy and loss of scores [members, N, k] on held-out comparisons, beside chance."""
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)
-    right = int(agreement(scores, label).sum())
+    right = agreement(scores, label)
     chance = float(best_liked(label).double().mean())  # more than 1 / k where several tie for the first place
     loss = float(preference_loss(scores, label).mean())
     known = [(number, best) for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None]
     judged = calibration([best for _, best in known], scores[[n for n, _ in known]].tolist()) if known else None
-    return HeldOut(proportion(right, len(rows)), chance, loss, judged)
+    of_one = proportion(float(right[[n for n, _ in known]].sum()), len(known)) if known else None
+    return HeldOut(proportion(float(right.sum()), len(rows)), chance, of_one, loss, judged)
 
 
 def _best_of_all(row: Comparison) -> int | None:

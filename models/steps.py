@@ -18,7 +18,7 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.checkpoints import Checkpoints
 from data.cord import Stopped
-from data.label_sets import read_label_set
+from data.label_sets import agreement, read_label_set
 from data.labels import batches
 from data.publication import publish
 from data.queries import Split, edition, load_queries
@@ -123,7 +123,7 @@ def reward_step(job: Job) -> None:
         held_out = reward.evaluate(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
     known = canaries(base, sources, text)
-    gold = check_reward_model(job, ensemble, known, held_out, histories[0])
+    gold = check_reward_model(job, ensemble, known, held_out, histories[0], agreement(labels, sources))
     pairs = remembered(ensemble, [*known, *chosen(split.held_out[:200])], best_device())
     facts = {
         "train_labels": len(split.train),

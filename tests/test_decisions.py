@@ -1,6 +1,7 @@
 """What counts: decided by rule for every batch and labeler, by people beside it, and nothing is trained on before."""
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,17 +9,19 @@ import pytest
 
 from bench.label_quality import DIAGNOSES
 from data import ingesting
+from data.batch import TESTS
 from data.campaign import load_campaign
 from data.canonical import canonical_json, sha256
 from data.committed import committed, standing_labels
-from data.composition import composed, read_gold
+from data.composition import DISAGREEMENT, composed, read_gold
 from data.decisions import history, override, standings
 from data.faults import invent
-from data.label_sets import freeze, read_label_set
-from data.labels import deliveries
+from data.label_sets import agreement, freeze, read_label_set
+from data.labels import batches, deliveries
 from data.opinions import opinion
 from data.refused import Refused
 from data.rounds import rounds
+from data.statistics import proportion
 from flows.summary import ingested_lines
 from tests.vendor import SHARES, Round
 
@@ -84,6 +87,33 @@ def test_labels_on_hold_wait_for_a_person_and_the_accused_stay_out(sent: Round) 
     override(sent.store, "c", "b1", "accept", "he likes it there", first)
     _, more = read_label_set(sent.store, "c", str(freeze(sent.store, "c")))
     assert first in {label.labeler_id for label in more} and len(more) > len(labels)
+
+
+def test_labelers_agree_as_often_as_those_do_whose_labels_count(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = sent.answers("always first")
+    outcome = sent.deliver(rows)
+    override(sent.store, "c", "b1", "accept", "the others are fine", None)
+    _, labels = read_label_set(sent.store, "c", str(freeze(sent.store, "c")))
+    out = set(outcome.findings[0]["labelers"])
+    asked = {row["question_id"]: row for row in sent.key if row["role"] not in TESTS}
+    said = [
+        (
+            asked[row["question_id"]]["item"],
+            row["labeler_id"],
+            asked[row["question_id"]]["shown"][int(str(row["best"]))],
+        )
+        for row in rows
+        if row["question_id"] in asked and row["labeler_id"] not in out
+    ]
+    equal = [a[2] == b[2] for a, b in combinations(said, 2) if a[0] == b[0] and a[1] != b[1]]
+    agreed = agreement(labels, batches(sent.store, "c"))
+    assert agreed is not None and agreed == proportion(sum(equal), len(equal))
+    of_all = next(e["measures"]["agreement"] for e in history(sent.store, "c") if e["kind"] == "assessment")
+    assert len(equal) > 100 and of_all["n"] > agreed.n and of_all["value"] < agreed.value
+    assert agreement(labels[:1], batches(sent.store, "c")) is None
+    hard = [row | {"selection_reason": DISAGREEMENT} for row in sent.key]
+    monkeypatch.setattr("data.label_sets.read_key", lambda path, tokens: hard)
+    assert agreement(labels, batches(sent.store, "c")) is None, "no model is measured on what was chosen as hard"
 
 
 def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:

@@ -28,6 +28,17 @@ SOURCE = "So my dog ate the cake. He was sorry. We bought a new cake on Monday."
 
 def test_words_and_sentences_are_those_a_reader_counts() -> None:
     assert words("It's late -- he'd GONE.") == ["it's", "late", "he'd", "gone"]
+    assert words("_He_ was *very* sorry __\nİstanbul, 7 a.m.") == [
+        "he",
+        "was",
+        "very",
+        "sorry",
+        "istanbul",
+        "7",
+        "a",
+        "m",
+    ]
+    assert lead("My dog ate.\n_____\nHe was sorry. He left. Gone.", 3).endswith("He left."), "a rule is no sentence"
     assert sentences('"Stop!" he said. Then\nnothing') == [["stop"], ["he", "said"], ["then"], ["nothing"]]
 
 
@@ -139,6 +150,16 @@ def test_clusters_widen_the_interval_and_equal_answers_are_not_certain() -> None
     assert sure.value == 1 and 0.7 < sure.low < 0.9
 
 
+def test_answers_that_balance_are_as_certain_in_any_order() -> None:
+    answers = [(won, query, labeler) for query in "ab" for labeler in "xy" for won in (1, 1, 1, 0, 0, 0)]
+    found = set()
+    for seed in range(20):
+        random.Random(seed).shuffle(answers)
+        rate = win_rate(*zip(*answers, strict=True))
+        found.add((round(rate.low, 9), round(rate.high, 9)))
+    assert len(found) == 1
+
+
 def test_the_variance_is_that_of_drawing_clusters_with_replacement() -> None:
     draw = np.random.default_rng(0)
     clusters = np.repeat(np.arange(60), draw.integers(1, 6, 60))
@@ -200,6 +221,8 @@ def test_of_one_or_two_queries_no_rating_is_known_and_none_is_endless() -> None:
         with np.errstate(all="raise"):
             rated = ratings(won, ["base", "one", "two"], "base")
         assert all(-5000 < rated[name].low < 0 < rated[name].high < 5000 for name in ("one", "two"))
+    alone = ranked(["base", "one", "alone"], ["base"], ["one"], [1.0], ["q"], ["l"], "base")["alone"]
+    assert alone.elo == 0 and alone.low == -alone.high < -3000, "nobody compared it"
 
 
 def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> None:

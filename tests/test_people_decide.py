@@ -42,14 +42,17 @@ def compare(
     equal: int = 0,
     answered: float = 1.0,
     copies: int = 1,
+    overlap: float = 1.0,
     turncoats: float = 0.0,
     everybody: bool = False,
+    guest: bool = False,
+    order: int | None = None,
     batch: str = "h001-x",
 ) -> None:
     """Ask some people which of two systems is better, and let them prefer one, but for a share of the answers."""
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
     asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
-    shares = Batch(questions=count, probe_share=0, overlap_share=1.0, overlap_copies=copies) if copies > 1 else None
+    shares = Batch(questions=count, probe_share=0, overlap_share=overlap, overlap_copies=copies) if copies > 1 else None
     asked = composed(asked, [], shares, 0) if shares else asked
     vendor, key = blind(asked, "Which?", f"another secret of {batch}".encode())
     write_table(key, sent.folder / "compared.parquet")
@@ -70,6 +73,9 @@ def compare(
         same = {name: row[name] for name in ("question_id", "content_sha256")} | {"best": best}
         rows += [same | {"labeler_id": f"person {number}"} for number in who_else]
     rows = rows[: round(answered * len(rows))]
+    rows += [rows[0] | {"labeler_id": "a guest"}] if guest else []
+    if order is not None:
+        random.Random(order).shuffle(rows)
     write_table(pa.Table.from_pylist(rows), sent.folder / "said.parquet")
     with tempfile.TemporaryDirectory() as scratch:
         outcome = ingest(sent.store, "c", sent.folder / "said.parquet", Path(scratch), predict=_refuse_to_guess)
@@ -120,13 +126,16 @@ def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run
     assert not moved.text.differing(moved.text.model_copy(update={"queries": "/elsewhere/b"})), "on another machine"
 
 
-def test_two_people_are_too_few_for_the_gate(sent: Round, run: Made, campaign_c: Campaign) -> None:
+@pytest.mark.parametrize("guest", [False, True])
+def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_third(
+    sent: Round, run: Made, campaign_c: Campaign, guest: bool
+) -> None:
     evaluation = run("run-1", 0.9)
-    compare(sent, "run-1", "zero-shot", winner="run-1", people=2)
+    compare(sent, "run-1", "zero-shot", winner="run-1", people=2, guest=guest)
     if results(sent.store, "c")[0].decision != "accept":
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
     against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
-    assert len(against) == 1 and "only 2 people judged it beside zero-shot" in against[0]
+    assert len(against) == 1 and "only 2 people judged enough of it beside zero-shot" in against[0]
 
 
 def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,3 +219,29 @@ def test_of_half_the_answers_half_of_the_equal_words_count(sent: Round) -> None:
     (found,) = results(sent.store, "c")
     assert found.contest is not None and found.answers == 40
     assert found.contest.win_rate.value == pytest.approx((40 + 0.5 * 20) / 60)
+
+
+def test_ties_do_not_depend_on_the_order_in_which_answers_came(tmp_path: Path) -> None:
+    rates = []
+    for order in (None, 1, 2):
+        (tmp_path / str(order)).mkdir()
+        sent = Round(tmp_path / str(order))
+        compare(
+            sent,
+            "run-1",
+            "zero-shot",
+            winner="run-1",
+            count=100,
+            people=8,
+            equal=40,
+            copies=3,
+            overlap=0.15,
+            turncoats=0.2,
+            order=order,
+        )
+        override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
+        (found,) = results(sent.store, "c")
+        assert found.contest is not None and found.answers == 130
+        assert found.contest.win_rate.n == pytest.approx(130 + 40 * 1.3, abs=2), "as often answered as the others"
+        rates.append(found.contest.win_rate)
+    assert all(rate == pytest.approx(rates[0]) for rate in rates[1:])

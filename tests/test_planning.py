@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 from data.agreement import alpha_interval, count_classes
 from data.campaign import load_campaign
 from data.composition import gold_for
+from data.decisions import Decision, override
 from data.planning import Point, caught, foreseen_accuracy, noise_ceiling, plan
 from data.refused import Refused
 from flows import cli  # noqa: F401  (registers all commands)
 from flows.options import app
 from flows.summary import plan_lines
+from tests.vendor import Round
 
 CAMPAIGN = load_campaign("sentiment", "vendor")
 
@@ -38,6 +40,16 @@ def test_links_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, ["export", "sentiment", "--vendor", "acme", "--store", str(store)])
     assert isinstance(ran.exception, Refused) and "Links need a store in S3" in str(ran.exception)
     assert not store.exists()
+
+
+def test_no_rejected_batch_says_how_often_labelers_agree(tmp_path: Path) -> None:
+    sent = Round(tmp_path, "sentiment")
+    sent.deliver(sent.answers())
+    decided: list[tuple[Decision, bool]] = [("reject", False), ("accept", True)]
+    for decision, measured in decided:
+        override(sent.store, "sentiment", "b1", decision, "a test", None)
+        ran = CliRunner().invoke(app, ["plan", "sentiment", "--store", sent.store.uri, "--json"])
+        assert json.loads(ran.output.splitlines()[-1])["agreement_measured"] == measured
 
 
 def test_what_is_paid_for_is_questions_copies_and_gold() -> None:

@@ -16,6 +16,7 @@ from data.publication import publish
 from data.run_report import report_run, run_report
 from data.scorecard import scorecards
 from data.settings import Supervised
+from data.statistics import proportion
 from data.watch import record_stop
 from models.card import model_card
 from tests.told import NOW, finished, gathered, rate
@@ -70,6 +71,8 @@ def test_what_began_with_references_says_from_where_its_divergence_is(campaign: 
     made = gathered(campaign, rate(0.75, 0.7))
     tuned = campaign.model_copy(update={"supervised": Supervised(batch=4, lr=1e-3)})
     page, other = run_report(campaign, made), run_report(tuned, made)
+    assert "noise ceiling" not in page
+    assert "noise ceiling 0.707" in run_report(campaign, made._replace(agreed=proportion(50, 100)))
     assert "KL from the base, nats" in page and "training's way" in page.replace("&#x27;", "'").replace("&#39;", "'")
     assert "KL from its start, nats" in other and "way</" not in other
     last = {"kl": 3.0}

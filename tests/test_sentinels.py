@@ -2,7 +2,6 @@
 
 import math
 import random
-from typing import Any
 
 import pytest
 
@@ -107,21 +106,28 @@ def test_an_alarm_says_what_was_seen_where_and_what_it_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "learned", "gold", "agreement", "expected"),
+    ("accuracy", "of_one_best", "learned", "gold", "agreed", "expected"),
     [
-        ((100, 200), (400, 800), (15, 20), 0.5, set()),
-        ((48, 200), (400, 800), None, None, {"no better than chance"}),
-        ((40, 70), (210, 800), None, None, {"no better than chance"}),
-        ((4, 16), (4, 16), None, None, set()),  # too few to say
-        ((190, 200), (400, 800), None, 0.5, {"too good to be true"}),
-        ((100, 200), (400, 800), (2, 20), 0.5, {"canaries"}),
-        ((100, 200), (400, 800), (0, 4), 0.5, set()),
+        ((100, 200), (100, 200), (400, 800), (15, 20), (200, 400), set()),
+        ((48, 200), (48, 200), (400, 800), None, None, {"no better than chance"}),
+        ((40, 70), (40, 70), (210, 800), None, None, {"no better than chance"}),
+        ((4, 16), (4, 16), (4, 16), None, None, set()),  # too few to say
+        ((190, 200), (190, 200), (400, 800), None, (200, 400), {"too good to be true"}),
+        ((190, 200), (190, 200), (400, 800), None, (2, 4), set()),  # two pairs in four may be nine in ten
+        ((190, 200), (25, 40), (400, 800), None, (200, 400), set()),  # right where several tie for the best
+        ((190, 200), None, (400, 800), None, (200, 400), set()),
+        ((100, 200), (100, 200), (400, 800), (2, 20), (200, 400), {"canaries"}),
+        ((100, 200), (100, 200), (400, 800), (0, 4), (200, 400), set()),
     ],
 )
 def test_a_reward_model_is_held_to_chance_to_its_ceiling_and_to_known_answers(
-    accuracy: tuple[int, int], learned: tuple[int, int], gold: Any, agreement: float | None, expected: set[str]
+    accuracy: tuple[int, int],
+    of_one_best: tuple[int, int] | None,
+    learned: tuple[int, int],
+    gold: tuple[int, int] | None,
+    agreed: tuple[int, int] | None,
+    expected: set[str],
 ) -> None:
-    found = of_reward_model(
-        proportion(*accuracy), proportion(*learned), 0.25, gold and proportion(*gold), agreement, LIMITS
-    )
+    of_one, known, both = (share and proportion(*share) for share in (of_one_best, gold, agreed))
+    found = of_reward_model(proportion(*accuracy), of_one, proportion(*learned), 0.25, known, both, LIMITS)
     assert {alarm.sentinel for alarm in found} == expected

@@ -51,6 +51,9 @@ def ranked(
     for number in (number for number in range(len(systems)) if number != fixed):
         variance, z = spread(influence[:, number], by_query, by_labeler)
         own = float(covariance[number, number])
+        if own == 0:  # nobody compared it
+            found[systems[number]] = Rating(0.0, -ELO_PER_NAT * FARTHEST, ELO_PER_NAT * FARTHEST)
+            continue
         allowed = z**2 * max(1.0, variance / own) / 2  # nats below the best
         ends = [_end(wins, best, fixed, number, side * math.sqrt(own), covariance, allowed) for side in (-1, 1)]
         found[systems[number]] = Rating(*(ELO_PER_NAT * each for each in (float(best[number]), *ends)))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
-WORD = re.compile(r"\w+(?:'\w+)*")
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+DOT_ABOVE = "\u0307"  # what is left of a Turkish capital I with a dot in lower case, and no letter
 SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s)|\n")
 ABBREVIATIONS = re.compile(
     "mrs?|ms|messrs|dr|prof|sen|gov|rep|rev|hon|gen|lt|col|capt|maj|sgt|st|mt|jr|sr|vs|jan|feb|aug|sept|oct|nov|dec",
@@ -23,7 +24,8 @@ def words(text: str) -> list[str]:
 
 @lru_cache(20_000)  # every measure asks for those of every text, and sources recur for every system
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(WORD.findall(unicodedata.normalize("NFC", text).lower().replace("’", "'")))
+    lower = unicodedata.normalize("NFC", text).lower().replace(f"i{DOT_ABOVE}", "i").replace("’", "'")
+    return tuple(WORD.findall(lower))
 
 
 def sentences(text: str) -> list[list[str]]:

@@ -60,6 +60,7 @@ def cluster_variance(influence: Floats, clusters: Codes) -> float:
     sums, counts = np.bincount(clusters, influence), np.bincount(clusters)
     if len(counts) < 2:
         return 0.0
+    sums[np.abs(sums) < 1e-12 * np.bincount(clusters, np.abs(influence))] = 0  # what balances, summed in any order
     without = sums / (1 - counts / len(influence))
     return float((len(counts) - 1) / len(counts) * (without**2).sum())
 
