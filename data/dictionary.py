@@ -180,4 +180,4 @@ def dictionary() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(dictionary())
+    PAGE.write_text(dictionary(), "utf-8")

@@ -70,7 +70,11 @@ def evidence(
     return RunEvidence(
         facts,
         steps["reward"].manifest["facts"],
-        {n: json.loads(s.path("history.json").read_text()) for n, s in steps.items() if "history.json" in s.names()},
+        {
+            n: json.loads(s.path("history.json").read_text("utf-8"))
+            for n, s in steps.items()
+            if "history.json" in s.names()
+        },
         evaluation.manifest["facts"],
         tables["responses"],
         tables["judgements"],

@@ -139,7 +139,7 @@ def _sheet_of(
 ) -> tuple[Publication, Mapping[str, Mapping[str, str]]]:
     """Return the sheet that has exactly these items, and its key."""
     for sheet in _sheets(store, campaign):
-        key: Mapping[str, Mapping[str, str]] = json.loads(sheet.path("key/items.json").read_text())
+        key: Mapping[str, Mapping[str, str]] = json.loads(sheet.path("key/items.json").read_text("utf-8"))
         if key.keys() == rows.keys():
             return sheet, key
     raise Refused(f"{name} is no whole sheet of campaign {campaign}: its {len(rows)} items are not those of any.")

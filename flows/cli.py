@@ -5,6 +5,7 @@ error. Exit codes: 0 done, 1 refused with a reason, 2 usage, 3 the line is stopp
 Prefect reads its settings when it is imported, and `andon status` should not wait for torch.
 """
 
+import io
 import sys
 import time
 from pathlib import Path
@@ -218,6 +219,8 @@ from flows import doctor, dropping, evidence, inspection, labeling, line  # noqa
 
 def main() -> None:
     """Run the command line; a refusal is one line and exit code 1, a stopped line one and exit code 3."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no line to draw a tree with
     try:
         app()
     except Refused as refusal:

@@ -7,6 +7,7 @@ import typer
 
 from data.campaign import load_campaign, shipped_campaigns
 from data.campaign_report import report_campaign
+from data.local_state import me
 from data.promotions import find_run, runs
 from data.publication import read_manifest
 from data.refused import Refused
@@ -15,7 +16,7 @@ from data.sheets import Filled, read_sheet
 from data.store import folders, open_store
 from data.systems import all_systems, find_systems
 from flows.environment import prepare
-from flows.options import STORE, Base, By, Json, Name, Preset, StoreUri, app, finish, me, name_of
+from flows.options import STORE, Base, By, Json, Name, Preset, StoreUri, app, finish, name_of
 from flows.summary import Result, evaluation_lines
 
 

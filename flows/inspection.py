@@ -13,6 +13,7 @@ from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
 from data.label_sets import freeze, labeled
 from data.labels import shelf_of
+from data.local_state import me
 from data.planning import curve_of_runs, measured_curve, plan
 from data.promotion_gate import evaluation_of, promote_by_hand, under_champion
 from data.promotions import find_run, rollback
@@ -21,7 +22,7 @@ from data.refused import Refused
 from data.scorecard import scorecards
 from data.store import open_store
 from flows.environment import prepare
-from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, me, name_of
+from flows.options import STORE, Base, By, Json, Name, Preset, Reason, Seed, StoreUri, app, finish, name_of
 from flows.summary import Result, plan_lines, status_lines, status_result
 
 
@@ -142,7 +143,7 @@ def explain(
     campaign, graph, node = lineage.find(open_store(store), wanted)
     before, after = lineage.ancestors(graph, node), lineage.descendants(graph, node)
     if picture is not None:
-        picture.write_text(charts.lineage([*before, *after], node.id))
+        picture.write_text(charts.lineage([*before, *after], node.id), "utf-8")
     lines = [f"campaign {campaign}", *lineage.tree(graph, node)]
     lines += ["became part of:", *(f"  {each.kind} {each.id}  {each.text}" for each in after)] if after else []
     result: Result = {"campaign": campaign, "id": node.id, "kind": node.kind}

@@ -10,9 +10,10 @@ from data import cord
 from data.campaign import load_campaign
 from data.cord import Pulled
 from data.leases import holder
+from data.local_state import me
 from data.refused import Refused
 from data.store import Store, folders, open_store
-from flows.options import STORE, By, Json, Reason, StoreUri, app, finish, me
+from flows.options import STORE, By, Json, Reason, StoreUri, app, finish
 from flows.summary import Result
 
 

@@ -1,14 +1,16 @@
 """What all commands of the command line share: the app, their options, and how each ends."""
 
-import getpass
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from data.campaign import load_campaign
+from data.refused import Refused
 from data.store import Store, folders
 from flows.summary import Result
 
@@ -43,15 +45,24 @@ INTERRUPTED = "andon: interrupted; what was published stays, run the same comman
 
 
 def finish(result: Result, as_json: bool, lines: list[str]) -> None:
-    """End a command: lines for people, or one JSON object for scripts."""
-    sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+    """End a command: lines for people, or one JSON object for scripts; raise Refused where nobody can take them."""
+    if sys.stdout is None:  # closed by who started it
+        return
+    try:
+        sys.stdout.write((json.dumps(result, default=str) if as_json else "\n".join(lines)) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again when it ends
+        if not isinstance(error, BrokenPipeError):  # whoever read it has seen enough
+            raise Refused(f"Standard output cannot be written: {error.strerror}.") from error
 
 
 def refuse(why: str, code: int) -> NoReturn:
     """End a command that was refused: one line for people, and with --json an object for scripts too."""
     sys.stderr.write(f"andon: {why}\n")
     if "--json" in sys.argv:
-        finish({"refused": why}, True, [])
+        with suppress(Refused):
+            finish({"refused": why}, True, [])
     sys.exit(code)
 
 
@@ -59,11 +70,3 @@ def name_of(campaign: str, store: Store) -> str:
     """Return the name of a campaign: a shipped one, that of a .toml file, or one that the store has."""
     in_store = not campaign.endswith(".toml") and campaign in folders(store, "campaigns")
     return campaign if in_store else load_campaign(campaign).name
-
-
-def me() -> str:
-    """Return the name that this person is logged in by."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in containers
-        return "unknown"

@@ -4,8 +4,10 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import NoReturn, ParamSpec, TypeVar, cast
 
 from prefect.exceptions import CancelledRun, TerminationSignal
@@ -18,6 +20,7 @@ from flows.options import INTERRUPTED
 
 P = ParamSpec("P")
 R = TypeVar("R")
+PATIENCE_S = 60.0  # for what a flow gives back when it is asked to end
 
 
 def stoppable(body: Callable[P, R]) -> Callable[P, R]:
@@ -30,7 +33,8 @@ def stoppable(body: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return body(*args, **kwargs)
+            with _asked_in_vain():
+                return body(*args, **kwargs)
         except (Stopped, CancelledRun) as stopped:
             return cast(R, Cancelled(name="Stopped", message=str(stopped)))  # Prefect takes it for the final state
         except (KeyboardInterrupt, TerminationSignal) as asked:
@@ -44,6 +48,32 @@ def stoppable(body: Callable[P, R]) -> Callable[P, R]:
 def check_line(store: str, campaign: str, run: str | None = None) -> None:
     """Raise Stopped where a pull stops this campaign, or this run of it."""
     check(open_store(store), campaign, run)
+
+
+@contextmanager
+def _asked_in_vain() -> Iterator[None]:
+    """End a process some time after SIGTERM, should it not have ended by then.
+
+    Prefect's handler raises in whatever runs, and where that is a finalizer Python drops the exception: the flow would
+    go on without its server, which heard the same signal.
+    """
+    raises = signal.getsignal(signal.SIGTERM)
+    on_its_own = get_current_settings().api.url is None and threading.current_thread() is threading.main_thread()
+    if not on_its_own or not callable(raises):
+        yield
+        return
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        late = threading.Timer(PATIENCE_S, _leave, [number])
+        late.daemon = True
+        late.start()
+        raises(number, frame)
+
+    signal.signal(signal.SIGTERM, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, raises)
 
 
 def _leave(number: int) -> NoReturn:

@@ -204,7 +204,7 @@ def status_lines(result: Result) -> list[str]:
         lines += [f"  its champion learned from {each} (andon rollback)" for each in campaign["withdrawn"]]
         if training := campaign["training"]:
             silent = "" if training["alive"] else "  (silent: the next retrain takes over)"
-            lines.append(f"  trained by {training['holder']} since {_minute(training['at'])}{silent}")
+            lines.append(f"  trained by {training['holder']} since {_minute(training['at'])} UTC{silent}")
         if campaign["refused"]:
             last = campaign["refused"][-1]
             lines.append(
@@ -219,7 +219,7 @@ def status_lines(result: Result) -> list[str]:
             )
             said = f"on {each['decision']}: {each['why']}" if each["decision"] in ("hold", "reject") else said
             lines.append(f"  {each['batch']}: people on {left} beside {right}: {said}")
-        lines.append("  round  questions  labels  win rate  since             waits for")
+        lines.append("  round  questions  labels  win rate  since (UTC)       waits for")
         for turn in campaign["rounds"]:
             win_rate = f"{turn['win_rate']:.3f}" if turn["win_rate"] is not None else "-"
             row = f"  {turn['number']:>5}  {turn['questions']:>9,}  {turn['labels']:>6,}  {win_rate:>8}  "

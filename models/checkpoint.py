@@ -45,7 +45,7 @@ def save_state(
     with tempfile.TemporaryDirectory() as scratch:
         weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
         save_file({name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}, weights)
-        rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}))
+        rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}), "utf-8")
         checkpoints.save(step, {path.name: path for path in (weights, rest)})
     if leaving:
         termination.leave()
@@ -73,7 +73,7 @@ def restore_state(checkpoints: Checkpoints | None, model: nn.Module, optimizer: 
     tensors = load_file(published.path("state.safetensors"))
     for name, parameter in model.named_parameters():
         parameter.copy_(as_parts(tensors[f"model.{name}"], parameter))
-    facts = json.loads(published.path("state.json").read_text())
+    facts = json.loads(published.path("state.json").read_text("utf-8"))
     moments = {
         name: {moment: tensors[f"{moment}.{name}"] for moment in ("exp_avg", "exp_avg_sq")}
         for name, _ in model.named_parameters()

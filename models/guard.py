@@ -76,7 +76,7 @@ def sentry_of(
     stop = single_token(base.tokenizer, text.truncate_at)
     affixes = encode_affixes(base.tokenizer, text)
     limits = job.campaign.sentinels
-    stored = scorer.path("canaries.json").read_text() if "canaries.json" in scorer.manifest["files"] else "[]"
+    stored = scorer.path("canaries.json").read_text("utf-8") if "canaries.json" in scorer.manifest["files"] else "[]"
     pairs: list[Pair] = json.loads(stored)
 
     def standing(rollout: Rollout | None = None) -> list[Alarm]:

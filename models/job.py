@@ -33,11 +33,11 @@ class Job(NamedTuple):
     lease: Lease | None = None  # what is written is fenced by it
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}))
+        path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}), "utf-8")
 
     @staticmethod
     def read(path: Path) -> "Job":
-        job = json.loads(path.read_text())
+        job = json.loads(path.read_text("utf-8"))
         lease = Lease(*job["lease"]) if job["lease"] else None
         return Job(**job | {"campaign": Campaign.model_validate(job["campaign"]), "lease": lease})
 

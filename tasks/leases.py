@@ -1,6 +1,5 @@
 """The lease of a campaign's training, held for as long as a flow trains it."""
 
-import getpass
 import os
 import socket
 import threading
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data.leases import Fenced, Lease, give_back, renew, silence_s, take
+from data.local_state import me
 from data.promotions import run_prefix
 from data.publication import read_manifest
 from data.store import open_store
@@ -24,7 +24,7 @@ def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | 
     if read_manifest(store, run_prefix(campaign, run)) is not None:
         yield None
         return
-    lease = take(store, campaign, f"{getpass.getuser()}@{socket.gethostname()} (process {os.getpid()}, {run})")
+    lease = take(store, campaign, f"{me()}@{socket.gethostname()} (process {os.getpid()}, {run})")
     ended = threading.Event()
 
     def beat() -> None:

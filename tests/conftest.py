@@ -162,6 +162,7 @@ def one_round(prefect: None, tiny_folder: Path, tmp_path_factory: pytest.TempPat
 
     folder = tmp_path_factory.mktemp("round")
     (folder / "tiny.toml").write_text(tiny_campaign(tiny_folder))
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ANDON_STATE", str(folder / "state"))
         run = batch_round(str(folder / "tiny.toml"), str(folder / "store"))

@@ -81,6 +81,36 @@ def test_a_round_that_is_interrupted_ends_at_once_and_goes_on_later(
     assert "reward model: published" in rest
 
 
+DEAF = """
+import os, signal, sys, threading
+from flows.environment import prepare
+prepare(sys.argv[1])
+from prefect import flow
+from flows import stopping
+stopping.PATIENCE_S = 0.1
+
+class Finalizer:
+    def __del__(self):  # what is raised in here is dropped
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))
+
+@flow
+@stopping.stoppable
+def deaf():
+    Finalizer()
+    threading.Event().wait()
+
+deaf()
+"""
+
+
+@pytest.mark.flow
+def test_a_flow_whose_request_to_end_was_lost_ends_all_the_same(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DEAF, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 128 + signal.SIGTERM and "andon: interrupted" in ended.stderr, ended.stderr
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_answered_is_taken_in_when_the_page_is_ended(tmp_path: Path, sent: signal.Signals) -> None:
     store = LocalStore(tmp_path / "store")

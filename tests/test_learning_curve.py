@@ -1,5 +1,7 @@
 """The learning curve: nested parts of the labels, each measured on the same held-out ones."""
 
+from statistics import fmean
+
 import pytest
 import torch
 
@@ -31,8 +33,10 @@ def test_more_labels_predict_better_and_the_same_seed_the_same(tiny: Base) -> No
     curve = learning_curve(tiny, split, normal, SETTINGS, 1, said.append)
     assert [point.labels for point in curve] == [25, 50, 100, 200]
     assert {point.held_out for point in curve} == {40} and len(said) == 4
-    assert curve[-1].accuracy > 0.9 > curve[0].accuracy
-    assert learning_curve(tiny, split, normal, SETTINGS, 1, said.append) == curve
+    more = [learning_curve(tiny, split, normal, SETTINGS, seed, said.append) for seed in (1, 2, 3)]
+    assert more[0] == curve
+    # Of one seed a few labels may do, by chance.
+    assert all(each[-1].accuracy > 0.9 for each in more) and fmean(each[0].accuracy for each in more) < 0.8
 
 
 def test_too_few_labels_have_no_curve(tiny: Base) -> None:

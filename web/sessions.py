@@ -11,9 +11,9 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from data.labelers import Labeler
+from data.local_state import state_folder
 
 LASTS = 12 * 3600  # seconds
 
@@ -51,8 +51,7 @@ class Sessions:
 
 def machine_key() -> bytes:
     """Return the key of this machine, made at the first call; only its user may read it."""
-    stated = os.environ.get("ANDON_STATE")
-    folder = Path(stated or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "andon")
+    folder = state_folder()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "page.key"
     if not path.is_file():
