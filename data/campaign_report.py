@@ -27,7 +27,7 @@ from data.sheets import filled, readings
 from data.shelves import comparisons_of
 from data.store import Store, folders
 
-VERSION = 4
+VERSION = 5
 QUERIES_SHOWN, RUNS_SHOWN = 8, 4
 
 

@@ -25,7 +25,7 @@ from data.shelves import comparisons_of
 from data.statistics import Proportion
 from data.store import Store, folders
 
-VERSION = 5
+VERSION = 6
 DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
