@@ -27,8 +27,8 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]
     if isinstance(value, str):
         try:  # the bytes that a command was given where the locale is not UTF-8
-            return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        except UnicodeEncodeError:
+            return value.encode("utf-8", "surrogateescape").decode("utf-8")
+        except UnicodeError:
             return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value

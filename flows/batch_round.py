@@ -14,6 +14,7 @@ from flows.retrain import retrain
 from flows.settings import configured
 from flows.stopping import check_line, stoppable
 from tasks.labels import answer_batch, check_decided
+from tasks.stage import say
 
 
 @flow
@@ -40,6 +41,8 @@ def batch_round(
     batch = last_asked(open_store(store), settings.name, number)
     if batch is None:
         batch = export_batch(campaign, store, questions, seed, base, preset, number)
+    else:
+        say(f"round {number}: goes on with batch {batch}, which it asked before")
     if settings.labelers is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
