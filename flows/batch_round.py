@@ -31,20 +31,20 @@ def batch_round(
     """Go through a round and return its run; None where the batch now waits for people.
 
     A round that was stopped between its run and the gate comes first, and asks nothing again. Nor does one that has
-    asked already, by whatever command and seed: labels are paid for.
+    asked people already, by whatever command and seed: they are paid for it.
     """
     settings = configured(campaign, preset, questions=questions, base=base)
     if round_number is None and (trained := round_to_decide(open_store(store), settings.name)):
         return retrain(campaign, store, seed, base, preset, trained)
     number = round_number or round_to_finish(open_store(store), settings.name)
     check_line(store, settings.name)
-    batch = last_asked(open_store(store), settings.name, number)
-    if batch is None:
-        batch = export_batch(campaign, store, questions, seed, base, preset, number)
-    else:
-        say(f"round {number}: goes on with batch {batch}, which it asked before")
     if settings.labelers is None:
+        if asked := last_asked(open_store(store), settings.name, number):
+            say(f"round {number}: has asked batch {asked}")
+        else:
+            export_batch(campaign, store, questions, seed, base, preset, number)
         return None
+    batch = export_batch(campaign, store, questions, seed, base, preset, number)
     with tempfile.TemporaryDirectory() as folder:
         answers = answer_batch(store, settings, batch, Path(folder))
         if answers is not None:
