@@ -1,13 +1,12 @@
 """What a team has around the flows, for tests: a server and what a person does on its pages, stores, and trainers."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +189,15 @@ def kill(process: psutil.Process) -> None:
 
 
 def kill_machine(worker: subprocess.Popen[bytes]) -> None:
-    """Kill a worker with all that it started."""
-    children = psutil.Process(worker.pid).children(recursive=True)
-    os.killpg(worker.pid, signal.SIGKILL)
-    for child in children:
-        kill(child)
+    """Kill a worker with all that it started, and at once: what is stopped first starts nothing more meanwhile."""
+    machine: list[psutil.Process] = []
+    root = psutil.Process(worker.pid)
+    while new := [process for process in (root, *root.children(recursive=True)) if process not in machine]:
+        for process in new:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        machine += new
+    for process in machine:
+        kill(process)
     worker.wait()
-    psutil.wait_procs(children)
+    psutil.wait_procs(machine)
