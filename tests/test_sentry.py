@@ -15,17 +15,18 @@ from torch import Tensor
 from data import cord
 from data.campaign import load_campaign
 from data.publication import Publication, publish
+from data.statistics import proportion
 from data.store import LocalStore
 from models import ppo
 from models.base import Base, best_device, fingerprint
 from models.canaries import Canary, recalled, remembered
 from models.comparisons import base_responses
 from models.ensemble import Ensemble, load_ensemble
-from models.guard import sentry_of
+from models.guard import check_reward_model, sentry_of
 from models.job import Job
 from models.objective import token_rewards
 from models.policy import PolicyModel, roll_out
-from models.reward import new_reward_model
+from models.reward import HeldOut, new_reward_model
 from models.sampling import draw_noise
 from models.selftest import reference_differs
 from models.sentry import furthest
@@ -197,3 +198,12 @@ def test_pairs_are_recalled_by_the_model_that_ranked_them_and_not_by_its_opposit
     assert ranked.value == 1 and error < 1e-4
     ranked, _ = recalled(lambda queries, responses: -score(queries, responses), pairs, torch.device("cpu"))
     assert ranked.value == 0
+
+
+def test_a_reward_model_is_held_to_how_often_the_labelers_of_its_own_labels_agree(prepared: Prepared) -> None:
+    right, steps = proportion(190, 200), [{"labels": 400.0, "accuracy": 0.6}, {"labels": 800.0, "accuracy": 0.6}]
+    held_out, score = HeldOut(right, 0.25, right, 1.0, None), reward_model(prepared.base, 1)
+    check_reward_model(prepared.job, score, [], held_out, steps, None)
+    assert pulls(prepared) == set(), "nobody was asked twice"
+    check_reward_model(prepared.job, score, [], held_out, steps, proportion(200, 400))
+    assert pulls(prepared) == {"sentinel:too good to be true"}
