@@ -211,9 +211,3 @@ def improve(
             metrics |= of_ratio
     explained = 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8)
     return metrics | of_epoch | {"value_explained": explained}, processes.gather(torch.cat(changes))
-
-
-if __name__ == "__main__":
-    from models.steps import main
-
-    main("policy")

@@ -201,9 +201,3 @@ def _best_of_all(row: Comparison) -> int | None:
     if not row.choices or len(row.choices[0].among) < len(row.responses) or max(row.choices[0].shares) < 1:
         return None
     return row.choices[0].among[row.choices[0].shares.index(1)]
-
-
-if __name__ == "__main__":
-    from models.steps import main
-
-    main("reward")

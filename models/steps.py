@@ -219,16 +219,20 @@ def _publish(
 STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_step}
 
 
-def main(step: str) -> None:
-    """Run one step of the job in a file, as accelerate starts it; exit code 3 where stopped, 1 where refused."""
+def main(step: str, job: Path) -> None:
+    """Run one step of the job in a file, as accelerate starts it; exit with 3 if stopped and with 1 if refused."""
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
     LOGGER.setLevel(logging.INFO)
     termination.listen()
     try:
-        STEPS[step](Job.read(Path(sys.argv[1])))
+        STEPS[step](Job.read(job))
     except Stopped as stopped:
         if Processes().first:
             sys.stderr.write(f"andon: {stopped}\n")
         sys.exit(3)
     except Refused as refusal:
         sys.exit(f"andon: {refusal}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -90,9 +90,3 @@ def validation_loss(
         look()
         total += float(response_loss(model, part))
     return total / sum(len(response) for _, response in examples)
-
-
-if __name__ == "__main__":
-    from models.steps import main
-
-    main("supervised")

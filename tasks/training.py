@@ -25,8 +25,6 @@ from tasks.progress import progress_shown
 from tasks.showing import show_pulls
 from tasks.stage import say
 
-MODULES = {"supervised": "models.supervised", "reward": "models.reward", "policy": "models.ppo"}
-
 
 @task(cache_policy=NO_CACHE)
 def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
@@ -87,7 +85,7 @@ def _launch(step: str, job: Job, config: Path | str) -> None:
         file = Path(scratch) / "job.json"
         job.write(file)
         launcher = [sys.executable, "-m", "models.launch", "--config_file", str(config)]
-        exit_code = _follow([*launcher, "-m", MODULES[step], str(file)])
+        exit_code = _follow([*launcher, "-m", "models.steps", step, str(file)])
     if exit_code:
         # accelerate makes an exit code of 3 in one of several processes a 1, so the run's own record decides.
         if len(recorded := stops(store, name, job.run)) > before:
