@@ -6,13 +6,12 @@ from data.rebuilding import find_anywhere
 from data.store import open_store
 from flows.parameters import StoreUri
 from flows.stopping import check_line, stoppable
-from flows.summary import Result
 from tasks.rebuilding import rebuild_run
 
 
 @flow
 @stoppable
-def rebuild(run: str, store: StoreUri) -> Result:
+def rebuild(run: str, store: StoreUri) -> dict[str, object]:
     """Train a run anew beside the store, which stays as it is, and compare hashes; not while the line is stopped."""
     published = find_anywhere(open_store(store), run)
     check_line(store, published["campaign"]["name"], run)
