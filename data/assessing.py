@@ -13,11 +13,11 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.committed import committed_table, skips, standing
 from data.decisions import history as decisions
-from data.decisions import record
+from data.decisions import labels_seen, record
 from data.evidence import Chosen, chosen, collect
 from data.gates import watched_rate
 from data.key import Key, read_columns
-from data.labels import KEY, deliveries
+from data.labels import KEY, batches, deliveries
 from data.publication import Publication
 from data.settings import Quality
 from data.statistics import proportion
@@ -53,15 +53,13 @@ def assess_batch(
     return record(store, campaign, batch["batch"], assessment | {"labels": seen})
 
 
-def assess_the_rest(store: Store, campaign: str, sent: Sequence[Publication]) -> None:
-    """Assess every batch with answers that no assessment has seen: whoever took them in was killed before it.
+def assess_pending(store: Store, campaign: str) -> None:
+    """Assess every batch with answers that no assessment has seen, because their ingest was killed before it.
 
-    By the settings that the batch was exported with, and without a reward model's view. Assessments from before they
-    said how many labels they saw have seen all.
+    The settings are those that the batch was exported with, and no reward model is asked.
     """
-    taken = _accepted(deliveries(store, campaign))
-    seen = {e["batch"]: e.get("labels", taken[e["batch"]]) for e in decisions(store, campaign) if "measures" in e}
-    for batch in sent:
+    taken, seen = _accepted(deliveries(store, campaign)), labels_seen(store, campaign)
+    for batch in batches(store, campaign):
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
             settings = batch.manifest["facts"].get("campaign")
             policy = Campaign.model_validate(settings).quality if settings else Quality()

@@ -1,6 +1,7 @@
 """The log of what was decided about the labels of each batch, by rule and by people; what counts is read from it."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Literal, NamedTuple
 
 from data import log
@@ -80,6 +81,15 @@ def standings(store: Store, campaign: str) -> dict[str, Standing]:
         mine = [entry for entry in entries if entry["batch"] == batch]
         found[batch] = _standing(mine)
     return found
+
+
+def labels_seen(store: Store, campaign: str) -> dict[str, float]:
+    """Return how many labels of each batch its newest assessment has seen.
+
+    Old assessments do not say how many: they have seen all.
+    """
+    assessments = [entry for entry in history(store, campaign) if entry["kind"] == "assessment"]
+    return {entry["batch"]: entry.get("labels", inf) for entry in assessments}
 
 
 def _standing(entries: list[Document]) -> Standing:

@@ -1,8 +1,8 @@
 """Frozen sets of labels: what a model was trained on, named by its content."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data.assessing import assess_the_rest
 from data.batch import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.committed import AT_ONCE, Committed, committed, committed_table, standing, standing_labels
 from data.composition import DISAGREEMENT
-from data.decisions import standings
+from data.decisions import labels_seen, standings
 from data.fields import Ranking
 from data.labels import KEY, batches, deliveries, key_rows
 from data.publication import Publication
@@ -44,19 +43,18 @@ class Label(NamedTuple):
 def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
     """Freeze the labels that count, all or those of the first rounds, and return the label set; None without any.
 
-    What counts is decided by batch and by labeler (data/decisions.py); those decisions become part of the set.
+    What counts is decided by batch and by labeler (data/decisions.py); those decisions become part of the set. Labels
+    that no assessment has seen are left out: callers assess them first (data/assessing.py: assess_pending).
     """
-    sent = batches(store, campaign)
-    assess_the_rest(store, campaign, sent)
-    rounds = {batch["batch"]: batch["round"] for batch in sent}
+    rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
     decided = standings(store, campaign)
     counted = [
         entry
-        for entry in deliveries(store, campaign)
+        for entry in _assessed(store, campaign)
         if (through_round is None or rounds[entry["batch"]] <= through_round)
-        and (entry["batch"] not in decided or decided[entry["batch"]].decision == "accept")
+        and decided[entry["batch"]].decision == "accept"
     ]
-    named = {entry["batch"] for entry in counted} & decided.keys()
+    named = {entry["batch"] for entry in counted}
     weights = {batch: dict(decided[batch].weights) for batch in sorted(named)}
     labels = committed_table(store, counted, columns=NAMED)
     rows, of_each = standing(labels), _weights(labels, weights)
@@ -77,6 +75,15 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
     }
     store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
     return label_set
+
+
+def _assessed(store: Store, campaign: str) -> Iterator[Document]:
+    """Yield the deliveries whose labels the newest assessment of their batch has seen."""
+    seen, labels = labels_seen(store, campaign), Counter[str]()
+    for entry in deliveries(store, campaign):
+        labels[entry["batch"]] += entry["accepted"]
+        if labels[entry["batch"]] <= seen.get(entry["batch"], 0):
+            yield entry
 
 
 def _weights(labels: pa.Table, weights: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from data import charts, lineage
+from data.assessing import assess_pending
 from data.campaign import Campaign, load_campaign
 from data.cord import open_pulls
 from data.decisions import Decision, history, override, standings
@@ -169,6 +170,8 @@ def dataset(
     name = name_of(campaign, opened)
     if form not in LABEL_FORMATS:
         raise Refused(f"There is no format {form} for labels; there are: {', '.join(LABEL_FORMATS)}.")
+    if label_set is None:
+        assess_pending(opened, name)
     frozen = label_set or freeze(opened, name)
     if frozen is None:
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")

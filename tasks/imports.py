@@ -8,6 +8,7 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data.assessing import assess_pending
 from data.batch import Question, Sample, blind, content_sha256, question_id, shown_order, write_table
 from data.campaign import Campaign
 from data.canonical import Document, content_id, sha256, sha256_of_file
@@ -63,6 +64,7 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> Ingested
         write_table(_answers(questions, labels, campaign.instructions, secret), answers)
         (scratch / "judged").mkdir()
         outcome = ingest(store, campaign.name, answers, scratch / "judged", campaign.quality)
+        assess_pending(store, campaign.name)
         outcome = outcome._replace(label_set=freeze(store, campaign.name))
     say(f"labels: {outcome.accepted:,} imported from {file.name}, {outcome.duplicates:,} known already")
     return outcome

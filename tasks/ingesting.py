@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from data.assessing import assess_pending
 from data.campaign import Campaign
 from data.ingesting import Ingested, ingest
 from data.label_sets import freeze
@@ -45,6 +46,8 @@ def ingest_delivery(
     name = comparisons_of(campaign.name) if outcome.compares else campaign.name
     if outcome.compares:
         say("labels: answers of an evaluation; nothing is trained on them")
+    if not outcome.compares:
+        assess_pending(store, campaign.name)
     outcome = outcome._replace(label_set=None if outcome.compares else freeze(store, campaign.name))
     if outcome.accepted > MOST_REPORTED_AT_ONCE:
         say(f"labels: andon quality {campaign.name} {outcome.batch} writes the quality report")

@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data.assessing import assess_pending
 from data.campaign import Campaign
 from data.decisions import standings
 from data.ingesting import Ingested
@@ -58,6 +59,7 @@ def check_decided(store_uri: str, campaign: str, batch: str) -> None:
 def labels_are_new(store_uri: str, campaign: str) -> bool:
     """Whether labels count that no finished run was trained on, or none that the gate has decided about."""
     store = open_store(store_uri)
+    assess_pending(store, campaign)
     frozen, decided = freeze(store, campaign), history(store, campaign)
     if frozen is None or any(
         run["label_set"] == frozen and about(decided, run["run"]) for run in runs(store, campaign)
@@ -71,6 +73,7 @@ def labels_are_new(store_uri: str, campaign: str) -> bool:
 def freeze_labels(store_uri: str, campaign: str, through_round: int | None) -> str:
     """Freeze the accepted labels into a label set and return its id."""
     store = open_store(store_uri)
+    assess_pending(store, campaign)
     label_set = freeze(store, campaign, through_round)
     if label_set is not None:
         return label_set

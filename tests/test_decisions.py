@@ -9,6 +9,7 @@ import pytest
 
 from bench.label_quality import DIAGNOSES
 from data import ingesting
+from data.assessing import assess_pending
 from data.batch import TESTS
 from data.campaign import load_campaign
 from data.canonical import canonical_json, sha256
@@ -238,7 +239,23 @@ def test_answers_whose_assessment_was_cut_off_are_assessed_before_they_can_count
         with pytest.raises(KeyboardInterrupt):
             sent.deliver(rows)
     assert len(deliveries(sent.store, "c")) == 2 and len(history(sent.store, "c")) == 1
-    assert freeze(sent.store, "c") is None
+    unseen = freeze(sent.store, "c")
+    assess_pending(sent.store, "c")
+    assert unseen is None and freeze(sent.store, "c") is None
     (standing,) = standings(sent.store, "c").values()
     assert standing.decision == "hold" and "always the same position" in standing.why
+    assess_pending(sent.store, "c")
     assert freeze(sent.store, "c") is None and len(history(sent.store, "c")) == 2, "once is enough"
+
+
+def test_labels_that_no_assessment_has_seen_do_not_count(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = sent.answers()
+    sent.deliver(rows[: len(rows) // 2])
+    first = freeze(sent.store, "c")
+    with monkeypatch.context() as patched:
+        patched.setattr(ingesting, "assess_batch", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            sent.deliver(rows)
+    assert freeze(sent.store, "c") == first, "the second delivery is in the log, and nobody has looked at it"
+    assess_pending(sent.store, "c")
+    assert freeze(sent.store, "c") != first
