@@ -16,16 +16,16 @@ test: .venv/installed
 
 # What docs/reliability.md promises, in full: about half an hour on two cores.
 reliability: .venv/installed
-	$(BIN)/python -m tests.crash_matrix
-	$(BIN)/python -m tests.disk_faults
-	$(BIN)/python -m tests.sigkill folder 25 4
-	$(BIN)/python -m tests.sigkill s3 6 4
-	$(BIN)/python -m tests.network_faults 100
+	$(BIN)/python -m tests.reliability.crash_matrix
+	$(BIN)/python -m tests.reliability.disk_faults
+	$(BIN)/python -m tests.reliability.sigkill folder 25 4
+	$(BIN)/python -m tests.reliability.sigkill s3 6 4
+	$(BIN)/python -m tests.reliability.network_faults 100
 	$(BIN)/python -m pytest -m reliability
 
 # Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. Eight minutes on two cores.
 test-deployments: .venv/installed
-	$(BIN)/python -m pytest tests/test_deployments.py
+	$(BIN)/python -m pytest tests/flows/test_deployments.py
 
 # The SDKs of Label Studio and Argilla hold our exports against their own rules; they have an environment of their own,
 # for they need another numpy than we do: 0.7 GB, a minute to install, and another to run.
@@ -48,40 +48,40 @@ lint: .venv/installed
 	$(BIN)/mypy tests
 
 bench: .venv/installed
-	$(BIN)/python -m bench.learner
+	$(BIN)/python -m bench.speed.learner
 
 # Trainings with known bugs, and who pulls the cord: hours on two cores; what is done is kept in the folder.
 bugbench: .venv/installed
-	$(BIN)/python -m bench.bugbench andon-bugbench
+	$(BIN)/python -m bench.checks.bugbench andon-bugbench
 
 # Labels in one batch or in several, and how many: days on two cores; what is done is kept in the folder.
 experiments: .venv/installed
-	$(BIN)/python -m bench.experiments andon-experiments
-	$(BIN)/python -m bench.warm_start andon-experiments
-	$(BIN)/python -m bench.experiments andon-experiments docs/experiments.svg
+	$(BIN)/python -m bench.learning.experiments andon-experiments
+	$(BIN)/python -m bench.learning.warm_start andon-experiments
+	$(BIN)/python -m bench.learning.experiments andon-experiments docs/experiments.svg
 
 # The price of divergence: eighteen trainings, two hours on two cores.
 frontier: .venv/installed
-	$(BIN)/python -m bench.frontier andon-frontier
-	$(BIN)/python -m bench.frontier andon-frontier docs/frontier.svg
+	$(BIN)/python -m bench.learning.frontier andon-frontier
+	$(BIN)/python -m bench.learning.frontier andon-frontier docs/frontier.svg
 
 bench-labels: .venv/installed
-	$(BIN)/python -m bench.label_quality
-	$(BIN)/python -m bench.label_training
+	$(BIN)/python -m bench.labels.quality
+	$(BIN)/python -m bench.labels.training
 
 # A million label rows in, a million questions out: a quarter of an hour.
 bench-ingest: .venv/installed
-	$(BIN)/python -m bench.ingest_scale 10000 100000 1000000
-	$(BIN)/python -m bench.export_scale 10000 100000 1000000
+	$(BIN)/python -m bench.speed.ingest_scale 10000 100000 1000000
+	$(BIN)/python -m bench.speed.export_scale 10000 100000 1000000
 
 bench-cord: .venv/installed
-	$(BIN)/python -m bench.cord_latency
+	$(BIN)/python -m bench.speed.cord_latency
 
 bench-sharded: .venv/installed
-	$(BIN)/python -m bench.sharded
+	$(BIN)/python -m bench.speed.sharded
 
 bench-page: .venv/installed
-	$(BIN)/python -m bench.page
+	$(BIN)/python -m bench.speed.page
 
 .venv/installed: pyproject.toml constraints.txt
 	@echo "Creating .venv from constraints.txt; the first time this takes some minutes."
@@ -91,10 +91,10 @@ bench-page: .venv/installed
 
 # Beside what users have today: TRL in an environment of its own, and beside it the last TRL that has a PPOTrainer.
 bench-peer: .venv/installed .venv-peer/installed
-	$(BIN)/python -m bench.versus
-	$(BIN)/python -m bench.scaling docs/performance-scaling.svg
-	$(BIN)/python -m bench.large reward
-	$(BIN)/python -m bench.large ppo
+	$(BIN)/python -m bench.speed.versus
+	$(BIN)/python -m bench.speed.scaling docs/performance-scaling.svg
+	$(BIN)/python -m bench.speed.large reward
+	$(BIN)/python -m bench.speed.large ppo
 
 .venv-peer/installed: constraints.txt
 	$(PYTHON) -m venv .venv-peer
@@ -107,4 +107,4 @@ deploy-local: .venv/installed
 	$(BIN)/python -m flows.local_server
 
 bench-orchestration: .venv/installed
-	$(BIN)/python -m bench.orchestration
+	$(BIN)/python -m bench.speed.orchestration

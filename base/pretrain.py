@@ -17,7 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from models.precision import autocast
+from models.lm.precision import autocast
 
 HERE = Path(__file__).parent
 END_OF_TEXT = "<|endoftext|>"

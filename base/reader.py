@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from models.base import Base, body, logits, open_base, trainable_copy
-from models.tokens import PAD, pad_right
+from models.lm.base import Base, body, logits, open_base, trainable_copy
+from models.lm.tokens import PAD, pad_right
 
 HERE = Path(__file__).parent
 LEARN, WRITE = 400, 600  # steps

@@ -3,10 +3,10 @@
 import torch
 
 from data.campaign import load_campaign
-from data.queries import load_queries
-from models.base import open_base
-from models.sampling import draw_noise, sample
-from models.tokens import decode, encode_query, pad_left
+from data.campaign.queries import load_queries
+from models.lm.base import open_base
+from models.lm.sampling import draw_noise, sample
+from models.lm.tokens import decode, encode_query, pad_left
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from transformers import AutoTokenizer
 
 from base.corpus import HONORIFIC, SENTENCE_START
-from data.cleaning import clean
+from data.campaign.cleaning import clean
 from data.measures.copying import address_of
 
 HERE = Path(__file__).parent

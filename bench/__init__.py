@@ -12,7 +12,7 @@ def _explain(called: list[str]) -> None:
     """End with what a benchmark's file says of it, where that was asked for: most begin hours of work without."""
     module = called[called.index("-m") + 1] if "-m" in called[:-1] else ""
     if module.startswith("bench.") and {"-h", "--help"} & set(called):
-        source = Path(__file__).with_name(f"{module.removeprefix('bench.')}.py")
+        source = Path(__file__).parent.parent.joinpath(*module.split(".")).with_suffix(".py")
         if source.is_file():
             sys.stdout.write(f"{ast.get_docstring(ast.parse(source.read_text()))}\n")
             sys.exit()

@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from data.refused import Refused
+from data.errors import Refused
 
 Document = dict[str, Any]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.rounds import last_asked, round_to_decide, round_to_finish
+from data.console import say
+from data.rounds.status import last_asked, round_to_decide, round_to_finish
 from data.store import open_store
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
@@ -14,7 +15,6 @@ from flows.retrain import retrain
 from flows.settings import configured
 from flows.stopping import check_line, stoppable
 from tasks.labels import answer_batch, check_decided
-from tasks.stage import say
 
 
 @flow

@@ -5,7 +5,7 @@ from prefect import flow
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, Seed, StoreUri, SystemName
 from flows.settings import configured
 from flows.stopping import check_line, stoppable
-from tasks.comparisons import publish_comparison
+from tasks.human_evaluation import publish_comparison
 
 
 @flow

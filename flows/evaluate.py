@@ -2,8 +2,8 @@
 
 from prefect import flow
 
+from data.evaluation.systems import all_systems
 from data.store import open_store
-from data.systems import all_systems
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunOrNone, Seed, StoreUri, SystemNames
 from flows.settings import configured, settings_of
 from flows.stopping import stoppable

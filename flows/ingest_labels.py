@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.ingesting import Ingested
+from data.ingest.pipeline import Ingested
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
 from flows.stopping import stoppable

@@ -1,17 +1,19 @@
 """Flow: build a finished run again from its manifest, and say whether its weights are the same."""
 
+from typing import Any
+
 from prefect import flow
 
-from data.rebuilding import find_anywhere
+from data.runs.rebuild import find_anywhere
 from data.store import open_store
 from flows.parameters import StoreUri
 from flows.stopping import check_line, stoppable
-from tasks.rebuilding import rebuild_run
+from tasks.rebuild import rebuild_run
 
 
 @flow
 @stoppable
-def rebuild(run: str, store: StoreUri) -> dict[str, object]:
+def rebuild(run: str, store: StoreUri) -> dict[str, Any]:
     """Train a run anew beside the store, which stays as it is, and compare hashes; not while the line is stopped."""
     published = find_anywhere(open_store(store), run)
     check_line(store, published["campaign"]["name"], run)

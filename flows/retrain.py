@@ -7,13 +7,13 @@ from prefect import flow
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, ThroughRound
 from flows.settings import configured
 from flows.stopping import check_line, stoppable
-from models.job import Job
+from models.training.job import Job
+from tasks.artifacts import show_run
 from tasks.evaluation import evaluate_policy
 from tasks.labels import freeze_labels, labels_are_new
 from tasks.leases import training_lease
 from tasks.promotion import promote_if_better
-from tasks.publishing import publish_run
-from tasks.showing import show_run
+from tasks.runs import publish_run
 from tasks.tracking import track_run
 from tasks.training import check_rival, run_id, train_policy, train_reward, train_supervised
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from data.campaign import Campaign, load_campaign
-from data.promotions import find_run
+from data.runs.registry import find_run
 from data.store import Store
 
 

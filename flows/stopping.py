@@ -14,9 +14,9 @@ from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.settings import get_current_settings
 from prefect.states import Cancelled
 
-from data.cord import Stopped, check
+from data.console import INTERRUPTED
+from data.cord.cord import Stopped, check
 from data.store import open_store
-from flows.options import INTERRUPTED
 
 P = ParamSpec("P")
 R = TypeVar("R")

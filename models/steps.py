@@ -14,29 +14,32 @@ from pathlib import Path
 
 import torch
 
+from data.batches.index import batches
 from data.campaign import Campaign
+from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
-from data.checkpoints import Checkpoints
-from data.cord import Stopped
-from data.label_sets import agreement, read_label_set
-from data.labels import batches
-from data.publication import publish
-from data.queries import Split, edition, load_queries
-from data.refused import Refused
+from data.cord.cord import Stopped
+from data.errors import Refused
+from data.labels.label_sets import agreement, read_label_set
+from data.runs.checkpoints import Checkpoints
 from data.store import open_store
-from models import ppo, reward, supervised, termination
-from models.base import Base, best_device, fingerprint, open_base, save_language_model
-from models.canaries import canaries, chosen, remembered
+from data.store.manifest import publish
 from models.card import model_card
-from models.comparisons import base_responses, split_comparisons
-from models.ensemble import Ensemble, load_ensemble
-from models.guard import check_reward_model, sentry_of
-from models.job import LOGGER, Job, quarantined, say
-from models.live import LiveWall
-from models.precision import precision
-from models.processes import Processes
-from models.references import references
-from models.tokens import encode_affixes, encode_query, single_token
+from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
+from models.lm.precision import precision
+from models.lm.tokens import encode_affixes, encode_query, single_token
+from models.monitoring.canaries import canaries, chosen, remembered
+from models.monitoring.guard import check_reward_model, sentry_of
+from models.monitoring.live import LiveWall
+from models.ppo import train as ppo
+from models.reward import model as reward
+from models.reward.dataset import base_responses, split_comparisons
+from models.reward.ensemble import Ensemble, load_ensemble
+from models.supervised import fine_tune as supervised
+from models.supervised.references import references
+from models.training import termination
+from models.training.job import LOGGER, Job, quarantined, say
+from models.training.processes import Processes
 
 
 def query_tokens(campaign: Campaign, base: Base, split: Split) -> list[list[int]]:

@@ -8,23 +8,24 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batch import Question, queries_asked
+from data.batches.index import batches
+from data.batches.publish import send
+from data.batches.schema import Question, queries_asked
 from data.campaign import Campaign
+from data.campaign.queries import Query, is_held_out, load_queries
 from data.canonical import content_id
+from data.console import say
 from data.exchange.publishing import questions_of
-from data.labels import KEY, batches
-from data.promotions import champion, run_prefix, runs
-from data.publication import Publication, read_manifest
-from data.queries import Query, load_queries
-from data.sending import batch_prefix, send
+from data.paths import KEY, batch_prefix, run_prefix
+from data.runs.champion import champion
+from data.runs.registry import runs
 from data.store import Store, open_store
-from models.base import Base, open_base
-from models.choosing import CANDIDATES, chosen_by_disagreement, drawn_at_random
-from models.comparisons import is_held_out
-from models.ensemble import load_ensemble
-from models.questions import BASE, CHAMPION, draw_questions
-from models.systems import beside
-from tasks.stage import say
+from data.store.manifest import Publication, read_manifest
+from models.evaluation.systems import beside
+from models.lm.base import Base, open_base
+from models.questions.active import CANDIDATES, chosen_by_disagreement, drawn_at_random
+from models.questions.draw import BASE, CHAMPION, draw_questions
+from models.reward.ensemble import load_ensemble
 
 
 @task(cache_policy=NO_CACHE)

@@ -11,19 +11,20 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
+from data.campaign.queries import edition
 from data.canonical import Document, content_id
-from data.contests import JUDGEMENTS, Contest, contests, judged, over, ratings
-from data.evaluation_report import evaluation_report, told_apart
-from data.promotions import about, history, rival, run_prefix
-from data.publication import publish, read_manifest
-from data.queries import edition
-from data.refused import Refused
-from data.side_by_side import measure_texts, score_gaps
+from data.console import say
+from data.errors import Refused
+from data.evaluation.judgements import JUDGEMENTS, Contest, contests, judged, over, ratings
+from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
+from data.measures.text_metrics import measure_texts, score_gaps
+from data.paths import run_prefix
+from data.reports.evaluation import evaluation_report, told_apart
+from data.runs.champion import about, history, rival
 from data.store import Store, open_store
-from data.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
-from models.base import Base, open_base
-from models.systems import Answered, Clock, answer_all
-from tasks.stage import say
+from data.store.manifest import publish, read_manifest
+from models.evaluation.systems import Answered, Clock, answer_all
+from models.lm.base import Base, open_base
 
 POLICY = "policy"
 

@@ -8,21 +8,21 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.assessing import assess_pending
-from data.batch import Question, Sample, blind, content_sha256, question_id, shown_order, write_table
+from data.batches.index import batches
+from data.batches.schema import Question, Sample, blind, content_sha256, question_id, shown_order, write_table
 from data.campaign import Campaign
 from data.canonical import Document, content_id, sha256, sha256_of_file
-from data.ingesting import Ingested, ingest
-from data.label_sets import freeze
-from data.labels import batches
-from data.openai2019 import VOCABULARY, PublishedLabel, read_published_labels
-from data.publication import publish, read_manifest
-from data.refused import Refused
-from data.rounds import round_to_finish
+from data.console import say
+from data.errors import Refused
+from data.exchange.openai_2019 import VOCABULARY, PublishedLabel, read_published_labels
+from data.ingest.pipeline import Ingested, ingest
+from data.labels.label_sets import freeze
+from data.quality.assess_batch import assess_pending
+from data.rounds.status import round_to_finish
 from data.store import open_store
-from models.base import Base, open_base
-from models.tokens import decode
-from tasks.stage import say
+from data.store.manifest import publish, read_manifest
+from models.lm.base import Base, open_base
+from models.lm.tokens import decode
 
 LABELER = "openai-2019"
 

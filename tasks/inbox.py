@@ -4,15 +4,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
-from data.cord import Stopped
-from data.inbox import refuse, waiting
-from data.notices import notify
-from data.refused import Refused
-from data.shelves import comparisons_of
+from data.console import say
+from data.cord.cord import Stopped
+from data.cord.webhook import notify
+from data.errors import Refused
+from data.ingest.inbox import refuse, waiting
+from data.paths import comparisons_of
 from data.store import folders, open_store
+from tasks.artifacts import show_refused
 from tasks.labels import ingest_file
-from tasks.showing import show_refused
-from tasks.stage import say
 
 
 @task(cache_policy=NO_CACHE)

@@ -5,25 +5,26 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.assessing import assess_pending
 from data.campaign import Campaign
-from data.decisions import standings
-from data.ingesting import Ingested
-from data.label_sets import freeze
-from data.labels import deliveries
-from data.promotions import about, history, runs
-from data.receiving import shown_name
-from data.refused import Refused
-from data.simulated import write_answers
+from data.console import say
+from data.errors import Refused
+from data.escape import shown_name
+from data.ingest.pipeline import Ingested
+from data.labels.decisions import standings
+from data.labels.label_sets import freeze
+from data.labels.table import deliveries
+from data.quality.assess_batch import assess_pending
+from data.runs.champion import about, history
+from data.runs.registry import runs
+from data.simulation.labelers import write_answers
 from data.store import open_store
-from tasks.ingesting import ingest_delivery
-from tasks.showing import show_ingested
-from tasks.stage import say
+from tasks.artifacts import show_ingested
+from tasks.ingest import ingest_delivery
 
 
 @task(cache_policy=NO_CACHE)
 def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> Ingested:
-    """Take one answer file in (tasks/ingesting.py), and show what came of it on the page of the flow run."""
+    """Take one answer file in (tasks/ingest.py), and show what came of it on the page of the flow run."""
     store = open_store(store_uri)
     outcome, report = ingest_delivery(store, campaign, delivery, despite)
     show_ingested(store, campaign.name, shown_name(delivery.name), outcome, report)

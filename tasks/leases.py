@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from data.leases import Fenced, Lease, give_back, renew, silence_s, take
-from data.local_state import me
-from data.promotions import run_prefix
-from data.publication import read_manifest
+from data.console import say
+from data.paths import run_prefix
+from data.runs.leases import Fenced, Lease, give_back, renew, silence_s, take
 from data.store import open_store
-from tasks.stage import say
+from data.store.manifest import read_manifest
+from data.store.user_state import me
 
 
 @contextmanager

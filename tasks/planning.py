@@ -5,19 +5,19 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from data.batches.index import batches
 from data.campaign import Campaign
 from data.canonical import content_id
-from data.label_sets import read_label_set
-from data.labels import batches
-from data.planning import CURVES
-from data.publication import publish, read_manifest
+from data.console import say
+from data.labels.label_sets import read_label_set
+from data.rounds.plan import CURVES
 from data.store import open_store
-from models.base import open_base
-from models.comparisons import base_responses, split_comparisons
-from models.job import Job
-from models.learning_curve import learning_curve
+from data.store.manifest import publish, read_manifest
+from models.lm.base import open_base
+from models.reward.dataset import base_responses, split_comparisons
+from models.reward.learning_curve import learning_curve
 from models.steps import query_tokens
-from tasks.stage import say
+from models.training.job import Job
 
 
 @task(cache_policy=NO_CACHE)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from prefect import artifacts
 
-from models.sampling import PROGRESS
-from tasks.showing import show_artifact
-from tasks.stage import LOGGER
+from data.console import LOGGER
+from models.training.loop import PROGRESS
+from tasks.artifacts import show_artifact
 
 
 @contextmanager

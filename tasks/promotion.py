@@ -4,11 +4,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
-from data.notices import notify
-from data.promotion_gate import decide_by_gate, evaluation_of
-from data.promotions import champion, find_run
+from data.console import say
+from data.cord.webhook import notify
+from data.evaluation.gate import decide_by_gate, evaluation_of
+from data.runs.champion import champion
+from data.runs.registry import find_run
 from data.store import open_store
-from tasks.stage import say
 
 
 @task(cache_policy=NO_CACHE)

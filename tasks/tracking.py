@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.promotions import find_run
-from data.publication import Publication
-from data.refused import Refused
+from data.console import say
+from data.errors import Refused
+from data.runs.registry import find_run
 from data.store import open_store
-from tasks.stage import say
+from data.store.manifest import Publication
 
 AT_ONCE = 1_000  # metrics in a request to MLflow, which takes no more
 LONGEST = 500  # characters of an MLflow parameter

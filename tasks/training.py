@@ -10,20 +10,20 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
+from data.campaign.queries import edition
 from data.canonical import content_id
-from data.cord import Stopped, pulls
-from data.promotions import rival
-from data.queries import edition
-from data.refused import Refused
+from data.console import say
+from data.cord.cord import Stopped, pulls
+from data.errors import Refused
+from data.runs.champion import rival
+from data.runs.stops import stops
 from data.store import open_store
-from data.watch import stops
-from models.base import open_base
-from models.job import Job
+from models.evaluation.systems import beside
+from models.lm.base import open_base
 from models.steps import STEPS
-from models.systems import beside
+from models.training.job import Job
+from tasks.artifacts import show_pulls
 from tasks.progress import progress_shown
-from tasks.showing import show_pulls
-from tasks.stage import say
 
 
 @task(cache_policy=NO_CACHE)
@@ -84,7 +84,7 @@ def _launch(step: str, job: Job, config: Path | str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "job.json"
         job.write(file)
-        launcher = [sys.executable, "-m", "models.launch", "--config_file", str(config)]
+        launcher = [sys.executable, "-m", "models.training.launch", "--config_file", str(config)]
         exit_code = _follow([*launcher, "-m", "models.steps", step, str(file)])
     if exit_code:
         # accelerate makes an exit code of 3 in one of several processes a 1, so the run's own record decides.

@@ -18,12 +18,12 @@ os.environ["ANDON_PRECISION"] = "fp32"
 
 from data.campaign import Campaign, load_campaign
 from data.canonical import content_id
-from data.label_sets import freeze
-from models.base import EMBEDDED, Base, best_device, fingerprint
-from tests import seaweed
-from tests.command import Andon, on_store, tiny_campaign
-from tests.told import Made, weighed
-from tests.vendor import Round
+from data.labels.label_sets import freeze
+from models.lm.base import EMBEDDED, Base, best_device, fingerprint
+from tests.support import seaweed
+from tests.support.command import Andon, on_store, tiny_campaign
+from tests.support.history import Made, weighed
+from tests.support.vendor import Round
 
 TINY = {
     "batch": {"questions": 12},
@@ -66,7 +66,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> Base:
-    from models.base import open_base
+    from models.lm.base import open_base
 
     return open_base(str(tiny_folder))
 

@@ -22,6 +22,28 @@ FORBIDDEN = {
     "flows": {"torch", "transformers"},
 }
 
+# The packages inside data/ and models/, lowest floor first. A file imports its own package and packages of lower floors.
+FLOORS = {
+    "data": [
+        ["errors", "paths", "escape", "console", "measures"],
+        ["canonical"],
+        ["store", "campaign", "render"],
+        ["batches", "cord", "exchange"],
+        ["labels", "simulation"],
+        ["quality", "runs", "page"],
+        ["ingest", "evaluation", "rounds"],
+        ["reports"],
+    ],
+    "models": [
+        ["training", "card"],
+        ["lm"],
+        ["reward", "supervised"],
+        ["ppo", "questions", "evaluation"],
+        ["monitoring"],
+        ["steps"],
+    ],
+}
+
 
 def imported(source: str) -> Iterator[str]:
     """Yield the top-level packages that a module imports, wherever in it."""
@@ -47,8 +69,75 @@ def test_no_layer_imports_upwards(layer: str) -> None:
     assert not {file: names for file, names in found.items() if names}
 
 
+def packages(layer: str, source: str) -> set[str]:
+    """Return the packages of its own layer that a module imports."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == layer:
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{layer}."):
+            names.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            names |= {parts[1] for alias in node.names if (parts := alias.name.split("."))[0] == layer and parts[1:]}
+    return names
+
+
+@pytest.mark.parametrize("layer", FLOORS)
+def test_no_package_imports_a_higher_floor(layer: str) -> None:
+    floor_of = {package: number for number, floor in enumerate(FLOORS[layer]) for package in floor}
+    there = {path.stem for path in (ROOT / layer).iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"}
+    assert there - {"__init__"} == set(floor_of), "every package has its floor"
+    wrong = []
+    for file in sorted((ROOT / layer).rglob("*.py")):
+        own = file.relative_to(ROOT / layer).parts[0].removesuffix(".py")
+        if own != "__init__":
+            others = packages(layer, file.read_text()) - {own}
+            wrong += [f"{file.relative_to(ROOT)} -> {other}" for other in others if floor_of[other] >= floor_of[own]]
+    assert wrong == []
+
+
+def modules() -> dict[str, set[str]]:
+    """Return what each module of the layers imports from the layers, by dotted name, wherever in it."""
+    names = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for layer in LAYERS
+        for file in (ROOT / layer).rglob("*.py")
+    }
+    graph = {}
+    for name, file in names.items():
+        found = set[str]()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+        graph[name] = (found & names.keys()) - {name}
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return modules that import each other in a circle; empty if there is none."""
+    rest = {name: set(others) for name, others in graph.items()}
+    while free := [name for name, others in rest.items() if not others & rest.keys()]:
+        for name in free:
+            del rest[name]
+    return sorted(rest)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = modules()
+    assert len(graph) > 200 and circle(graph) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("layer", FLOORS)
+def test_no_file_is_too_long_to_read(layer: str) -> None:
+    lengths = {file: len(file.read_text().splitlines()) for file in (ROOT / layer).rglob("*.py")}
+    assert {str(file): lines for file, lines in lengths.items() if lines > 260} == {}
+
+
 def test_the_rule_finds_what_it_forbids() -> None:
-    assert faults("data", "def f():\n    from models.base import open_base\n") == ["models"]
+    assert faults("data", "def f():\n    from models.lm.base import open_base\n") == ["models"]
     assert faults("models", "import prefect.flows") == ["prefect"]
     assert faults("flows", "from tasks.labels import x\nimport data.store") == []
 
@@ -63,7 +152,7 @@ def test_the_names_are_this_trees(name: str) -> None:
 def test_no_flow_hides_an_importable_module() -> None:
     # Run as a script, a flow's folder comes first on the path: flows/prefect.py would be imported as prefect.
     installed = set(sys.stdlib_module_names) | set(importlib.metadata.packages_distributions())
-    names = {file.stem for file in (ROOT / "flows").glob("*.py")} - {"__init__"}
+    names = {file.stem for file in (ROOT / "flows").rglob("*.py")} - {"__init__", "__main__"}
     assert {"queue", "prefect"} <= installed, "the list of what could be hidden is not empty"
     assert sorted(names & installed) == []
 

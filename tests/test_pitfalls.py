@@ -8,7 +8,7 @@ PAGE = (ROOT / "docs" / "pitfalls.md").read_text()
 
 
 def test_every_test_that_the_page_names_exists() -> None:
-    written = set(re.findall(r"^def (test_\w+)", "".join(p.read_text() for p in ROOT.glob("tests/*.py")), re.M))
+    written = set(re.findall(r"^def (test_\w+)", "".join(p.read_text() for p in (ROOT / "tests").rglob("*.py")), re.M))
     named = set(re.findall(r"`(test_\w+)`", PAGE))
     assert len(named) > 30 and not named - written
 

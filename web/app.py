@@ -16,10 +16,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from data.canonical import Document
-from data.labelers import Labeler, owner
-from data.page_answers import Question
-from data.refused import Refused, Unavailable
-from data.shelves import campaign_of
+from data.errors import Refused, Unavailable
+from data.page.accounts import Labeler, owner
+from data.page.answers import Question
+from data.paths import campaign_of
 from data.store import Store
 from web.desk import Desk, order_for
 from web.guard import Headers, check_host, check_origin, read_json

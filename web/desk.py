@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from data.batch import shown_order
+from data.batches.schema import shown_order
 from data.canonical import Document, plain
-from data.page_answers import Question, questions, save, saved
-from data.publication import Publication
-from data.refused import Refused
+from data.errors import Refused
+from data.page.answers import Question, questions, save, saved
 from data.store import Store
+from data.store.manifest import Publication
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
 WORDS = ("note", "critique", "correction")

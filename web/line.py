@@ -4,11 +4,11 @@ import threading
 import time
 from typing import Any
 
-from data import cord, log
 from data.canonical import Document
-from data.live import Live, latest_live
-from data.refused import Refused
-from data.store import Store
+from data.cord import cord
+from data.errors import Refused
+from data.page.live import Live, latest_live
+from data.store import Store, log
 from web.visible import visible
 
 FRESH = 1.0  # seconds for which what was read is shown again: fifty pages ask, one listing answers

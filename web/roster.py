@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Mapping
 
-from data.labelers import Labeler, labelers
-from data.refused import Unavailable
+from data.errors import Unavailable
+from data.page.accounts import Labeler, labelers
 from data.store import Store
 
 FRESH = 2.0  # seconds

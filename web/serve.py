@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from data.publication import Publication
-from data.refused import Refused
+from data.errors import Refused
 from data.store import Store
+from data.store.manifest import Publication
 from web.app import Page, application
 from web.desk import Desk
 from web.guard import LOOPBACK

@@ -12,8 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 
-from data.labelers import Labeler
-from data.local_state import state_folder
+from data.page.accounts import Labeler
+from data.store.user_state import state_folder
 
 LASTS = 12 * 3600  # seconds
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from data.errors import Refused
 from data.exchange import argilla, csv_file, hh_rlhf, jsonl, label_studio, openai_2019, trl, trl_implicit
 from data.exchange.labeled import Labeled
 from data.exchange.questions import Questions
-from data.refused import Refused
 
 Write = TypeVar("Write")
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from data.campaign.settings import Ask
 from data.exchange.questions import (
     OTHER_FORM,
     STOP,
@@ -25,7 +26,6 @@ from data.exchange.questions import (
     unreadable,
     write_lines,
 )
-from data.settings import Ask
 
 LOSES = frozenset({"seconds", "answered_at", "supersedes", "ties"})  # of what an answer may say
 NOTHING = "none"  # a question with labels needs two of them

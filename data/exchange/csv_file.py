@@ -6,14 +6,10 @@ A cell that a spreadsheet would run as a formula gets an apostrophe in front (CW
 import csv
 from pathlib import Path
 
+from data.escape import harmless
 from data.exchange.questions import Questions
 
 LOSES = frozenset[str]()  # of what an answer may say
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def harmless(text: str) -> str:
-    return "'" + text if text.startswith(FORMULA) else text
 
 
 def write(questions: Questions, folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from data.campaign.settings import Ask
 from data.exchange.questions import (
     OTHER_FORM,
     STOP,
@@ -25,7 +26,6 @@ from data.exchange.questions import (
     ratings_of,
     unreadable,
 )
-from data.settings import Ask
 
 LOSES = frozenset({"supersedes"})  # of what an answer may say
 TASKS_PER_FILE = 5_000  # its import reads a file at once

@@ -4,10 +4,10 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data.campaign.settings import Ask
 from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
-from data.publication import Publication, publish, read_manifest
-from data.settings import Ask
+from data.store.manifest import Publication, publish, read_manifest
 
 
 def questions_of(batch: Publication) -> Questions:

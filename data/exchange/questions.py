@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from data.settings import Ask
+from data.campaign.settings import Ask
 
 OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what reading another form than ours raises
 STOP = "stop_run"  # the flag that pulls the cord

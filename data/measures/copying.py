@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
-from data.measures.text import ngrams, sentences, words
+from data.measures.words import ngrams, sentences, words
 
 GREETINGS = frozenset(("hi", "hello", "hey", "ok", "okay", "so"))
 # "Mr. Speaker, Members of Congress, and fellow Americans:", at most one sentence of thanks before it.

@@ -1,0 +1,242 @@
+"""The bug bench: real trainings with known bugs in them, and who pulls the cord: `make bugbench`.
+
+For each of three seeds a batch of the embedded base is labeled by simulated labelers, with gold and copies as for
+people one does not know, and a reward model is trained. Then every bug is put into a copy of the tree, or into the
+vendor's file, and the training runs for real on it, in a process of its own, until a sentinel pulls the cord or UPDATES
+are over. 20 sound trainings of other seeds show how often it is pulled for nothing. Prints one row a bug; what is
+finished lies in FOLDER, so `python -m bench.checks.bugbench FOLDER` goes on where it was interrupted.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.batches.schema import write_table
+from data.campaign import Campaign, load_campaign
+from data.cord import cord
+from data.errors import Refused
+from data.ingest.pipeline import ingest
+from data.labels.label_sets import freeze
+from data.paths import run_prefix
+from data.simulation.labelers import write_answers
+from data.store import LocalStore
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS, UPDATES, SOUND_RUNS, SOUND_UPDATES = (1, 2, 3), 10, 20, 10
+BATCH = 64
+SETTINGS: dict[str, Any] = {
+    "batch": {"questions": 600},
+    "policy": {"episodes": BATCH * UPDATES, "batch": BATCH},
+    "sentinels": {"samples": BATCH},
+}
+
+
+class Bug(NamedTuple):
+    """A bug in the code: replacements in one file, and the first step that has it."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    step: str = "policy"
+
+
+SCORE = "rewards[..., -1] += scores"
+PRICE = "rewards = -kl_coefficient * (logprobs - reference)"
+OBJECTIVE = "models/ppo/objective.py"
+WRONG_MODEL = """wrong = __import__("copy").deepcopy(base.model)
+        [parameter.mul_(0.5) for parameter in wrong.parameters()]
+        tokens = sample(wrong, contexts"""
+BUGS = (
+    Bug("reward sign (2019)", OBJECTIVE, ((SCORE, "rewards[..., -1] -= scores"),)),
+    Bug("KL sign", OBJECTIVE, ((PRICE, PRICE.replace("-kl", "kl")),)),
+    Bug("both signs", OBJECTIVE, ((SCORE, "rewards[..., -1] -= scores"), (PRICE, PRICE.replace("-kl", "kl")))),
+    Bug("best off by one", "models/reward/targets.py",
+        (("[[label.best_sample]]", "[[(label.best_sample + 1) % k]]"),), "reward"),
+    Bug("score at the first index", OBJECTIVE, ((SCORE, "rewards[..., 0] += scores"),)),
+    Bug("temperature missing in the reference", "models/ppo/policy.py",
+        (("_states(model, c, t), t, temperature", "_states(model, c, t), t, 1.0"),)),
+    Bug("end of text as padding", "models/lm/tokens.py", (("PAD = -1", "PAD = 0"),)),
+    Bug("normalised on the wrong model", "models/reward/dataset.py",
+        (("tokens = sample(base.model, contexts", WRONG_MODEL),), "reward"),
+    Bug("reference updated", "models/lm/base.py", (("copy.deepcopy(model)", "model"),)),
+    Bug("reward model of another run", "models/steps.py",
+        (("load_ensemble(scorer.folder())", 'load_ensemble(Path(__import__("os").environ["OTHER_REWARD"]))'),)),
+    Bug("learning rate times 100", "models/ppo/train.py",
+        (("Adam(policy.parameters(), settings.lr)", "Adam(policy.parameters(), 100 * settings.lr)"),)),
+    Bug("dropout on", "models/lm/base.py",
+        (("duplicate.requires_grad_(True).eval()", "duplicate.requires_grad_(True).train()"),)),
+    Bug("sign of the loss", OBJECTIVE,
+        (("return torch.maximum(-advantages * ratio", "return -torch.maximum(-advantages * ratio"),)),
+    Bug("sign of the advantages", "models/ppo/train.py",
+        (("advantages = whiten(advantages, keep_mean=False)", "advantages = -whiten(advantages, keep_mean=False)"),)),
+    Bug("scores negated before PPO", "models/reward/ensemble.py",
+        (("for member in self.members]).mean(0)", "for member in self.members]).mean(0).neg()"),)),
+)  # fmt: skip
+FILE_FAULTS = ("label file inverted", "labels joined to wrong questions", "options unmapped")
+
+
+def prepared(folder: Path, seed: int) -> tuple[LocalStore, Campaign]:
+    """Return a store with a labeled batch and a trained reward model, made once."""
+    from models.steps import STEPS
+    from models.training.job import Job
+    from tasks.batches import publish_batch, vendor_files
+
+    store, campaign = LocalStore(folder / "store"), load_campaign("sentiment", "vendor", SETTINGS)
+    if not (folder / "ready").exists():
+        batch = publish_batch.fn(store.uri, campaign, 1, seed)
+        assert campaign.labelers is not None
+        for name, prefers in (("answers", "positive"), ("inverted", "negative")):
+            pool = campaign.labelers.model_copy(update={"prefers": prefers})
+            write_answers(pool, vendor_files(store.uri, campaign.name, batch), folder / f"{name}.parquet")
+        shutil.copytree(folder / "store", folder / "unlabeled")
+        deliver(store, campaign, folder / "answers.parquet")
+        label_set = freeze(store, campaign.name)
+        assert label_set is not None
+        STEPS["reward"](Job(store.uri, campaign, "run-sound", label_set, seed))
+        (folder / "ready").write_text(label_set)
+    return store, campaign
+
+
+def deliver(store: LocalStore, campaign: Campaign, file: Path) -> str:
+    """Let a vendor deliver a file; return why it is held, "" where it is not."""
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome = ingest(store, campaign.name, file, Path(scratch), campaign.quality)
+    held = ", ".join(finding["fault"] for finding in outcome.findings)
+    return f"held: {held}" if outcome.decision != "accept" else ""
+
+
+def faulty_file(folder: Path, fault: str, seed: int) -> str:
+    """Let a vendor deliver a faulty file, and return what ingest said of it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(folder / "unlabeled", Path(scratch) / "store")
+        table = pq.read_table(folder / ("inverted.parquet" if fault == "label file inverted" else "answers.parquet"))
+        draw = np.random.default_rng(seed)
+        if fault == "labels joined to wrong questions":  # what was said, beside the ids of others
+            ids, said = table.select(["question_id", "content_sha256"]), table.drop(["question_id", "content_sha256"])
+            said = said.take(draw.permutation(len(table)))
+            table = pa.table({name: side[name] for side in (ids, said) for name in side.column_names})
+        if fault == "options unmapped":
+            best = pa.array([int(draw.permutation(4)[place]) for place in table["best"].to_pylist()])
+            table = table.set_column(table.schema.get_field_index("best"), "best", best)
+        write_table(table, Path(scratch) / "delivery.parquet")
+        campaign = load_campaign("sentiment", "vendor", SETTINGS)
+        try:
+            return deliver(LocalStore(Path(scratch) / "store"), campaign, Path(scratch) / "delivery.parquet")
+        except Refused as refusal:
+            return str(refusal).split(": ")[1]
+
+
+def broken_tree(bug: Bug, folder: Path) -> Path:
+    """Return a copy of the tree with the bug in it."""
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "docs", "tests", "andon-*", "build")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    file = folder / bug.file
+    text = file.read_text()
+    for old, new in bug.changes:
+        if old not in text:
+            sys.exit(f"{bug.name}: the line that it breaks is gone from {bug.file}; break its successor.")
+        text = text.replace(old, new)
+    file.write_text(text)
+    return folder
+
+
+def trained(store: LocalStore, tree: Path, run: str, steps: list[str], seed: int, updates: int, other: Path) -> str:
+    """Run a training with the code of `tree`; return the first sentinel that pulled, and at which update."""
+    if "reward" not in steps:  # the sound one, under this run's name
+        ours, theirs = (f"{run_prefix('sentiment', name)}/reward/manifest.json" for name in (run, "run-sound"))
+        store.put_new(ours, store.read(theirs))
+    command = [sys.executable, "-m", "bench.checks.bugbench", "train", store.uri, run, ",".join(steps)]
+    command += [str(seed), str(updates)]
+    environment = {**os.environ, "OTHER_REWARD": str(other), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    pulled = [p.pull for p in cord.pulls(store) if p.pull.scope == f"run:{run}"]
+    if pulled:
+        return f"{pulled[0].evidence['sentinel']} at {pulled[0].evidence['update']}"
+    return "" if done.returncode == 0 else f"ended: {done.stderr.strip().splitlines()[-1][:80]}"
+
+
+def train(store: str, run: str, steps: str, seed: str, updates: str) -> None:
+    """The child's part: the steps of one run with the code it finds."""
+    from models.steps import STEPS
+    from models.training.job import Job
+
+    changes = SETTINGS | {"policy": {"episodes": BATCH * int(updates), "batch": BATCH}}
+    campaign = load_campaign("sentiment", "vendor", changes)
+    label_set = freeze(LocalStore(Path(store)), campaign.name)
+    assert label_set is not None
+    for step in steps.split(","):
+        STEPS[step](Job(store, campaign, run, label_set, int(seed)))
+
+
+def rows(folder: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield bug, seed and what caught it ("" for nothing), from FOLDER where it was done before."""
+    done: dict[str, str] = {}
+    log = folder / "caught.json"
+    if log.exists():
+        done = json.loads(log.read_text())
+
+    def once(name: str, seed: int, work: Any) -> tuple[str, int, str]:
+        key = f"{name} / {seed}"
+        if key not in done:
+            done[key] = work()
+            log.write_text(json.dumps(done, indent=1))
+            print(f"# {key}: {done[key] or 'not caught'}", flush=True)
+        return name, seed, done[key]
+
+    for seed in SEEDS:
+        (folder / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
+        store, _ = prepared(folder / f"seed-{seed}", seed)
+        prepared_other = folder / f"seed-{SEEDS[seed % len(SEEDS)]}"
+        prepared_other.mkdir(parents=True, exist_ok=True)
+        other, _ = prepared(prepared_other, SEEDS[seed % len(SEEDS)])
+        theirs = other.keys(run_prefix("sentiment", "run-sound"))
+        wrong = other.local_path(next(key for key in theirs if key.endswith("head.safetensors"))).parent
+        for fault in FILE_FAULTS:
+            yield once(fault, seed, lambda f=fault, s=seed: faulty_file(folder / f"seed-{s}", f, s))
+        for bug in BUGS:
+
+            def work(bug: Bug = bug, seed: int = seed, store: LocalStore = store, wrong: Path = wrong) -> str:
+                with tempfile.TemporaryDirectory() as scratch:
+                    tree = broken_tree(bug, Path(scratch) / "tree")
+                    steps = ["reward", "policy"] if bug.step == "reward" else ["policy"]
+                    run = "run-" + "".join(c if c.isalnum() else "-" for c in bug.name)
+                    return trained(store, tree, run, steps, seed, UPDATES, wrong)
+
+            yield once(bug.name, seed, work)
+    for number in range(SOUND_RUNS):
+        seed = SEEDS[number % len(SEEDS)]
+        store, _ = prepared(folder / f"seed-{seed}", seed)
+        run = f"run-sound-{number}"
+        yield once(
+            f"sound run {number}", seed,
+            lambda n=number, s=store, r=run: trained(s, ROOT, r, ["policy"], 100 + n, SOUND_UPDATES, ROOT),
+        )  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    found: dict[str, list[str]] = {}
+    for name, _, caught in rows(folder):
+        found.setdefault("sound runs" if name.startswith("sound") else name, []).append(caught)
+    print("| bug | caught | by, at update (-1: before the first) | episodes before |\n" + "|---" * 4 + "|")
+    for name, all_caught in found.items():
+        at = [int(by.rsplit(" ", 1)[1]) for by in all_caught if " at " in by]
+        episodes = f"{max(0, max(at)) * BATCH:,} to {(max(0, max(at)) + 1) * BATCH:,}" if at else "none"
+        count = f"{sum(bool(by) for by in all_caught)} of {len(all_caught)}"
+        print(f"| {name} | {count} | {'; '.join(dict.fromkeys(by for by in all_caught if by))} | {episodes} |")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "train":
+        train(*sys.argv[2:])
+    else:
+        main(Path(sys.argv[1]))

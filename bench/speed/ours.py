@@ -1,0 +1,82 @@
+"""One piece of Andon's work, in a process of its own: `python -m bench.speed.ours WORK SHAPE [QUERY RESPONSE]`."""
+
+import sys
+from collections.abc import Callable
+
+import torch
+from transformers import GPT2LMHeadModel
+
+from bench.meter import Cost, cost_of, report
+from bench.speed.shapes import language_model, token_rows
+from data.campaign import load_campaign
+from data.campaign.settings import Policy, Reward, Text
+from models.lm.base import FUSED_GELU
+from models.lm.memory import keep_freed_memory
+from models.lm.sampling import draw_noise, sample
+from models.lm.tokens import pad_left
+from models.ppo import train as ppo
+from models.reward import model as reward
+from models.reward.preferences import best_of
+
+K = 4
+QUESTIONS = {"tiny": 96, "124m": 16}
+EPISODES = {"tiny": 64, "124m": 16}
+
+
+def prompts(shape: str, query: int) -> int:
+    """Return how many prompts one run samples for: as many as a minute of the peer allows."""
+    return {"tiny": 64, "124m": 16}[shape] // (1 if query < 100 else 4)
+
+
+def rules(query: int, response: int) -> Text:
+    return load_campaign("sentiment").text.model_copy(update={"query_tokens": query, "response_tokens": response})
+
+
+def frozen(shape: str) -> GPT2LMHeadModel:
+    """Return a model as `open_base` would: in eval mode, without gradients, with the fused GELU."""
+    model = language_model(shape, FUSED_GELU["gelu_new"])
+    model.eval().requires_grad_(False)
+    return model
+
+
+def train_reward(shape: str, query: int, response: int) -> Cost:
+    count, settings = QUESTIONS[shape], Reward(batch=8, lr=5e-5, held_out_share=0.1, normalisation_samples=64)
+    queries, responses = token_rows(count, query), token_rows(count * K, response, seed=1)
+    rows = [best_of(queries[i], responses[i * K : (i + 1) * K], i % K) for i in range(count)]
+    model = reward.new_reward_model(frozen(shape), 0)
+    return cost_of(count, lambda: reward.train(model, rows, settings, 0))
+
+
+def train_policy(shape: str, query: int, response: int) -> Cost:
+    count = EPISODES[shape]
+    settings = Policy(episodes=count, batch=count, responses_per_query=K, lr=1e-5, kl_coefficient=0.1)
+    base = frozen(shape)
+    score = reward.new_reward_model(base, 0).requires_grad_(False)
+    queries = token_rows(count, query)
+    return cost_of(
+        count,
+        lambda: ppo.train(
+            settings, rules(query, response), base, score, queries, stop_token=13, seed=0, log=lambda _: None
+        ),
+    )
+
+
+def draw_samples(shape: str, query: int, response: int) -> Cost:
+    count, text, model = prompts(shape, query), rules(query, response), frozen(shape)
+    noise = draw_noise(count, K, text, torch.Generator().manual_seed(0))
+    queries = pad_left(token_rows(count, query))
+    return cost_of(count * K * response, lambda: sample(model, queries, noise, text))
+
+
+WORK: dict[str, Callable[[str, int, int], Cost]] = {
+    "reward": train_reward,
+    "ppo": train_policy,
+    "sampling": draw_samples,
+}
+
+
+if __name__ == "__main__":
+    keep_freed_memory()
+    work, shape, *lengths = sys.argv[1:]
+    query, response = (int(length) for length in lengths or ("64", "24"))
+    report(WORK[work](shape, query, response))

@@ -1,0 +1,90 @@
+"""Andon beside what users have today, in one run: `make bench-peer`; what came out is in docs/performance.md.
+
+Every piece of work runs in a process of its own with one thread, ours and the peer's in turn, five times. Rates are
+medians, the factor is the median of the five quotients; seconds of CPU, so that a busy machine disturbs little.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.meter import Cost
+from bench.speed.floors import Machine
+
+RUNS = 5
+PEER = Path(".venv-peer")
+EPISODES = {"tiny": 64, "124m": 16}
+# work of ours, of the peer, shape, query and response length, factor to reach, unit
+ROWS = [
+    ("reward", "reward", "tiny", 64, 24, 8.0, "questions"),
+    ("reward", "reward-tuned", "tiny", 64, 24, None, "questions"),
+    ("ppo", "ppo", "tiny", 64, 24, 6.0, "episodes"),
+    ("sampling", "sampling", "tiny", 64, 24, 3.0, "tokens"),
+    ("sampling", "sampling", "tiny", 500, 75, 4.0, "tokens"),
+    ("reward", "reward", "124m", 64, 24, 3.5, "questions"),
+    ("reward", "reward-tuned", "124m", 64, 24, None, "questions"),
+    ("ppo", "ppo", "124m", 64, 24, 4.0, "episodes"),
+    ("sampling", "sampling", "124m", 64, 24, 3.0, "tokens"),
+    ("sampling", "sampling", "124m", 500, 75, 4.0, "tokens"),
+]
+
+HEADER = (
+    "| work | model | query, response | peer, a CPU second | ours | factor | to reach | floor | share of it "
+    "| peak GB, peer | ours |"
+)
+
+
+def run(side: str, work: str, shape: str, query: int, response: int) -> Cost:
+    """Run one piece of work in a process of its own with one thread."""
+    python = str(PEER / "bin" / "python") if side == "peer" else sys.executable
+    # The last TRL with a PPOTrainer lies beside the one with today's RewardTrainer.
+    path = [str(PEER / "trl-1.12")] if work == "ppo" and side == "peer" else []
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([*path, "."]),
+        "HF_HUB_OFFLINE": "1",
+        "TRL_EXPERIMENTAL_SILENCE": "1",
+    }
+    done = subprocess.run(
+        [python, "-m", f"bench.{side}", work, shape, str(query), str(response)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"bench.{side} {work} {shape} failed:\n{done.stderr[-2000:]}")
+    cost: Cost = json.loads(done.stdout.splitlines()[-1])
+    return cost
+
+
+def main(only: list[str]) -> None:
+    machines = {shape: Machine(shape) for shape in ("tiny", "124m")}
+    for shape, machine in machines.items():
+        rates = f"{machine.body_rate / 1e9:.0f} Gflop/s in the body, {machine.logit_rate / 1e9:.0f} in the logits"
+        print(f"{shape}: {rates}, {machine.byte_rate / 1e9:.1f} GB/s", flush=True)
+    print(HEADER)
+    print("|" + "---|" * 11, flush=True)
+    for ours, peers, shape, query, response, reach, unit in ROWS:
+        if only and not {ours, shape, f"{ours}-{shape}"} & set(only):
+            continue
+        pairs = [
+            (run("ours", ours, shape, query, response), run("peer", peers, shape, query, response)) for _ in range(RUNS)
+        ]
+        mine, theirs = ([cost["amount"] / cost["cpu"] for cost in side] for side in zip(*pairs, strict=True))
+        factor = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+        batch = EPISODES[shape] if ours == "ppo" else 8
+        floor = 1 / machines[shape].floor(ours, query, response, batch)
+        peak_mine, peak_theirs = (max(cost["peak_gb"] for cost in side) for side in zip(*pairs, strict=True))
+        print(
+            f"| {peers}, {unit} | {shape} | {query}, {response} | {statistics.median(theirs):,.2f} "
+            f"| {statistics.median(mine):,.2f} | {factor:.1f} | {reach or ''} | {floor:,.1f} "
+            f"| {statistics.median(mine) / floor:.0%} | {peak_theirs:.1f} | {peak_mine:.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,116 @@
+"""The key of a batch as columns: what was asked, where each sample was shown, and which answers are known.
+
+Only people's side of it: token ids are read where models read them (data/batches/schema.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from data.batches.schema import BY_PEOPLE
+from data.canonical import sha256
+
+Ints = NDArray[np.int64]
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry a question, in the order of the file; UNKNOWN where a number is not known."""
+
+    ids: pa.Array
+    hashes: pa.Array  # content_sha256
+    shown: Ints  # [Q, k], shown[q, position] = the sample there
+    items: Ints  # [Q], equal for copies of one question
+    gold: Ints  # [Q], the sample known to be best
+    watched: Ints  # [Q], of a question of the fixed comparison: the sample whose rate is watched
+    words: Ints  # [Q], in the query and all options
+
+    @property
+    def k(self) -> int:
+        return int(self.shown.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def find(self, questions: pa.Array) -> pa.Array:
+        """Return the places of question ids in this key, null for those of no question here."""
+        return pc.index_in(questions, value_set=self.ids)
+
+    def slots(self, samples: Ints) -> Ints:
+        """Return where samples [Q] were shown, UNKNOWN for the UNKNOWN."""
+        places = np.take_along_axis(np.argsort(self.shown, 1), np.maximum(samples, 0)[:, None], 1)[:, 0]
+        return np.where(samples == UNKNOWN, UNKNOWN, places)
+
+    def liked(self, predicted: Mapping[str, int]) -> Ints:
+        """Return which sample [Q] a prediction by question names, UNKNOWN for questions without one."""
+        if not predicted:
+            return np.full(len(self), UNKNOWN)
+        return np.array([predicted.get(each, UNKNOWN) for each in self.ids.to_pylist()], np.int64)
+
+
+def text_hashes(columns: Sequence[pa.Array]) -> pa.Array:
+    """Hash texts row by row over several columns."""
+    joined = pc.binary_join_element_wise(*columns, "\0", null_handling="replace")
+    return pa.array([sha256(text) for text in joined.cast(pa.binary()).to_pylist()], pa.string())
+
+
+def shown_texts(path: Path, names: Sequence[str]) -> pa.Array:
+    """Hash what was shown of each question of a key in some of the columns `query` and `option_<n>`, as text_hashes."""
+    found = [pa.array([], pa.string())]
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    for part in file.iter_batches(10_000, columns=["query", "samples.list.element.text", "shown"], use_threads=False):
+        shown = part.column("shown").flatten().to_numpy().reshape(part.num_rows, -1)
+        texts = pc.struct_field(part.column("samples").flatten(), "text")
+        first = np.arange(part.num_rows) * shown.shape[1]
+        by_name = {f"option_{n}": texts.take(first + shown[:, n]) for n in range(shown.shape[1])}
+        by_name["query"] = part.column("query")
+        nothing = pa.repeat(pa.scalar(""), part.num_rows)
+        found.append(text_hashes([by_name.get(name, nothing) for name in names]))
+    return pa.concat_arrays(found)
+
+
+def read_columns(path: Path) -> Key:
+    """Read the key of a batch in bounded memory beside what it keeps; keys from before there were roles too."""
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    there = [
+        name
+        for name in BY_PEOPLE
+        if name.split(".")[0] in file.schema_arrow.names and name not in ("role", "selection_reason")
+    ]
+    parts = [_columns(part) for part in file.iter_batches(10_000, columns=there, use_threads=False)]
+    if not parts:
+        raise ValueError(f"{path} holds no question")
+    joined = {name: [part[name] for part in parts] for name in parts[0]}
+    items = pa.concat_arrays(joined["items"]).dictionary_encode().indices.to_numpy().astype(np.int64)
+    numbers = {name: np.concatenate(joined[name]) for name in ("shown", "gold", "watched", "words")}
+    pa.default_memory_pool().release_unused()  # the texts, which were counted only
+    return Key(pa.concat_arrays(joined["ids"]), pa.concat_arrays(joined["hashes"]), items=items, **numbers)
+
+
+def _columns(part: pa.RecordBatch) -> dict[str, pa.Array | Ints]:
+    count = part.num_rows
+    ids = part.column("question_id")
+    texts = pc.struct_field(part.column("samples").flatten(), "text")
+    spaces = pc.count_substring(texts, " ").to_numpy().reshape(count, -1)
+    words = pc.count_substring(part.column("query"), " ").to_numpy() + 1 + (spaces + 1).sum(1)
+    names = part.schema.names
+    gold, watched = (
+        part.column(name).fill_null(UNKNOWN).to_numpy() if name in names else np.full(count, UNKNOWN)
+        for name in ("gold", "watched")
+    )
+    return {
+        "ids": ids,
+        "hashes": part.column("content_sha256"),
+        "shown": part.column("shown").flatten().to_numpy().reshape(count, -1).astype(np.int64),
+        "items": part.column("item") if "item" in names else ids,
+        "gold": gold.astype(np.int64),
+        "watched": watched.astype(np.int64),
+        "words": words.astype(np.int64),
+    }

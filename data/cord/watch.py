@@ -1,0 +1,81 @@
+"""How a training watches the cord: one cheap look after another, and no step out of sight of it.
+
+A look lists the log's keys and reads it only where there are more of them than before. Looking takes a twentieth of the
+time at most, and never waits more than a second. Where the store is out of reach nobody could stop the training, so it
+waits, looks again, and gives up after `patience` seconds.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from data.cord import cord
+from data.cord.cord import LOG, Pull, Stopped
+from data.errors import Refused
+from data.store import Store
+
+LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
+BETWEEN_TRIES = 0.5  # seconds
+
+
+class OutOfReach(Refused):
+    """The store has been out of reach for too long: nobody could have stopped the training."""
+
+
+class Watch:
+    """The eyes of one training on the cord."""
+
+    def __init__(
+        self,
+        store: Store,
+        campaign: str,
+        run: str,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        """`patience` is how many seconds the store may be out of reach; clock and sleep are for tests."""
+        self.store, self.campaign, self.run, self.patience = store, campaign, run, patience
+        self.clock, self.sleep = clock, sleep
+        self.entries: int | None = None  # that the log had at the last look
+        self.next = float("-inf")
+
+    def look(self) -> None:
+        """Raise Stopped where a pull stops this run, and OutOfReach where nobody could tell for too long."""
+        began = self.clock()
+        if began < self.next:
+            return
+        if still := self._pulls():
+            raise Stopped(still)
+        ended = self.clock()
+        self.next = ended + min(LONGEST_REST, SHARE * (ended - began))
+
+    def _pulls(self) -> list[Pull]:
+        """Return the open pulls that stop this run; wait for a store that is out of reach."""
+        since = self.clock()
+        while True:
+            try:
+                return self._read()
+            except Exception as error:  # whatever it is, we do not see the cord
+                waited = self.clock() - since
+                if waited >= self.patience:
+                    raise OutOfReach(
+                        f"Training stops: for {waited:.0f} s nobody could have stopped it, since the cord in "
+                        f"{self.store.uri} cannot be read ({error}). Run the same command again when it can."
+                    ) from error
+            self.sleep(BETWEEN_TRIES)
+
+    def _read(self) -> list[Pull]:
+        waiting = [made for made in cord.replay(self.store) if made.stops(self.campaign, self.run)]
+        entries = len(self.store.keys(LOG))
+        if self.entries is None or entries > self.entries:
+            found = cord.open_pulls(self.store, self.campaign, self.run)
+        elif entries < self.entries:
+            raise Refused(f"{self.entries - entries} entries of the log {LOG} are gone")
+        else:
+            found = waiting
+        if not found and not entries and not self.store.keys(f"campaigns/{self.campaign}/label_sets"):
+            raise Refused("there is nothing of the campaign there, as in a folder that is not mounted")
+        if not found:
+            self.entries = entries
+        return found

@@ -1,0 +1,1 @@
+"""Who answers better: systems side by side, judged, and the gate of the promotion."""

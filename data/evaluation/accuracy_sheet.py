@@ -1,0 +1,159 @@
+"""The accuracy sheet: summaries that somebody reads beside their sources, as the authors of 2019 did by hand.
+
+The same articles for each system, blind: items are shuffled and numbered, and the key stays in the store. Who fills it
+in writes `yes` or `no` under `accurate`, and may write a `note`.
+"""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from data.canonical import Document, content_id, sha256_of_file
+from data.errors import Refused
+from data.escape import harmless
+from data.measures.intervals import Proportion, proportion
+from data.store import Store, folders, log
+from data.store.manifest import Publication, publish, read_manifest
+
+COLUMNS = ("item", "source", "summary", "accurate", "note")
+WORDS = {"yes": True, "y": True, "1": True, "true": True, "no": False, "n": False, "0": False, "false": False}
+MOST_BYTES = 20_000_000
+
+
+class Item(NamedTuple):
+    """One summary to be judged."""
+
+    query_id: str
+    source: str
+    system: str  # data.evaluation.human_evaluation.identity
+    summary: str
+
+
+class Filled(NamedTuple):
+    """What one reader found of one system."""
+
+    sheet: str
+    by: str
+    at: str
+    system: str
+    accurate: Proportion
+
+
+def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: Document, secret: int) -> Publication:
+    """Publish a sheet, once for every request, and return it; `secret` decides the order of its items."""
+    if (published := published_sheet(store, campaign, request)) is not None:
+        return published
+    began, order = datetime.now(UTC), random.Random(secret).sample(list(items), len(items))
+    text, key = io.StringIO(newline=""), {}
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    for number, item in enumerate(order, 1):
+        name = f"i{content_id(request)[1:7]}-{number:03d}"
+        table.writerow([name, harmless(item.source), harmless(item.summary), "", ""])
+        key[name] = {"query_id": item.query_id, "system": item.system}
+    content = text.getvalue().encode("utf-8-sig")  # by its mark spreadsheets know that it is UTF-8
+    files: dict[str, Path | bytes] = {"sheet.csv": content, "key/items.json": json.dumps(key).encode()}
+    facts = {"sheet": content_id(request), "items": len(order), "systems": sorted({item.system for item in items})}
+    return publish(
+        store, f"{_prefix(campaign)}/{facts['sheet']}", "sheet", files, inputs=request, facts=facts, began=began
+    )
+
+
+def published_sheet(store: Store, campaign: str, request: Document) -> Publication | None:
+    """Return the sheet of a request, where it was published before."""
+    return read_manifest(store, f"{_prefix(campaign)}/{content_id(request)}")
+
+
+def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Filled]:
+    """Take a filled sheet in, once, and return what it says of every system; raise Refused where it is not whole."""
+    if not (by := by.strip()):
+        raise Refused("Who read the sheet? Say it with --by.")
+    rows = _rows(file)
+    sheet, key = _sheet_of(store, campaign, rows, file.name)
+    answers = {item: _accurate(cells, item, file.name) for item, cells in rows.items()}
+    counts: dict[str, list[int]] = {}
+    for item, accurate in answers.items():
+        found = counts.setdefault(key[item]["system"], [0, 0])
+        found[0], found[1] = found[0] + accurate, found[1] + 1
+    digest = sha256_of_file(file)
+    store.put_file(f"{sheet.prefix}/filled/{digest}.csv", file)
+    notes = {item: cells["note"] for item, cells in rows.items() if cells["note"]}
+    entry: Document = {"kind": "sheet", "sheet": sheet["sheet"], "file_sha256": digest, "by": by, "counts": counts}
+
+    def decide(so_far: list[Document]) -> Document | None:
+        mine = [each for each in so_far if (each["sheet"], each["by"]) == (entry["sheet"], by)]
+        return None if mine and mine[-1]["file_sha256"] == digest else entry | {"notes": notes}
+
+    log.append(store, f"{_prefix(campaign)}/log", decide)
+    return [found for found in filled(store, campaign) if found.sheet == sheet["sheet"]]
+
+
+def readings(store: Store, campaign: str) -> list[Document]:
+    """Return the log of the sheets that were taken in."""
+    return log.entries(store, f"{_prefix(campaign)}/log")
+
+
+def filled(store: Store, campaign: str) -> list[Filled]:
+    """Return what every reader found of every system; of a sheet that a reader filled in twice, the last."""
+    last = {(entry["sheet"], entry["by"]): entry for entry in readings(store, campaign)}
+    return [
+        Filled(entry["sheet"], entry["by"], entry["at"], system, proportion(right, n))
+        for entry in last.values()
+        for system, (right, n) in sorted(entry["counts"].items())
+    ]
+
+
+def _prefix(campaign: str) -> str:
+    return f"campaigns/{campaign}/sheets"
+
+
+def _rows(file: Path) -> dict[str, Mapping[str, str]]:
+    if not file.is_file() or file.stat().st_size > MOST_BYTES:
+        raise Refused(f"There is no sheet {file}, or it is larger than {MOST_BYTES:,} bytes.")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets write what their country does
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        columns = table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+        rows = [row for row in table if any((row[name] or "").strip() for name in columns)]  # they leave empty ones
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise Refused(f"{file.name} cannot be read as CSV in UTF-8: {error}.") from error
+    if missing := {"item", "accurate"} - set(columns):
+        raise Refused(f"{file.name} has no column {sorted(missing)[0]}: fill in the file that andon sheet wrote.")
+    found: dict[str, Mapping[str, str]] = {
+        (row["item"] or "").strip(): {n: (row.get(n) or "").strip() for n in ("accurate", "note")} for row in rows
+    }
+    if len(found) < len(rows):
+        raise Refused(f"{file.name} has an item twice.")
+    return found
+
+
+def _sheet_of(
+    store: Store, campaign: str, rows: Mapping[str, Mapping[str, str]], name: str
+) -> tuple[Publication, Mapping[str, Mapping[str, str]]]:
+    """Return the sheet that has exactly these items, and its key."""
+    for sheet in _sheets(store, campaign):
+        key: Mapping[str, Mapping[str, str]] = json.loads(sheet.path("key/items.json").read_text("utf-8"))
+        if key.keys() == rows.keys():
+            return sheet, key
+    raise Refused(f"{name} is no whole sheet of campaign {campaign}: its {len(rows)} items are not those of any.")
+
+
+def _sheets(store: Store, campaign: str) -> Iterator[Publication]:
+    for name in folders(store, _prefix(campaign)):
+        if (sheet := read_manifest(store, f"{_prefix(campaign)}/{name}")) is not None:
+            yield sheet
+
+
+def _accurate(cells: Mapping[str, str], item: str, name: str) -> bool:
+    word = cells["accurate"].lower()
+    if word not in WORDS:
+        raise Refused(
+            f"{name}, item {item}: accurate is {ascii(cells['accurate'][:40])}; write yes or no for every item."
+        )
+    return WORDS[word]

@@ -1,0 +1,172 @@
+"""Human evaluation: blind two-way questions of any two systems, and what people's answers to them come to."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from data.batches.index import batches, key_rows
+from data.campaign.settings import Text
+from data.canonical import Document, sha256
+from data.evaluation.judgements import Contest, Judgement, contests, over
+from data.evaluation.systems import System
+from data.labels.decisions import Standing, standings
+from data.labels.table import Committed, committed, deliveries, overall, standing_labels
+from data.measures.intervals import Proportion
+from data.measures.words import words
+from data.paths import comparisons_of
+from data.store import Store
+from data.store.manifest import Publication
+
+
+class Compared(NamedTuple):
+    """One comparison: what was asked, and what came of it."""
+
+    batch: str
+    systems: tuple[str, str]
+    questions: int
+    equal: int  # queries that both answered with the same words, so nobody was asked: each is a tie
+    answers: int  # that count
+    labelers: int
+    decision: str  # about its answers: accept, hold or reject; "waits" where there are none
+    why: str
+    contest: Contest | None  # None before answers count
+
+
+class Preferred(NamedTuple):
+    """How often people prefer one system to another, and how many people tell how much people differ."""
+
+    win_rate: Proportion
+    labelers: int
+
+
+def identity(system: System) -> str:
+    """Name a system for good: which run's model it is, whatever it was called when it was asked about."""
+    if system.run is None:
+        return system.name
+    kind = {"best of": f"{system.name} of ", "model": ""}[system.writer]
+    return f"{kind}{system.run}" + ("/supervised" if system.model and system.model.endswith("/supervised") else "")
+
+
+def comparisons(store: Store, campaign: str) -> list[Publication]:
+    """Return the published comparisons of a campaign, oldest first."""
+    return batches(store, comparisons_of(campaign))
+
+
+def results(store: Store, campaign: str) -> list[Compared]:
+    """Return every comparison with what people answered."""
+    found = []
+    for batch, standing, judgements in _answered(store, comparisons_of(campaign)):
+        left, right = batch["systems"]
+        found.append(
+            Compared(
+                batch["batch"],
+                (left, right),
+                batch["questions"],
+                _equal(batch),
+                len(judgements),
+                len({each.labeler for each in judgements}),
+                standing.decision if standing else "waits",
+                standing.why if standing else "",
+                over(contests([*judgements, *_ties(batch, judgements)]), left, right),
+            )
+        )
+    return found
+
+
+def preferred_by_people(
+    store: Store, campaign: str, system: str, other: str, rules: Text | None = None
+) -> Preferred | None:
+    """Return how often people prefer one system to another, by all accepted answers; None without any.
+
+    With `rules`, by answers about texts that were made by them.
+    """
+    wanted = {system, other}
+    asked = _answered(store, comparisons_of(campaign), wanted)
+    judgements: list[Judgement] = []
+    for batch, _, answers in asked:
+        if rules is None or _made_by(batch, rules):
+            judgements += [*answers, *_ties(batch, answers)]
+    turned = [each if each.left == system else _turned(each) for each in judgements]
+    contest = over(contests(turned), system, other)
+    given = Counter(each.labeler for each in turned)
+    telling = [count for count in given.values() if 3 * count * len(given) >= len(turned)]  # a third of an even share
+    return contest and Preferred(contest.win_rate, len(telling))
+
+
+def undecided(store: Store, campaign: str, system: str, other: str, rules: Text) -> list[tuple[str, str]]:
+    """Return each comparison of two systems, by these rules, whose answers neither count nor were rejected by a person,
+    and why."""
+    return [
+        (batch["batch"], standing.why)
+        for batch, standing, answers in _answered(store, comparisons_of(campaign), {system, other})
+        if standing is not None and not answers and _made_by(batch, rules)
+        if not (standing.by_person and standing.decision == "reject")
+    ]
+
+
+def _answered(
+    store: Store, name: str, systems: set[str] | None = None
+) -> Iterator[tuple[Publication, Standing | None, list[Judgement]]]:
+    """Yield the comparisons, of two systems or all, what stands and the answers that count; logs are read once."""
+    decided, taken = standings(store, name), deliveries(store, name)
+    for batch in batches(store, name):
+        if systems in (None, set(batch["systems"])):
+            standing = decided.get(batch["batch"])
+            yield batch, standing, _answers(store, batch, standing, taken)
+
+
+def _made_by(batch: Publication, rules: Text) -> bool:
+    made = batch.manifest["facts"].get("campaign")
+    return made is None or not rules.differing(Text.model_validate(made["text"]))
+
+
+def _equal(batch: Publication) -> int:
+    return int(batch.manifest["facts"].get("equal", 0))
+
+
+def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgement]:
+    """Yield a tie for every query that both answered with the same words, as of whoever answered another query: so many
+    as would have been answered too.
+
+    The others stand in evenly by how often they were answered, in whatever order the answers came.
+    """
+    of_query: dict[str, list[Judgement]] = {}
+    for each in answers:
+        of_query.setdefault(each.query, []).append(each)
+    if not of_query or not _equal(batch):
+        return
+    drawn = {query: sha256(f"{batch['batch']} {query}".encode()) for query in of_query}
+    others = [of_query[query] for query in sorted(of_query, key=lambda query: (len(of_query[query]), drawn[query]))]
+    count = round(_equal(batch) * len(others) / len({row["query_id"] for row in key_rows(batch)}))
+    for number in range(count):
+        for each in others[(2 * number + 1) * len(others) // (2 * count)]:
+            query = f"{batch['batch']}, equal {number}"
+            yield each._replace(query=query, won=0.5, right_words=each.left_words)
+
+
+def _answers(store: Store, batch: Publication, standing: Standing | None, taken: Sequence[Document]) -> list[Judgement]:
+    """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
+    if standing is None or standing.decision != "accept":
+        return []
+    rows = {row["question_id"]: row for row in key_rows(batch)}
+    labels = standing_labels(committed(store, list(taken), batch["batch"]))
+    left, right = batch["systems"]
+    found = []
+    for label in labels:
+        if standing.weights.get(label.labeler_id, 1.0) > 0:
+            row = rows[label.question_id]
+            lengths = [len(words(sample["text"])) for sample in row["samples"]]
+            found.append(Judgement(row["query_id"], left, right, label.labeler_id, _won(label), *lengths))
+    return found
+
+
+def _won(label: Committed) -> float:
+    """Return what an answer gives to the first of its two samples."""
+    if label.best_sample is not None:
+        return 1.0 - label.best_sample
+    first, second = overall(label.ratings) if label.ratings else (0.0, 0.0)
+    return 0.5 if first == second else float(first > second)
+
+
+def _turned(each: Judgement) -> Judgement:
+    return Judgement(each.query, each.right, each.left, each.labeler, 1 - each.won, each.right_words, each.left_words)

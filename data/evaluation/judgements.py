@@ -1,0 +1,108 @@
+"""Who is preferred to whom: every pair of systems on every query, judged blind, and what that comes to."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from data.campaign.settings import Labelers
+from data.canonical import Document
+from data.measures.elo import Rating, ranked
+from data.measures.intervals import Proportion
+from data.measures.win_rate import length_controlled, win_rate
+from data.measures.words import words
+from data.simulation.labelers import choose
+
+JUDGEMENTS = pa.schema(
+    [
+        ("query", pa.string()),
+        ("left", pa.string()),
+        ("right", pa.string()),
+        ("labeler", pa.string()),
+        ("won", pa.float64()),
+        ("left_words", pa.int32()),
+        ("right_words", pa.int32()),
+    ]
+)
+
+
+class Judgement(NamedTuple):
+    """One answer to the question which of two responses is better."""
+
+    query: str
+    left: str
+    right: str
+    labeler: str
+    won: float  # by the left one; 0.5 is a tie
+    left_words: int
+    right_words: int
+
+
+class Contest(NamedTuple):
+    """How often one system is preferred to another."""
+
+    left: str
+    right: str
+    win_rate: Proportion
+    equal_length: Proportion  # as it would be if both wrote equally much
+
+    def document(self) -> Document:
+        """Return it as manifests hold it."""
+        rates = {"win_rate": self.win_rate._asdict(), "equal_length": self.equal_length._asdict()}
+        return {"left": self.left, "right": self.right, **rates}
+
+    @staticmethod
+    def of(document: Document) -> "Contest":
+        rates = (Proportion(**document[name]) for name in ("win_rate", "equal_length"))
+        return Contest(document["left"], document["right"], *rates)
+
+
+def judged(judges: Labelers, queries: Mapping[str, str], responses: Mapping[str, Sequence[str]]) -> Iterator[Judgement]:
+    """Show every pair of systems on every query, by its id, to a judge, in random order; equal texts tie unseen."""
+    lengths = {name: [len(words(text)) for text in texts] for name, texts in responses.items()}
+    for left, right in combinations(responses, 2):
+        for number, (query, source) in enumerate(queries.items()):
+            pair = responses[left][number], responses[right][number]
+            occasion = f"{query} {left} {right}"
+            first = random.Random(f"{judges.seed} order {occasion}").randrange(2)
+            choice = choose(judges, occasion, source, pair if first == 0 else pair[::-1])
+            won = 0.5 if pair[0] == pair[1] else float(choice.best == first)
+            yield Judgement(query, left, right, choice.labeler_id, won, lengths[left][number], lengths[right][number])
+
+
+def contests(judgements: Iterable[Judgement]) -> list[Contest]:
+    """Return what the answers to each pair of systems come to, in the order in which they were given."""
+    by_pair: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
+    for each in judgements:
+        by_pair[each.left, each.right].append(each)
+    found = []
+    for (left, right), mine in by_pair.items():
+        won, queries, labelers = ([getattr(e, name) for e in mine] for name in ("won", "query", "labeler"))
+        lengths = [e.left_words for e in mine], [e.right_words for e in mine]
+        equal_length = length_controlled(won, *lengths, queries, labelers)
+        found.append(Contest(left, right, win_rate(won, queries, labelers), equal_length))
+    return found
+
+
+def over(found: Iterable[Contest], system: str, other: str) -> Contest | None:
+    """Return the contest of two systems as seen by the first one; None where nobody judged it."""
+    for each in found:
+        if (each.left, each.right) == (system, other):
+            return each
+        if (each.left, each.right) == (other, system):
+            return Contest(system, other, _turned(each.win_rate), _turned(each.equal_length))
+    return None
+
+
+def _turned(rate: Proportion) -> Proportion:
+    return Proportion(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.n)
+
+
+def ratings(judgements: Sequence[Judgement], systems: Sequence[str], anchor: str) -> dict[str, Rating]:
+    """Return the Elo of every system, the anchor at 0, with 95 % intervals that know queries and labelers."""
+    names = ("left", "right", "won", "query", "labeler")
+    left, right, won, queries, labelers = ([getattr(each, name) for each in judgements] for name in names)
+    return ranked(systems, left, right, won, queries, labelers, anchor)

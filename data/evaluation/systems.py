@@ -1,0 +1,147 @@
+"""The systems that an evaluation sets side by side: the paper's names, and where a store has each of them."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from data.campaign import Campaign
+from data.campaign.queries import load_queries
+from data.campaign.settings import Text
+from data.errors import Refused
+from data.paths import run_prefix
+from data.runs.champion import champion
+from data.runs.registry import find_run, runs
+from data.store import Store
+from data.store.manifest import Publication, read_manifest
+
+ZERO_SHOT, CHAMPION = "zero-shot", "champion"
+NAMES = ("reference", "lead-3", ZERO_SHOT, "supervised", "rl", "supervised-rl", "best-of-n", CHAMPION)
+BEST_OF = re.compile(r"best-of-(\d{1,3})")
+LEAD = 3
+
+
+class Lacking(Refused):
+    """A system that a campaign cannot have, or has not yet."""
+
+
+class System(NamedTuple):
+    """Whoever answers queries: people, a rule, a language model, or the base's best of n by a reward model."""
+
+    name: str  # in tables
+    writer: Literal["reference", "lead", "model", "best of"]
+    run: str | None = None  # whose model it is
+    model: str | None = None  # where the model is published; None: the base
+    n: int = 1
+
+
+def find_systems(store: Store, campaign: Campaign, names: Sequence[str]) -> list[System]:
+    """Return the systems of these names; raise Refused for one that this campaign cannot have, or has not yet."""
+    found = [_find(store, campaign, name.strip()) for name in names]
+    for number, system in enumerate(found):
+        for other in found[:number]:
+            if system[1:] == other[1:]:
+                raise Refused(f"{other.name} and {system.name} are the same system: leave one out.")
+    if len(found) < 2:
+        raise Refused(f"An evaluation sets systems side by side: name two or more of {', '.join(NAMES)}, or run ids.")
+    return found
+
+
+def all_systems(store: Store, campaign: Campaign) -> list[str]:
+    """Name the systems that this campaign has now, each once."""
+    found: dict[tuple[object, ...], str] = {}
+    for name in NAMES:
+        try:
+            system = _find(store, campaign, name)
+        except Lacking:
+            continue
+        found.setdefault(system[1:], name)
+    return list(found.values())
+
+
+def _find(store: Store, campaign: Campaign, name: str) -> System:
+    if name == "reference":
+        if not any(query.response for query in load_queries(campaign.text, "test")):
+            raise Lacking(f"{name}: none of the test queries has a reference response in {campaign.text.queries}.")
+        return System(name, "reference")
+    if name == ZERO_SHOT:
+        return System(name, "model")
+    if name == f"lead-{LEAD}":
+        if not campaign.text.summarizes:
+            raise Lacking(
+                f"{name} is a summary's baseline, the first sentences of the query; campaign {campaign.name} continues "
+                "its queries (its text.suffix asks for nothing)."
+            )
+        return System(name, "lead")
+    if name in ("rl", "supervised", "supervised-rl"):
+        return _trained(store, campaign, name)
+    if name == "best-of-n" or BEST_OF.fullmatch(name):
+        return _best_of(store, campaign, name)
+    if name == CHAMPION:
+        leader = champion(store, campaign.name)
+        if leader is None:
+            raise Lacking(f"Campaign {campaign.name} has no champion yet, so its champion is zero-shot.")
+        return _policy(store, campaign, name, leader)
+    if name.startswith("run-"):
+        return _policy(store, campaign, name, name)
+    offered = f"{', '.join(NAMES)}, best-of-8 and its like (to best-of-999), and run ids"
+    raise Refused(f"There is no system {name}; there are: {offered}.")
+
+
+def _trained(store: Store, campaign: Campaign, name: str) -> System:
+    """Return the newest model of a kind: with or without a start from references."""
+    tuned = name != "rl"
+    for run in reversed(runs(store, campaign.name)):
+        if (run["recipe"].get("supervised") is not None) == tuned and run["base"] == campaign.base:
+            if name == "supervised":
+                return System(name, "model", run["run"], f"{run_prefix(campaign.name, run['run'])}/supervised")
+            return _policy(store, campaign, name, run["run"])
+    how = f"andon retrain {campaign.name}{' with a preset that has [supervised]' if tuned else ''}"
+    kind = "that began with references" if tuned else "that began from the base itself"
+    raise Lacking(
+        f"Campaign {campaign.name} has no {name} model of {campaign.base} in {store.uri}: no run {kind} is finished "
+        f"({how})."
+    )
+
+
+def _policy(store: Store, campaign: Campaign, name: str, run: str) -> System:
+    base = find_run(store, campaign.name, run)["base"]
+    if base != campaign.base:
+        raise Lacking(f"{name} was trained from the base {base}, and this evaluation is of {campaign.base}: --base.")
+    return System(name, "model", run, f"{run_prefix(campaign.name, run)}/policy")
+
+
+def _best_of(store: Store, campaign: Campaign, name: str) -> System:
+    matched = BEST_OF.fullmatch(name)
+    n = int(matched[1]) if matched else campaign.evaluation.best_of
+    if n < 2:
+        raise Lacking(f"{name}: of how many? Say best-of-4, or set best_of in [evaluation] of {campaign.name}.")
+    scorer = last_reward_run(store, campaign)
+    if scorer is None:
+        raise Lacking(f"{name} chooses by a reward model, and campaign {campaign.name} has no finished run yet.")
+    return System(f"best-of-{n}", "best of", scorer, None, n)
+
+
+def last_reward_run(store: Store, campaign: Campaign) -> str | None:
+    """Return the newest finished run from this campaign's base; its reward model scores what systems write."""
+    mine = [run["run"] for run in runs(store, campaign.name) if run["base"] == campaign.base]
+    return mine[-1] if mine else None
+
+
+def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> dict[str, list[str]]:
+    """Return, for each policy that was trained with other text rules than it is asked by here, which they are."""
+    found = {}
+    for system in systems:
+        run = read_manifest(store, run_prefix(campaign.name, system.run)) if system.run and system.model else None
+        trained = run.manifest["facts"].get("campaign") if run else None  # a run that is evaluated first has none yet
+        if trained and (differs := campaign.text.differing(Text.model_validate(trained["text"]))):
+            found[system.name] = differs
+    return found
+
+
+def model_of(store: Store, system: System) -> Publication:
+    """Return the published model of a system that has one of its own."""
+    assert system.model is not None
+    published = read_manifest(store, system.model)
+    if published is None:
+        raise Refused(f"{system.name} is not finished: {system.model} is missing in {store.uri}.")
+    return published

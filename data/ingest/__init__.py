@@ -1,0 +1,1 @@
+"""Answers in: from a vendor's file to the labels of a batch."""

@@ -1,0 +1,60 @@
+"""What an answer file is, in whatever format: its columns, its limits, and its rows as they are read."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data.batches.contract import COLUMNS, ONE_OF, REQUIRED, TEXT
+from data.errors import Refused
+
+MOST_ROWS, MOST_COLUMNS = 5_000_000, 64
+ROWS_AT_ONCE = 50_000
+
+
+class Part(NamedTuple):
+    """Some rows of a file."""
+
+    numbers: NDArray[np.int64]  # of the rows, from 1
+    columns: pa.RecordBatch  # of COLUMNS and TEXT, those that the file has
+    broken: list[tuple[int, str]]  # rows that are none: number, text
+
+
+class Delivery(NamedTuple):
+    """A file that is being read: what it holds that nobody asked for, its rows, and the texts that came back."""
+
+    ignored: list[str]
+    parts: Iterator[Part]
+    texts: list[str] = []
+
+
+def check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Return the columns that are read, those that are not, and those of texts; raise Refused where one is missing."""
+    if len(names) > MOST_COLUMNS:
+        raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
+    if (unnamed := names.count("")) > 1:
+        raise Refused(
+            f"{path.name} has {unnamed} columns without a name: remove those that hold nothing, name the others."
+        )
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")
+    missing = [name for name in REQUIRED if name not in names]
+    if not set(ONE_OF) & set(names):
+        missing.append("best")
+    if missing:
+        hint = " Separate columns by commas." if len(names) == 1 and re.search(r"[;\t|]", names[0]) else ""
+        alike = {re.sub(r"[\W_]", "", name.lower()): name for name in names}
+        for name in missing:
+            if meant := alike.get(name.replace("_", "")):
+                hint += f" Write {name}, not {meant[:40]!r}."
+        if {"annotation_id", "annotator"} <= {*names}:
+            hint = " It is an export of Label Studio without what was cancelled: export JSON."
+        found = ", ".join(names[:12])[:300]
+        raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
+    texts = sorted(name for name in names if TEXT.fullmatch(name))
+    return [name for name in COLUMNS if name in names], sorted({*names} - {*COLUMNS, *texts}), texts

@@ -1,0 +1,249 @@
+"""Delivered rows beside the questions that they answer: which sample each position was, and which rows do not fit."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from data.batches.key import Key
+from data.batches.schema import QUESTION_ID
+from data.campaign.settings import Quality
+from data.escape import shown
+from data.ingest.fields import BadRow, one_name, to_samples
+from data.labels.table import SKIPPED, compact
+
+RANKING = pa.list_(pa.list_(pa.int8()))
+PLACED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("question", pa.int32()),  # its place in the key
+        ("question_id", pa.string()),
+        ("labeler_id", pa.string()),
+        ("best", pa.int32()),  # as delivered
+        ("best_shown", pa.int8()),  # null where no single option is said to be best
+        ("best_sample", pa.int8()),
+        ("ranking", RANKING),  # of samples
+        ("ratings", pa.string()),  # JSON, by sample
+        ("said", pa.string()),  # JSON of an answer that says more than best_sample; null for others
+        ("seconds", pa.float64()),
+        ("confidence", pa.float64()),
+        ("note", pa.string()),
+        ("critique", pa.string()),
+        ("correction", pa.string()),
+        ("flags", pa.list_(pa.string())),
+        ("answered_at", pa.string()),
+        ("supersedes", pa.string()),
+    ]
+)
+STOP = "stop_run"
+NOTHING = pa.scalar(None, pa.string())
+
+
+class Rules(NamedTuple):
+    """What else a row is held to."""
+
+    policy: Quality = Quality()
+    earliest: str = ""  # ISO 8601 in UTC; no answer was given before
+    latest: str = "9999"  # nor after
+    texts: pa.Array | None = None  # hash of what was shown of each question, where a file returns it
+
+
+class Placed(NamedTuple):
+    """Some rows of a file, apart by what can be said of each without the others."""
+
+    rows: int
+    good: pa.Table  # PLACED
+    bad: pa.RecordBatch  # ROWS, with problem and raw
+    skipped: pa.Table  # SKIPPED
+    one_beyond: int  # rows whose option is one beyond the last, as if options counted from 1
+    stops: list[dict[str, Any]]  # rows that flag STOP
+
+
+def place(part: pa.RecordBatch, key: Key, rules: Rules) -> Placed:
+    """Find the question of each row, and say by sample what was answered by position."""
+    question = key.find(part.column("question_id"))
+    same = pc.equal(part.column("content_sha256"), key.hashes.take(question)).fill_null(False)
+    beyond = _beyond(part, key)
+    ranked = _by_sample(part, question, key)
+    problem = pc.coalesce(
+        part.column("problem"),
+        _unknown(part.column("question_id"), question),
+        _other_content(part, same),
+        _other_texts(part, question, rules.texts),
+        _not_on_roster(part, rules.policy.roster),
+        _out_of_time(part, rules),
+        beyond,
+        ranked["problem"],
+    )
+    fine, skipped = pc.is_null(problem), part.column("skip").fill_null(False)
+    chosen = np.flatnonzero(pc.and_(fine, pc.invert(skipped)).to_numpy(zero_copy_only=False))
+    columns = {name: part.column(name) for name in PLACED.names if name in part.schema.names} | ranked
+    columns["question"] = question
+    good = pa.table({name: columns[name].take(chosen) for name in PLACED.names}, PLACED)
+    wrong = np.flatnonzero(pc.invert(fine).to_numpy(zero_copy_only=False))
+    return Placed(
+        part.num_rows,
+        good,
+        _bad(part, problem, wrong),
+        pa.table({name: part.column(name) for name in SKIPPED.names}, SKIPPED).filter(pc.and_(fine, skipped)),
+        pc.sum(pc.equal(part.column("best"), key.k).filter(pc.is_null(part.column("problem")))).as_py() or 0,
+        _stops(part, same),
+    )
+
+
+def _unknown(ids: pa.Array, question: pa.Array) -> pa.Array:
+    """Say of every id that is none in the key what is wrong with it."""
+    reasons = np.full(len(ids), None, object)
+    lost = np.flatnonzero(question.is_null().to_numpy(zero_copy_only=False))
+    for row, name in zip(lost.tolist(), ids.take(lost).to_pylist(), strict=True):
+        ours = isinstance(name, str) and QUESTION_ID.fullmatch(name)
+        reasons[row] = (
+            f"question {name} is not in this batch" if ours else f"question_id is not one of ours: {shown(name)}"
+        )
+    return pa.array(reasons, pa.string())
+
+
+def _other_content(part: pa.RecordBatch, same: pa.Array) -> pa.Array:
+    after = ": the labeler saw another text or order"
+    said = _joined("content_sha256 differs from what was sent for ", part, "question_id", after)
+    missing = pc.is_null(part.column("content_sha256"))
+    return pc.if_else(same, NOTHING, pc.if_else(missing, "content_sha256 is missing", said))
+
+
+def _other_texts(part: pa.RecordBatch, question: pa.Array, texts: pa.Array | None) -> pa.Array:
+    if texts is None:
+        return pa.nulls(part.num_rows, pa.string())
+    changed = pc.fill_null(pc.not_equal(part.column("texts"), texts.take(question)), False)
+    said = _joined("the text came back changed: query or options of ", part, "question_id")
+    return pc.if_else(changed, said, NOTHING)
+
+
+def _joined(before: str, part: pa.RecordBatch, name: str, after: str = "") -> pa.Array:
+    return pc.binary_join_element_wise(before, part.column(name).cast(pa.string()), after, "", null_handling="replace")
+
+
+def _not_on_roster(part: pa.RecordBatch, roster: Sequence[str] | None) -> pa.Array:
+    if roster is None:
+        return pa.nulls(part.num_rows, pa.string())
+    there = pc.is_in(part.column("labeler_id"), pa.array(map(one_name, roster), pa.string()))
+    return pc.if_else(there, NOTHING, _joined("labeler ", part, "labeler_id", " is not on the campaign's roster"))
+
+
+def _out_of_time(part: pa.RecordBatch, rules: Rules) -> pa.Array:
+    at = part.column("answered_at")
+    early, late = (pc.fill_null(test, False) for test in (pc.less(at, rules.earliest), pc.greater(at, rules.latest)))
+    said = "answered_at lies before the batch was sent: ", "answered_at lies in the future: "
+    return pc.if_else(
+        early,
+        _joined(said[0], part, "answered_at"),
+        pc.if_else(late, _joined(said[1], part, "answered_at"), NOTHING),
+    )
+
+
+def _beyond(part: pa.RecordBatch, key: Key) -> pa.Array:
+    best = part.column("best")
+    out = pc.fill_null(pc.or_(pc.less(best, 0), pc.greater_equal(best, key.k)), False)
+    return pc.if_else(out, _joined("best is ", part, "best", f"; the question has options 0 to {key.k - 1}"), NOTHING)
+
+
+def _by_sample(part: pa.RecordBatch, question: pa.Array, key: Key) -> dict[str, pa.Array]:
+    """Return what was answered by sample, and what is wrong with it; a choice alone in one go, the rest by rows."""
+    count = part.num_rows
+    places = question.fill_null(0).to_numpy()
+    given = part.column("best")
+    slots = given.fill_null(-1).to_numpy().astype(np.int64)
+    usable = (slots >= 0) & (slots < key.k)
+    samples = key.shown[places, np.where(usable, slots, 0)]
+    found: dict[str, NDArray[Any]] = {name: np.full(count, None, object) for name in ("ranking", "ratings", "said")}
+    problems = np.full(count, None, object)
+    more = pc.or_(pc.is_valid(part.column("ranking")), pc.is_valid(part.column("ratings")))
+    rows = np.flatnonzero(pc.and_(more, pc.is_valid(question)).to_numpy(zero_copy_only=False))
+    read = _reader(key.k)
+    answers = zip(*(part.column(name).take(rows).to_pylist() for name in ("best", "ranking", "ratings")), strict=True)
+    for row, answer, order in zip(rows.tolist(), answers, map(tuple, key.shown[places[rows]].tolist()), strict=True):
+        if answer[0] is not None and not usable[row]:
+            continue  # out of range is said already
+        slot, ranking, ratings, problems[row] = read(*answer, order)
+        usable[row] = slot is not None
+        if slot is not None:
+            slots[row], samples[row] = slot, order[slot]
+        found["ranking"][row], found["ratings"][row] = ranking, ratings
+        found["said"][row] = compact([None if slot is None else order[slot], ranking, ratings])
+    return {
+        "best_shown": pa.array(slots, pa.int8(), mask=~usable, safe=False),
+        "best_sample": pa.array(samples, pa.int8(), mask=~usable, safe=False),
+        "ranking": pa.array(found["ranking"], RANKING),
+        "ratings": pa.array(found["ratings"], pa.string()),
+        "said": pa.array(found["said"], pa.string()),
+        "problem": pa.array(problems, pa.string()),
+    }
+
+
+Read = Callable[..., tuple[int | None, list[list[int]] | None, str | None, str | None]]
+
+
+def _reader(k: int) -> Read:
+    """Return how an answer of more than a choice is read, which few different answers of many rows share."""
+
+    @lru_cache(100_000)
+    def read(
+        best: int | None, ranking: str | None, ratings: str | None, order: tuple[int, ...]
+    ) -> tuple[int | None, list[list[int]] | None, str | None, str | None]:
+        try:
+            slot, groups = _ranked(best, ranking, k)
+            return slot, groups and to_samples(groups, order), _rated(ratings, order), None
+        except BadRow as bad:
+            return None, None, None, str(bad)
+
+    return read
+
+
+def _ranked(best: int | None, ranking: str | None, k: int) -> tuple[int | None, list[list[int]] | None]:
+    """Return the position that is best, where it is one, and the groups of positions."""
+    if ranking is None:
+        return best, None
+    groups = json.loads(ranking)
+    if max(map(max, groups)) >= k:
+        raise BadRow(f"ranking names an option beyond {k - 1}: {shown(ranking)}")
+    if best is not None and best not in groups[0]:
+        raise BadRow(f"best is {best}, which the ranking does not put first: {shown(ranking)}")
+    return (groups[0][0] if len(groups[0]) == 1 else None), groups
+
+
+def _rated(ratings: str | None, order: tuple[int, ...]) -> str | None:
+    if ratings is None:
+        return None
+    axes = json.loads(ratings)
+    if any(len(numbers) != len(order) for numbers in axes.values()):
+        raise BadRow(f"ratings are not of {len(order)} options: {shown(ratings)}")
+    return compact({axis: [numbers[order.index(s)] for s in range(len(order))] for axis, numbers in axes.items()})
+
+
+def _bad(part: pa.RecordBatch, problem: pa.Array, wrong: NDArray[np.int64]) -> pa.RecordBatch:
+    bad = part.take(wrong)
+    raw = bad.column("raw").to_pylist()
+    if None in raw:
+        hidden = {"row", "raw", "problem", "texts"}
+        values = bad.to_pylist()
+        for place, known in enumerate(raw):
+            if known is None:
+                row = {name: v for name, v in values[place].items() if v is not None and name not in hidden}
+                raw[place] = json.dumps(row, ensure_ascii=False)
+    columns = {name: bad.column(name) for name in part.schema.names}
+    columns |= {"problem": problem.take(wrong), "raw": pa.array(raw, pa.string())}
+    return pa.RecordBatch.from_pydict(columns, schema=part.schema)
+
+
+def _stops(part: pa.RecordBatch, same: pa.Array) -> list[dict[str, Any]]:
+    """Return who flags STOP, however their tool writes it, about a question here, whatever else is wrong with a row."""
+    if part.column("flags").null_count == part.num_rows:
+        return []
+    names = ["row", "question_id", "labeler_id", "flags", "note", "critique"]
+    flagged = part.select(names).filter(pc.and_(same, pc.is_valid(part.column("flags")))).to_pylist()
+    stops = [row for row in flagged if STOP in (flag.strip().casefold() for flag in row["flags"])]
+    return [{n: v for n, v in row.items() if v is not None} for row in stops]

@@ -1,0 +1,66 @@
+"""Taking a delivered file into our hands: a copy of our own of a plain file, whatever happens outside meanwhile."""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from data.canonical import sha256_of_file
+from data.errors import Refused
+from data.escape import shown_name
+from data.ingest.reader import MOST_BYTES
+
+MOST_BYTES_OF_NAME = 200
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+def receive(delivery: Path, folder: Path) -> Path:
+    """Copy a delivered file into a folder and return the copy; raise Refused where it is no file, or not whole.
+
+    A file `NAME.sha256` beside it, as sha256sum writes one, is what it must hash to. The copy has the name by which
+    messages and the log call the file.
+    """
+    where = shown_name(str(delivery))
+    name = shown_name(delivery.name).encode()[:MOST_BYTES_OF_NAME].decode(errors="ignore")
+    try:
+        source = os.open(delivery, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise Refused(f"There is no file {where}.") from error
+    except OSError as error:
+        link = " It is a link: name the file itself." if delivery.is_symlink() else ""
+        raise Refused(f"{where} cannot be read: {error.strerror}.{link}") from error
+    try:
+        kind = os.fstat(source)
+        if not stat.S_ISREG(kind.st_mode):
+            what = KINDS.get(stat.S_IFMT(kind.st_mode), "a device")
+            raise Refused(f"{where} is {what}: give the answer file itself.")
+    except Refused:
+        os.close(source)
+        raise
+    with os.fdopen(source, "rb") as content:
+        if kind.st_size > MOST_BYTES:
+            raise Refused(f"{name} has {kind.st_size:,} bytes: deliver it in files of at most {MOST_BYTES:,}.")
+        arrived = folder / "delivered" / name  # beside files of ours, whatever it is called
+        arrived.parent.mkdir(exist_ok=True)
+        with arrived.open("wb") as copy:
+            while block := content.read(1 << 20):
+                copy.write(block)
+    _compare(delivery, arrived)
+    return arrived
+
+
+def check_name(path: Path) -> None:
+    """Raise Refused where the name of a file is no text: it is handed on as text before the file is opened."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise Refused(f"{shown_name(str(path))}: the name is not UTF-8. Rename the file.") from error
+
+
+def _compare(delivery: Path, arrived: Path) -> None:
+    beside = delivery.with_name(delivery.name + ".sha256")
+    if not beside.is_file():
+        return
+    stated = re.match(r"[0-9a-f]{64}", beside.read_text(encoding="utf-8", errors="replace")[:64])
+    if stated is None or stated.group() != sha256_of_file(arrived):
+        raise Refused(f"{arrived.name} is not what {arrived.name}.sha256 says: it is still being written, or damaged.")

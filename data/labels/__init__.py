@@ -1,0 +1,1 @@
+"""Accepted labels, the decisions about them, and frozen label sets."""

@@ -1,0 +1,190 @@
+"""Frozen sets of labels: what a model was trained on, named by its content."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from data.batches.composition import DISAGREEMENT
+from data.batches.index import batches, key_rows
+from data.batches.schema import TESTS, read_key
+from data.canonical import Document, canonical_json, seal, unseal
+from data.errors import Refused
+from data.labels.decisions import labels_seen, standings
+from data.labels.table import (
+    AT_ONCE,
+    Committed,
+    Ranking,
+    committed,
+    committed_table,
+    deliveries,
+    standing,
+    standing_labels,
+)
+from data.measures.intervals import Proportion, proportion
+from data.paths import KEY
+from data.store import Store
+from data.store.manifest import Publication
+
+NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
+
+
+class Label(NamedTuple):
+    """One label that counts; ranking and ratings as data.labels.table.LABEL has them."""
+
+    batch_id: str
+    question_id: str
+    labeler_id: str
+    best_sample: int | None
+    weight: float = 1.0
+    ranking: Ranking | None = None
+    ratings: str | None = None
+    critique: str | None = None
+    correction: str | None = None
+
+
+def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
+    """Freeze the labels that count, all or those of the first rounds, and return the label set; None without any.
+
+    What counts is decided by batch and by labeler (data/labels/decisions.py); those decisions become part of the set.
+    Labels that no assessment has seen are left out: callers assess them first (data/quality/assess_batch.py:
+    assess_pending).
+    """
+    rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
+    decided = standings(store, campaign)
+    counted = [
+        entry
+        for entry in _assessed(store, campaign)
+        if (through_round is None or rounds[entry["batch"]] <= through_round)
+        and decided[entry["batch"]].decision == "accept"
+    ]
+    named = {entry["batch"] for entry in counted}
+    weights = {batch: dict(decided[batch].weights) for batch in sorted(named)}
+    labels = committed_table(store, counted, columns=NAMED)
+    rows, of_each = standing(labels), _weights(labels, weights)
+    rows = rows[of_each[rows] > 0]
+    if not len(rows):
+        return None
+    if len(rows) < len(labels):  # a million of them are not copied for nothing
+        labels, of_each = labels.take(rows), of_each[rows]
+    label_set = _id(labels, of_each)
+    document: Document = {
+        "label_set": label_set,
+        "labels": len(labels),
+        "questions": pc.count_distinct(labels["question_id"]).as_py(),
+        "labelers": pc.count_distinct(labels["labeler_id"]).as_py(),
+        "batches": sorted(pc.unique(labels["batch_id"]).to_pylist()),
+        "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
+        "weights": weights,
+    }
+    store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
+    return label_set
+
+
+def _assessed(store: Store, campaign: str) -> Iterator[Document]:
+    """Yield the deliveries whose labels the newest assessment of their batch has seen."""
+    seen, labels = labels_seen(store, campaign), Counter[str]()
+    for entry in deliveries(store, campaign):
+        labels[entry["batch"]] += entry["accepted"]
+        if labels[entry["batch"]] <= seen.get(entry["batch"], 0):
+            yield entry
+
+
+def _weights(labels: pa.Table, weights: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
+    """Return the weight of each label, which is that of its labeler in its batch, or 1."""
+    batch, who = (labels[name].combine_chunks().dictionary_encode() for name in ("batch_id", "labeler_id"))
+    names = who.dictionary.to_pylist()
+    of_both = [[weights.get(each, {}).get(name, 1.0) for name in names] for each in batch.dictionary.to_pylist()]
+    found: NDArray[np.float64] = np.array(of_both).reshape(len(of_both), len(names))[batch.indices, who.indices]
+    return found
+
+
+def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
+    """Hash the canonical JSON of all (label_id, weight) in the order of their ids, a part of them at a time."""
+    ids = np.frombuffer(labels["label_id"].combine_chunks().cast(pa.binary(64)).buffers()[1], "S64")  # SHA-256 in hex
+    order, kinds = np.argsort(ids, kind="stable"), np.unique(weights)
+    written = pa.array([canonical_json(float(kind)).decode() for kind in kinds], pa.string())
+    digest = hashlib.sha256(b"[")
+    for start in range(0, len(order), AT_ONCE):
+        part = order[start : start + AT_ONCE]
+        names = pa.Array.from_buffers(pa.binary(64), len(part), [None, pa.py_buffer(ids[part])]).cast(pa.string())
+        said = written.take(pa.array(np.searchsorted(kinds, weights[part])))
+        pairs = pc.binary_join_element_wise(',["', names, '",', said, "]", "")
+        digest.update(memoryview(pairs.buffers()[2])[1 if start == 0 else 0 : pc.sum(pc.binary_length(pairs)).as_py()])
+    digest.update(b"]")
+    return "ls" + digest.hexdigest()[:14]
+
+
+def _weighted(labels: Iterable[Committed], weights: Mapping[str, Mapping[str, float]]) -> list[tuple[Committed, float]]:
+    """Return the labels that count, each with its weight, in the order of their ids."""
+    found = [(label, weights.get(label.batch_id, {}).get(label.labeler_id, 1.0)) for label in standing_labels(labels)]
+    return sorted((pair for pair in found if pair[1] > 0), key=lambda pair: pair[0].label_id)
+
+
+def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str, Any], int]]:
+    """Return the labels of a set as rows of their batch's key, each with the sample that was chosen; gold left out."""
+    document, labels = read_label_set(store, campaign, label_set)
+    sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
+    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)}
+    found = [(rows[label.question_id], label.best_sample) for label in labels if label.best_sample is not None]
+    return [(row, best) for row, best in found if row["role"] not in TESTS]
+
+
+def described(store: Store, campaign: str, label_set: str) -> Document:
+    """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
+    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
+    try:
+        return unseal(store.read(key), f"{key} in {store.uri}")
+    except (FileNotFoundError, ValueError) as error:
+        raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
+
+
+def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
+    """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
+    document = described(store, campaign, label_set)
+    named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
+    rows = _weighted(committed(store, named), document.get("weights", {}))
+    return document, [
+        Label(
+            row.batch_id,
+            row.question_id,
+            row.labeler_id,
+            row.best_sample,
+            weight,
+            row.ranking,
+            row.ratings,
+            row.critique,
+            row.correction,
+        )
+        for row, weight in rows
+    ]
+
+
+def agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
+    """Return how often two labelers of a label set chose the same sample of a question; None without copies.
+
+    Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.
+    """
+    items = {
+        row["question_id"]: (batch["batch"], row["item"])
+        for batch in sources
+        for row in read_key(batch.path(KEY), tokens=False)
+        if row["role"] not in TESTS and row["selection_reason"] != DISAGREEMENT
+    }
+    chosen = defaultdict(list)
+    for label in labels:
+        if label.best_sample is not None and label.question_id in items:
+            chosen[items[label.question_id]].append((label.labeler_id, label.best_sample))
+    equal = [
+        one[1] == other[1]
+        for answers in chosen.values()
+        for one, other in combinations(answers, 2)
+        if one[0] != other[0]
+    ]
+    return proportion(sum(equal), len(equal)) if equal else None

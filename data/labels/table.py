@@ -1,0 +1,212 @@
+"""The labels that were committed: their schema, their names, and what of them stands."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from data.canonical import Document, canonical_json, sha256
+from data.store import Store, log
+from data.store.manifest import checked
+
+Ranking = tuple[tuple[int, ...], ...]  # groups of options, best first; options that tie share a group
+
+LABEL = pa.schema(
+    [
+        ("label_id", pa.string()),
+        ("batch_id", pa.string()),
+        ("question_id", pa.string()),
+        ("labeler_id", pa.string()),
+        ("best_sample", pa.int8()),  # null where a ranking's first group holds several, or there are ratings only
+        ("best_shown", pa.int8()),  # the position at which it was shown
+        ("ranking", pa.list_(pa.list_(pa.int8()))),  # groups of samples, best first; samples that tie share a group
+        ("ratings", pa.string()),  # JSON {axis: [a number from 1 to 7 for each sample]}
+        ("source_row", pa.int64()),
+        ("seconds", pa.float64()),
+        ("confidence", pa.float64()),
+        ("note", pa.string()),
+        ("critique", pa.string()),  # what is wrong with the samples, in the labeler's words
+        ("correction", pa.string()),  # the response that the labeler would have written
+        ("flags", pa.list_(pa.string())),
+        ("answered_at", pa.string()),  # ISO 8601 in UTC
+        ("supersedes", pa.string()),  # the label that this one corrects
+    ]
+)
+SKIPPED = pa.schema([("question_id", pa.string()), ("labeler_id", pa.string())])  # who would not answer what
+AT_ONCE = 100_000
+
+
+class Committed(NamedTuple):
+    """One label as the store has it: answers name samples, not positions."""
+
+    label_id: str
+    batch_id: str
+    question_id: str
+    labeler_id: str
+    best_sample: int | None
+    best_shown: int | None
+    seconds: float | None
+    supersedes: str | None
+    ranking: Ranking | None = None
+    ratings: str | None = None  # JSON, {axis: [a number a sample]}
+    critique: str | None = None
+    correction: str | None = None
+
+
+def label_id(
+    batch: str,
+    question: str,
+    labeler: str,
+    best: int | None,
+    ranking: Any = None,
+    ratings: str | None = None,
+    supersedes: str | None = None,
+) -> str:
+    """Name a label by all that it says: a correction is a label of its own."""
+    said: list[Any] = [batch, question, labeler, best]
+    if ranking or ratings:
+        said.append([ranking, ratings])
+    return sha256(canonical_json([*said, supersedes] if supersedes else said))
+
+
+def labels_of(placed: pa.Table, batch: str) -> pa.Table:
+    """Return accepted rows (data/ingest/match.py) as labels."""
+    columns = {name: placed[name] for name in LABEL.names if name in placed.column_names}
+    columns["batch_id"] = pa.repeat(pa.scalar(batch), len(placed))
+    columns["source_row"] = placed["row"]
+    plain = pc.and_(pc.is_null(placed["said"]), pc.is_null(placed["supersedes"]))
+    parts = [
+        _ids(placed.slice(start, AT_ONCE), plain.slice(start, AT_ONCE), batch)
+        for start in range(0, len(placed), AT_ONCE)
+    ]
+    columns["label_id"] = pa.chunked_array(parts, pa.string())
+    return pa.table({name: columns[name] for name in LABEL.names}, LABEL)
+
+
+def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
+    """Name labels; those that are a choice and no more, which nearly all are, by joining their texts."""
+    names = placed["labeler_id"].combine_chunks().dictionary_encode()
+    quoted = pa.array([canonical_json(name).decode() for name in names.dictionary.to_pylist()], pa.string())
+    texts = pc.binary_join_element_wise(
+        f'[{canonical_json(batch).decode()},"',
+        placed["question_id"].combine_chunks(),
+        '",',
+        quoted.take(names.indices),
+        ",",
+        placed["best_sample"].combine_chunks().cast(pa.string()),
+        "]",
+        "",
+        null_handling="replace",
+    )
+    ids = [hashlib.sha256(text).hexdigest() for text in texts.cast(pa.binary()).to_pylist()]
+    rows = np.flatnonzero(pc.invert(plain).to_numpy(zero_copy_only=False))
+    said = ["question_id", "labeler_id", "best_sample", "ranking", "ratings", "supersedes"]
+    for row, given in zip(rows.tolist(), placed.select(said).take(rows).to_pylist(), strict=True):
+        ids[row] = label_id(batch, *given.values())
+    return pa.array(ids, pa.string())
+
+
+def said_of(labels: pa.Table) -> pa.Array:
+    """Return what answers say beyond their best sample as text, equal for equal answers; null for a choice alone."""
+    more = pc.or_(pc.is_valid(labels["ranking"]), pc.is_valid(labels["ratings"]))
+    texts = np.full(len(labels), None, object)
+    rows = np.flatnonzero(more.to_numpy())
+    columns = labels.select(["best_sample", "ranking", "ratings"]).take(rows).to_pylist()
+    texts[rows] = [compact(list(row.values())) for row in columns]
+    return pa.array(texts, pa.string())
+
+
+def standing(labels: pa.Table) -> NDArray[np.int64]:
+    """Return the rows of the labels that no later one corrects."""
+    corrected = labels["supersedes"].drop_null()
+    if not len(corrected):
+        return np.arange(len(labels))
+    return np.flatnonzero(pc.invert(pc.is_in(labels["label_id"], corrected)).to_numpy())
+
+
+def committed_table(
+    store: Store, entries: Iterable[Document], batch: str | None = None, columns: Iterable[str] = LABEL.names
+) -> pa.Table:
+    """Read the labels of the log's entries, each file checked against the hash in its entry; older files have fewer
+    columns, which are null."""
+    names = list(columns)
+    schema = pa.schema([LABEL.field(name) for name in names])
+    found = [schema.empty_table()]
+    for entry in entries:
+        if batch is not None and entry["batch"] != batch:
+            continue
+        path = checked(store, entry["accepted_key"], entry["accepted_sha256"])
+        file = pq.ParquetFile(path)
+        there = file.read([name for name in names if name in file.schema_arrow.names], use_threads=False)
+        given = {name: there[name] for name in there.column_names}
+        nulls = {field.name: pa.nulls(len(there), field.type) for field in schema}
+        found.append(pa.table(nulls | given, schema))
+    pa.default_memory_pool().release_unused()  # what reading took, which is as much again
+    return pa.concat_tables(found)
+
+
+def added(entry: Document) -> int:
+    """Return how many answers more an entry of the log makes count: a correction takes the place of another one.
+
+    Older entries do not say how many of theirs are corrections.
+    """
+    return int(entry["accepted"]) - int(entry.get("corrections", 0))
+
+
+def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Table, int]:
+    """Return who skipped which question of a batch and never answered it, each once however often it was delivered, and
+    how many skips more older entries count, which do not say whose."""
+    mine = [entry for entry in entries if entry["batch"] == batch]
+    found, counted = [SKIPPED.empty_table()], 0
+    for entry in (entry for entry in mine if entry["skipped"]):
+        if "skipped_key" in entry:
+            found.append(pq.read_table(checked(store, entry["skipped_key"], entry["skipped_sha256"]), schema=SKIPPED))
+        else:
+            counted += entry["skipped"]
+    named = pa.concat_tables(found).group_by(SKIPPED.names, use_threads=False).aggregate([])
+    if not len(named):
+        return named, counted
+    answers = committed_table(store, mine, batch, SKIPPED.names)
+    answers = answers.filter(pc.is_in(answers["question_id"], named["question_id"].combine_chunks()))
+    return named.join(answers, SKIPPED.names, join_type="left anti", use_threads=False), counted
+
+
+def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:
+    """Yield the labels of the log's entries one by one."""
+    names = Committed._fields
+    for entry in entries:
+        table = committed_table(store, [entry], batch, names)
+        for part in table.to_batches(AT_ONCE):
+            given = part.to_pydict()
+            given["ranking"] = [groups and tuple(map(tuple, groups)) for groups in given["ranking"]]
+            yield from map(Committed, *(given[name] for name in names))
+
+
+def standing_labels(labels: Iterable[Committed]) -> list[Committed]:
+    """Leave out the labels that a later one corrects."""
+    all_of_them = list(labels)
+    corrected = {label.supersedes for label in all_of_them}
+    return [label for label in all_of_them if label.label_id not in corrected]
+
+
+def overall(ratings: str) -> list[float]:
+    """Return one number a sample: the axis `overall` where it was asked for, else the mean of all axes."""
+    axes: dict[str, list[float]] = json.loads(ratings)
+    numbers = [axes["overall"]] if "overall" in axes else list(axes.values())
+    return [sum(column) / len(column) for column in zip(*numbers, strict=True)]
+
+
+def deliveries(store: Store, campaign: str) -> list[Document]:
+    """Return the log of what was ingested."""
+    return log.entries(store, f"campaigns/{campaign}/labels/log")
+
+
+def compact(value: object) -> str:
+    """Write a ranking or ratings as JSON, equal ones as equal text."""
+    return json.dumps(value, separators=(",", ":"))

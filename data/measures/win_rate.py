@@ -1,0 +1,115 @@
+"""How often one system is preferred to another: clustered by query and labeler, and with length held equal."""
+
+import math
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from data.measures.intervals import Proportion
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Sequence[Hashable]) -> Proportion:
+    """Return a win rate with a 95 % interval that knows that answers share queries and labelers; a tie is half a win.
+
+    `spread` says how. The variance sets the effective number of answers in Wilson's interval, at most all of them: so
+    it stays inside 0 to 1, and is certain of nothing where all answers are equal. bench/checks/coverage.py measures
+    whether it holds.
+    """
+    n = len(wins)
+    if n == 0:
+        return Proportion(math.nan, 0.0, 1.0, 0)
+    won, by_query, by_labeler = np.asarray(wins, dtype=float), codes(queries), codes(labelers)
+    share = float(won.mean())
+    variance, z = spread((won - share) / n, by_query, by_labeler)
+    effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(by_query.max() + 1)
+    centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
+    half = z / (1 + z**2 / effective) * math.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2))
+    return Proportion(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), n)
+
+
+def spread(influence: Floats, by_query: Codes, by_labeler: Codes) -> tuple[float, float]:
+    """Return the variance of an estimate, from how far each answer moves it, and the quantile that makes 95 % of it.
+
+    Variances by query, by labeler and by answer are combined as query + labeler - answer, and never below one of the
+    first two (Cameron, Gelbach and Miller, 2011). The quantile is Student's of their effective degrees of freedom
+    (Satterthwaite, 1946): clusters count by how even they are. One judge alone says nothing of judges: then both are
+    over queries only.
+    """
+    of_query, freedom = cluster_variance(influence, by_query), _effective(by_query) - 1
+    variance = of_query
+    if by_labeler.any():
+        of_labeler = cluster_variance(influence, by_labeler)
+        of_answer = cluster_variance(influence, codes(list(zip(by_query.tolist(), by_labeler.tolist(), strict=True))))
+        variance = max(of_query + of_labeler - of_answer, of_query, of_labeler)
+        if of_query + of_labeler > 0:
+            each = of_query**2 / max(freedom, 1) + of_labeler**2 / max(_effective(by_labeler) - 1, 0.1)
+            freedom = (of_query + of_labeler) ** 2 / each
+    return variance, float(special.stdtrit(max(freedom, 1), 0.975))
+
+
+def cluster_variance(influence: Floats, clusters: Codes) -> float:
+    """Return the variance of an estimate by the jackknife over whole clusters, in closed form; 0 for one cluster.
+
+    It knows what a bootstrap of few or uneven clusters does not: what the estimate would be without each of them.
+    """
+    sums, counts = np.bincount(clusters, influence), np.bincount(clusters)
+    if len(counts) < 2:
+        return 0.0
+    sums[np.abs(sums) < 1e-12 * np.bincount(clusters, np.abs(influence))] = 0  # what balances, summed in any order
+    without = sums / (1 - counts / len(influence))
+    return float((len(counts) - 1) / len(counts) * (without**2).sum())
+
+
+def _effective(clusters: Codes) -> float:
+    """Return how many clusters of one size would be as uneven as these: 1 / sum of squared shares."""
+    return float(1 / ((np.bincount(clusters) / len(clusters)) ** 2).sum())
+
+
+def length_controlled(
+    wins: Sequence[float],
+    own_words: Sequence[int],
+    other_words: Sequence[int],
+    queries: Sequence[Hashable],
+    labelers: Sequence[Hashable],
+) -> Proportion:
+    """Return the win rate that two responses of equal length would have, with its 95 % interval.
+
+    A logistic regression of winning on a constant and log(own words / other words), as Stiennon et al. (2020), read
+    where the lengths are equal. Half a win added each way, at equal length, and a weak prior on the slope (variance
+    100) keep it finite where one side always wins. The variance is that of `spread`, and never below that of
+    independent answers, which grows where no two responses were of equal length.
+    """
+    n = len(wins)
+    if n == 0:
+        return Proportion(math.nan, 0.0, 1.0, 0)
+    won = np.asarray([*wins, 0.5], dtype=float)  # the last one is the half win each way
+    ratio = np.log(np.maximum(own_words, 1) / np.maximum(other_words, 1))
+    x = np.column_stack([np.ones(n + 1), [*ratio, 0.0]])
+    prior = np.diag([0.0, 1 / 100])
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        logits = x @ weights
+        value = float(np.logaddexp(0, logits).sum() - won @ logits + weights @ prior @ weights / 2)
+        return value, x.T @ (1 / (1 + np.exp(-logits)) - won) + prior @ weights
+
+    from scipy import optimize  # takes long to load, and few commands fit anything
+
+    weights = optimize.minimize(loss, np.zeros(2), jac=True, method="BFGS").x
+    chance = 1 / (1 + np.exp(-(x @ weights)))
+    bread = np.linalg.inv((x * (chance * (1 - chance))[:, None]).T @ x + prior)
+    influence = (x @ bread)[:n, 0] * (won - chance)[:n]
+    variance, z = spread(influence, codes(queries), codes(labelers))
+    error = z * math.sqrt(max(variance, float(bread[0, 0])))
+    value, low, high = (float(1 / (1 + np.exp(-(weights[0] + shift)))) for shift in (0.0, -error, error))
+    return Proportion(value, low, high, n)
+
+
+def codes(values: Sequence[Hashable]) -> Codes:
+    """Number values in the order in which they first appear."""
+    known: dict[Hashable, int] = {}
+    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)

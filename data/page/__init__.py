@@ -1,0 +1,1 @@
+"""The data of the labeling page: accounts, answers, and the live wall."""

@@ -1,0 +1,84 @@
+"""Who may label, pull the cord and release it: people with a personal token each, as an append-only log of the store.
+
+A token is shown once, when it is made; the store keeps its hash. Who is taken off the list stays in the log.
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from data.canonical import Document, sha256
+from data.errors import Refused
+from data.store import Store, log
+
+LOG = "labelers/log"
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+ROLES = ("label", "pull", "release")
+
+
+class Labeler(NamedTuple):
+    """One person of the list; `expires` is a time in UTC."""
+
+    name: str
+    may: tuple[str, ...]
+    token_sha256: str
+    expires: str
+
+
+def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: int = 180) -> str:
+    """Put a person on the list and return their token, which nothing keeps; raise Refused for a name that is taken."""
+    allowed = tuple(role for role in ROLES if role in set(may))
+    if unknown := sorted(set(may) - set(ROLES)):
+        raise Refused(f"There is no role {unknown[0][:40]!r}: a labeler may {', '.join(ROLES)}.")
+    if not NAME.fullmatch(name):
+        raise Refused(f"{name[:60]!r} is no name for a labeler: up to 40 of a-z, 0-9, dot, dash and underscore.")
+    token = secrets.token_urlsafe(32)
+    expires = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
+    entry = {"kind": "add", "name": name, "may": allowed, "token_sha256": sha256(token.encode()), "expires": expires}
+
+    def decide(so_far: list[Document]) -> Document:
+        if name in _standing(so_far):
+            raise Refused(f"{name} is a labeler already: andon labelers revoke {name} first, for a new token.")
+        return entry
+
+    log.append(store, LOG, decide)
+    return token
+
+
+def revoke(store: Store, name: str) -> None:
+    """Take a person off the list: their token and their sessions end. Their answers stay."""
+
+    def decide(so_far: list[Document]) -> Document:
+        if name not in _standing(so_far):
+            raise Refused(f"There is no labeler {name[:60]!r} in {store.uri}: andon labelers list names them.")
+        return {"kind": "revoke", "name": name}
+
+    log.append(store, LOG, decide)
+
+
+def labelers(store: Store) -> dict[str, Labeler]:
+    """Return everybody on the list whose token has not expired, by name."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {name: each for name, each in _standing(log.entries(store, LOG)).items() if each.expires > now}
+
+
+def owner(listed: Mapping[str, Labeler], token: str) -> Labeler | None:
+    """Return whose token it is; how long that takes says nothing about the tokens."""
+    digest = sha256(token.encode("utf-8", "replace"))
+    found = [each for each in listed.values() if hmac.compare_digest(each.token_sha256, digest)]
+    return found[0] if found else None
+
+
+def _standing(entries: list[Document]) -> dict[str, Labeler]:
+    standing: dict[str, Labeler] = {}
+    for entry in entries:
+        if entry["kind"] == "add":
+            standing[entry["name"]] = Labeler(
+                entry["name"], tuple(entry["may"]), entry["token_sha256"], entry["expires"]
+            )
+        else:
+            standing.pop(entry["name"], None)
+    return standing

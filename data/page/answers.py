@@ -1,0 +1,127 @@
+"""The answers of the labeling page: each one durable before the page says so, delivered later like any vendor's.
+
+The first answer to a question of a batch is `<question>.1`, its correction `<question>.2`, and so on. A name is created
+once, so of two labelers, or two clicks, exactly one answers. What was collected into an answer file is written down
+after the file was ingested; a crash between the two delivers an answer again, which adds nothing.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.batches.schema import read_key, write_table
+from data.canonical import Document, seal, sha256, unseal
+from data.labels.table import committed, deliveries, standing_labels
+from data.store import Store
+from data.store.manifest import Publication
+
+ANSWERS = pa.schema(
+    [(name, pa.string()) for name in ("question_id", "content_sha256", "labeler_id")]
+    + [("best", pa.int8()), ("ranking", pa.string()), ("skip", pa.bool_())]
+    + [("seconds", pa.float64()), ("confidence", pa.float64())]
+    + [(name, pa.string()) for name in ("note", "critique", "correction", "answered_at", "supersedes")]
+)
+
+
+class Question(NamedTuple):
+    """What a labeler sees of one question; options in the order of the batch, to which `best` refers."""
+
+    question_id: str
+    content_sha256: str
+    query: str
+    options: tuple[str, ...]
+    instructions: str
+    item: str  # the same for all copies of a question: nobody gets two of them
+
+
+class Collected(NamedTuple):
+    """An answer file, and the answers in it."""
+
+    path: Path
+    answers: list[str]
+
+
+def questions(batch: Publication) -> dict[str, Question]:
+    """Read the questions of a batch as its vendor's files have them."""
+    items = {row["question_id"]: row["item"] for row in read_key(batch.path("key/samples.parquet"), tokens=False)}
+    found = {}
+    for name in batch.names():
+        if not name.startswith("questions-"):
+            continue
+        for row in pq.read_table(batch.path(name)).to_pylist():
+            options = tuple(row[f"option_{i}"] for i in range(sum(key.startswith("option_") for key in row)))
+            qid, digest = row["question_id"], row["content_sha256"]
+            found[qid] = Question(qid, digest, row["query"], options, row["instructions"], items[qid])
+    return found
+
+
+def save(store: Store, campaign: str, batch: str, version: int, answer: Document) -> Document | None:
+    """Keep an answer, durably; return None, or the other answer that was there first.
+
+    The same answer of the same labeler again is None too: a double click, or a page that heard nothing and asks again.
+    """
+    key = f"{_prefix(campaign, batch)}/answers/{answer['question_id']}.{version}.json"
+    if store.put_new(key, seal(answer)):
+        return None
+    stored = unseal(store.read(key), f"{key} in {store.uri}")
+    return None if _said(stored) == _said(answer) else stored
+
+
+def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
+    """Return all answers of the page to a batch, by question, corrections last."""
+    prefix = f"{_prefix(campaign, batch)}/answers"
+    found: dict[str, dict[int, Document]] = {}
+    for key in store.keys(prefix):
+        question, version = key.removeprefix(f"{prefix}/").removesuffix(".json").split(".")
+        found.setdefault(question, {})[int(version)] = unseal(store.read(key), f"{key} in {store.uri}")
+    return {question: [versions[n] for n in sorted(versions)] for question, versions in found.items()}
+
+
+def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected | None:
+    """Write what was answered since the last time as a vendor's answer file; None where nothing was.
+
+    A correction of an answer that was ingested names the label that it supersedes. A labeler who takes an ingested
+    answer back without another one (skip) cannot: that label stands.
+    """
+    before = _delivered(store, campaign, batch)
+    standing = {
+        (label.question_id, label.labeler_id): label.label_id
+        for label in standing_labels(committed(store, deliveries(store, campaign), batch))
+    }
+    rows, names = [], []
+    for question, versions in sorted(saved(store, campaign, batch).items()):
+        new = [f"{question}.{n}" for n in range(1, len(versions) + 1) if f"{question}.{n}" not in before]
+        if not new:
+            continue
+        names += new
+        row: Document = {name: versions[-1].get(name) for name in ANSWERS.names}
+        if len(versions) > 1 and not row["skip"]:
+            row["supersedes"] = standing.get((question, str(row["labeler_id"])))
+        rows.append(row)
+    if not rows:
+        return None
+    path = folder / f"page-{batch}-{len(before) + len(names)}.parquet"
+    write_table(pa.Table.from_pylist(rows, schema=ANSWERS), path)
+    return Collected(path, names)
+
+
+def mark_delivered(store: Store, campaign: str, batch: str, answers: Iterable[str]) -> None:
+    """Write down which answers an ingested file held."""
+    document = seal({"answers": sorted(answers)})
+    store.put_new(f"{_prefix(campaign, batch)}/delivered/{sha256(document)}.json", document)
+
+
+def _delivered(store: Store, campaign: str, batch: str) -> set[str]:
+    keys = store.keys(f"{_prefix(campaign, batch)}/delivered")
+    return {name for key in keys for name in unseal(store.read(key), f"{key} in {store.uri}")["answers"]}
+
+
+def _prefix(campaign: str, batch: str) -> str:
+    return f"campaigns/{campaign}/page/{batch}"
+
+
+def _said(answer: Document) -> Document:
+    return {name: value for name, value in answer.items() if name not in ("answered_at", "seconds")}

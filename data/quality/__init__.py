@@ -1,0 +1,1 @@
+"""What answers are worth: diagnosis, spam detection, gates, assessments."""

@@ -1,0 +1,110 @@
+"""All answers to a batch as parallel arrays, what the diagnosis looks at; and a finding, what it returns."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from data.batches.key import Key
+from data.measures.agreement import Integers
+
+Severity = Literal["reject", "hold"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One entry an answer, in the order in which they were delivered; UNKNOWN where a number is not known.
+
+    Numbers are as small as their type allows, for there may be five million answers.
+    """
+
+    k: int
+    items: Integers  # [N], equal for copies of one question
+    labelers: Integers  # [N], index into names
+    samples: Integers  # [N], which sample was chosen
+    slots: Integers  # [N], at which position it was shown
+    gold: Integers  # [N], the sample known to be best
+    gold_slots: Integers  # [N], where that one was shown
+    predicted: Integers  # [N], which sample the last reward model likes best
+    predicted_slots: Integers  # [N]
+    seconds: NDArray[np.float64]  # [N], nan where not known
+    words: Integers  # [N], in the query and all options
+    names: list[str]
+
+    def take(self, chosen: NDArray[Any] | slice) -> "Answers":
+        """Return some of the answers, by mask, index or slice."""
+        if isinstance(chosen, np.ndarray) and chosen.dtype == bool and chosen.all():
+            return self  # nothing changes answers, so nothing need be copied
+        columns = [field.name for field in fields(self) if field.name not in ("k", "names")]
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
+
+    def by_labeler(self) -> Iterator["Answers"]:
+        """Yield the answers of each labeler, in the order of the names."""
+        ordered = self.take(np.argsort(self.labelers, kind="stable"))
+        ends = np.searchsorted(ordered.labelers, np.arange(len(self.names) + 1))
+        yield from (ordered.take(slice(*both)) for both in pairwise(ends.tolist()))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Chosen(NamedTuple):
+    """The labels that say which sample is best, as parallel arrays."""
+
+    questions: Integers  # place in the key
+    labelers: Integers  # index into names
+    samples: Integers
+    slots: Integers  # where it was shown
+    seconds: NDArray[np.float64]  # nan where not known
+    names: list[str]
+
+
+def chosen(labels: pa.Table, key: Key) -> Chosen:
+    """Return the labels (columns of data.labels.table.LABEL) that name one best sample."""
+    labels = labels.filter(pc.and_(pc.is_valid(labels["best_sample"]), pc.is_valid(labels["best_shown"])))
+    who = labels["labeler_id"].combine_chunks().dictionary_encode()
+    return Chosen(
+        key.find(labels["question_id"].combine_chunks()).to_numpy().astype(np.int32),
+        who.indices.to_numpy().astype(np.int32),
+        labels["best_sample"].to_numpy().astype(np.int16),
+        labels["best_shown"].to_numpy().astype(np.int16),
+        labels["seconds"].combine_chunks().fill_null(np.nan).to_numpy(),
+        who.dictionary.to_pylist(),
+    )
+
+
+def collect(key: Key, labels: Chosen, predicted: Mapping[str, int]) -> Answers:
+    """Join labels with the key of their batch, and with what the last reward model says of each question."""
+    liked = key.liked(predicted)
+    asked = labels.questions
+    gold, gold_slots, viewed, viewed_slots = (
+        each.astype(np.int16)[asked] for each in (key.gold, key.slots(key.gold), liked, key.slots(liked))
+    )
+    return Answers(
+        key.k,
+        key.items.astype(np.int32)[asked],
+        labels.labelers,
+        labels.samples,
+        labels.slots,
+        gold,
+        gold_slots,
+        viewed,
+        viewed_slots,
+        labels.seconds,
+        key.words.astype(np.int32)[asked],
+        labels.names,
+    )
+
+
+class Finding(NamedTuple):
+    """One fault, what shows it, and whose answers it concerns (empty: everybody's)."""
+
+    fault: str
+    severity: Severity
+    evidence: str
+    labelers: tuple[str, ...] = ()

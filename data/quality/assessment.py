@@ -1,0 +1,155 @@
+"""What the answers to a batch are worth: what was measured of them, of every labeler, and what is decided.
+
+A decision is made anew from all answers whenever some arrive, so it never has to be corrected; a person's own decision
+lies beside it in the same log, with a reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.batches.composition import FEWEST
+from data.batches.key import UNKNOWN
+from data.campaign.settings import Quality
+from data.canonical import Document
+from data.measures.agreement import Integers, alpha_interval, count_classes, one_coin, slot_p
+from data.measures.intervals import proportion
+from data.quality.arrays import Answers, Finding
+from data.quality.diagnosis import diagnose
+from data.quality.gates import drifts, gates
+from data.quality.spam import pairs
+
+VERSION = 6  # of these rules; every assessment says by which it was made
+LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
+
+
+def assess(
+    answers: Answers, questions: int, policy: Quality, earlier: Sequence[Document], others: Mapping[str, Any]
+) -> Document:
+    """Measure the answers to a batch of so many questions, and decide: accept, hold or reject.
+
+    `earlier` are the assessments of other batches, which this one must not drift from; `others` are measures that need
+    more than the answers: `answered`, `undecided`, `drift` and `texts`.
+    """
+    measures = {**measure(answers, questions), **others}
+    findings = [*diagnose(answers, policy), *drifts(measures, earlier, policy)]
+    findings += gates(measures, policy)
+    labelers = assess_labelers(answers, findings, policy)
+    worst = {finding.severity for finding in findings}
+    return {
+        "kind": "assessment",
+        "version": VERSION,
+        "decision": "reject" if "reject" in worst else "hold" if worst else "accept",
+        "findings": [finding._asdict() for finding in findings],
+        "measures": measures,
+        "labelers": labelers,
+        "thresholds": policy.model_dump(),
+    }
+
+
+def measure(answers: Answers, questions: int) -> Document:
+    """Measure a batch: coverage, gold, agreement, positions, the reward model's view, speed, self-consistency."""
+    known = answers.take(answers.gold != UNKNOWN)
+    viewed = answers.take(answers.predicted != UNKNOWN)
+    timed = answers.take(~np.isnan(answers.seconds))
+    _, asked_twice = _pairs_of_one_labeler(answers)
+    # Turned by question: in a comparison a sample's number is its system, which all may prefer and still agree.
+    turned = (answers.samples + answers.items) % answers.k
+    return {
+        "answers": len(answers),
+        "labelers": len(answers.names),
+        "questions": questions,
+        "gold": _share(known.samples == known.gold),
+        "alpha": _finite(alpha_interval(count_classes(answers.items, turned, answers.k))._asdict()),
+        "agreement": _share(pairs(answers).equal),
+        "self_consistency": _share(asked_twice),
+        "slot_p": slot_p(answers.slots, answers.k),
+        "slots": np.bincount(answers.slots, minlength=answers.k).tolist(),
+        "agreement_with_reward_model": _share(viewed.samples == viewed.predicted),
+        "median_seconds": float(np.median(timed.seconds)) if len(timed) else None,
+    }
+
+
+def _pairs_of_one_labeler(answers: Answers) -> tuple[Integers, NDArray[np.bool_]]:
+    """Return of every two answers of one labeler to copies of one question whose they are, and whether they agree."""
+    order = np.lexsort((answers.labelers, answers.items))
+    items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
+    same = (items[1:] == items[:-1]) & (who[1:] == who[:-1])
+    return who[1:][same], (what[1:] == what[:-1])[same]
+
+
+def _by_chance(hits: int, count: int, *, chance: float, usual: float, evidence: float) -> bool:
+    """Say whether chance explains a labeler's repeated answers better than what is usual does, by so many nats."""
+    if usual <= chance or usual >= 1:
+        return False
+    gain = hits * np.log(chance / usual) + (count - hits) * np.log((1 - chance) / (1 - usual))
+    return bool(gain > evidence)
+
+
+def _share(hits: NDArray[np.bool_]) -> Document | None:
+    return proportion(float(hits.sum()), len(hits))._asdict() if len(hits) else None
+
+
+def _finite(interval: Document) -> Document | None:
+    return interval if all(np.isfinite(value) for value in interval.values()) else None
+
+
+def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quality) -> Document:
+    """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
+    accused = {name: finding.fault for finding in findings for name in finding.labelers}
+    weights = skill_weights(answers)
+    who, alike = _pairs_of_one_labeler(answers)
+    usual = float(alike.mean()) if len(alike) else 0.0
+    consistent = np.bincount(who, alike, len(answers.names)).astype(int).tolist()
+    repeated = np.bincount(who, minlength=len(answers.names)).tolist()
+    result: Document = {}
+    for number, (name, own) in enumerate(zip(answers.names, answers.by_labeler(), strict=True)):
+        known = own.take(own.gold != UNKNOWN)
+        right = int((known.samples == known.gold).sum())
+        fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
+        twice = consistent[number], repeated[number]
+        reasons = {accused[name]: accused[name]} if name in accused else {}  # each fault, in words
+        if len(known) >= FEWEST and right < policy.labeler_gold * len(known):
+            reasons["gold answers wrong"] = f"{right} of {len(known)} gold answers right"
+        if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
+            shown = f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance"
+            reasons["own answers not repeated"] = shown
+        if fast > policy.fast_share and len(own) >= FEWEST:
+            reasons["faster than anybody reads"] = f"{fast:.0%} of the answers came faster than anybody reads"
+        result[name] = {
+            "decision": "hold" if reasons else "accept",
+            "faults": sorted(reasons),
+            "reasons": list(reasons.values()),
+            "weight": round(float(weights[number]), 4),
+            "answers": len(own),
+            "gold": [right, len(known)],
+            "fast": round(fast, 4),
+            "repeated": list(twice),
+            "slot_p": slot_p(own.slots, answers.k),
+        }
+    return result
+
+
+def skill_weights(answers: Answers) -> NDArray[np.float64]:
+    """Weigh each labeler's answers by log-odds of being right, relative to the average labeler's.
+
+    Only items that somebody else answered too, or whose answer is known, say anything of a labeler.
+    """
+    total = len(answers.names)
+    counts = np.bincount(answers.items)
+    telling = answers.take((counts[answers.items] > 1) | (answers.gold != UNKNOWN)) if len(answers) else answers
+    if not len(telling):
+        return np.ones(total)
+    units = np.unique(telling.items, return_inverse=True)[1]
+    tested = telling.gold != UNKNOWN
+    gold = dict(zip(units[tested].tolist(), telling.gold[tested].tolist(), strict=True))
+    skill = one_coin(units, telling.labelers, telling.samples, answers.k, gold).skill
+    skill = np.concatenate([skill, np.full(total - len(skill), skill.mean())])
+    seen = np.bincount(telling.labelers, minlength=total)
+    average = float((skill * seen).sum() / seen.sum())
+    odds = np.log(np.clip(skill, 0.02, 0.98) * (answers.k - 1) / (1 - np.clip(skill, 0.02, 0.98)))
+    usual = np.log(average * (answers.k - 1) / (1 - average)) if average * answers.k > 1.05 else np.inf
+    weights: NDArray[np.float64] = np.clip(odds / usual, LEAST_WEIGHT, MOST_WEIGHT)
+    return np.where((seen > 0) & np.isfinite(usual), weights, 1.0)

@@ -1,0 +1,134 @@
+"""What a batch was worth to those who paid for it: decisions, money and time, read off the logs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from data.batches.index import batches, key_rows
+from data.batches.schema import TESTS
+from data.canonical import Document
+from data.errors import Refused
+from data.labels.decisions import Standing, history, standings
+from data.labels.table import Committed, committed, deliveries, skips, standing_labels
+from data.store import Store
+from data.store.manifest import Publication
+
+
+class Scorecard(NamedTuple):
+    """One batch: who answered it, what was decided, what it cost and how long it took."""
+
+    batch: str
+    round: int
+    vendor: str
+    currency: str
+    exported: str
+    delivered: str | None  # the last delivery that added answers
+    hours: float | None  # from the export to then
+    answers: int  # that were taken in, tests and copies included: what is paid for
+    quarantined: int
+    duplicates: int
+    skipped: int
+    counted: int  # labels that are trained on: no tests, nothing on hold
+    cost: float
+    cost_a_label: float | None
+    standing: Standing | None
+    assessment: Document | None
+
+
+def scorecards(store: Store, campaign: str, price: float | None = None) -> list[Scorecard]:
+    """Return the scorecard of every batch, oldest first; `price` of an answer, in place of the campaign's."""
+    taken = deliveries(store, campaign)
+    assessed = {entry["batch"]: entry for entry in history(store, campaign) if entry["kind"] == "assessment"}
+    decided = standings(store, campaign)
+    return [
+        _scorecard(store, batch, taken, price, decided.get(batch["batch"]), assessed.get(batch["batch"]))
+        for batch in batches(store, campaign)
+    ]
+
+
+def _scorecard(
+    store: Store,
+    batch: Publication,
+    taken: Sequence[Document],
+    price: float | None,
+    standing: Standing | None,
+    assessment: Document | None,
+) -> Scorecard:
+    name = batch["batch"]
+    mine = [entry for entry in taken if entry["batch"] == name]
+    sums: Counter[str] = Counter()
+    for entry in mine:
+        sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates")})
+    named, more = skips(store, mine, name)
+    vendor = batch.manifest["facts"].get("campaign", {}).get("vendor", {})
+    exported, arrived = batch.manifest["ended"], [entry["at"] for entry in mine if entry["accepted"]]
+    cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
+    counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, standing))
+    return Scorecard(
+        name,
+        batch["round"],
+        vendor.get("name", "unnamed"),
+        vendor.get("currency", ""),
+        exported,
+        arrived[-1] if arrived else None,
+        _hours(exported, arrived[-1]) if arrived else None,
+        sums["accepted"],
+        sums["quarantined"],
+        sums["duplicates"],
+        len(named) + more,
+        counted,
+        cost,
+        cost / counted if counted else None,
+        standing,
+        assessment,
+    )
+
+
+def weighed(
+    store: Store, batch: Publication, taken: Sequence[Document], standing: Standing | None
+) -> list[tuple[Committed, float]]:
+    """Return the standing labels of a batch, each with the weight it is trained with; tests weigh nothing."""
+    tests = {row["question_id"] for row in key_rows(batch, tokens=False) if row["role"] in TESTS}
+    labels = standing_labels(committed(store, list(taken), batch["batch"]))
+    counts = standing is None or standing.decision == "accept"
+    weights = {} if standing is None else standing.weights
+    return [
+        (label, weights.get(label.labeler_id, 1.0) if counts and label.question_id not in tests else 0.0)
+        for label in labels
+    ]
+
+
+def _hours(begin: str, end: str) -> float:
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 3600, 2)
+
+
+def find_batch(store: Store, campaign: str, wanted: str | None) -> Publication:
+    """Return a batch by its id or the beginning of one, or the last one with answers; raise Refused without any."""
+    known = batches(store, campaign)
+    if wanted is None:
+        answered = [entry["batch"] for entry in deliveries(store, campaign)]
+        found = [batch for batch in known if batch["batch"] in answered[-1:]]
+    else:
+        found = [batch for batch in known if batch["batch"].startswith(wanted)]
+    if len(found) != 1:
+        offered = ", ".join(batch["batch"] for batch in known) or "none"
+        raise Refused(f"Campaign {campaign} has no batch {wanted or 'with answers'} in {store.uri}; it has: {offered}.")
+    return found[0]
+
+
+def written(labels: Sequence[Committed], rows: dict[str, Any], most: int = 40) -> list[Document]:
+    """Return what labelers wrote, critiques and corrections, beside what they saw."""
+    said = [label for label in labels if label.critique or label.correction][:most]
+    return [
+        {
+            "labeler": label.labeler_id,
+            "query": rows[label.question_id]["query"],
+            "best": None
+            if label.best_sample is None
+            else rows[label.question_id]["samples"][label.best_sample]["text"],
+            "critique": label.critique,
+            "correction": label.correction,
+        }
+        for label in said
+    ]

@@ -1,0 +1,213 @@
+"""Which labelers guess, and which copy one another: told by likelihood ratios over all that they answered.
+
+Gold alone cannot tell: no labeler answers enough gold questions to be judged by those.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from data.batches.key import UNKNOWN
+from data.campaign.settings import Quality
+from data.measures.agreement import Integers
+from data.quality.arrays import Answers, Finding
+
+FEWEST = 20  # comparisons before they say anything of guessing
+COPIED = 0.97  # how often copies of one another agree
+Floats = NDArray[np.float64]
+
+
+class Test(NamedTuple):
+    """What labelers were tested on: who, against whom or what, and whether it was met."""
+
+    who: Integers  # index of a labeler
+    other: Integers | None  # the labeler beside whom; None: what is known
+    hit: NDArray[np.bool_]
+
+
+class Pairs(NamedTuple):
+    """Every two answers of different labelers to one item."""
+
+    left: Integers  # index of a labeler
+    right: Integers
+    equal: NDArray[np.bool_]
+
+
+def pairs(answers: Answers) -> Pairs:
+    """Pair the answers to each item, but not to gold questions: that all agree where one cannot err says nothing."""
+    answers = answers.take(answers.gold == UNKNOWN)
+    order = np.argsort(answers.items, kind="stable")
+    items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
+    found: list[tuple[Integers, Integers, NDArray[np.bool_]]] = []
+    for distance in range(1, 40):
+        same = items[distance:] == items[:-distance]
+        if not same.any():
+            break
+        a, b = np.flatnonzero(same), np.flatnonzero(same) + distance
+        kept = who[a] != who[b]
+        a, b = a[kept], b[kept]
+        found.append((who[a], who[b], what[a] == what[b]))
+    if not found:
+        none = np.zeros(0, np.int32)
+        return Pairs(none, none, none.astype(bool))
+    left, right, equal = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    return Pairs(left, right, equal)
+
+
+def copycats(answers: Answers, policy: Quality, usual: float | None = None) -> list[Finding]:
+    """Find every group of labelers who copy one another: the clearest, then the next among the others."""
+    found: list[Finding] = []
+    while (ring := _ring(answers, policy, usual)) is not None:
+        found.append(ring)
+        answers = answers.take(~np.isin(answers.labelers, [answers.names.index(name) for name in ring.labelers]))
+    return found
+
+
+def _ring(answers: Answers, policy: Quality, usual: float | None) -> Finding | None:
+    """Find a group of labelers who answer alike beyond what the others' agreement predicts (greedy, from every pair).
+
+    The evidence compares two rates of agreement, inside the group and elsewhere, with one for all (or with `usual`,
+    where that is known), and pays ln(W choose g) for the choice of g of W labelers.
+    """
+    together = pairs(answers)
+    total = len(set(answers.labelers.tolist()))
+    if len(together.equal) < 30:
+        return None
+    of_all = _rate(together.equal) if usual is None else usual
+    elsewhere = of_all
+    group: list[int] = []
+    inside = np.zeros(len(together.equal), bool)
+    for _ in range(4):  # the usual agreement is that of those outside the group
+        if elsewhere >= COPIED:
+            return None
+        group = _best_group(together, len(answers.names), elsewhere)
+        inside = np.isin(together.left, group) & np.isin(together.right, group)
+        if usual is None:
+            elsewhere = _rate(together.equal[~inside])
+    if not inside.any() or (usual is None and inside.all()):
+        return None
+    apart = together.equal[~inside]
+    gain = _nats(together.equal[inside], COPIED) + _nats(apart, elsewhere) - _nats(together.equal, of_all)
+    gain -= _choices(total, len(group))
+    if gain < policy.evidence:
+        return None
+    evidence = (
+        f"{len(group)} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
+        f"{elsewhere:.0%} would be usual ({gain:.0f} nats)"
+    )
+    return Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))
+
+
+def _rate(equal: NDArray[np.bool_]) -> float:
+    return float(np.clip((equal.sum() + 0.5) / (len(equal) + 1), 0.05, COPIED))
+
+
+def _nats(equal: NDArray[np.bool_], rate: float) -> float:
+    return float(equal.sum() * np.log(rate) + (~equal).sum() * np.log(1 - rate))
+
+
+def _choices(total: int, size: int) -> float:
+    """Return ln(W choose g): what the choice of whom to accuse costs, in nats."""
+    return float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1))
+
+
+def _best_group(together: Pairs, total: int, usual: float) -> list[int]:
+    """Grow a group from each of the strongest pairs while its evidence grows; return the best."""
+    copied = np.where(together.equal, np.log(COPIED / usual), np.log((1 - COPIED) / (1 - usual)))
+    score: Floats = np.zeros((total, total))
+    np.add.at(score, (together.left, together.right), copied)
+    score += score.T
+    best: tuple[list[int], float] = ([], 0.0)
+    first, second = np.triu_indices(total, 1)
+    strongest = np.argsort(score[first, second])[::-1][:20]
+    for one, other in zip(first[strongest].tolist(), second[strongest].tolist(), strict=True):
+        group, gain = [one, other], float(score[one, other])
+        while True:
+            gains = score[group].sum(0)
+            gains[group] = -np.inf
+            following = int(gains.argmax())
+            if gains[following] <= 0:
+                break
+            group.append(following)
+            gain += float(gains[following])
+        if gain > best[1]:
+            best = (group, gain)
+    return best[0]
+
+
+def guessers(answers: Answers, policy: Quality) -> list[Finding]:
+    """Find labelers whose answers look like guesses: by gold, by agreement with others and with the reward model.
+
+    A mixture of two kinds of labelers, those as good as the rest and those at chance; what is usual is estimated from
+    the former. Held where guessers gave more than `guessers_share` of all answers, with evidence: how much better two
+    rates explain all of it than one for labelers who are all alike, after paying for the choice of whom.
+    """
+    total = len(answers.names)
+    present = np.bincount(answers.labelers, minlength=total)
+    if total < 3 or not len(answers):
+        return []
+    guess = np.zeros(total)  # posterior
+    tests, chance = _tests(answers), 1 / answers.k
+    for _ in range(20):
+        ratio = _against_guessing(tests, guess < 0.5, chance)
+        share = float(np.clip((guess.sum() + 0.5) / (total + 1), 0.02, 0.6))
+        ahead = np.log(share) - np.log1p(-share) - ratio
+        before, guess = guess, 1 / (1 + np.exp(np.clip(-ahead, -50, 50)))
+        if np.abs(guess - before).max() < 1e-4:
+            break
+    guesses = (guess > 0.5) & (present > 0)
+    accused = np.flatnonzero(guesses)
+    of_labels = float(present[accused].sum() / max(1, present.sum()))
+    gain = _two_kinds(tests, guesses, chance) - _choices(int((present > 0).sum()), len(accused))
+    if of_labels < policy.guessers_share or gain < policy.evidence:
+        return []
+    bad = answers.take(np.isin(answers.labelers, accused))
+    known = bad.take(bad.gold != UNKNOWN)
+    gold = f"; their gold accuracy is {(known.samples == known.gold).mean():.2f} of {len(known)}" if len(known) else ""
+    evidence = f"{len(accused)} of {total} labelers, with {of_labels:.0%} of the answers, answer at random{gold}"
+    names = tuple(answers.names[who] for who in accused)
+    return [Finding("some labelers answer at random", "hold", f"{evidence} ({gain:.0f} nats)", names)]
+
+
+def _tests(answers: Answers) -> list[Test]:
+    """Return what shows whether labelers guess: gold, the reward model's view, and each other labeler."""
+    tests = []
+    for truth in (answers.gold, answers.predicted):
+        known = answers.take(truth != UNKNOWN)
+        tests.append(Test(known.labelers, None, known.samples == truth[truth != UNKNOWN]))
+    together = pairs(answers)
+    tests.append(Test(together.left, together.right, together.equal))
+    return tests
+
+
+def _two_kinds(tests: list[Test], guesses: NDArray[np.bool_], chance: float) -> float:
+    """Return how much likelier, in nats, all is if these labelers guess than if everybody is alike."""
+    gain = 0.0
+    for test in tests:
+        if len(test.hit) < FEWEST:
+            continue
+        by_chance = guesses[test.who] if test.other is None else guesses[test.who] | guesses[test.other]
+        others = test.hit[~by_chance]
+        gain += _nats(others, _rate(others)) + _nats(test.hit[by_chance], chance) - _nats(test.hit, _rate(test.hit))
+    return gain
+
+
+def _against_guessing(tests: list[Test], good: NDArray[np.bool_], chance: float) -> Floats:
+    """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
+    ratio: Floats = np.zeros(len(good))
+    turned = [Test(test.other, test.who, test.hit) for test in tests if test.other is not None]
+    for test in [*tests, *turned]:  # of two who disagree, each is tested by the other
+        who, hit = test.who, test.hit
+        if test.other is not None and not good.all():
+            trusted = good[test.other]  # a guesser disagrees with everybody, which says nothing of the others
+            who, hit = who[trusted], hit[trusted]
+        of_good = good[who]
+        if of_good.sum() < FEWEST:
+            continue
+        usual = float(np.clip(hit[of_good].mean(), chance + 0.02, 0.98))
+        met = np.bincount(who, hit, len(good))
+        missed = np.bincount(who, minlength=len(good)) - met
+        ratio += met * np.log(usual / chance) + missed * np.log((1 - usual) / (1 - chance))
+    return ratio

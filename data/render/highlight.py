@@ -1,0 +1,53 @@
+"""A response with marks for its reader: what another response does not say, and what stands in the source."""
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import groupby
+from typing import NamedTuple
+
+from data.measures.words import ngrams, words
+
+PIECE = re.compile(r"\S+\s*|\s+")
+
+
+class Part(NamedTuple):
+    """Some words in a row, with what is to be said of them."""
+
+    text: str
+    differs: bool
+    copied: bool
+
+
+def marked(text: str, other: str | None = None, source: str | None = None) -> list[Part]:
+    """Split a text into parts: words that `other` has not in this order, and word pairs that stand in `source`.
+
+    The parts join to the text. Without `other` or `source` nothing differs or is copied.
+    """
+    pieces = PIECE.findall(text)
+    own = [_key(piece) for piece in pieces]
+    differs = [False] * len(own) if other is None else _differing(own, [_key(p) for p in PIECE.findall(other)])
+    copied = [False] * len(own) if source is None else _copied(own, set(ngrams(words(source), 2)))
+    flagged = zip(pieces, differs, copied, strict=True)
+    groups = groupby(flagged, key=lambda each: each[1:])
+    return [Part("".join(piece for piece, *_ in group), *flags) for flags, group in groups]
+
+
+def _key(piece: str) -> tuple[str, ...]:
+    return tuple(words(piece)) or (piece.strip(),)
+
+
+def _differing(own: Sequence[tuple[str, ...]], other: Sequence[tuple[str, ...]]) -> list[bool]:
+    differs = [True] * len(own)
+    for block in SequenceMatcher(None, own, other, autojunk=False).get_matching_blocks():
+        differs[block.a : block.a + block.size] = [False] * block.size
+    return differs
+
+
+def _copied(own: Sequence[tuple[str, ...]], pairs: set[tuple[str, ...]]) -> list[bool]:
+    told = [(word, place) for place, key in enumerate(own) for word in key]
+    copied = [False] * len(own)
+    for (word, at), (after, behind) in zip(told, told[1:], strict=False):
+        if (word, after) in pairs:
+            copied[at] = copied[behind] = True
+    return copied

@@ -1,0 +1,150 @@
+"""The quality report of a batch, and of a vendor over time: HTML files that need nothing else, kept in the store.
+
+A report is a function of what the logs hold: the same entries give the same report, and new ones another beside it.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from markupsafe import Markup
+
+from data.batches.index import key_rows
+from data.batches.schema import write_table
+from data.canonical import Document, content_id
+from data.labels.decisions import history
+from data.labels.table import Committed, deliveries
+from data.measures.intervals import proportion
+from data.quality.scorecard import Scorecard, find_batch, scorecards, weighed, written
+from data.render import charts
+from data.render.page import PAGES
+from data.store import Store
+from data.store.manifest import Publication, publish, read_manifest
+
+VERSION = 1
+DECIDED = pa.schema(
+    [
+        ("label_id", pa.string()),
+        ("labeler_id", pa.string()),
+        ("decision", pa.string()),  # accept, hold or reject; a test is never trained on, whatever is decided
+        ("weight", pa.float64()),  # with which it is trained on
+        ("reasons", pa.list_(pa.string())),
+        ("rules", pa.int32()),  # the version of the rules
+    ]
+)
+OVER_TIME = {
+    "gold": "Gold answers right",
+    "alpha": "Krippendorff's alpha",
+    "agreement_with_reward_model": "Agreement with the last reward model",
+    "self_consistency": "Repeated answers alike",
+    "drift": "Watched option of the fixed comparison chosen",
+}
+
+
+def report_batch(store: Store, campaign: str, wanted: str | None = None, price: float | None = None) -> Publication:
+    """Publish the quality report of a batch as it stands now, with a decision on every label, and return it."""
+    began, batch = datetime.now(UTC), find_batch(store, campaign, wanted)
+    taken, name = deliveries(store, campaign), batch["batch"]
+    inputs = {"batch": name, "price": price, "version": VERSION} | _state(store, campaign, taken)
+    prefix = f"campaigns/{campaign}/quality/reports/{name}/{content_id(inputs)}"
+    if (published := read_manifest(store, prefix)) is not None:
+        return published
+    cards = scorecards(store, campaign, price)
+    card = next(card for card in cards if card.batch == name)
+    rows = {row["question_id"]: row for row in key_rows(batch, tokens=False)}
+    labels = weighed(store, batch, taken, card.standing)
+    page = PAGES.get_template("quality.html").render(
+        campaign=campaign,
+        card=card,
+        measures=card.assessment["measures"] if card.assessment else {},
+        shown=OVER_TIME,
+        said=written([label for label, _ in labels], rows),
+        plots=[Markup(plot) for plot in [*_of_batch(card), *_over_time(cards)]],
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        table = Path(scratch) / "labels.parquet"
+        write_table(decided(labels, card), table)
+        files: dict[str, Path | bytes] = {"report.html": page.encode(), "labels.parquet": table}
+        return publish(store, prefix, "quality report", files, inputs=inputs, facts={"batch": name}, began=began)
+
+
+def report_vendors(store: Store, campaign: str, price: float | None = None) -> Publication:
+    """Publish the report of all vendors over time, and return it."""
+    began, taken = datetime.now(UTC), deliveries(store, campaign)
+    inputs = {"price": price, "version": VERSION} | _state(store, campaign, taken)
+    prefix = f"campaigns/{campaign}/quality/reports/vendors/{content_id(inputs)}"
+    if (published := read_manifest(store, prefix)) is not None:
+        return published
+    cards = scorecards(store, campaign, price)
+    vendors = {vendor: [card for card in cards if card.vendor == vendor] for vendor in {card.vendor for card in cards}}
+    page = PAGES.get_template("vendors.html").render(
+        campaign=campaign,
+        vendors=[
+            {"name": vendor, "cards": mine, "plots": [Markup(plot) for plot in [*_over_time(mine), *_money(mine)]]}
+            for vendor, mine in sorted(vendors.items())
+        ],
+    )
+    files: dict[str, Path | bytes] = {"report.html": page.encode()}
+    return publish(store, prefix, "quality report", files, inputs=inputs, facts={}, began=began)
+
+
+def _state(store: Store, campaign: str, taken: Sequence[Document]) -> Document:
+    return {"labels": len(taken), "decisions": len(history(store, campaign))}
+
+
+def decided(labels: Sequence[tuple[Committed, float]], card: Scorecard) -> pa.Table:
+    """Return the decision on every label: the worse of its batch's and its labeler's, with the reasons of both."""
+    assessment = card.assessment or {"labelers": {}, "version": 0}
+    standing = card.standing
+    rows = []
+    for label, weight in labels:
+        of_labeler = assessment["labelers"].get(label.labeler_id, {"reasons": []})
+        stopped = standing is not None and standing.decision != "accept"
+        kept_out = standing is not None and not standing.weights.get(label.labeler_id, 1.0)
+        decision = standing.decision if standing is not None and stopped else "hold" if kept_out else "accept"
+        why = [standing.why] if standing is not None and stopped else []
+        row = {"label_id": label.label_id, "labeler_id": label.labeler_id, "decision": decision, "weight": weight}
+        rows.append(row | {"reasons": [*why, *of_labeler["reasons"]], "rules": assessment["version"]})
+    return pa.Table.from_pylist(rows, schema=DECIDED)
+
+
+def _of_batch(card: Scorecard) -> list[str]:
+    if card.assessment is None:
+        return []
+    measures, labelers = card.assessment["measures"], card.assessment["labelers"]
+    slots = measures["slots"]
+    total = max(1, sum(slots))
+    shares = {f"position {place}": count / total for place, count in enumerate(slots)}
+    plots = [charts.bars(shares, title="Answers by position as shown", level=1 / len(slots), level_label="even")]
+    heaviest = sorted(labelers.items(), key=lambda named: named[1]["weight"])
+    weights = {name: each["weight"] if each["decision"] == "accept" else 0.0 for name, each in heaviest}
+    plots.append(charts.bars(weights, title="Weight of each labeler", level=1.0, level_label="average"))
+    texts = measures["texts"]
+    for what, title in (("words", "Words in a response"), ("copied", "Share of word pairs copied from the query")):
+        pair = {name: texts[f"{what} {name}"] for name in ("chosen", "passed over") if f"{what} {name}" in texts}
+        if pair:
+            plots.append(charts.bars(pair, title=title))
+    return plots
+
+
+def _over_time(cards: Sequence[Scorecard]) -> list[str]:
+    plots = []
+    for name, title in OVER_TIME.items():
+        known = [(card.round, card.assessment["measures"].get(name)) for card in cards if card.assessment]
+        points = [(f"round {number}", m["value"], m["low"], m["high"]) for number, m in known if m]
+        if points:
+            plots.append(charts.intervals(points, title=f"{title}, by batch"))
+    shares = [(card.round, proportion(card.counted, card.answers)) for card in cards if card.answers]
+    if shares:
+        points = [(f"round {number}", *share[:3]) for number, share in shares]
+        plots.append(charts.intervals(points, title="Share of answers trained on, by batch"))
+    return plots
+
+
+def _money(cards: Sequence[Scorecard]) -> list[str]:
+    paid = {f"round {card.round}": card.cost_a_label for card in cards if card.cost_a_label}
+    took = {f"round {card.round}": card.hours for card in cards if card.hours is not None}
+    plots = [charts.bars(paid, title=f"Cost of a label that is trained on {cards[0].currency}".strip())] if paid else []
+    return [*plots, charts.bars(took, title="Hours from export to last delivery")] if took else plots

@@ -1,0 +1,138 @@
+"""The report of a run: one HTML file that needs nothing else, with the decision on top."""
+
+from collections.abc import Mapping, Sized
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+from data.campaign import Campaign
+from data.canonical import content_id
+from data.cord.cord import pulls
+from data.errors import Refused
+from data.evaluation.gate import evaluation_of
+from data.evaluation.human_evaluation import comparisons
+from data.evaluation.judgements import Contest, over
+from data.labels.decisions import history as quality_history
+from data.labels.table import deliveries
+from data.measures.calibration import ceiling
+from data.measures.intervals import Proportion
+from data.paths import comparisons_of, run_prefix
+from data.render import charts
+from data.render.page import PAGES
+from data.reports import lineage_chart
+from data.reports.evaluation import copy_figures, frontier, matrix, samples, table
+from data.reports.run_facts import RunEvidence, evidence
+from data.runs.champion import history
+from data.runs.registry import find_run
+from data.store import Store, folders
+from data.store.manifest import Publication, publish, read_manifest
+
+VERSION = 6
+DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
+SAMPLES_SHOWN = 30
+
+
+def report_run(store: Store, name: str, run: str) -> Publication:
+    """Publish the report of a finished run with what became known since, and return it; once for every state."""
+    began, published = datetime.now(UTC), find_run(store, name, run)
+    shelf = comparisons_of(name)
+    pulled = pulls(store)
+    logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
+    logs += [comparisons(store, name), deliveries(store, shelf), quality_history(store, shelf)]
+    judged = f"{run_prefix(name, run)}/evaluations"
+    measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
+    logs += [[each for each in pulled if each.release], measured]
+    inputs = {"run": run, "version": VERSION, "state": [len(each) for each in logs]}
+    prefix = f"{run_prefix(name, run)}/reports/{content_id(inputs)}"
+    if (known := read_manifest(store, prefix)) is not None:
+        return known
+    steps = {
+        step: done
+        for step in ("supervised", "reward", "policy")
+        if step in published.manifest["inputs"]
+        and (done := read_manifest(store, published.manifest["inputs"][step])) is not None
+    }
+    steps["evaluation"] = evaluation_of(store, name, run)
+    if "responses.parquet" not in steps["evaluation"].names():
+        raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
+    campaign, measured = Campaign.model_validate(published["campaign"]), steps["evaluation"].manifest["facts"]
+    facts = {**published.manifest["facts"], **{rate: measured.get(rate) for rate in DECIDING}}
+    page = run_report(campaign, evidence(store, campaign, facts, steps))
+    return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
+
+
+def run_report(campaign: Campaign, of: RunEvidence) -> str:
+    """Render the report of a run."""
+    facts = of.facts
+    contest = over([Contest.of(each) for each in of.evaluation["contests"]], "policy", "zero-shot")
+    won = {row["query"]: row["won"] for row in of.judgements if (row["left"], row["right"]) == ("zero-shot", "policy")}
+    shown = [row for row in of.responses if row["system"] in ("zero-shot", "policy")]
+    ids = list(dict.fromkeys(row["query_id"] for row in shown))[:SAMPLES_SHOWN]
+    pairs = samples(shown, "zero-shot", campaign.text.summarizes, SAMPLES_SHOWN)
+    return PAGES.get_template("run.html").render(
+        campaign=campaign,
+        facts=facts,
+        of=of,
+        reward=of.reward,
+        accuracy=Proportion(**facts["reward_accuracy"]),
+        ceiling=ceiling(of.agreed.value) if of.agreed else None,
+        win_rate=Proportion(**facts["win_rate"]) if facts["win_rate"] else None,
+        over_champion=Proportion(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
+        equal_length=contest.equal_length if contest else None,
+        moved=next((each for each in reversed(of.decisions) if each["kind"] != "keep"), None),
+        pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],
+        last=of.histories["policy"][-1],
+        table=table(of.evaluation),
+        matrix=matrix(of.evaluation),
+        watched=_watched(of),
+        origin=Markup(lineage_chart.lineage(of.origin, facts["run"])) if of.origin else None,
+        plots=[Markup(plot) for plot in _plots(campaign, of)],
+    )
+
+
+def _watched(of: RunEvidence) -> Mapping[str, float]:
+    """Return the worst that the sentinels measured in a run; nothing of runs from before there were any."""
+    worst = {"score_error": max, "paid_error": max, "ratio_error": max, "kl": max, "base_gap": min, "followed": min}
+    seen = {name: [step[name] for step in of.histories["policy"] if name in step] for name in worst}
+    return {name: worst[name](values) for name, values in seen.items() if values} if seen["score_error"] else {}
+
+
+def _plots(campaign: Campaign, of: RunEvidence) -> list[str]:
+    policy, trained, facts = of.histories["policy"], of.histories["reward"], of.facts
+    win_rates = [*of.earlier, (facts["round"], facts["win_rate"])]
+    points = [(f"round {number}", rate["value"], rate["low"], rate["high"]) for number, rate in win_rates if rate]
+    plots = []
+    if points:
+        gate = campaign.promotion.win_rate_above
+        plots.append(charts.intervals(points, title="Win rate over zero-shot", level=gate, level_label="gate"))
+    if ends := frontier(of.evaluation):
+        # what began with references is measured from the base in the end, and from its own start while it trains
+        path = [(step["kl"], step["score"]) for step in policy] if campaign.supervised is None else []
+        way = ", and the training's way" if path else ""
+        plots.append(charts.frontier(ends, title=f"Score against KL: systems{way}", path=path))
+    start = "the base" if campaign.supervised is None else "its start"
+    episodes = [step["episodes"] for step in policy]
+    of_policy: list[tuple[str, str, float | None, str]] = [
+        ("score", "Score of the rollouts", 0.0, "base"),
+        ("kl", f"KL from {start}, nats a sequence", campaign.policy.kl_target, "target"),
+        ("valid", "Valid responses, share", None, ""),
+        ("kl_coefficient", "KL coefficient", None, ""),
+        ("entropy", "Entropy, nats a token", None, ""),
+    ]
+    for name, title, level, label in of_policy:
+        values = [step[name] for step in policy]
+        plots.append(charts.line(episodes, values, title=title, x_label="episodes", level=level, level_label=label))
+    labels, chance = [step["labels"] for step in trained], of.reward["chance"]
+    accuracy = [step["accuracy"] for step in trained]
+    title = "Reward model: accuracy in training"
+    plots.append(charts.line(labels, accuracy, title=title, x_label="labels", level=chance, level_label="chance"))
+    if judged := of.reward.get("calibration"):
+        title = f"Reward model: calibration, error {judged[0]:.3f}"
+        plots.append(charts.calibration(judged[1], title=title))
+    groups = {
+        system: [row["score"] for row in of.responses if row["system"] == system] for system in ("zero-shot", "policy")
+    }
+    plots.append(charts.histogram(groups, title="Scores of valid responses, test queries", x_label="score"))
+    if campaign.text.summarizes:
+        plots += copy_figures(of.responses, [name for name in ("zero-shot", "policy") if groups[name]])
+    return plots

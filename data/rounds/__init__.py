@@ -1,0 +1,1 @@
+"""A campaign as a whole: its rounds, plans, rework and lineage."""

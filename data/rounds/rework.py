@@ -1,0 +1,71 @@
+"""Rework: the questions of a batch whose answers do not count go out once more, as a batch of their own.
+
+Answers do not count where the batch is held or rejected, or the labelers who gave them are. What nobody answered is not
+rework: it may still come.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from data.batches.index import batches
+from data.batches.publish import send
+from data.batches.schema import TESTS, Question, Sample, read_key
+from data.campaign import Campaign
+from data.canonical import content_id
+from data.errors import Refused
+from data.labels.decisions import standings
+from data.labels.table import committed_table, deliveries, standing
+from data.paths import KEY, batch_prefix
+from data.store import Store
+from data.store.manifest import Publication, read_manifest
+
+REWORK = "rework"  # why a question was asked
+
+
+def questions_to_rework(store: Store, campaign: str, batch: Publication) -> Iterator[Question]:
+    """Yield each question of a batch that was answered, and no answer to it or to a copy of it counts."""
+    columns = ("label_id", "question_id", "labeler_id", "supersedes")
+    labels = committed_table(store, deliveries(store, campaign), batch["batch"], columns)
+    decided = standings(store, campaign).get(batch["batch"])
+    answers = labels.take(standing(labels)).select(["question_id", "labeler_id"]).to_pylist()
+    accepted = decided is None or decided.decision == "accept"
+    weights = {} if decided is None else decided.weights
+    counts = {answer["question_id"] for answer in answers if accepted and weights.get(answer["labeler_id"], 1.0) > 0}
+    answered = {answer["question_id"] for answer in answers}
+    items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY), tokens=False)}
+    left = {items[name] for name in answered} - {items[name] for name in counts}
+    for row in read_key(batch.path(KEY)):
+        if row["item"] in left and row["role"] not in TESTS:
+            left.remove(row["item"])
+            samples = tuple(Sample(**sample) for sample in row["samples"])
+            asked = Question(row["query_id"], row["query"], row["query_tokens"], samples)
+            yield replace(asked, selection_reason=REWORK, selection_score=row["selection_score"])
+
+
+def publish_rework(store: Store, campaign: Campaign, batch_id: str) -> str:
+    """Publish the rework of a batch, in the round of that batch, and return its id; the same rework is sent once."""
+    sent = {batch["batch"]: batch for batch in batches(store, campaign.name)}
+    if batch_id not in sent:
+        raise Refused(f"Campaign {campaign.name} has no batch {batch_id}; it has: {', '.join(sent) or 'none'}.")
+    batch, began = sent[batch_id], datetime.now(UTC)
+    questions = list(questions_to_rework(store, campaign.name, batch))
+    if not questions:
+        raise Refused(f"Batch {batch_id} of campaign {campaign.name} has no answers that were held or rejected.")
+    asked = [batch_id, [question.item for question in questions], campaign.shown_instructions]
+    rework = f"r{batch['round']:03d}-{content_id([REWORK, *asked, campaign.batch.model_dump()])}"
+    if read_manifest(store, batch_prefix(campaign.name, rework)) is None:
+        facts = {"round": batch["round"], "vocabulary": batch["vocabulary"], "seed": 0, "rework_of": batch_id}
+        inputs = batch.manifest["inputs"] | {"rework_of": batch_id}
+        send(
+            store,
+            campaign,
+            rework,
+            questions,
+            len(questions),
+            seed=0,
+            facts=facts,
+            inputs=inputs,
+            began=began,
+        )
+    return rework

@@ -1,0 +1,99 @@
+"""Where a campaign stands, read off what is published: there is no status to keep in step with reality."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from data.batches.index import batches
+from data.labels.decisions import history as decisions
+from data.labels.decisions import standings
+from data.labels.label_sets import described
+from data.labels.table import added, deliveries
+from data.runs.champion import about
+from data.runs.champion import history as promotions
+from data.runs.registry import runs
+from data.store import Store
+
+THE_GATE = "the gate, which has not decided about its run (andon retrain)"
+
+
+class Round(NamedTuple):
+    """One turn of the loop so far."""
+
+    number: int
+    batches: list[str]
+    questions: int
+    labels: int
+    run: str | None
+    win_rate: float | None
+    waits_for: str
+    since: str  # when that began: the last thing that happened to this round
+
+
+def rounds(store: Store, campaign: str) -> list[Round]:
+    """Return every round that has a batch, oldest first."""
+    labels: Counter[str] = Counter()
+    touched: dict[str, str] = {}  # when something happened to a batch last
+    for entry in deliveries(store, campaign):
+        labels[entry["batch"]] += added(entry)
+        touched[entry["batch"]] = entry["at"]
+    for entry in decisions(store, campaign):
+        touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
+    promoted = promotions(store, campaign)
+    leader = promoted[-1]["run"] if promoted else None
+    # of several runs of a round the champion, else the newest that the gate has decided about, else the newest
+    weighed = sorted(runs(store, campaign), key=lambda run: (bool(about(promoted, run["run"])), run["run"] == leader))
+    finished = {run["round"]: run for run in weighed}
+    published = batches(store, campaign)
+    decided = standings(store, campaign)
+    result = []
+    for number in sorted({batch["round"] for batch in published}):
+        mine = [batch for batch in published if batch["round"] == number]
+        answered = sum(labels[batch["batch"]] for batch in mine)
+        run = finished.get(number)
+        win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
+        if run is not None:
+            waits_for = f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion"
+            if not about(promoted, run["run"]):  # stopped between its end and the gate
+                waits_for = THE_GATE
+        else:
+            waits_for = "a retrain" if answered else "labels"
+            if held := [
+                standing
+                for standing in (decided[b["batch"]] for b in mine if b["batch"] in decided)
+                if not standing.counts
+            ]:
+                waits_for = f"a decision: {held[0].why} (andon decide)"
+        ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
+        happened = [batch.manifest["ended"] for batch in mine] + [touched[b] for b in ids if b in touched]
+        since = run.manifest["ended"] if run is not None else max(happened)
+        result.append(Round(number, ids, questions, answered, run["run"] if run else None, win_rate, waits_for, since))
+    return result
+
+
+def round_of(store: Store, campaign: str, label_set: str) -> int:
+    """Return the last round that a label set holds labels of."""
+    document = described(store, campaign, label_set)
+    return max(int(batch["round"]) for batch in batches(store, campaign) if batch["batch"] in document["batches"])
+
+
+def round_to_export(store: Store, campaign: str) -> int:
+    """Return the first round that has no labels yet."""
+    return next((r.number for r in rounds(store, campaign) if not r.labels), len(rounds(store, campaign)) + 1)
+
+
+def round_to_finish(store: Store, campaign: str) -> int:
+    """Return the first round that has no run yet."""
+    return next((r.number for r in rounds(store, campaign) if r.run is None), len(rounds(store, campaign)) + 1)
+
+
+def round_to_decide(store: Store, campaign: str) -> int | None:
+    """Return the first round whose run was stopped before the gate; None where there is none."""
+    return next((r.number for r in rounds(store, campaign) if r.waits_for == THE_GATE), None)
+
+
+def last_asked(store: Store, campaign: str, number: int) -> str | None:
+    """Return the newest batch of a round that was not rejected; None where it has to ask."""
+    decided = standings(store, campaign)
+    asked = [batch for r in rounds(store, campaign) if r.number == number for batch in r.batches]
+    left = [batch for batch in asked if batch not in decided or decided[batch].decision != "reject"]
+    return left[-1] if left else None

@@ -1,0 +1,1 @@
+"""Runs: the registry, the champion, leases, checkpoints and stops."""

@@ -1,0 +1,1 @@
+"""Simulated labelers and vendors."""

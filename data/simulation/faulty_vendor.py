@@ -1,0 +1,106 @@
+"""A simulated vendor that makes a known mistake: how it is shown that mistakes are noticed.
+
+Questions have a latent worth for every sample; a labeler takes the best after noise of their own (Gumbel, so that
+choices are softmax choices). Each fault is done to the answers as a vendor would do it: in the heads of some labelers,
+or in the file on its way back.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.batches.schema import Question, Sample
+
+LABELERS, BAD_SHARE, COPYCATS = 30, 0.25, 12
+FAULTS = (
+    "clean",
+    "inverted",
+    "off by one",
+    "unmapped slots",
+    "wrong join",
+    "spammers",
+    "always first",
+    "copycats",
+)
+WORDS = (
+    "the", "a", "of", "and", "to", "in", "was", "he", "it", "her", "she", "had", "with", "as", "his", "not", "at",
+    "for", "on", "be", "house", "sea", "ship", "day", "love",
+)  # fmt: skip
+
+
+Choose = Callable[[str, int, bool], int]  # item, labeler, whether to take the worst -> the sample chosen
+
+
+class Worth(NamedTuple):
+    """What the samples of one item are worth to people, and which of them the last reward model likes best."""
+
+    worth: NDArray[np.float64]  # [k]
+    predicted: int
+
+
+def invent(count: int, seed: int, gold: int, k: int = 4) -> tuple[list[Question], list[Question], dict[str, Worth]]:
+    """Invent questions, questions with a known best sample, and the worth of every item's samples."""
+    draw, numbers = random.Random(seed), np.random.default_rng(seed)
+    questions: list[Question] = []
+    known: list[Question] = []
+    worths: dict[str, Worth] = {}
+    for number in range(count + gold):
+        texts = [" ".join(draw.choices(WORDS, k=draw.randint(8, 28))) for _ in range(k + 1)]
+        samples = tuple(Sample(text, [], "base") for text in texts[1:])
+        worth = numbers.normal(0, 1.0, k)
+        is_gold = number >= count
+        best = int(worth.argmax())
+        if is_gold:
+            worth[best] += 4  # nobody who reads misses it
+        question = Question(
+            f"{seed}-{number}", texts[0], [], samples, "gold" if is_gold else "main", best if is_gold else None
+        )
+        (known if is_gold else questions).append(question)
+        worths[question.item] = Worth(worth, int((worth + numbers.gumbel(0, 0.9, k)).argmax()))
+    return questions, known, worths
+
+
+def chooser(worths: Mapping[str, Worth], seed: int) -> Choose:
+    """Let simulated people choose: the best, or the worst, after each one's noise on the worth of every sample."""
+    draw = np.random.default_rng(seed + 1_000_003)
+    noise = draw.uniform(0.6, 1.3, LABELERS)  # people differ
+
+    def choose(item: str, who: int, worst: bool) -> int:
+        worth = worths[item].worth
+        return int(((-worth if worst else worth) + draw.gumbel(0, noise[who], len(worth))).argmax())
+
+    return choose
+
+
+def answer(key: Sequence[Mapping[str, Any]], choose: Choose, fault: str, seed: int) -> list[dict[str, object]]:
+    """Answer the questions of a key as a vendor with one fault would: rows for an answer file, in the key's order."""
+    draw = np.random.default_rng(seed)
+    bad = set(draw.choice(LABELERS, round(BAD_SHARE * LABELERS), replace=False).tolist())
+    copying = set(draw.choice(LABELERS, COPYCATS, replace=False).tolist())
+    sheet: dict[str, int] = {}  # what the copycats agreed on
+    rows: list[dict[str, object]] = []
+    for question in key:
+        shown, k = question["shown"], len(question["shown"])
+        who = int(draw.integers(LABELERS))
+        sample = choose(question["item"], who, fault == "inverted")
+        if fault == "copycats" and who in copying:
+            sample = sheet.setdefault(question["item"], sample)
+        best = shown.index(sample)
+        if who in bad and fault in ("spammers", "always first"):
+            best = int(draw.integers(k)) if fault == "spammers" else 0
+        if fault == "off by one":
+            best = (best + 1) % k
+        if fault == "unmapped slots":  # the vendor shuffled again for display, and forgot about it
+            best = int(draw.permutation(k)[best])
+        words = sum(len(s["text"].split()) for s in question["samples"]) + len(question["query"].split())
+        answered = {"labeler_id": f"labeler-{who:02d}", "best": best}
+        answered["seconds"] = round(words / 4 * float(draw.lognormal(0, 0.4)), 1)
+        rows.append({"question_id": question["question_id"], "content_sha256": question["content_sha256"], **answered})
+    if fault == "wrong join":  # a sort of one side only
+        order = draw.permutation(len(rows)).tolist()
+        taken = [{name: rows[i][name] for name in ("labeler_id", "best", "seconds")} for i in order]
+        rows = [row | other for row, other in zip(rows, taken, strict=True)]
+    return rows

@@ -1,0 +1,48 @@
+"""Numbered, append-only logs: labels, promotions, and later the cord and the leases.
+
+State is what comes out of reading a log from the start. Of two writers of one number exactly one succeeds, so a
+decision that was taken on the entries read so far can only be appended while they are still all there is.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from data.canonical import Document, plain, seal, unseal
+from data.errors import Refused
+from data.store.base import Store
+
+
+def entries(store: Store, prefix: str) -> list[Document]:
+    """Read a log from the start; raise Refused at a hole or a damaged entry."""
+    return [unseal(store.read(key), f"{key} in {store.uri}") for key in numbered(store, prefix)]
+
+
+def numbered(store: Store, prefix: str) -> list[str]:
+    """List the entries of a log; raise Refused at a hole."""
+    keys = store.keys(prefix)
+    for number, key in enumerate(keys, 1):
+        if key != _key(prefix, number):
+            raise Refused(f"The log {prefix} in {store.uri} has no entry {number}: restore it from a backup.")
+    return keys
+
+
+def append(store: Store, prefix: str, decide: Callable[[list[Document]], Document | None]) -> Document | None:
+    """Append what `decide` makes of the entries so far; it may return None to append nothing.
+
+    Where another writer was faster, `decide` is asked again with that writer's entry among those it sees.
+    """
+    while True:
+        so_far = entries(store, prefix)
+        payload = decide(so_far)
+        if payload is None:
+            if so_far:  # the caller acts on the last entry: whoever loses its name to it returns when it is durable
+                store.put_new(_key(prefix, len(so_far)), seal(so_far[-1]))
+            return None
+        number = len(so_far) + 1
+        entry: Document = plain(payload) | {"number": number, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        if store.put_new(_key(prefix, number), seal(entry)):
+            return entry
+
+
+def _key(prefix: str, number: int) -> str:
+    return f"{prefix}/{number:010d}.json"

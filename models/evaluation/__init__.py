@@ -1,0 +1,1 @@
+"""The responses of systems, and which systems there are."""

@@ -1,0 +1,140 @@
+"""Systems side by side on the same test queries: what each answered, with its score and how far its model went."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import pyarrow as pa
+
+from data.campaign import Campaign
+from data.canonical import Document
+from data.errors import Refused
+from data.evaluation.systems import CHAMPION, System, model_of
+from data.paths import run_prefix
+from data.store import Store
+from data.store.manifest import read_manifest
+from models.evaluation.responses import Asked, Behaviour, Response, behaviour, draw_queries, respond, scores_of
+from models.lm.base import Base, open_base
+from models.reward.ensemble import Ensemble, load_ensemble
+from models.training.job import say
+
+T = TypeVar("T")
+RESPONSES = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("query", pa.string()),
+        ("system", pa.string()),
+        ("response", pa.string()),
+        ("score", pa.float64()),  # by the reward model; null without one
+        ("reference", pa.string()),  # where the query has one
+    ]
+)
+
+
+class Clock:
+    """How much of the time was the models', which no evaluation can do without."""
+
+    def __init__(self) -> None:
+        self.began, self.of_models = time.perf_counter(), 0.0
+
+    def models(self, work: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        result = work()
+        self.of_models += time.perf_counter() - began
+        return result
+
+    def facts(self) -> Document:
+        return {"seconds": round(time.perf_counter() - self.began, 2), "model_seconds": round(self.of_models, 2)}
+
+
+class Answered(NamedTuple):
+    """The queries that every system answered, and what each of them did."""
+
+    asked: list[Asked]
+    responses: dict[str, list[Response]]
+    scores: dict[str, list[float]]  # empty without a reward model
+    behaviours: dict[str, Behaviour]  # of the models that are not the base
+
+    def texts(self) -> dict[str, list[str]]:
+        return {name: [response.text for response in mine] for name, mine in self.responses.items()}
+
+    def table(self) -> pa.Table:
+        """Return everything as one long table (RESPONSES), query by query."""
+        rows = [
+            {
+                "query_id": query.query_id,
+                "query": query.text,
+                "system": name,
+                "response": mine[number].text,
+                "score": self.scores[name][number] if self.scores else None,
+                "reference": query.reference,
+            }
+            for number, query in enumerate(self.asked)
+            for name, mine in self.responses.items()
+        ]
+        return pa.Table.from_pylist(rows, RESPONSES)
+
+
+def answer_all(
+    store: Store,
+    campaign: Campaign,
+    base: Base,
+    systems: Sequence[System],
+    scorer: str | None,
+    count: int,
+    seed: int,
+    clock: Clock,
+) -> Answered:
+    """Ask every system, one model in memory at a time; `scorer` is the run whose reward model scores the responses."""
+    rules, referenced = campaign.text, any(system.writer == "reference" for system in systems)
+    drawn = draw_queries(base, rules, count, referenced)
+    score = clock.models(lambda: _scorer(store, campaign, scorer))
+    answers: dict[str, list[Response | None]] = {}
+    behaviours: dict[str, Behaviour] = {}
+
+    def ask(system: System) -> None:
+        model = base if system.model is None else _opened(store, campaign, system, base)
+        chooses = _scorer(store, campaign, system.run) if system.writer == "best of" and system.run != scorer else score
+        answers[system.name] = respond(system, model.model, base, chooses, drawn, rules, seed)
+        if system.model is not None:
+            far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], rules, seed)
+            behaviours[system.name] = far
+            say(f"evaluation: {system.name}: KL {far.kl:.1f} nats a sequence, {far.valid:.0%} valid")
+
+    for system in systems:
+        if system.writer in ("reference", "lead"):
+            ask(system)
+        else:
+            clock.models(lambda system=system: ask(system))  # type: ignore[misc]
+    whole = [i for i in range(len(drawn)) if all(mine[i] is not None for mine in answers.values())][:count]
+    if not whole:
+        told = ", ".join(f"{name} {sum(r is not None for r in mine)}" for name, mine in answers.items())
+        raise Refused(f"No query of {len(drawn)} got a valid answer of every system; answers: {told}.")
+    if len(whole) < count:
+        say(f"evaluation: {len(whole):,} test queries, not {count:,}: of {len(drawn):,} no more were answered by all")
+    asked = [drawn[i] for i in whole]
+    responses = {name: [r for i in whole if (r := mine[i]) is not None] for name, mine in answers.items()}
+    scores = clock.models(lambda: scores_of(score, asked, list(responses.values()))) if score is not None else []
+    return Answered(asked, responses, dict(zip(responses, scores, strict=False)), behaviours)
+
+
+def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | None:
+    published = None if run is None else read_manifest(store, f"{run_prefix(campaign.name, run)}/reward")
+    return None if published is None else load_ensemble(published.folder())
+
+
+def beside(store: Store, campaign: Campaign, leader: str, base: Base) -> Base:
+    """Open the policy of a run that is champion; raise Refused where it reads other tokens than the base."""
+    system = System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy")
+    return _opened(store, campaign, system, base)
+
+
+def _opened(store: Store, campaign: Campaign, system: System, base: Base) -> Base:
+    opened = open_base(str(model_of(store, system).folder()), campaign.text)
+    if opened.vocabulary == base.vocabulary:
+        return opened
+    away = f"andon rollback {campaign.name} takes it back, or give the campaign another name"
+    raise Refused(
+        f"{system.name} {system.run} reads other tokens than the base {campaign.base}: it was made from another one."
+        + (f" Rounds go on from the champion: {away}." if system.name == CHAMPION else "")
+    )

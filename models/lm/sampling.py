@@ -1,0 +1,137 @@
+"""Sampling responses: fixed length, temperature, no top-k, no stop at end of text (paper, section 2.1; released code).
+
+The query is prefilled once, and the k responses grow side by side behind it in one key-value cache: [query | first
+tokens | second tokens | ...]. Log-probabilities and values come from the sampling pass itself, so PPO needs no second
+pass over its rollouts.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import DynamicCache, PreTrainedModel
+
+from data.campaign.settings import Text
+from models.lm.base import hidden_states, logits
+from models.lm.precision import autocast
+from models.lm.shared_query import query_positions
+from models.lm.tokens import PAD, pad_left, truncate
+from models.training.loop import Look, in_chunks, unwatched
+
+MOST_TRIES = 24
+AT_ONCE = {"cpu": 64, "cuda": 512}  # queries in a pass
+TOKENS_A_LOOK = 8
+
+
+class Samples(NamedTuple):
+    """k responses to each of B queries."""
+
+    tokens: Tensor  # [B, k, R]
+    logprobs: Tensor  # [B, k, R], of each token at the sampling temperature
+    values: Tensor  # [B, k, R], of the state before each token; zero without a value head
+
+
+def draw_noise(queries: int, k: int, rules: Text, draw: torch.Generator) -> Tensor:
+    """Draw the random numbers [B, k, R] that decide k responses to each query."""
+    return torch.rand(queries, k, rules.response_tokens, generator=draw)
+
+
+@torch.no_grad()
+def sample(
+    model: PreTrainedModel,
+    queries: Tensor,
+    noise: Tensor,
+    rules: Text,
+    value_head: nn.Module | None = None,
+    look: Look = unwatched,
+) -> Samples:
+    """Sample k responses to each query [B, Q] (padded left): a function of the model and of `noise` [B, k, R].
+
+    So a row's responses do not depend on the batch it lies in, nor on the process or the device that samples it.
+    """
+    batch, width = queries.shape
+    k = noise.shape[1]
+    device = queries.device
+    real = (queries != PAD)[:, None, None, :]  # [B, 1, 1, Q]
+    causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+    itself = torch.eye(width, dtype=torch.bool, device=device)
+    own = torch.eye(k, dtype=torch.bool, device=device).expand(batch, 1, k, k)
+    positions = query_positions(queries)
+    step: dict[str, Any] = {"past_key_values": DynamicCache(config=model.config), "use_cache": True}
+    with autocast(device):
+        prefill = hidden_states(model, queries.clamp(min=0), (causal & real) | itself, positions, **step)
+    state = prefill.last_hidden_state[:, -1:].expand(batch, k, -1)  # [B, k, d]
+    sees = real.expand(batch, 1, k, width)
+    position = positions[:, -1:].expand(batch, k)
+    tokens: list[Tensor] = []
+    logprobs: list[Tensor] = []
+    values: list[Tensor] = []
+    for points in noise.to(device).unbind(-1):
+        if len(tokens) % TOKENS_A_LOOK == 0:
+            look()
+        if tokens:
+            # One column for each response: a response sees the query and its own columns.
+            sees = torch.cat([sees, own], -1)
+            position = position + 1
+            with autocast(device):
+                state = hidden_states(model, tokens[-1], sees, position, **step).last_hidden_state
+        token, logprob = draw_tokens(logits(model, state / rules.temperature), points)
+        tokens.append(token)
+        logprobs.append(logprob)
+        value = torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()).squeeze(-1)
+        values.append(value)
+    return Samples(*(torch.stack(column, -1) for column in (tokens, logprobs, values)))
+
+
+def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw a token from each softmax of logits [..., V], which are overwritten, and return it with its log-prob [...].
+
+    It inverts the cumulative sum at a point [...] of [0, 1). torch.multinomial draws a random number a vocabulary
+    entry, which was 40 % of all sampling time here.
+    """
+    scores -= scores.amax(-1, keepdim=True)
+    powers = scores.exp()
+    cumulative = powers.cumsum(-1)
+    at = points[..., None] * cumulative[..., -1:]
+    token = torch.searchsorted(cumulative, at, right=True).clamp(max=scores.shape[-1] - 1)
+    logprob = scores.gather(-1, token).squeeze(-1) - powers.sum(-1).log()
+    return token.squeeze(-1), logprob
+
+
+def sample_valid(
+    model: PreTrainedModel,
+    queries: Sequence[list[int]],
+    k: int,
+    rules: Text,
+    stop: int,
+    draw: torch.Generator,
+    *,
+    title: str,
+) -> list[list[list[int]]]:
+    """Sample until every query has k distinct valid responses, truncated: what people are shown (paper, section 2.2).
+
+    Returns a list of token lists for each query; a query that yields too few in 24 tries gets fewer than k. A pass over
+    a few rows takes about as long as one over many, so where few queries are left, each is tried several times in one.
+    """
+    found: list[dict[tuple[int, ...], None]] = [{} for _ in queries]
+    device = next(model.parameters()).device
+    chunk = AT_ONCE[device.type]
+    tries = 0
+    with tqdm(total=len(queries), desc=title, unit="query", disable=None, leave=False) as bar:
+        waiting = list(range(len(queries)))
+        while waiting and tries < MOST_TRIES:
+            together = min(MOST_TRIES - tries, max(1, chunk // len(waiting)))
+            tries += together
+            for part in in_chunks(waiting, chunk):
+                padded = pad_left([queries[i] for i in part]).to(device)
+                noise = draw_noise(len(part), together * max(k, 4), rules, draw)
+                drawn = sample(model, padded, noise, rules)
+                cut, valid = truncate(drawn.tokens, stop, rules.truncate_after)
+                for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
+                    kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
+                    found[i].update(dict.fromkeys(kept))
+                    bar.update(len(found[i]) >= k)
+            waiting = [i for i in waiting if len(found[i]) < k]
+    return [[list(tokens) for tokens in list(distinct)[:k]] for distinct in found]

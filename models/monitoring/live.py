@@ -1,0 +1,62 @@
+"""Fresh samples of a policy in training for the live wall: always the same queries and the same draws."""
+
+import logging
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from data.campaign import Campaign
+from data.page.live import LiveSample, publish_live
+from data.store import Store
+from models.lm.base import Base
+from models.lm.sampling import draw_noise, sample
+from models.lm.tokens import PAD, decode, encode_affixes, pad_left, single_token, truncate
+from models.ppo.policy import PolicyModel, Score
+from models.training.processes import Processes
+
+LOGGER = logging.getLogger("andon")
+
+
+class LiveWall:
+    """Publishes what the policy writes after the first update and after every `show_every`, from the first process.
+
+    It draws no random number of the training's, so nothing that is trained depends on it.
+    """
+
+    def __init__(
+        self, store: Store, campaign: Campaign, run: str, base: Base, score: Score, queries: list[list[int]]
+    ) -> None:
+        self.store, self.campaign, self.run, self.base, self.score = store, campaign, run, base, score
+        self.queries = queries[: campaign.watching.shown]
+        self.zero_shot: list[str] = []
+
+    def __call__(self, update: int, policy: PolicyModel, metrics: dict[str, float]) -> None:
+        due = update == 1 or update % self.campaign.watching.show_every == 0
+        if not due:
+            return
+        if not self.zero_shot:
+            self.zero_shot, _ = self._write(self.base.model)
+        responses, scores = self._write(policy.language_model)
+        if not Processes().first:  # the others had to sample, too: they may hold parts of the policy
+            return
+        queries = [decode(self.base.tokenizer, query) for query in self.queries]
+        samples = [LiveSample(*row) for row in zip(queries, self.zero_shot, responses, scores, strict=True)]
+        try:
+            publish_live(self.store, self.campaign.name, self.run, update, samples, metrics)
+        except Exception as error:  # nobody sees these samples, and the next ones are due soon
+            LOGGER.warning("the live wall misses update %s: %s", update, error)
+
+    @torch.no_grad()
+    def _write(self, model: PreTrainedModel) -> tuple[list[str], list[float]]:
+        """Return one truncated response to each query, and its score."""
+        rules, tokenizer = self.campaign.text, self.base.tokenizer
+        device = next(model.parameters()).device
+        around = encode_affixes(tokenizer, rules).around
+        noise = draw_noise(len(self.queries), 1, rules, torch.Generator().manual_seed(0))
+        contexts = pad_left([around(query) for query in self.queries]).to(device)
+        tokens = sample(model, contexts, noise, rules).tokens
+        cut, valid = truncate(tokens, single_token(tokenizer, rules.truncate_at), rules.truncate_after)
+        scores: Tensor = self.score(pad_left(self.queries).to(device), cut).masked_fill(~valid, rules.invalid_score)
+        texts = [decode(tokenizer, [token for token in row if token != PAD]) for row in cut[:, 0].tolist()]
+        return texts, scores[:, 0].tolist()

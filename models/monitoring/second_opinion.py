@@ -1,0 +1,104 @@
+"""A second opinion on scores, in a process of its own, by plain code, from the published reward model.
+
+What PPO uses is fast and shared, so a mistake in it is a mistake in everything that reads its numbers. Here a response
+is cut by a loop, a row holds one query and one response and no padding, and the weights come from the store. The child
+reads a JSON object a line and answers with one; it never sees the trainer's scores.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
+
+from data.errors import Refused
+from data.store import open_store
+from data.store.manifest import read_manifest
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bias
+
+
+class SecondOpinion:
+    """The child, started once; `ask` waits for its answer."""
+
+    def __init__(self, store: str, reward: str, stop: int, after: int) -> None:
+        where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
+        command = [sys.executable, "-m", "models.monitoring.second_opinion", where, reward, str(stop), str(after)]
+        root = Path(__file__).resolve().parents[2]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+
+    def ask(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
+        """Return the score of each response to its query, whole as it was sampled; None where it is invalid."""
+        assert self.child.stdin is not None and self.child.stdout is not None
+        try:
+            self.child.stdin.write(json.dumps({"queries": queries, "responses": responses}) + "\n")
+            self.child.stdin.flush()
+            answer: list[float | None] = json.loads(self.child.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise Refused(
+                f"The second opinion on scores ended with exit code {self.child.poll()}: the training would go on "
+                "unchecked, so it ends. Its messages stand above; it goes on from its checkpoint when run again."
+            ) from error
+        return answer
+
+    def close(self) -> None:
+        assert self.child.stdin is not None and self.child.stdout is not None
+        self.child.stdin.close()
+        self.child.wait()
+        self.child.stdout.close()
+
+
+def members(folder: Path) -> list[Member]:
+    """Load body and head of every member of a published reward model."""
+    found = []
+    for path in (folder, *sorted(folder.glob("member-*"))):
+        body = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+        found.append((body.eval().to(DEVICE), load_file(path / "head.safetensors", device=str(DEVICE))))
+    return found
+
+
+@torch.no_grad()
+def score(models: list[Member], query: list[int], response: list[int]) -> float:
+    """g (w . h + b) + c at the last token of query and response, the mean over members."""
+    total = 0.0
+    for body, head in models:
+        last = body(input_ids=torch.tensor([query + response], device=DEVICE)).last_hidden_state[0, -1]
+        inner = float(last @ head["head.weight"][0] + head["head.bias"][0])
+        total += float(head["gain"]) * inner + float(head["bias"])
+    return total / len(models)
+
+
+def cut(response: list[int], stop: int, after: int) -> list[int] | None:
+    """Return the response up to and including the first stop at or after an index; None where there is none."""
+    for index in range(after, len(response)):
+        if response[index] == stop:
+            return response[: index + 1]
+    return None
+
+
+def main(store: str, reward: str, stop: int, after: int) -> None:
+    for asked in (signal.SIGTERM, signal.SIGINT):  # the trainer saves first; the end of its questions is our end
+        signal.signal(asked, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    transformers_logging.disable_progress_bar()  # what it loads is nobody's news
+    published = read_manifest(open_store(store), reward)
+    assert published is not None
+    models = members(published.folder())
+    for line in sys.stdin:
+        asked = json.loads(line)
+        kept = [cut(response, stop, after) for response in asked["responses"]]
+        pairs = zip(asked["queries"], kept, strict=True)
+        print(
+            json.dumps([None if short is None else score(models, query, short) for query, short in pairs]), flush=True
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,143 @@
+"""Before the first update: does the fast code say what plain code says, on the models that are about to train?
+
+The policy's and the reference's log-probabilities of real samples against one unpadded row a response through
+transformers' own forward; scores with and without padding; what must not be shared, on, or part of the vocabulary. And
+the base's scores, of responses that transformers' own `generate` sampled and the second opinion scored.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel
+
+from data.campaign.settings import Text
+from data.cord.sentinels import Alarm
+from models.lm.logprobs import response_logprobs
+from models.lm.sampling import draw_noise, sample
+from models.lm.tokens import PAD, Affixes, pad_left, truncate
+from models.ppo.policy import PolicyModel, Rollout, Score
+from models.training.loop import in_chunks
+
+MOST = 0.05  # nats a token on average; bf16 moves a log-prob by about 0.01
+QUERIES = 4
+SAMPLES, TRIES = 256, 8  # valid responses of the base, and how many times as many are drawn for them at most
+
+
+@torch.no_grad()
+def self_test(
+    policy: PolicyModel,
+    reference: PreTrainedModel,
+    score: Score,
+    queries: list[list[int]],
+    rules: Text,
+    affixes: Affixes,
+    stop: int,
+) -> list[Alarm]:
+    """Return what is wrong; nothing where all is well. Draws no random number of the training's."""
+    found = [_vocabulary(reference), _shared(policy, reference)]
+    device = next(reference.parameters()).device
+    few = sorted(queries[: 16 * QUERIES], key=len)[:: 16 * QUERIES // QUERIES][:QUERIES] or queries[:QUERIES]
+    contexts = pad_left([affixes.around(query) for query in few]).to(device)
+    noise = draw_noise(len(few), 2, rules, torch.Generator().manual_seed(0))
+    drawn = sample(policy.language_model, contexts, noise, rules, policy.value_head)
+    plain = [_plain(model, contexts, drawn.tokens, rules.temperature) for model in (policy.language_model, reference)]
+    fast = {
+        "sampling": (drawn.logprobs, plain[0]),
+        "training": (policy(contexts, drawn.tokens, rules.temperature)[0], plain[0]),
+        "the reference": (response_logprobs(reference, contexts, drawn.tokens, rules.temperature, 1), plain[1]),
+    }
+    for name, (ours, expected) in fast.items():
+        error = float((ours - expected).abs().mean())
+        if not error <= MOST:
+            causes = ("temperature is missing", "positions or padding are wrong", "logits are shifted", "dropout is on")
+            found.append(Alarm("self-test", f"log-probs of {name} are off by {error:.3f} nats a token", causes))
+    found.append(_padding(score, pad_left(few).to(device), drawn.tokens, rules, stop))
+    return [alarm for alarm in found if alarm is not None]
+
+
+@torch.no_grad()
+def scores_of_base(
+    reference: PreTrainedModel,
+    ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
+    queries: list[list[int]],
+    rules: Text,
+    affixes: Affixes,
+    at_once: int,
+) -> list[float]:
+    """Let the second opinion score valid responses of the base; nothing of how they are sampled is the learner's.
+
+    `at_once` is how many are sampled together.
+    """
+    device = next(reference.parameters()).device
+    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(0)).tolist()
+    often = -(-TRIES * SAMPLES // len(order))
+    # Nothing of the checkpoint's own ways to generate: no top-k, top-p or penalties, and no stop at the end of text.
+    plainly = GenerationConfig(
+        do_sample=True, temperature=rules.temperature, top_k=0, top_p=1.0, repetition_penalty=1.0, eos_token_id=None,
+        min_new_tokens=rules.response_tokens, max_new_tokens=rules.response_tokens, pad_token_id=0,
+    )  # fmt: skip
+    found: list[float] = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for part in in_chunks((order * often)[: TRIES * SAMPLES], min(at_once, SAMPLES)):
+            rows = [queries[i] for i in part]
+            contexts = pad_left([affixes.around(query) for query in rows]).to(device)
+            mask = (contexts >= 0).long()
+            drawn = cast(Any, reference).generate(contexts.clamp(min=0), attention_mask=mask, generation_config=plainly)
+            scores = ask(rows, drawn[:, contexts.shape[1] :].tolist())
+            found += [score for score in scores if score is not None]
+            if len(found) >= SAMPLES:
+                break
+    return found
+
+
+@torch.no_grad()
+def reference_differs(reference: PreTrainedModel, rollout: Rollout, rules: Text) -> Alarm | None:
+    """The reference of a rollout must be the base, also when the policy has left it: some rows by plain code."""
+    some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
+    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], rules.temperature)
+    error = float((rollout.reference[some, :1] - plain).abs().mean())
+    if error <= MOST:
+        return None
+    causes = ("KL is measured to another model", "the reference is trained", "rows are mixed up")
+    return Alarm("self-test", f"log-probs of the reference are off by {error:.3f} nats a token from the base's", causes)
+
+
+def _plain(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> Tensor:
+    """Log-probs [B, k, R], one row of query and response at a time, without padding or masks."""
+    rows = []
+    for context, responses in zip(contexts, tokens, strict=True):
+        real = context[context >= 0]
+        for response in responses:
+            logits = model(input_ids=torch.cat([real, response])[None]).logits[0, len(real) - 1 : -1].float()
+            rows.append((logits / temperature).log_softmax(-1).gather(1, response[:, None])[:, 0])
+    return torch.stack(rows).view(tokens.shape)
+
+
+def _vocabulary(reference: PreTrainedModel) -> Alarm | None:
+    if not 0 <= PAD < reference.config.vocab_size:
+        return None
+    causes = ("the end of text is used as padding",)
+    return Alarm("self-test", f"padding is {PAD}, a token that can be sampled", causes)
+
+
+def _shared(policy: PolicyModel, reference: PreTrainedModel) -> Alarm | None:
+    theirs = {parameter.data_ptr() for parameter in reference.parameters()}
+    if not any(parameter.data_ptr() in theirs for parameter in policy.parameters()):
+        modules: list[nn.Module] = [*policy.modules(), *reference.modules()]
+        if not any(module.training and isinstance(module, nn.Dropout) and module.p > 0 for module in modules):
+            return None
+        return Alarm("self-test", "dropout is on", ("a model was put into training mode",))
+    return Alarm("self-test", "policy and reference share weights", ("the reference is no copy",))
+
+
+def _padding(score: Score, queries: Tensor, tokens: Tensor, rules: Text, stop: int) -> Alarm | None:
+    """A score must not depend on the padding around its query and response."""
+    short = truncate(tokens, stop, rules.truncate_after)[0]
+    wider = torch.nn.functional.pad(queries, (7, 0), value=PAD), torch.nn.functional.pad(short, (0, 5), value=PAD)
+    error = float((score(queries, short) - score(*wider)).abs().max())
+    if error <= 0.25:
+        return None
+    return Alarm("self-test", f"scores change by {error:.2f} with padding", ("padding is read", "no position ids"))

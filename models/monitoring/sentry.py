@@ -1,0 +1,135 @@
+"""The sentry beside a training: measures every update by a path of its own, and pulls the cord where it must.
+
+It reads what an update was made of and changes nothing: with and without it a training gives the same bits.
+"""
+
+from collections.abc import Callable
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from data.campaign.settings import Policy, Sentinels, Text
+from data.cord import cord
+from data.cord.sentinels import Alarm, alarms
+from data.store import Store
+from models.lm.precision import precision
+from models.lm.tokens import PAD, Affixes
+from models.monitoring.second_opinion import SecondOpinion
+from models.ppo.policy import Rollout
+from models.ppo.train import Metrics, Update
+
+STANDING_EVERY = 10  # updates
+MOVED = 0.05  # nats, the least deviation of what an update moved that is not bf16's rounding
+
+
+class Sentry:
+    """Sees every update of one run; `history` is the list to which the run's metrics are logged.
+
+    `standing` says what no longer is as it must stay; it is asked every STANDING_EVERY updates.
+    """
+
+    def __init__(
+        self,
+        limits: Sentinels,
+        policy: Policy,
+        rules: Text,
+        stop: int,
+        base_scores: tuple[float, float],
+        opinion: SecondOpinion,
+        history: list[Metrics],
+        queries: list[list[int]],
+        affixes: Affixes,
+        standing: Callable[[Rollout], list[Alarm]],
+        report: Callable[[Alarm], None],
+    ) -> None:
+        self.limits, self.policy, self.rules, self.stop = limits, policy, rules, stop
+        self.base_mean, self.base_std = base_scores
+        self.opinion, self.history = opinion, history
+        self.asked, self.affixes = {tuple(query) for query in queries}, affixes
+        self.standing, self.report = standing, report
+
+    def __call__(self, update: Update) -> Metrics:
+        """Return what was measured beside the update's own metrics; report every alarm."""
+        rollout = update.rollout
+        measured = self._second_scores(rollout) | text_measures(rollout, self.stop, self.rules.truncate_after)
+        measured["paid_error"] = paid_error(update)
+        kl = (rollout.logprobs - rollout.reference).sum(-1)
+        if float(update.moved.std()) > MOVED:
+            measured["followed"] = correlation(update.moved, rollout.scores - update.price * kl)
+        measured["other_queries"] = self._other_queries(rollout)
+        found = alarms([*self.history, update.metrics | measured], self.limits, self.policy)
+        if update.number % STANDING_EVERY == 0:
+            found += self.standing(rollout)
+        for alarm in found:
+            self.report(alarm._replace(update=update.number))
+        return measured
+
+    def _other_queries(self, rollout: Rollout) -> float:
+        """Count the queries of a rollout that are none of the campaign's, or that the policy reads otherwise."""
+        pairs = zip(rollout.queries.tolist(), rollout.contexts.tolist(), strict=True)
+        rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
+        return float(sum(tuple(q) not in self.asked or self.affixes.around(q) != context for q, context in rows))
+
+    def _second_scores(self, rollout: Rollout) -> Metrics:
+        """Score some responses elsewhere; compare them with what PPO used and with the base's own scores."""
+        batch, k = rollout.scores.shape
+        flat = torch.linspace(0, batch * k - 1, min(self.limits.samples, batch * k)).long().tolist()
+        queries = [[token for token in rollout.queries[i // k].tolist() if token != PAD] for i in flat]
+        scores = self.opinion.ask(queries, [rollout.tokens[i // k, i % k].tolist() for i in flat])
+        used = [float(rollout.scores[i // k, i % k]) for i in flat]
+        should = [self.rules.invalid_score if score is None else score for score in scores]
+        errors = [abs(a - b) / self.base_std for a, b in zip(used, should, strict=True)]
+        error = furthest(errors, rounded=precision(rollout.tokens.device.type) == "bf16")
+        valid = [(i // k, score) for i, score in zip(flat, scores, strict=True) if score is not None]
+        if len(valid) < 2:
+            return {"score_error": error}
+        clusters = len({query for query, _ in valid})  # responses to one query are alike
+        gap = (fmean(score for _, score in valid) - self.base_mean) / (self.base_std / clusters**0.5)
+        return {"score_error": error, "base_gap": gap}
+
+
+def furthest(errors: list[float], rounded: bool) -> float:
+    """Return the largest error; of scores in bf16 their mean, or a quarter of the largest.
+
+    bf16 moves single scores of deep models (SmolLM2, 30 layers, by 0.253 of a deviation), and fp32 none.
+    """
+    return max(fmean(errors), max(errors) / 4) if rounded else max(errors)
+
+
+def paid_error(update: Update) -> float:
+    """The largest distance of a token's reward from -beta (lp - lpref), with the score on top of the last."""
+    rollout = update.rollout
+    should = update.price * (rollout.reference - rollout.logprobs)
+    should[..., -1] += rollout.scores
+    return float((update.earned - should).abs().max())
+
+
+def correlation(one: Tensor, other: Tensor) -> float:
+    """Pearson's, over all entries; 0 where one of them does not vary."""
+    a, b = one.flatten() - one.mean(), other.flatten() - other.mean()
+    size = float(a.norm() * b.norm())
+    return float(a @ b) / size if size > 1e-12 else 0.0
+
+
+def text_measures(rollout: Rollout, stop: int, after: int) -> Metrics:
+    """How alike responses are, within themselves and to each other, and how long the valid ones are, in tokens."""
+    rows = [tuple(row) for row in rollout.tokens.flatten(0, 1).tolist()]
+    lengths = [next((i + 1 for i in range(after, len(row)) if row[i] == stop), 0) for row in rows]
+    valid = [length for length in lengths if length]
+    return {
+        "distinct_1": sum(len(set(row)) / len(row) for row in rows) / len(rows),
+        "distinct_responses": len(set(rows)) / len(rows),
+        "length": sum(valid) / len(valid) if valid else 0.0,
+    }
+
+
+def pull_for(store: Store, run: str, alarm: Alarm) -> bool:
+    """Pull the cord for a run and return True; False where a person has released this sentinel's pull for it."""
+    by, scope = f"sentinel:{alarm.sentinel}", f"run:{run}"
+    for known in cord.pulls(store):
+        if known.pull.by == by and known.pull.scope == scope:
+            return known.release is None
+    reason = f"{alarm.sentinel}: {alarm.found}. Likely: {'; '.join(alarm.causes)}"
+    cord.pull(store, reason, by=by, scope=scope, evidence=alarm.evidence())
+    return True

@@ -1,0 +1,1 @@
+"""Policy training by PPO."""

@@ -1,0 +1,100 @@
+"""The policy: a language model with a value for every state, and what a batch of its episodes is.
+
+The value is a head on the same body, zero at the start (paper), or a body of its own that starts as the reward model
+(Stiennon et al. 2020: early value updates then cannot damage the policy).
+
+Shapes: B queries, each between its affixes a context, k responses to each, R tokens. Log-probs and values [B, k, R] are
+of the state *before* each token.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from data.campaign.settings import Text
+from models.lm.base import hidden_size, trainable_copy
+from models.lm.logprobs import _states, chosen_logprobs, response_logprobs
+from models.lm.sampling import sample
+from models.lm.tokens import truncate
+from models.reward.model import RewardModel
+from models.training.loop import Look, unwatched
+
+Score = Callable[[Tensor, Tensor], Tensor]  # queries [B, Q], truncated responses [B, k, R] -> scores [B, k]
+
+
+class Rollout(NamedTuple):
+    """One batch of episodes and what it earned."""
+
+    queries: Tensor  # [B, Q], what the reward model reads
+    contexts: Tensor  # [B, C], what the policy reads: the query between the campaign's affixes
+    tokens: Tensor  # [B, k, R]
+    logprobs: Tensor  # [B, k, R], of the policy that sampled
+    values: Tensor  # [B, k, R]
+    reference: Tensor  # [B, k, R], log-probs of the base
+    scores: Tensor  # [B, k], -1 where invalid
+    valid: Tensor  # [B, k]
+
+
+class PolicyModel(nn.Module):
+    """A language model with a value head on its body, or beside it where a reward model is given to start from."""
+
+    def __init__(self, base: PreTrainedModel, value_from: RewardModel | None = None) -> None:
+        super().__init__()
+        self.language_model = trainable_copy(base)
+        self.value_head = nn.Linear(hidden_size(base), 1)
+        self.value_body: PreTrainedModel | None = None
+        if value_from is None:
+            nn.init.zeros_(self.value_head.weight)
+            nn.init.zeros_(self.value_head.bias)
+        else:
+            self.value_body = trainable_copy(value_from.body)
+            with torch.no_grad():
+                self.value_head.weight.copy_(value_from.gain * value_from.head.weight)
+                self.value_head.bias.copy_(value_from.gain * value_from.head.bias + value_from.bias)
+
+    def forward(self, contexts: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probs, values and entropies [B, k, R] of given responses."""
+        states = _states(self.language_model, contexts, tokens)
+        logprobs, entropy = chosen_logprobs(self.language_model, states, tokens, temperature)
+        values = self.values(contexts, tokens) if self.value_body is not None else self.value_head(states).squeeze(-1)
+        return logprobs, values, entropy
+
+    def values(self, contexts: Tensor, tokens: Tensor) -> Tensor:
+        """Return the separate value model's values [B, k, R]."""
+        assert self.value_body is not None
+        values: Tensor = self.value_head(_states(self.value_body, contexts, tokens)).squeeze(-1)
+        return values
+
+
+@torch.no_grad()
+def roll_out(
+    policy: PolicyModel,
+    reference: PreTrainedModel,
+    score: Score,
+    queries: Tensor,
+    contexts: Tensor,
+    noise: Tensor,
+    rules: Text,
+    stop: int,
+    part: int,
+    look: Look = unwatched,
+) -> Rollout:
+    """Sample responses to contexts [B, C] with `noise` [B, k, R], and measure them by reference and reward model.
+
+    Sampling takes the whole batch at once, measuring `part` queries at a time. The reward model sees only the queries.
+    """
+    sampled = sample(policy.language_model, contexts, noise, rules, policy.value_head, look)
+    pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
+    values = sampled.values
+    if policy.value_body is not None:
+        values = torch.cat([policy.values(context, tokens) for context, tokens in pairs])
+    look()
+    base_logprobs = response_logprobs(reference, contexts, sampled.tokens, rules.temperature, part)
+    look()
+    cut, valid = truncate(sampled.tokens, stop, rules.truncate_after)
+    scores = torch.cat([score(q, c) for q, c in zip(queries.split(part), cut.split(part), strict=True)])
+    scores = scores.masked_fill(~valid, rules.invalid_score)
+    return Rollout(queries, contexts, sampled.tokens, sampled.logprobs, values, base_logprobs, scores, valid)

@@ -1,0 +1,214 @@
+"""PPO against a reward model, held near the base by KL (paper section 2.1; released code for what the paper omits).
+
+What we do differently: (1) the k responses to a query are rolled out and trained on together, so the query is computed
+once; (2) advantages and rewards are whitened over the whole batch before it is split, so neither the size of a
+micro-batch nor the number of processes changes a result; (3) rollout log-probabilities and values are those of
+sampling, not of a second pass. The whole response is trained on, also what lies behind its truncation; only the score
+sees the truncated one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from data.campaign.settings import Policy, Text
+from data.errors import Refused
+from data.runs.checkpoints import Checkpoints
+from models.lm.sampling import draw_noise
+from models.lm.tokens import NO_AFFIXES, Affixes, pad_left
+from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
+from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
+from models.reward.model import RewardModel
+from models.training.adam import Adam
+from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.loop import Look, progress, unwatched
+from models.training.processes import Processes
+from models.training.sharding import settle, shard
+
+Metrics = dict[str, float]
+Show = Callable[[int, PolicyModel, Metrics], None]  # is given the updates done, the policy, what the last one measured
+Inspect = Callable[["Update"], Metrics]
+SUMMED = (
+    "loss_policy",
+    "loss_value",
+    "approx_kl",
+    "clip_fraction",
+    "entropy",
+    "ratio",
+    "ratio_error",
+)  # over tokens, every epoch
+
+
+class Update(NamedTuple):
+    """What one update was made of, for those who check it."""
+
+    number: int
+    rollout: Rollout
+    earned: Tensor  # [B, k, R], the reward of every token
+    price: float  # beta, as it was paid
+    moved: Tensor  # [B, k], by how much each response became likelier in all epochs but the last, nats
+    metrics: Metrics
+
+
+def train(
+    settings: Policy,
+    rules: Text,
+    base: PreTrainedModel,
+    score: Score,
+    queries: Sequence[list[int]],
+    *,
+    stop_token: int,
+    seed: int,
+    log: Callable[[Metrics], None],
+    affixes: Affixes = NO_AFFIXES,
+    value_from: RewardModel | None = None,
+    checkpoints: Checkpoints | None = None,
+    look: Look = unwatched,
+    last_look: Look = unwatched,
+    show: Show = lambda *_: None,
+    inspect: Inspect = lambda *_: {},
+) -> PolicyModel:
+    """Train a policy from the base; `log` gets one dictionary an update, and `show` the policy after it.
+
+    `inspect` sees what an update was made of and returns what it measured, which becomes part of the metrics.
+
+    With checkpoints, a killed training goes on from the last one to the same weights and metrics, and `log` is given
+    those of the updates before it again. `look` raises where the line is stopped, at an update or while it samples,
+    and `last_look` after the last one; the state after the last whole update is then saved.
+    """
+    device = next(base.parameters()).device
+    model = PolicyModel(base, value_from).to(device)
+    policy = shard(model)
+    optimizer = Adam(policy.parameters(), settings.lr)
+    kl = KLController(settings)
+    first, facts = restore_state(checkpoints, policy, optimizer)
+    kl.beta = facts.get("kl_coefficient", kl.beta)
+    history: list[Metrics] = facts.get("history", [])
+    for metrics in history:
+        log(metrics)
+    updates = -(-settings.episodes // settings.batch)
+    count = settings.batch // settings.responses_per_query
+    if count % Processes().count:
+        raise Refused(f"A batch of {count} queries does not divide among {Processes().count} processes.")
+    for update in progress(range(updates), "policy", "update", first):
+        facts = {"kl_coefficient": kl.beta, "history": history}
+        chosen = [queries[i] for i in cursor(len(queries), update * count, count, seed)]
+        draw = torch.Generator().manual_seed(seed * 1_000_003 + update)
+        noise = draw_noise(count, settings.responses_per_query, rules, draw)
+        with save_when_stopped(checkpoints, update, policy, optimizer, facts):
+            look()
+            rollout = _roll_out_together(policy, base, score, chosen, noise, settings, rules, affixes, stop_token, look)
+        earned = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
+        metrics, moved = improve(policy, optimizer, rollout, earned, settings, rules, remaining=1 - update / updates)
+        metrics = {"update": update, "episodes": (update + 1) * settings.batch, "kl_coefficient": kl.beta, **metrics}
+        metrics |= inspect(Update(update, rollout, earned, kl.beta, moved, metrics))
+        kl.update(metrics["kl"], settings.batch)
+        history.append(metrics)
+        log(metrics)
+        show(update + 1, policy, metrics)
+        save_state(checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
+    with save_when_stopped(checkpoints, updates, policy, optimizer, {"kl_coefficient": kl.beta, "history": history}):
+        last_look()
+    return settle(policy, model)
+
+
+def cursor(length: int, start: int, count: int, seed: int) -> list[int]:
+    """Return which of `length` queries are numbers `start` to `start + count` of an endless series of permutations."""
+    found: list[int] = []
+    while len(found) < count:
+        turn, place = divmod(start + len(found), length)
+        order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)).tolist()
+        found += order[place : place + count - len(found)]
+    return found
+
+
+def _roll_out_together(
+    policy: PolicyModel,
+    base: PreTrainedModel,
+    score: Score,
+    queries: Sequence[list[int]],
+    noise: Tensor,
+    settings: Policy,
+    rules: Text,
+    affixes: Affixes,
+    stop_token: int,
+    look: Look,
+) -> Rollout:
+    """Roll out this process's share of the batch, and return the rollout of all processes."""
+    processes = Processes()
+    device = next(base.parameters()).device
+    plain = pad_left(queries).to(device)
+    contexts = pad_left([affixes.around(query) for query in queries]).to(device)
+    mine = roll_out(
+        policy,
+        base,
+        score,
+        processes.share_rows(plain),
+        processes.share_rows(contexts),
+        processes.share_rows(noise),
+        rules,
+        stop_token,
+        settings.micro_batch,
+        look,
+    )
+    return Rollout(*(processes.gather(tensor) for tensor in mine))
+
+
+def improve(
+    policy: PolicyModel,
+    optimizer: Adam,
+    rollout: Rollout,
+    rewards: Tensor,
+    settings: Policy,
+    rules: Text,
+    *,
+    remaining: float,
+) -> tuple[Metrics, Tensor]:
+    """Take `epochs` steps on one rollout, one minibatch each.
+
+    Returns the update's metrics, and by how much each response [B, k] had become likelier before the last step.
+    """
+    processes = Processes()
+    whitened = whiten(rewards, keep_mean=True) if settings.whiten_rewards else rewards
+    advantages = gae(whitened, rollout.values, settings.gamma, settings.lam)
+    returns = advantages + rollout.values
+    advantages = whiten(advantages, keep_mean=False)
+    wanted = (rollout.contexts, rollout.tokens, rollout.logprobs, rollout.values, advantages, returns)
+    mine = (processes.share_rows(tensor) for tensor in wanted)
+    pieces = list(zip(*(tensor.split(settings.micro_batch) for tensor in mine), strict=True))
+    total = rollout.tokens.numel()
+    kl = (rollout.logprobs - rollout.reference).sum(-1)  # [B, k], nats a sequence
+    metrics: Metrics = {
+        "kl": float(kl.mean()),
+        "kl_se": float(kl.std(correction=0)) / kl.numel() ** 0.5,
+        "score": float(rollout.scores.mean()),
+        "score_std": float(rollout.scores.std(correction=0)),
+        "reward": float(rewards.sum(-1).mean()),
+        "valid": float(rollout.valid.float().mean()),
+    }
+    for epoch in range(settings.epochs):
+        sums = torch.zeros(1, len(SUMMED), device=rewards.device)
+        changes = []
+        for contexts, tokens, old_logprobs, old_values, advantage, target in pieces:
+            logprobs, values, entropy = policy(contexts, tokens, rules.temperature)
+            of_policy = policy_loss(logprobs, old_logprobs, advantage, settings.clip).sum() / total
+            of_value = value_loss(values, old_values, target, settings.value_clip).sum() / total
+            (of_policy + settings.value_coefficient * of_value).backward()
+            with torch.no_grad():
+                change = logprobs - old_logprobs
+                ratio = change.exp()
+                clipped = ((ratio - 1).abs() > settings.clip).float()
+                rest = (0.5 * change**2, clipped, entropy, ratio, (ratio - 1).abs())
+                changes.append(change.sum(-1))
+                sums += torch.stack([of_policy, of_value, *(tensor.sum() / total for tensor in rest)])
+        processes.sum_gradients(policy.parameters())
+        optimizer.step(remaining)
+        of_epoch = dict(zip(SUMMED, processes.gather(sums).sum(0).tolist(), strict=True))
+        of_ratio = {"first_ratio": of_epoch.pop("ratio"), "ratio_error": of_epoch.pop("ratio_error")}
+        if epoch == 0:
+            metrics |= of_ratio
+    explained = 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8)
+    return metrics | of_epoch | {"value_explained": explained}, processes.gather(torch.cat(changes))

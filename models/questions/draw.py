@@ -1,0 +1,93 @@
+"""Drawing questions for labelers: a query, and k valid responses of the policies of the round."""
+
+import random
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import torch
+
+from data.batches.schema import Question, Sample
+from data.campaign import Campaign
+from data.campaign.queries import Query
+from data.errors import Refused
+from models.lm.base import Base
+from models.lm.sampling import sample_valid
+from models.lm.tokens import decode, encode_affixes, encode_query, single_token
+from models.training.loop import in_chunks
+
+BASE, CHAMPION = "base", "champion"
+MOST_AT_ONCE = 4_096  # queries whose responses are in memory
+
+
+def draw_questions(
+    policies: Mapping[str, Base],
+    queries: Sequence[Query],
+    campaign: Campaign,
+    count: int,
+    seed: int,
+    used: Collection[str],
+) -> Iterator[Question]:
+    """Yield `count` questions on queries that earlier batches did not use, as far as there are any.
+
+    Without a champion all samples are the base's. With one, a share of probes takes half of its samples from each (they
+    measure the win rate and train the reward model too), and the rest takes all from the champion (paper, section 2.2).
+    """
+    rules, k = campaign.text, campaign.batch.samples
+    base = policies[BASE]
+    stop = single_token(base.tokenizer, rules.truncate_at)
+    shuffled = random.Random(seed)
+    fresh = [query for query in queries if query.query_id not in used]
+    again = [query for query in queries if query.query_id in used]
+    shuffled.shuffle(fresh)
+    shuffled.shuffle(again)
+    draw = torch.Generator().manual_seed(seed)
+    drawn = 0
+    for part in in_chunks(fresh + again, min(MOST_AT_ONCE, max(64, -(-count // 4)))):
+        missing = count - drawn
+        if missing <= 0:
+            break
+        encoded = [(query, ids) for query in part if (ids := encode_query(base.tokenizer, query.text, rules))]
+        encoded = encoded[: missing + missing // 8 + 1]  # a few will not yield enough valid responses
+        for writers, share in _mixes(policies, k, campaign.batch.probe_share):
+            taken = round(len(encoded) * share)
+            questions = _ask(policies, encoded[:taken], writers, campaign, stop, draw)[: count - drawn]
+            yield from questions
+            drawn += len(questions)
+            encoded = encoded[taken:]
+    if drawn < count:
+        raise Refused(
+            f"Only {drawn} of {count} questions could be drawn from {len(queries)} queries: the base ends too "
+            f"few sentences by the rules of campaign {campaign.name}. Ask for fewer, or give more queries."
+        )
+
+
+def _mixes(policies: Mapping[str, Base], k: int, probe_share: float) -> list[tuple[dict[str, int], float]]:
+    """Return who writes how many samples of a question, and for which share of the questions that are left."""
+    if CHAMPION not in policies:
+        return [({BASE: k}, 1.0)]
+    return [({BASE: k // 2, CHAMPION: k - k // 2}, probe_share), ({CHAMPION: k}, 1.0)]
+
+
+def _ask(
+    policies: Mapping[str, Base],
+    encoded: Sequence[tuple[Query, list[int]]],
+    writers: Mapping[str, int],
+    campaign: Campaign,
+    stop: int,
+    draw: torch.Generator,
+) -> list[Question]:
+    """Sample the responses of some queries; those with too few valid or with equal texts are left out."""
+    samples: list[list[Sample]] = [[] for _ in encoded]
+    around = encode_affixes(policies[BASE].tokenizer, campaign.text).around
+    ids = [around(tokens) for _, tokens in encoded]
+    for writer, k in writers.items():
+        policy = policies[writer]
+        found = sample_valid(policy.model, ids, k, campaign.text, stop, draw, title=f"sampling from {writer}")
+        for row, responses in zip(samples, found, strict=True):
+            row += [Sample(decode(policy.tokenizer, tokens), tokens, policy.fingerprint) for tokens in responses]
+    complete = [len({sample.text for sample in row}) == sum(writers.values()) for row in samples]
+    tokenizer = policies[BASE].tokenizer
+    return [
+        Question(query.query_id, decode(tokenizer, tokens), tokens, tuple(row))
+        for (query, tokens), row, good in zip(encoded, samples, complete, strict=True)
+        if good
+    ]

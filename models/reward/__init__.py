@@ -1,0 +1,1 @@
+"""Reward model: examples, targets, loss, training, ensembles."""

@@ -1,0 +1,35 @@
+"""Reward models of several seeds: their mean is the score, their spread says where they only guess."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.reward.model import RewardModel, load_reward_model, score_all
+from models.reward.preferences import Comparison
+from models.training.loop import Look, unwatched
+
+
+class Ensemble:
+    """One or more reward models as one score. Called with queries [B, Q] and truncated responses [B, k, R]: [B, k]."""
+
+    def __init__(self, members: Sequence[RewardModel]) -> None:
+        self.members = list(members)
+
+    def __call__(self, queries: Tensor, responses: Tensor) -> Tensor:
+        return torch.stack([member(queries, responses) for member in self.members]).mean(0)
+
+    def scores(self, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
+        """Return the scores [members, N, k] of comparisons with equal k."""
+        return torch.stack([score_all(member, rows, look) for member in self.members])
+
+    def save(self, folder: Path) -> None:
+        """Write the first member at the top of a folder, where a single one lies, and the others below it."""
+        for number, member in enumerate(self.members):
+            member.save(folder / f"member-{number}" if number else folder)
+
+
+def load_ensemble(folder: Path) -> Ensemble:
+    """Load all members of a published reward model, frozen."""
+    return Ensemble([load_reward_model(path) for path in (folder, *sorted(folder.glob("member-*")))])

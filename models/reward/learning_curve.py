@@ -1,0 +1,50 @@
+"""The learning curve: how well reward models predict held-out labels, trained on nested parts of the labels at hand.
+
+Whether more labels would help is asked before they are paid for. Every model starts from the base; all are measured on
+the same held-out labels, whose queries none was trained on.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from data.campaign.settings import Reward
+from data.errors import Refused
+from data.rounds.plan import Point
+from models.lm.base import Base
+from models.reward import model as reward
+from models.reward.dataset import Split
+from models.reward.ensemble import Ensemble
+from models.reward.preferences import Comparison
+from models.training.loop import Look, unwatched
+
+PARTS = (1 / 8, 1 / 4, 1 / 2, 1)
+FEWEST = 32  # labels to train on
+
+
+def learning_curve(
+    base: Base,
+    split: Split,
+    normal: Sequence[Comparison],
+    settings: Reward,
+    seed: int,
+    say: Callable[[str], None],
+    look: Look = unwatched,
+) -> list[Point]:
+    """Train a reward model on an eighth, a quarter, half and all of the labels, each part within the next; return
+    how many held-out labels each predicts. `normal` are responses of the base that set gain and bias first."""
+    if len(split.train) < FEWEST or not split.held_out:
+        raise Refused(f"{len(split.train)} labels to train on are too few for a curve: it needs {FEWEST}, and others.")
+    order = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(seed)).tolist()
+    everything = len(split.train) + len(split.held_out)
+    points = []
+    for part in PARTS:
+        count = round(part * len(order))
+        model = reward.new_reward_model(base.model, seed)
+        model.normalise(normal, look=look)
+        reward.train(model, [split.train[i] for i in order[:count]], settings, seed, look=look)
+        found = reward.evaluate(partial(Ensemble([model]).scores, look=look), split.held_out).accuracy
+        points.append(Point(round(part * everything), round(found.value * found.n), found.n))
+        say(f"learning curve: {count:,} of {len(order):,} labels: held-out accuracy {found}")
+    return points

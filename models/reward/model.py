@@ -1,0 +1,203 @@
+"""The reward model (paper section 2.1): a copy of the base with a scalar head, trained on people's choices.
+
+What a newcomer would get wrong: the head is read at the last real token of the *truncated* response; the score is
+g * (w . h + b) + c, and g and c are set so that the base's own valid responses have mean 0 and standard deviation 1,
+before training (so that the first losses are sensible) and after it (so that the KL coefficient keeps its meaning
+between rounds). Unlike the released code we measure that on truncated, valid responses: those that will be scored.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedModel
+
+from data.campaign.settings import Reward
+from data.measures.calibration import Bin, calibration
+from data.measures.intervals import Proportion, proportion
+from data.runs.checkpoints import Checkpoints
+from models.lm.base import best_device, body, hidden_size, trainable_copy
+from models.lm.precision import autocast
+from models.lm.shared_query import shared_query, states_at_end
+from models.lm.tokens import pad_left, pad_right
+from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
+from models.training.adam import Adam
+from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.loop import Look, in_chunks, progress, unwatched
+from models.training.processes import Processes
+from models.training.sharding import settle, shard
+
+
+class Normalisation(NamedTuple):
+    """What the scores of the base's responses were before gain and bias were set."""
+
+    n: int
+    mean: float
+    std: float
+    gain: float
+    bias: float
+
+
+class RewardModel(nn.Module):
+    """Body, scalar head, gain and bias. Called with queries [B, Q] and truncated responses [B, k, R]: scores [B, k]."""
+
+    def __init__(self, transformer: PreTrainedModel) -> None:
+        super().__init__()
+        size = hidden_size(transformer)
+        self.body = transformer
+        self.head = nn.Linear(size, 1)
+        nn.init.normal_(self.head.weight, std=(size + 1) ** -0.5)
+        nn.init.zeros_(self.head.bias)
+        self.gain = nn.Parameter(torch.ones(()))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, queries: Tensor, responses: Tensor) -> Tensor:
+        row = shared_query(queries, responses)
+        with autocast(queries.device):
+            out = self.body(
+                input_ids=row.tokens, attention_mask=row.attention, position_ids=row.positions, use_cache=False
+            )
+        at_end = states_at_end(out.last_hidden_state, responses, queries.shape[1]).float()
+        scores: Tensor = self.gain * self.head(at_end).squeeze(-1) + self.bias
+        return scores
+
+    def tensors(self, rows: Sequence[Comparison]) -> tuple[Tensor, Tensor]:
+        """Return queries [B, Q] and responses [B, k, R] of comparisons with equal k, as wide as the longest of them."""
+        device = self.gain.device
+        queries = pad_left([row.query for row in rows])
+        responses = pad_right([response for row in rows for response in row.responses])
+        return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
+
+    @torch.no_grad()
+    def normalise(
+        self, rows: Sequence[Comparison], mean: float = 0.0, std: float = 1.0, look: Look = unwatched
+    ) -> Normalisation:
+        """Set gain and bias so that the scores of these responses have this mean and (population) deviation."""
+        self.gain.fill_(1.0)
+        self.bias.zero_()
+        scores = score_all(self, rows, look)
+        found_std, found_mean = torch.std_mean(scores, correction=0)
+        self.gain.fill_(std / found_std)
+        self.bias.fill_(mean - self.gain * found_mean)
+        return Normalisation(scores.numel(), float(found_mean), float(found_std), float(self.gain), float(self.bias))
+
+    def save(self, folder: Path) -> None:
+        """Write the body as a checkpoint of transformers, and the head beside it."""
+        self.body.save_pretrained(folder, safe_serialization=True)
+        rest = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
+        save_file(rest, folder / "head.safetensors")
+
+
+def load_reward_model(folder: Path) -> RewardModel:
+    """Load a published reward model, frozen."""
+    transformer = AutoModel.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
+    )
+    model = RewardModel(transformer)
+    model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)
+    return model.eval().requires_grad_(False).to(best_device())
+
+
+def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
+    """Return an untrained reward model: the base's body and a fresh head."""
+    torch.manual_seed(seed)
+    return RewardModel(body(trainable_copy(base))).eval().to(best_device())
+
+
+@torch.no_grad()
+def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched, chunk: int = 64) -> Tensor:
+    """Return the scores [N, k] of comparisons with equal k.
+
+    Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
+    """
+    processes = Processes()
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
+    scores = []
+    for part in in_chunks(order, chunk * processes.count):
+        look()
+        mine = processes.share(part) or part[:1]
+        part_scores = model(*model.tensors([rows[i] for i in mine]))
+        scores.append(processes.gather_ragged(part_scores, len(part)))
+    together = torch.cat(scores)
+    return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
+
+
+def train(
+    model: RewardModel,
+    rows: Sequence[Comparison],
+    settings: Reward,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    look: Look = unwatched,
+) -> list[dict[str, float]]:
+    """Train for one epoch with linear decay; return loss and accuracy of every step.
+
+    The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one;
+    `look` raises where the line is stopped, after which the state is saved.
+    """
+    processes = Processes()
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
+    trained = shard(model)
+    optimizer = Adam(trained.parameters(), settings.lr)
+    first, facts = restore_state(checkpoints, trained, optimizer)
+    history: list[dict[str, float]] = facts.get("history", [])
+    for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
+        with save_when_stopped(checkpoints, step, trained, optimizer, {"history": history}):
+            look()
+        start = step * settings.batch
+        batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
+        loss, right = _backward(trained, batch, settings.micro_batch, processes)
+        processes.sum_gradients(trained.parameters())
+        optimizer.step(remaining=1 - start / len(rows))
+        history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
+        save_state(checkpoints, step + 1, trained, optimizer, {"history": history})
+    settle(trained, model)
+    return history
+
+
+def _backward(
+    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, processes: Processes
+) -> tuple[float, float]:
+    """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
+    sums = torch.zeros(1, 2)
+    for part, counts in processes.pieces(batch, micro_batch):
+        label = targets(part).to(model.gain.device)
+        scores = model(*model.tensors(part))
+        loss = preference_loss(scores, label).sum() * counts / len(batch)
+        loss.backward()
+        sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
+    loss_sum, right = processes.gather(sums.to(model.gain.device)).sum(0).tolist()
+    return loss_sum, right
+
+
+class HeldOut(NamedTuple):
+    """How well scores predict choices that were not trained on."""
+
+    accuracy: Proportion
+    chance: float
+    of_one_best: Proportion | None  # the accuracy where one is said to be best of all, as two labelers agree or do not
+    loss: float
+    calibration: tuple[float, list[Bin]] | None  # expected error and bins; None where no label names one best of all
+
+
+def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
+    """Measure accuracy and loss of scores [members, N, k] on held-out comparisons, beside chance."""
+    scores = scores_of(rows).mean(0)
+    label = targets(rows).to(scores.device)
+    right = agreement(scores, label)
+    chance = float(best_liked(label).double().mean())  # more than 1 / k where several tie for the first place
+    loss = float(preference_loss(scores, label).mean())
+    known = [(number, best) for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None]
+    judged = calibration([best for _, best in known], scores[[n for n, _ in known]].tolist()) if known else None
+    of_one = proportion(float(right[[n for n, _ in known]].sum()), len(known)) if known else None
+    return HeldOut(proportion(float(right.sum()), len(rows)), chance, of_one, loss, judged)
+
+
+def _best_of_all(row: Comparison) -> int | None:
+    """Return which response was chosen among all; None for ties, ratings and choices among some."""
+    if not row.choices or len(row.choices[0].among) < len(row.responses) or max(row.choices[0].shares) < 1:
+        return None
+    return row.choices[0].among[row.choices[0].shares.index(1)]

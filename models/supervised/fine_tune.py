@@ -1,0 +1,92 @@
+"""Supervised fine-tuning on reference responses, for campaigns that have some (paper section 2.1, "supervised + RL").
+
+One epoch, cosine decay to zero, dropout in this stage only; what comes out replaces the base as the start of policy and
+reward model and as the policy's reference.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from data.campaign.settings import Supervised
+from data.runs.checkpoints import Checkpoints
+from models.lm.base import hidden_states, logits, trainable_copy
+from models.lm.precision import autocast
+from models.lm.shared_query import shared_query, states_before
+from models.lm.tokens import PAD, pad_left, pad_right
+from models.training.adam import Adam
+from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.loop import Look, in_chunks, progress, unwatched
+from models.training.processes import Processes
+from models.training.sharding import settle, shard
+
+Example = tuple[list[int], list[int]]  # a context, as the policy reads it, and its reference response
+
+
+def response_loss(model: PreTrainedModel, examples: Sequence[Example]) -> Tensor:
+    """Return the summed cross-entropy of all reference tokens; the context is read and not predicted."""
+    device = next(model.parameters()).device
+    contexts = pad_left([context for context, _ in examples]).to(device)
+    responses = pad_right([response for _, response in examples]).to(device)[:, None, :]
+    row = shared_query(contexts, responses)
+    with autocast(device):
+        hidden = hidden_states(model, row.tokens, row.attention, row.positions, use_cache=False).last_hidden_state
+    before = states_before(hidden, contexts.shape[1], 1, responses.shape[2])
+    real = responses != PAD
+    return cross_entropy(logits(model, before[real]), responses[real], reduction="sum")
+
+
+def fine_tune(
+    base: PreTrainedModel,
+    examples: Sequence[Example],
+    settings: Supervised,
+    seed: int,
+    checkpoints: Checkpoints | None = None,
+    look: Look = unwatched,
+) -> tuple[PreTrainedModel, list[dict[str, float]]]:
+    """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
+    processes = Processes()
+    tuned = trainable_copy(base)
+    for module in tuned.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = settings.dropout
+        elif isinstance(getattr(module, "attention_dropout", None), float):  # of Llama's kind, which has no other
+            setattr(module, "attention_dropout", settings.dropout)  # noqa: B010  (modules have no such type)
+    tuned.train()
+    model = shard(tuned)
+    optimizer = Adam(model.parameters(), settings.lr)
+    first, facts = restore_state(checkpoints, model, optimizer)
+    history: list[dict[str, float]] = facts.get("history", [])
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
+    for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
+        with save_when_stopped(checkpoints, step, model, optimizer, {"history": history}):
+            look()
+        torch.manual_seed((seed * 1_000_003 + step) * processes.count + processes.rank)  # dropout's numbers
+        batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
+        tokens = sum(len(response) for _, response in batch)
+        loss = torch.zeros(1, device=next(model.parameters()).device)
+        for part, counts in processes.pieces(batch, settings.micro_batch):
+            of_part = response_loss(model, part) * counts / tokens
+            of_part.backward()
+            loss += of_part.detach()
+        processes.sum_gradients(model.parameters())
+        optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
+        history.append({"examples": step * settings.batch + len(batch), "loss": float(processes.gather(loss).sum())})
+        save_state(checkpoints, step + 1, model, optimizer, {"history": history})
+    return settle(model, tuned).eval().requires_grad_(False), history
+
+
+@torch.no_grad()
+def validation_loss(
+    model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched, chunk: int = 32
+) -> float:
+    """Return the mean cross-entropy, nats a token, of reference responses that were not trained on."""
+    total = 0.0
+    for part in in_chunks(examples, chunk):
+        look()
+        total += float(response_loss(model, part))
+    return total / sum(len(response) for _, response in examples)

@@ -1,0 +1,1 @@
+"""What every training shares: processes, checkpoints, loops, jobs."""

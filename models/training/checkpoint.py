@@ -1,0 +1,83 @@
+"""The state of a training as tensors and JSON, so that a killed process goes on to the same result, bit by bit.
+
+Random numbers are a function of seed and step, and so is the data cursor; what is left to keep are the weights, the
+moments of Adam, the price of KL and the metrics so far. safetensors and JSON, never pickle, which runs code on loading.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from data.cord.cord import Stopped
+from data.cord.watch import OutOfReach
+from data.runs.checkpoints import Checkpoints
+from models.training import termination
+from models.training.adam import Adam
+from models.training.processes import Processes
+from models.training.sharding import as_parts, whole
+
+
+def save_state(
+    checkpoints: Checkpoints | None,
+    step: int,
+    model: nn.Module,
+    optimizer: Adam,
+    facts: dict[str, Any],
+    now: bool = False,
+) -> None:
+    """Publish the state after `step` steps where one is due, or `now`, or the process was told to save and leave.
+
+    `facts` is the rest of the state, as JSON.
+    """
+    leaving = bool(Processes().agree(termination.told())) and not now  # all at the same step
+    if checkpoints is None or not (now or leaving or checkpoints.due(step)):
+        return
+    tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
+    for name, moments in optimizer.moments(model).items():
+        tensors |= {f"{moment}.{name}": tensor for moment, tensor in moments.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
+        save_file({name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}, weights)
+        rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}), "utf-8")
+        checkpoints.save(step, {path.name: path for path in (weights, rest)})
+    if leaving:
+        termination.leave()
+
+
+@contextmanager
+def save_when_stopped(
+    checkpoints: Checkpoints | None, step: int, model: nn.Module, optimizer: Adam, facts: dict[str, Any]
+) -> Iterator[None]:
+    """Save the state after `step` steps where what runs inside, which must not change it, finds the line stopped."""
+    try:
+        yield
+    except (Stopped, OutOfReach):
+        save_state(checkpoints, step, model, optimizer, facts, now=True)
+        raise
+
+
+@torch.no_grad()
+def restore_state(checkpoints: Checkpoints | None, model: nn.Module, optimizer: Adam) -> tuple[int, dict[str, Any]]:
+    """Put the last saved state into model and optimizer; return its step, 0 where there is none, and its facts."""
+    found = None if checkpoints is None else checkpoints.latest()
+    if found is None:
+        return 0, {}
+    step, published = found
+    tensors = load_file(published.path("state.safetensors"))
+    for name, parameter in model.named_parameters():
+        parameter.copy_(as_parts(tensors[f"model.{name}"], parameter))
+    facts = json.loads(published.path("state.json").read_text("utf-8"))
+    moments = {
+        name: {moment: tensors[f"{moment}.{name}"] for moment in ("exp_avg", "exp_avg_sq")}
+        for name, _ in model.named_parameters()
+        if f"exp_avg.{name}" in tensors
+    }
+    optimizer.restore(model, moments, facts.pop("optimizer_steps"))
+    return step, facts

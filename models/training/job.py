@@ -1,0 +1,82 @@
+"""What the trainings of a run have in common: the job, where it keeps its state, how it watches the cord."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from data.campaign import Campaign
+from data.cord.cord import Stopped
+from data.cord.watch import Watch
+from data.paths import run_prefix
+from data.runs.checkpoints import Checkpoints
+from data.runs.leases import Lease, fenced
+from data.runs.stops import record_stop
+from data.store import Store, open_store
+from data.store.manifest import Publication, read_manifest
+from models.training.loop import Look
+from models.training.processes import Processes
+from models.training.watch import WatchTogether
+
+LOGGER = logging.getLogger("andon")
+
+
+class Job(NamedTuple):
+    """What a run is made of; JSON for a process that is started for it."""
+
+    store: str
+    campaign: Campaign
+    run: str
+    label_set: str
+    seed: int
+    lease: Lease | None = None  # what is written is fenced by it
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}), "utf-8")
+
+    @staticmethod
+    def read(path: Path) -> "Job":
+        job = json.loads(path.read_text("utf-8"))
+        lease = Lease(*job["lease"]) if job["lease"] else None
+        return Job(**job | {"campaign": Campaign.model_validate(job["campaign"]), "lease": lease})
+
+    def open(self) -> Store:
+        """Return the store as this job may use it."""
+        store = open_store(self.store)
+        return store if self.lease is None else fenced(store, self.lease)
+
+    def prefix(self, step: str) -> str:
+        return f"{run_prefix(self.campaign.name, self.run)}/{step}"
+
+    def published(self, step: str) -> Publication | None:
+        return read_manifest(open_store(self.store), self.prefix(step))
+
+    def checkpoints(self, step: str, every: int) -> Checkpoints:
+        return Checkpoints(self.open(), self.prefix(step), every)
+
+    def look(self) -> Look:
+        """Return how this run's trainings look at the cord."""
+        patience = self.campaign.watching.unreachable_seconds
+        return WatchTogether(Watch(open_store(self.store), self.campaign.name, self.run, patience))
+
+
+def say(line: str) -> None:
+    """Tell what begins or what came out, once however many processes there are."""
+    if Processes().first:
+        LOGGER.info(line)
+
+
+@contextmanager
+def quarantined(job: Job, step: str, *saved: Checkpoints) -> Iterator[None]:
+    """Record in the run where a training was stopped, and by which pulls; what it saved is a checkpoint, no model."""
+    try:
+        yield
+    except Stopped as stopped:
+        if Processes().first:
+            update = next((newest for checkpoints in reversed(saved) if (newest := checkpoints.newest())), 0)
+            say(f"{step}: stopped after update {update}; it goes on from there when the pull is released")
+            record_stop(open_store(job.store), job.campaign.name, job.run, step, update, stopped.pulls)
+        Processes().wait()
+        raise

@@ -1,0 +1,31 @@
+"""How all processes of a training look at the cord as one: the first one looks, and all leave at the same step."""
+
+from data.cord.cord import Stopped
+from data.cord.watch import OutOfReach, Watch
+from models.training.processes import Processes
+
+GO_ON, STOPPED, OUT_OF_REACH = range(3)
+
+
+class WatchTogether:
+    """A `look` for every process; each must call it equally often, as they do where they share the work."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.processes = Processes()
+
+    def __call__(self) -> None:
+        seen: Stopped | OutOfReach | None = None
+        if self.processes.first:
+            try:
+                self.watch.look()
+            except (Stopped, OutOfReach) as error:
+                seen = error
+        verdict = GO_ON if seen is None else STOPPED if isinstance(seen, Stopped) else OUT_OF_REACH
+        verdict = self.processes.agree(verdict)
+        if seen is not None:
+            raise seen
+        if verdict == STOPPED:
+            raise Stopped([])
+        if verdict == OUT_OF_REACH:
+            raise OutOfReach("Training stops: the first process cannot see the cord.")

@@ -1,0 +1,78 @@
+"""Prefect task of the human evaluation: sample two systems and publish blind questions which of them is better."""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.batches.composition import composed
+from data.batches.schema import Question, Sample, blind, write_parts, write_table
+from data.campaign import Campaign
+from data.campaign.queries import edition
+from data.canonical import content_id
+from data.console import say
+from data.errors import Refused
+from data.evaluation.human_evaluation import comparisons, identity
+from data.evaluation.systems import find_systems, other_rules
+from data.paths import comparisons_of
+from data.reports.evaluation import told_apart
+from data.store import open_store
+from data.store.manifest import publish
+from models.evaluation.systems import Clock, answer_all
+from models.lm.base import open_base
+
+
+@task(cache_policy=NO_CACHE)
+def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str], seed: int) -> str:
+    """Publish two-way questions on as many test queries as the campaign's evaluation has, and return the batch's id.
+
+    Queries that both answered with the same words are not asked about: they count as ties. Copies for other labelers
+    are as the campaign's batch has them; known answers are not, for nobody knows which system is better.
+    """
+    store, name = open_store(store_uri), comparisons_of(campaign.name)
+    systems = find_systems(store, campaign, names)
+    left, right = (identity(system) for system in systems)
+    rules = [campaign.text.model_dump(), campaign.evaluation.queries, campaign.shown_instructions]
+    shares = {"overlap_share": campaign.batch.overlap_share, "overlap_copies": campaign.batch.overlap_copies}
+    request = content_id([*sorted((left, right)), campaign.base, *rules, *edition(campaign.text), shares, seed])
+    for earlier in comparisons(store, campaign.name):
+        if str(earlier["batch"]).endswith(request):
+            say(f"comparison: batch {earlier['batch']} is published")
+            return str(earlier["batch"])
+    for line in told_apart(other_rules(store, campaign, systems)):
+        say(f"comparison: {line} For the gate they count only of a run that was trained with these rules.")
+    number = len(comparisons(store, campaign.name)) + 1
+    batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)
+    base = open_base(campaign.base, campaign.text)
+    scorer = next((system.run for system in systems if system.writer == "best of"), None)
+    count = campaign.evaluation.queries
+    say(f"comparison: {left} and {right} on {count:,} test queries")
+    answered = answer_all(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
+    questions: list[Question] = []
+    equal = 0
+    for query, one, other in zip(answered.asked, *answered.responses.values(), strict=True):
+        if len(questions) == count:
+            break
+        if one.text == other.text:
+            equal += 1
+            continue
+        samples = (Sample(one.text, one.tokens, left), Sample(other.text, other.tokens, right))
+        questions.append(Question(query.query_id, query.text, query.tokens, samples))
+    if not questions:
+        raise Refused(f"{left} and {right} answer all {equal} queries with the same words: there is nothing to ask.")
+    alone = campaign.batch.model_copy(update={"gold_share": 0.0, "repeat_share": 0.0})
+    asked = composed(questions, [], alone, seed)
+    vendor, key = blind(asked, campaign.shown_instructions, secret=os.urandom(32))
+    facts = {"batch": batch_id, "round": number, "questions": len(asked), "samples": 2, "systems": [left, right]}
+    facts |= {"equal": equal, "vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}
+    inputs = {"models": {system.name: system.model for system in systems if system.model}, "base": base.fingerprint}
+    with tempfile.TemporaryDirectory() as scratch:
+        files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
+        write_table(key, Path(scratch) / "key.parquet")
+        files["key/samples.parquet"] = Path(scratch) / "key.parquet"
+        prefix = f"campaigns/{name}/batches/{batch_id}"
+        publish(store, prefix, "comparison", files, inputs=inputs, facts=facts, began=began)
+    return batch_id

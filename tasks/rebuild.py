@@ -1,0 +1,48 @@
+"""Prefect task that builds a finished run again, beside the store, and compares."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from data.campaign import Campaign
+from data.console import say
+from data.runs.rebuild import circumstances, copy_inputs, differing, find_anywhere, step_of, weights
+from data.store import LocalStore, open_store
+from models.steps import STEPS
+from models.training.job import Job
+
+
+@task(cache_policy=NO_CACHE)
+def rebuild_run(store_uri: str, run: str) -> dict[str, Any]:
+    """Train all of a run anew from its label set, settings, base and seed; return what came out otherwise, and why.
+
+    As many threads compute as did then. Nothing is written into the store.
+    """
+    store = open_store(store_uri)
+    published = find_anywhere(store, run)
+    campaign = Campaign.model_validate(published["campaign"])
+    different: list[str] = []
+    around: list[str] = []
+    compared = 0
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = LocalStore(Path(folder) / "store")
+        copy_inputs(store, campaign.name, published["label_set"], scratch)
+        job = Job(scratch.uri, campaign, run, published["label_set"], published["seed"])
+        for step, train in STEPS.items():
+            recorded = step_of(store, published, step)
+            if recorded is None:
+                continue
+            if recorded["device"] == "cpu":
+                torch.set_num_threads(recorded["threads"])
+            say(f"{step}: trained again from the manifest of {run}")
+            train(job)
+            rebuilt = job.published(step)
+            assert rebuilt is not None
+            different += [f"{step}/{name}" for name in differing(recorded, rebuilt)]
+            around += [each for each in circumstances(recorded, rebuilt) if each not in around]
+            compared += weights(recorded)
+    return {"run": run, "weights": compared, "different": different, "circumstances": around}

@@ -1,0 +1,133 @@
+"""Sentinels: silent on the numbers of a sound training, and each names what it sees in those of a broken one."""
+
+import math
+import random
+
+import pytest
+
+from data.campaign import load_campaign
+from data.campaign.settings import Sentinels
+from data.cord.reward_sentinels import of_reward_model, unlike_base
+from data.cord.sentinels import alarms
+from data.measures.intervals import proportion
+from models.ppo.objective import KLController
+
+LIMITS, POLICY = Sentinels(), load_campaign("sentiment").policy
+SOUND = {
+    "kl": 0.0, "kl_se": 0.1, "score": 0.0, "valid": 0.3, "entropy": 2.0, "approx_kl": 0.01, "clip_fraction": 0.1,
+    "loss_value": 0.5, "ratio_error": 0.001, "score_error": 0.02, "base_gap": 0.5,
+    "paid_error": 1e-7, "followed": 0.4, "distinct_1": 0.9, "distinct_responses": 1.0,
+    "length": 20.0,
+}  # fmt: skip
+
+
+def training(*changes: dict[str, float], updates: int = 6) -> list[dict[str, float]]:
+    """A sound history whose last updates are changed."""
+    history = [SOUND | {"kl": 1.5 * n, "base_gap": 0.5 + n} for n in range(updates)]
+    for place, change in enumerate(changes, updates - len(changes)):
+        history[place] = history[place] | change
+    return history
+
+
+def named(history: list[dict[str, float]]) -> set[str]:
+    return {alarm.sentinel for alarm in alarms(history, LIMITS, POLICY)}
+
+
+def test_a_sound_training_is_left_alone_at_every_update() -> None:
+    history = training(updates=20)
+    assert [named(history[:n]) for n in range(1, 20)] == [set()] * 19
+
+
+@pytest.mark.parametrize(
+    ("sentinel", "changes"),
+    [
+        ("not finite", [{"loss_value": math.nan}]),
+        ("ratio not 1", [{"ratio_error": 0.2}]),
+        ("KL too high", [{"kl": 90.0}, {"kl": 95.0}]),
+        ("KL jumps", [{"kl": 40.0}]),
+        ("KL negative", [{"kl": -2.0}] * 3),
+        ("reference moves", [{"approx_kl": 0.1}, {"kl": 0.0}]),
+        ("step too large", [{"clip_fraction": 0.9}] * 2),
+        ("loss spike", [{"loss_value": 50.0}]),
+        ("invalid responses", [{"valid": 0.1}] * 2),
+        ("entropy collapse", [{"entropy": 0.1}] * 2),
+        ("repetition", [{"distinct_1": 0.1}] * 2),
+        ("all responses alike", [{"distinct_responses": 0.1}] * 2),
+        ("length drifts", [{"length": 40.0}] * 2),
+        ("paid otherwise", [{"paid_error": 0.01}]),
+        ("scored otherwise", [{"score_error": 1.0}]),
+        ("score falls", [{"base_gap": -6.0}] * 2),
+        ("goes elsewhere", [{"followed": -0.4}] * 3),
+        ("goes elsewhere", [{"followed": 0.02}] * 5),
+        ("value loss negative", [{"loss_value": -0.1}]),
+        ("other queries", [{"other_queries": 2.0}]),
+        ("other price", [{"kl_coefficient": 0.05}, {"kl_coefficient": 0.06}]),
+    ],
+)
+def test_each_sentinel_sees_its_fault_and_no_other_does(sentinel: str, changes: list[dict[str, float]]) -> None:
+    assert named(training(*changes)) == {sentinel}
+
+
+def test_what_must_hold_before_anything_is_trained_is_asked_of_the_first_update() -> None:
+    assert named([SOUND | {"kl": 5.0}]) == {"KL at the start"}
+    assert named([SOUND | {"distinct_responses": 0.25}]) == {"all responses alike"}
+
+
+def test_the_price_of_kl_is_replayed() -> None:
+    control = KLController(POLICY)
+    history = []
+    for kl in (0.0, 5.0, 30.0, 22.0):
+        history.append(SOUND | {"kl": kl, "kl_coefficient": control.beta})
+        control.update(kl, POLICY.batch)
+    assert named(history) == set()
+    history[-1]["kl_coefficient"] *= 1.01
+    assert named(history) == {"other price"}
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "n", "alarmed"),
+    [(0.0, 1.0, 128, False), (1.0, 1.0, 128, True), (0.0, 1.8, 128, True), (0.0, 0.55, 128, True),
+     (0.1, 1.1, 128, False), (1.0, 3.0, 40, False)],
+)  # fmt: skip
+def test_the_bases_scores_are_held_to_those_of_its_publishing(
+    mean: float, deviation: float, n: int, alarmed: bool
+) -> None:
+    draw = random.Random(1)
+    scores = [draw.gauss(mean, deviation) for _ in range(n)]
+    alarm = unlike_base(scores, (0.0, 1.0, 256), LIMITS)
+    assert (alarm is not None) == alarmed
+
+
+def test_an_alarm_says_what_was_seen_where_and_what_it_may_be() -> None:
+    (alarm,) = alarms(training({"paid_error": 0.3}), LIMITS, POLICY)
+    assert alarm.update == 5 and "0.3" in alarm.found
+    assert any("sign" in cause for cause in alarm.causes)
+    assert alarm.evidence()["sentinel"] == "paid otherwise"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "of_one_best", "learned", "gold", "agreed", "expected"),
+    [
+        ((100, 200), (100, 200), (400, 800), (15, 20), (200, 400), set()),
+        ((48, 200), (48, 200), (400, 800), None, None, {"no better than chance"}),
+        ((40, 70), (40, 70), (210, 800), None, None, {"no better than chance"}),
+        ((4, 16), (4, 16), (4, 16), None, None, set()),  # too few to say
+        ((190, 200), (190, 200), (400, 800), None, (200, 400), {"too good to be true"}),
+        ((190, 200), (190, 200), (400, 800), None, (2, 4), set()),  # two pairs in four may be nine in ten
+        ((190, 200), (25, 40), (400, 800), None, (200, 400), set()),  # right where several tie for the best
+        ((190, 200), None, (400, 800), None, (200, 400), set()),
+        ((100, 200), (100, 200), (400, 800), (2, 20), (200, 400), {"canaries"}),
+        ((100, 200), (100, 200), (400, 800), (0, 4), (200, 400), set()),
+    ],
+)
+def test_a_reward_model_is_held_to_chance_to_its_ceiling_and_to_known_answers(
+    accuracy: tuple[int, int],
+    of_one_best: tuple[int, int] | None,
+    learned: tuple[int, int],
+    gold: tuple[int, int] | None,
+    agreed: tuple[int, int] | None,
+    expected: set[str],
+) -> None:
+    of_one, known, both = (share and proportion(*share) for share in (of_one_best, gold, agreed))
+    found = of_reward_model(proportion(*accuracy), of_one, proportion(*learned), 0.25, known, both, LIMITS)
+    assert {alarm.sentinel for alarm in found} == expected

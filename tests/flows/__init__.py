@@ -1,0 +1,1 @@
+"""Tests of flows/, tasks/ and the command line."""

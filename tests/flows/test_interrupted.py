@@ -1,0 +1,131 @@
+"""Who ends a command waits for nothing: what it held is given back, its server ends, and it can go on later."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from data.labels.table import deliveries
+from data.page.accounts import add
+from data.page.answers import questions, save
+from data.runs.leases import holder
+from data.store import LocalStore
+from tests.support.labeling import prepared, simple
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+
+
+def started(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """Run a command of ours in a folder, as the first of a group of its own, as a terminal does."""
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
+    )
+
+
+def lines(running: "subprocess.Popen[str]", until: str) -> Iterator[str]:
+    assert running.stderr is not None
+    for line in running.stderr:
+        yield line
+        if until in line:
+            return
+
+
+def alone(group: int) -> bool:
+    """Whether nothing is left of a group of processes."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.flow
+@pytest.mark.parametrize("sent, to_all", [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_a_round_that_is_interrupted_ends_at_once_and_goes_on_later(
+    tiny_toml: Path,
+    tmp_path: Path,
+    sent: signal.Signals,
+    to_all: bool,
+) -> None:
+    command = ("round", str(tiny_toml), "--store", "here")  # relative: a training's child must find it too
+    with started(tmp_path, *command) as running:
+        told = list(lines(running, until="policy: PPO"))
+        assert "policy: PPO" in told[-1], told
+        (os.killpg if to_all else os.kill)(running.pid, sent)
+        assert running.stderr is not None
+        rest = running.stderr.read()
+        assert running.wait() == 128 + sent
+    assert "andon: interrupted; what was published stays" in rest and "Traceback" not in rest
+    assert alone(running.pid), "its server would go on without it"
+    store = LocalStore(tmp_path / "here")
+    training = holder(store, "sentiment")
+    assert training is None, "the lease is given back"
+    with started(tmp_path, *command) as again:
+        assert again.stderr is not None
+        rest = again.stderr.read()
+        assert again.wait() == 0, rest
+    assert "reward model: published" in rest
+
+
+DEAF = """
+import os, signal, sys, threading
+from flows.environment import prepare
+prepare(sys.argv[1])
+from prefect import flow
+from flows import stopping
+stopping.PATIENCE_S = 0.1
+
+class Finalizer:
+    def __del__(self):  # what is raised in here is dropped
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))
+
+@flow
+@stopping.stoppable
+def deaf():
+    Finalizer()
+    threading.Event().wait()
+
+deaf()
+"""
+
+
+@pytest.mark.flow
+def test_a_flow_whose_request_to_end_was_lost_ends_all_the_same(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DEAF, str(tmp_path)]
+    ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 128 + signal.SIGTERM and "andon: interrupted" in ended.stderr, ended.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_answered_is_taken_in_when_the_page_is_ended(tmp_path: Path, sent: signal.Signals) -> None:
+    store = LocalStore(tmp_path / "store")
+    batch = prepared(store, simple(3))
+    add(store, "ann", ["label"], 1)
+    with started(tmp_path, "label", "sentiment", "--store", "store") as page:
+        assert "Ctrl-C ends it" in list(lines(page, until="Ctrl-C ends it"))[-1]
+        first = next(iter(questions(batch).values()))
+        said = {
+            "question_id": first.question_id,
+            "content_sha256": first.content_sha256,
+            "labeler_id": "ann",
+            "best": 1,
+        }
+        assert save(store, "sentiment", "b1", 1, said | {"answered_at": datetime.now(UTC).isoformat()}) is None
+        page.send_signal(sent)
+        assert page.wait() == 0
+    assert [entry["accepted"] for entry in deliveries(store, "sentiment")] == [1]

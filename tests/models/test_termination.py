@@ -1,0 +1,41 @@
+"""A training hears that it shall end, from a signal or from its parent's death; a notice never stops the line."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.cord.webhook import notify
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAINER = """
+import time
+from models import termination
+termination.listen()
+print("listens", flush=True)
+while not termination.told():
+    time.sleep(0.01)
+print("was told", flush=True)
+"""
+LAUNCHER = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("through", ["itself", "its parent"])
+def test_a_training_is_told_to_end(sent: signal.Signals, through: str) -> None:
+    if through == "itself" and sent == signal.SIGKILL:
+        sent = signal.SIGINT  # nobody hears SIGKILL
+    command = ["-c", TRAINER] if through == "itself" else ["-c", LAUNCHER, TRAINER]
+    with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "listens\n"
+        started.send_signal(sent)
+        assert started.stdout.readline() == "was told\n"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/nobody", "file:///etc/hostname", "nonsense"])
+def test_a_notice_that_cannot_be_delivered_stops_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANDON_WEBHOOK", url)
+    notify("refusal", "a delivery", {"campaign": "c"})

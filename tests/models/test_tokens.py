@@ -1,0 +1,86 @@
+"""Query rules, truncation and padding: the seed's table, token by token."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.campaign import load_campaign
+from data.errors import Refused
+from models.lm.base import Base
+from models.lm.tokens import PAD, decode, encode_query, encode_response, pad_left, pad_right, single_token, truncate
+
+RULES = load_campaign("sentiment").text
+STOP, OTHER = 7, 3
+
+
+def row(*stops: int) -> list[int]:
+    return [STOP if index in stops else OTHER for index in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("stops", "kept"),
+    [((15,), None), ((16,), 17), ((23,), 24), ((), None), ((16, 20), 17), ((2, 15, 20), 21), ((15, 16), 17)],
+)
+def test_a_response_ends_with_the_first_stop_at_or_after_16(stops: tuple[int, ...], kept: int | None) -> None:
+    cut, valid = truncate(torch.tensor([row(*stops)]), STOP, 16)
+    assert bool(valid) is (kept is not None)
+    expected = row(*stops)[: kept or 24]
+    assert cut[0].tolist() == expected + [PAD] * (24 - len(expected))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(0, 30))
+def test_truncation_keeps_a_prefix_and_cuts_nothing_else(tokens: list[int], after: int) -> None:
+    cut, valid = truncate(torch.tensor(tokens), STOP, after)
+    kept = [token for token in cut.tolist() if token != PAD]
+    assert kept == tokens[: len(kept)] and len(cut) == len(tokens)
+    assert bool(valid) is (STOP in tokens[after:])
+    if valid:
+        assert kept[-1] == STOP and STOP not in kept[after:-1]
+    else:
+        assert kept == tokens
+
+
+def test_truncation_works_on_any_leading_shape_and_leaves_its_input() -> None:
+    tokens = torch.tensor([[row(16), row(20)], [row(), row(3)]])
+    before = tokens.clone()
+    cut, valid = truncate(tokens, STOP, 16)
+    assert cut.shape == tokens.shape and valid.tolist() == [[True, True], [False, False]]
+    assert torch.equal(tokens, before)
+
+
+def test_a_query_ends_with_its_last_full_stop_within_the_limit(tiny: Base) -> None:
+    text = "It was late. They went home. " + "And then nothing more was said about it " * 20
+    ids = encode_query(tiny.tokenizer, text, RULES)
+    assert ids is not None
+    assert decode(tiny.tokenizer, ids) == "It was late. They went home."
+    assert encode_query(tiny.tokenizer, "No end in sight " * 30, RULES) is None
+    assert encode_query(tiny.tokenizer, ("word " * 70) + ".", RULES) is None, "the stop lies behind the limit"
+
+
+def test_what_a_text_says_of_special_tokens_is_text(tiny: Base) -> None:
+    (end,) = tiny.tokenizer.all_special_ids
+    text = f"Good{tiny.tokenizer.all_special_tokens[0]} bad."
+    for ids in (encode_query(tiny.tokenizer, text, RULES), encode_response(tiny.tokenizer, text, RULES)):
+        assert ids is not None and end not in ids
+        assert decode(tiny.tokenizer, ids) == text
+
+
+def test_padding_lies_before_queries_and_behind_responses() -> None:
+    assert pad_left([[1, 2], [3]], 3).tolist() == [[PAD, 1, 2], [PAD, PAD, 3]]
+    assert pad_right([[1, 2], [3]], 3).tolist() == [[1, 2, PAD], [3, PAD, PAD]]
+
+
+def test_padding_is_no_token_of_the_vocabulary(tiny: Base) -> None:
+    assert PAD not in tiny.tokenizer.get_vocab().values()
+
+
+def test_a_rule_that_is_not_one_token_is_refused(tiny: Base) -> None:
+    assert decode(tiny.tokenizer, [single_token(tiny.tokenizer, ".")]) == "."
+    with pytest.raises(Refused, match="needs it to be one"):
+        single_token(tiny.tokenizer, "sentence end")
+
+
+def test_a_full_stop_is_a_token_of_its_own_also_before_a_quotation_mark(tiny: Base) -> None:
+    stop = single_token(tiny.tokenizer, ".")
+    assert tiny.tokenizer.encode('He went." "No..."').count(stop) == 4

@@ -1,0 +1,93 @@
+"""A published batch, and the labeling page that asks it: what the tests of the page begin with."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from data.batches.schema import Question, Sample, blind, write_parts, write_table
+from data.store import LocalStore
+from data.store.manifest import Publication, publish
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIL = (
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "left \u202eright\u202c and a bell \x07",
+    "[a link](javascript:alert(1)) **not bold** </p></label>",
+)
+INSTRUCTIONS = "Choose the continuation that is the most positive: warm, happy, friendly."
+
+
+def prepared(store: LocalStore, texts: Sequence[tuple[str, Sequence[str]]], campaign: str = "sentiment") -> Publication:
+    """Publish a batch of (query, options)."""
+    asked = [
+        Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options))
+        for number, (query, options) in enumerate(texts)
+    ]
+    vendor, key = blind(asked, INSTRUCTIONS, b"secret of this test")
+    folder = store.root.parent
+    write_table(key, folder / "key.parquet")
+    files: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
+    files["key/samples.parquet"] = folder / "key.parquet"
+    facts = {"batch": "b1", "round": 1, "questions": len(key), "samples": 4, "vocabulary": "none"}
+    prefix = f"campaigns/{campaign}/batches/b1"
+    return publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+
+
+def simple(count: int) -> list[tuple[str, list[str]]]:
+    return [(f"query {n}", [f"answer {n} of {letter}" for letter in "abcd"]) for n in range(count)]
+
+
+class Server:
+    """The page of a store, in a process of its own, on one port for all its lives."""
+
+    def __init__(self, store: LocalStore, *options: str) -> None:
+        self.store, self.options = store, options
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "flows.cli", "label", "sentiment", "--store", self.store.uri]
+        command += ["--port", str(self.port), *self.options]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if b" at http" in line:
+                break
+        else:
+            raise AssertionError("the page did not start")
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            try:
+                urllib.request.urlopen(self.url, timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.02)  # bound, and not yet listening
+        raise AssertionError("the page does not answer")
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+            self.process = None
+
+
+def stored_answers(store: LocalStore, campaign: str = "sentiment") -> dict[str, dict[str, object]]:
+    prefix = f"campaigns/{campaign}/page/b1/answers"
+    return {key.rsplit("/", 1)[1]: json.loads(store.read(key)) for key in store.keys(prefix)}

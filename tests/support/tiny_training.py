@@ -1,0 +1,41 @@
+"""A real PPO run in an own process: `python -m tests.support.tiny_training STORE` prints the time of each update."""
+
+import sys
+import time
+
+import torch
+
+from data.campaign import load_campaign
+from data.cord.cord import Stopped
+from models.lm.base import open_base
+from models.lm.tokens import single_token
+from models.ppo import train as ppo
+from models.steps import query_tokens
+from models.training.job import Job, quarantined
+
+
+def main(store: str) -> None:
+    torch.set_num_threads(1)
+    campaign = load_campaign("sentiment", changes={"policy": {"batch": 32, "episodes": 32_000}})
+    base, job = open_base(campaign.base, campaign.text), Job(store, campaign, "run-1", "x", 1)
+    checkpoints = job.checkpoints("policy", campaign.checkpoints.policy_updates)
+    try:
+        with quarantined(job, "policy", checkpoints):
+            ppo.train(
+                campaign.policy,
+                campaign.text,
+                base.model,
+                lambda queries, responses: (responses == 13).sum(-1).float(),
+                query_tokens(campaign, base, "train")[:200],
+                stop_token=single_token(base.tokenizer, campaign.text.truncate_at),
+                seed=1,
+                log=lambda metrics: print(time.time(), flush=True),
+                checkpoints=checkpoints,
+                look=job.look(),
+            )
+    except Stopped:
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
