@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAKE_IN = """
 import sys
 from pathlib import Path
-from data.ingesting import ingest
+from data.ingest.pipeline import ingest
 from data.store import LocalStore
 print("ready", flush=True)
 for line in sys.stdin:

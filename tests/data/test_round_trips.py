@@ -159,7 +159,7 @@ def test_an_answer_comes_back_from_a_tool_without_what_it_loses(
     count, answer = drawn
     question = shown(count)
     TOOLS[tool](answer, question, tmp_path / "a")
-    (row,) = [row for part in open_answers(tmp_path / "a").parts for row in parse_rows(part, "a").to_pylist()]
+    (row,) = [row for part in open_answers(tmp_path / "a").chunks for row in parse_rows(part, "a").to_pylist()]
     assert row["problem"] is None
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256, "labeler_id": "a"}
     loses = frozenset(QUESTION_FORMATS[tool].loses) if tool in QUESTION_FORMATS else frozenset()
