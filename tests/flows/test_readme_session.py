@@ -1,4 +1,4 @@
-"""The session of README, "Your own data", on a tiny base: its files, its settings and its five commands as they are shown."""
+"""The session "Your own data" of README on a tiny base: its files, its settings and its five commands."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.campaign.queries import load_queries
+from data.campaign.queries import Split, load_queries
 from data.campaign.settings import Text
 from tests.support.command import Andon
 from tests.support.shown_commands import ROOT, markdown_blocks
@@ -47,7 +47,8 @@ def test_the_five_commands_on_texts_of_ones_own(
     (tmp_path / "recipes.toml").write_text(own_campaign(tiny_folder))
     settings = tomllib.loads((tmp_path / "recipes.toml").read_text())
     (tmp_path / settings["text"]["queries"]).mkdir()
-    for split, count in (("train", 60), ("test", 40)):
+    splits: tuple[tuple[Split, int], ...] = (("train", 60), ("test", 40))
+    for split, count in splits:
         texts = [query.text for query in load_queries(Text(**(settings["text"] | {"queries": "embedded"})), split)]
         (tmp_path / "my-texts" / f"{split}.txt").write_text("\n\n".join(texts[:: len(texts) // count]))
 

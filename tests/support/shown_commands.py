@@ -1,7 +1,7 @@
 """The commands that README and docs show, and a parser for each program that they name.
 
-A command is a line of an indented block or of a fenced `sh` block, or inline code that begins with the name of a program.
-Fenced blocks of other languages, or of none, hold output and settings.
+A command is a line of an indented block or of a fenced `sh` block, or inline code that begins with the name of a
+program. Fenced blocks of other languages, or of none, hold output and settings.
 """
 
 import importlib.util
