@@ -48,7 +48,7 @@ class Key:
         places = np.take_along_axis(np.argsort(self.shown, 1), np.maximum(samples, 0)[:, None], 1)[:, 0]
         return np.where(samples == UNKNOWN, UNKNOWN, places)
 
-    def liked(self, predicted: Mapping[str, int]) -> Ints:
+    def predicted_index(self, predicted: Mapping[str, int]) -> Ints:
         """Return which sample [Q] a prediction by question names, UNKNOWN for questions without one."""
         if not predicted:
             return np.full(len(self), UNKNOWN)
