@@ -22,7 +22,7 @@ FORBIDDEN = {
     "flows": {"torch", "transformers"},
 }
 
-# The packages inside data/ and models/, lowest floor first. A file imports its own package and those of lower floors.
+# The packages inside data/ and models/, lowest floor first: a file imports its own package and those of lower floors.
 FLOORS = {
     "data": [
         ["errors", "paths", "escape", "console", "measures"],

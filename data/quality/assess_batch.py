@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.batches.index import batches
-from data.batches.key import Key, read_columns
+from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
 from data.campaign import Campaign
 from data.campaign.settings import Quality
@@ -16,7 +16,7 @@ from data.canonical import Document
 from data.labels.decisions import decision_log, labels_seen, record_assessment
 from data.labels.table import active, committed_table, deliveries, skips
 from data.measures.intervals import proportion
-from data.paths import KEY
+from data.paths import KEY_FILE
 from data.quality.arrays import BestChoices, best_choices, to_arrays
 from data.quality.assessment import assess
 from data.quality.chosen_texts import QUESTIONS_READ, ChosenSample, compare_texts
@@ -63,7 +63,7 @@ def assess_pending(store: Store, campaign: str) -> None:
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
             settings = batch.manifest["facts"].get("campaign")
             thresholds = Campaign.model_validate(settings).quality if settings else Quality()
-            assess_batch(store, campaign, batch, read_columns(batch.path(KEY)), thresholds, {})
+            assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
 
 def _accepted(taken: Sequence[Document]) -> Counter[str]:
@@ -94,5 +94,5 @@ def _texts(batch: Publication, key: Key, labels: pa.Table) -> dict[str, float]:
     """Measure the texts of the first questions, whose ids are random, so of a sample."""
     some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
     rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
-    asked = islice(read_key(batch.path(KEY), tokens=False), QUESTIONS_READ)
+    asked = islice(read_key(batch.path(KEY_FILE), tokens=False), QUESTIONS_READ)
     return compare_texts(asked, [ChosenSample(*row.values()) for row in rows.to_pylist()])
