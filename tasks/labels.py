@@ -9,7 +9,7 @@ from data.campaign import Campaign
 from data.console import say
 from data.errors import Refused
 from data.escape import shown_name
-from data.ingest.pipeline import Ingested
+from data.ingest.pipeline import IngestResult
 from data.labels.decisions import standings
 from data.labels.label_sets import freeze
 from data.labels.table import deliveries
@@ -23,7 +23,7 @@ from tasks.ingest import ingest_delivery
 
 
 @task(cache_policy=NO_CACHE)
-def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> Ingested:
+def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> IngestResult:
     """Take one answer file in (tasks/ingest.py), and show what came of it on the page of the flow run."""
     store = open_store(store_uri)
     outcome, report = ingest_delivery(store, campaign, delivery, despite)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data.batches.composition import composed
+from data.batches.composition import compose
 from data.batches.schema import Question, blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
 from data.errors import Refused
@@ -58,7 +58,7 @@ def found_in(
 ) -> list[str]:
     """Publish a batch, have it answered with a fault, ingest the file, and return the faults that are named."""
     shares = Batch(questions=len(questions), probe_share=0.5, overlap_share=0.15, gold_share=0.05)
-    vendor, key = blind(composed(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
+    vendor, key = blind(compose(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = {
         **dict(write_parts(vendor, folder)),

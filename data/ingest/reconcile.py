@@ -14,13 +14,13 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-class Fate(NamedTuple):
+class Outcome(NamedTuple):
     accepted: Ints  # rows that count
     duplicates: int
     problems: pa.Array  # why a row is quarantined; null for others
 
 
-class Coded(NamedTuple):
+class CodedAnswers(NamedTuple):
     """Answers as numbers: `who` answered which question, and what."""
 
     who: Ints
@@ -32,8 +32,8 @@ class Coded(NamedTuple):
         return self.who * self.kinds + self.said
 
 
-def settle(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: int | None) -> Fate:
-    """Decide on each of the rows (PLACED, in the order of the file) beside the labels of the batch so far (LABEL).
+def reconcile(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: int | None) -> Outcome:
+    """Decide on each of the rows (MATCHED, in the order of the file) beside the labels of the batch so far (LABEL).
 
     An answer that was given before adds nothing, in whichever file. Different answers of one labeler to one question
     are all out, unless the later one names the standing label that it supersedes.
@@ -51,10 +51,10 @@ def settle(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: 
     accepted, repeated = _first_of_each(mine, left, good, problems)
     if most_answers is not None:
         accepted = _within_quota(good, key, known, accepted, corrects, most_answers, problems)
-    return Fate(accepted, int(duplicate.sum()) + repeated, pa.array(problems, pa.string()))
+    return Outcome(accepted, int(duplicate.sum()) + repeated, pa.array(problems, pa.string()))
 
 
-def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[Coded, Coded]:
+def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[CodedAnswers, CodedAnswers]:
     names = pa.chunked_array([good["labeler_id"].combine_chunks(), known["labeler_id"].combine_chunks()], pa.string())
     labelers = names.combine_chunks().dictionary_encode()
     count = max(1, len(labelers.dictionary))
@@ -68,10 +68,10 @@ def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[Coded, Coded]:
     said = np.where(said < 0, best, said + key.k)
     kinds = key.k + len(more.dictionary)
     n = len(good)
-    return Coded(who[:n], said[:n], kinds), Coded(who[n:], said[n:], kinds)
+    return CodedAnswers(who[:n], said[:n], kinds), CodedAnswers(who[n:], said[n:], kinds)
 
 
-def _standing(mine: Coded, theirs: Coded, known: pa.Table) -> tuple[Ints, Mask]:
+def _standing(mine: CodedAnswers, theirs: CodedAnswers, known: pa.Table) -> tuple[Ints, Mask]:
     """Return for each row the standing label of its labeler on its question, and whether there is one."""
     rows = standing(known)
     if not len(rows):
@@ -105,7 +105,7 @@ def _correct(
             problems[row] = f"supersedes {named}, which is no standing answer of {given['labeler_id']} here"
 
 
-def _first_of_each(mine: Coded, left: Ints, good: pa.Table, problems: NDArray[np.object_]) -> tuple[Ints, int]:
+def _first_of_each(mine: CodedAnswers, left: Ints, good: pa.Table, problems: NDArray[np.object_]) -> tuple[Ints, int]:
     """Return the first of equal answers, and how many repeat it; different ones of one labeler are all out."""
     order = left[np.argsort(mine.who[left], kind="stable")]
     who, said = mine.who[order], mine.said[order]

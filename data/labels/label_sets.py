@@ -28,7 +28,7 @@ from data.labels.table import (
     standing_labels,
 )
 from data.measures.intervals import Proportion, proportion
-from data.paths import KEY
+from data.paths import KEY_FILE
 from data.store import Store
 from data.store.manifest import Publication
 
@@ -174,7 +174,7 @@ def agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Propor
     items = {
         row["question_id"]: (batch["batch"], row["item"])
         for batch in sources
-        for row in read_key(batch.path(KEY), tokens=False)
+        for row in read_key(batch.path(KEY_FILE), tokens=False)
         if row["role"] not in TESTS and row["selection_reason"] != DISAGREEMENT
     }
     chosen = defaultdict(list)

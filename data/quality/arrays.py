@@ -80,7 +80,7 @@ def chosen(labels: pa.Table, key: Key) -> Chosen:
 
 def collect(key: Key, labels: Chosen, predicted: Mapping[str, int]) -> Answers:
     """Join labels with the key of their batch, and with what the last reward model says of each question."""
-    liked = key.liked(predicted)
+    liked = key.predicted_index(predicted)
     asked = labels.questions
     gold, gold_slots, viewed, viewed_slots = (
         each.astype(np.int16)[asked] for each in (key.gold, key.slots(key.gold), liked, key.slots(liked))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.batches.index import batches
-from data.batches.key import Key, read_columns
+from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
 from data.campaign import Campaign
 from data.campaign.settings import Quality
@@ -17,7 +17,7 @@ from data.labels.decisions import history as decisions
 from data.labels.decisions import labels_seen, record
 from data.labels.table import committed_table, deliveries, skips, standing
 from data.measures.intervals import proportion
-from data.paths import KEY
+from data.paths import KEY_FILE
 from data.quality.arrays import Chosen, chosen, collect
 from data.quality.assessment import assess
 from data.quality.chosen_texts import QUESTIONS_READ, Choice, text_measures
@@ -64,7 +64,7 @@ def assess_pending(store: Store, campaign: str) -> None:
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
             settings = batch.manifest["facts"].get("campaign")
             policy = Campaign.model_validate(settings).quality if settings else Quality()
-            assess_batch(store, campaign, batch, read_columns(batch.path(KEY)), policy, {})
+            assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), policy, {})
 
 
 def _accepted(taken: Sequence[Document]) -> Counter[str]:
@@ -93,5 +93,5 @@ def _texts(batch: Publication, key: Key, labels: pa.Table) -> dict[str, float]:
     """Measure the texts of the first questions, whose ids are random, so of a sample."""
     some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
     rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
-    asked = islice(read_key(batch.path(KEY), tokens=False), QUESTIONS_READ)
+    asked = islice(read_key(batch.path(KEY_FILE), tokens=False), QUESTIONS_READ)
     return text_measures(asked, [Choice(*row.values()) for row in rows.to_pylist()])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.batches.composition import FEWEST
+from data.batches.composition import FEWEST_GOLD
 from data.batches.key import UNKNOWN
 from data.campaign.settings import Quality
 from data.canonical import Document
@@ -111,12 +111,12 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
         fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
         twice = consistent[number], repeated[number]
         reasons = {accused[name]: accused[name]} if name in accused else {}  # each fault, in words
-        if len(known) >= FEWEST and right < policy.labeler_gold * len(known):
+        if len(known) >= FEWEST_GOLD and right < policy.labeler_gold * len(known):
             reasons["gold answers wrong"] = f"{right} of {len(known)} gold answers right"
         if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
             shown = f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance"
             reasons["own answers not repeated"] = shown
-        if fast > policy.fast_share and len(own) >= FEWEST:
+        if fast > policy.fast_share and len(own) >= FEWEST_GOLD:
             reasons["faster than anybody reads"] = f"{fast:.0%} of the answers came faster than anybody reads"
         result[name] = {
             "decision": "hold" if reasons else "accept",

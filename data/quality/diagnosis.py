@@ -10,7 +10,7 @@ fault explains the answers than its absence, after paying for the choice of whom
 import numpy as np
 from scipy.special import bdtrc
 
-from data.batches.composition import FEWEST
+from data.batches.composition import FEWEST_GOLD
 from data.batches.key import UNKNOWN
 from data.campaign.settings import Quality
 from data.measures.agreement import slot_p
@@ -34,7 +34,7 @@ def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
     copies = copycats(rest.take(~accused), policy) + copycats(rest.take(accused), policy, usual=1 / answers.k)
     found = [*fixed, *copies, *guessing]
     known = answers.take(answers.gold != UNKNOWN)
-    if not found and len(known) >= FEWEST:
+    if not found and len(known) >= FEWEST_GOLD:
         right = proportion(float((known.samples == known.gold).sum()), len(known))
         if right.high < policy.gold_accuracy or (len(known) >= 40 and right.value < policy.gold_accuracy):
             mostly = len(known) >= 40 and right.value < policy.gold_reject
@@ -47,7 +47,7 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
     """Look for what happens to all answers at once, by gold questions or else by the last reward model."""
     by_gold = answers.take(answers.gold != UNKNOWN)
     by_model = answers.take(answers.predicted != UNKNOWN)
-    if len(by_gold) >= FEWEST:
+    if len(by_gold) >= FEWEST_GOLD:
         known, truth, places, source = by_gold, by_gold.gold, by_gold.gold_slots, "gold questions"
     elif len(by_model) >= 100:
         known, truth, places = by_model, by_model.predicted, by_model.predicted_slots

@@ -35,10 +35,10 @@ SAMPLES_SHOWN = 30
 def report_run(store: Store, name: str, run: str) -> Publication:
     """Publish the report of a finished run with what became known since, and return it; once for every state."""
     began, published = datetime.now(UTC), find_run(store, name, run)
-    shelf = comparisons_of(name)
+    namespace = comparisons_of(name)
     pulled = pulls(store)
     logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
-    logs += [comparisons(store, name), deliveries(store, shelf), quality_history(store, shelf)]
+    logs += [comparisons(store, name), deliveries(store, namespace), quality_history(store, namespace)]
     judged = f"{run_prefix(name, run)}/evaluations"
     measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
     logs += [[each for each in pulled if each.release], measured]

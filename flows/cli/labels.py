@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from data.batches.index import shelf_of
+from data.batches.index import namespace_of
 from data.errors import Refused
 from data.evaluation.gate import under_champion
 from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
-from data.ingest.inbox import drop
+from data.ingest.inbox import put_in_inbox
 from data.labels.decisions import Decision, override, standings
 from data.labels.label_sets import freeze, labeled
 from data.quality.assess_batch import assess_pending
@@ -41,7 +41,7 @@ def decide(
     """
     opened = open_store(store)
     of = name_of(campaign, opened)
-    name = shelf_of(opened, of, batch)
+    name = namespace_of(opened, of, batch)
     override(opened, name, batch, decision, reason, labeler, by or me())
     standing = standings(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
@@ -64,7 +64,7 @@ def quality(
     """Write the quality report of a batch and that of all vendors over time, and print where they are."""
     opened = open_store(store)
     name = name_of(campaign, opened)
-    name = shelf_of(opened, name, batch) if batch else name
+    name = namespace_of(opened, name, batch) if batch else name
     of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result: Result = {
@@ -126,7 +126,7 @@ def deliver(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    key = drop(opened, shelf_of(opened, name, batch), batch, file)
+    key = put_in_inbox(opened, namespace_of(opened, name, batch), batch, file)
     told = bool(os.environ.get("PREFECT_API_URL"))
     if told:
         prepare(store)

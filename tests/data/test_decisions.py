@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.labels.quality import DIAGNOSES
-from data.batches.composition import DISAGREEMENT, composed, read_gold
+from data.batches.composition import DISAGREEMENT, compose, read_gold
 from data.batches.index import batches
 from data.batches.schema import TESTS
 from data.campaign import load_campaign
@@ -197,7 +197,7 @@ def test_copies_and_gold_look_like_all_other_questions(sent: Round) -> None:
 def test_gold_asked_for_and_not_there_is_refused(tmp_path: Path) -> None:
     questions, _, _ = invent(10, 1, gold=0)
     with pytest.raises(Refused, match="batch.gold"):
-        composed(questions, [], SHARES, 0)
+        compose(questions, [], SHARES, 0)
     with pytest.raises(Refused, match="line 1: needs 4 different options"):
         (tmp_path / "gold.jsonl").write_text('{"query": "a", "options": ["b", "c"], "best": 0}\n')
         read_gold(str(tmp_path / "gold.jsonl"), 4)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.batches.composition import composed, read_drift, repeats
+from data.batches.composition import compose, read_drift, repeat_pairs
 from data.batches.key import UNKNOWN
 from data.batches.schema import blind, write_table
 from data.campaign import load_campaign
@@ -63,12 +63,12 @@ def test_repeats_and_the_fixed_comparison_are_questions_like_others(tmp_path: Pa
     questions, known, _ = invent(100, 3, gold=5)
     watched = read_drift("fiction-drift.jsonl", 4)
     settings = Batch(questions=100, probe_share=0.5, overlap_share=0.2, repeat_share=0.1)
-    asked = composed(questions, known, settings, 0, watched)
+    asked = compose(questions, known, settings, 0, watched)
     roles = [question.role for question in asked]
     assert (roles.count("repeat"), roles.count("drift"), len(watched)) == (10, 72, 24)
     _, key = blind(asked, "Which?", b"secret")
     write_table(key, tmp_path / "key.parquet")
-    pairs = repeats(tmp_path / "key.parquet")
+    pairs = repeat_pairs(tmp_path / "key.parquet")
     item = {row["question_id"]: row["item"] for row in key.to_pylist()}
     assert len(pairs) == 10 and all(item[again] == item[first] and again != first for again, first in pairs)
     copied = {question.item for question in asked if question.role == "overlap"}

@@ -18,9 +18,9 @@ from data.batches.index import batches, key_rows
 from data.batches.schema import blind
 from data.canonical import sha256_of_file
 from data.errors import Refused
-from data.ingest.match import Rules
+from data.ingest.match import RowLimits
 from data.ingest.pipeline import ingest
-from data.ingest.validate import judge
+from data.ingest.validate import validate
 from data.labels.table import LABEL, committed, committed_table, deliveries, standing, standing_labels
 from data.rounds.status import rounds
 from data.simulation.faulty_vendor import invent
@@ -70,9 +70,9 @@ def expected(fates: Sequence[Fate]) -> tuple[dict[int, Any], int, int, int]:
 def test_a_plain_loop_agrees_on_every_row(rows: list[Cells]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = answer_files.write(rows, Path(folder) / "a.csv")
-        verdict = judge(read_rows(path), key_of(ASKED), LABEL.empty_table(), "b1", Rules())
-    bad = [entry["row"] for entry in verdict.quarantined]
-    found = outcome(verdict.accepted.to_pylist(), bad, verdict.duplicates, len(verdict.skipped), verdict.rows)
+        result = validate(read_rows(path), key_of(ASKED), LABEL.empty_table(), "b1", RowLimits())
+    bad = [entry["row"] for entry in result.quarantined]
+    found = outcome(result.accepted.to_pylist(), bad, result.duplicates, len(result.skipped), result.rows)
     assert found == expected(Oracle("b1", ALL).judge(rows))
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from data.batches.composition import composed
+from data.batches.composition import compose
 from data.batches.index import batches
 from data.batches.schema import blind
 from data.cord.cord import open_pulls
 from data.errors import Refused
-from data.ingest.inbox import Delivery, refuse
+from data.ingest.inbox import Delivery, record_refusal
 from data.page import accounts as roster
 from data.quality.scorecard import find_batch
 from data.runs.leases import take
@@ -154,7 +154,7 @@ def test_the_newest_is_what_came_last_and_not_what_its_name_says(
     sent = Round(tmp_path, "sentiment")
     monkeypatch.setattr("data.store.manifest.datetime", Tomorrow)
     questions, known, worths = invent(100, 6, gold=40)
-    vendor, key = blind(composed(questions, known, SHARES, 0), "Which?", b"another")
+    vendor, key = blind(compose(questions, known, SHARES, 0), "Which?", b"another")
     publish_batch(sent.store, "sentiment", "a9", vendor, key, {"round": 1})
     assert [each["batch"] for each in batches(sent.store, "sentiment")] == ["b1", "a9"]
     sent.deliver(answer(key.to_pylist(), chooser(worths, 1), "clean", 1))
@@ -164,7 +164,7 @@ def test_the_newest_is_what_came_last_and_not_what_its_name_says(
     refused_files = (("z", "too short"), ("a", "upside down"))
     for number, (digest, reason) in enumerate(refused_files):
         delivery = Delivery("sentiment", batches(sent.store, "sentiment")[0], f"{number}.csv", tmp_path, digest * 64)
-        refuse(sent.store, delivery, reason)
+        record_refusal(sent.store, delivery, reason)
     shown = andon("status").out
     assert "upside down" in shown and "too short" not in shown, "the last of two"
     assert "         b1  a9" in shown, "what decide and quality are asked about"

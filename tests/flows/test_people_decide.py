@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from data.batches.composition import composed
-from data.batches.index import shelf_of
+from data.batches.composition import compose
+from data.batches.index import namespace_of
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
 from data.campaign.settings import Batch
@@ -53,7 +53,7 @@ def compare(
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
     asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
     shares = Batch(questions=count, probe_share=0, overlap_share=overlap, overlap_copies=copies) if copies > 1 else None
-    asked = composed(asked, [], shares, 0) if shares else asked
+    asked = compose(asked, [], shares, 0) if shares else asked
     vendor, key = blind(asked, "Which?", f"another secret of {batch}".encode())
     write_table(key, sent.folder / "compared.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, sent.folder))
@@ -91,10 +91,10 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     before = freeze(sent.store, "c")
     compare(sent, "run-1", "zero-shot", winner="run-1")
     assert freeze(sent.store, "c") == before, "nothing is trained on them"
-    assert shelf_of(sent.store, "c", "h001-x") == comparisons_of("c") and shelf_of(sent.store, "c", "b1") == "c"
+    assert namespace_of(sent.store, "c", "h001-x") == comparisons_of("c") and namespace_of(sent.store, "c", "b1") == "c"
     if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
         assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
-        override(sent.store, shelf_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
+        override(sent.store, namespace_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
     (found,) = results(sent.store, "c")
     assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
     turned = preferred_by_people(sent.store, "c", "zero-shot", "run-1")

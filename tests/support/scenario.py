@@ -132,12 +132,12 @@ def _names(store: Store, prefix: str) -> list[str]:
     return [key.rsplit("/", 1)[1] for key in store.keys(prefix)]
 
 
-def read_here(delivery: Path, rows: Path) -> untrusted.Rows:
-    """Read an answer file as data.ingest.sandbox.read_apart, but in this process."""
+def read_here(delivery: Path, rows: Path) -> untrusted.ParsedFile:
+    """Read an answer file as data.ingest.sandbox.read_sandboxed, but in this process."""
     said = untrusted._read_into(delivery, rows)
     if "refused" in said:
         raise Refused(said["refused"])
-    return untrusted.Rows(rows, said["rows"], said["ignored"], said["texts"])
+    return untrusted.ParsedFile(rows, said["rows"], said["ignored"], said["texts"])
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def on_machine(state: Path, boot: int) -> Iterator[None]:
     with (
         patch.dict("os.environ", {"ANDON_STATE": str(state)}),
         patch.object(leases, "_started", lambda pid: str(boot)),
-        patch.object(ingesting, "read_apart", read_here),
+        patch.object(ingesting, "read_sandboxed", read_here),
     ):
         yield
 
