@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from andon_launcher import command
 from data.errors import Refused
 from data.escape import first_line
 from data.ingest.parse import PARSED, parse_rows
 from data.ingest.reader import MOST_BYTES, open_answers
 
-ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 100_000  # rows
 MEMORY = 3 << 30  # bytes of address space
 SECONDS = 300  # of CPU
@@ -59,11 +59,9 @@ def read_sandboxed(delivery: Path, rows: Path, memory: int = MEMORY, seconds: in
     """Read a delivered file in a child process into the file `rows`; raise Refused where it cannot be read."""
     limits = [str(memory), str(seconds)]
     quiet = {"PATH": os.defpath, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "data.ingest.sandbox", str(delivery), str(rows), *limits]
+    child = command("data.ingest.sandbox", str(delivery), str(rows), *limits)
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * seconds
-        )
+        done = subprocess.run(child, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * seconds)
         said = json.loads(done.stdout)
     except (ValueError, subprocess.TimeoutExpired):
         raise Refused(
