@@ -12,8 +12,8 @@ from data.evaluation.gate import under_champion
 from data.exchange.labeled import Labeled
 from data.exchange.registry import all_formats, label_writer, label_writers, listing
 from data.ingest.inbox import put_in_inbox
-from data.labels.decisions import Decision, override, standings
-from data.labels.label_sets import freeze, labeled
+from data.labels.decisions import Decision, batch_statuses, override
+from data.labels.label_sets import freeze, labeled_rows
 from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors
@@ -43,9 +43,9 @@ def decide(
     of = name_of(campaign, opened)
     name = namespace_of(opened, of, batch)
     override(opened, name, batch, decision, reason, labeler, by or me())
-    standing = standings(opened, name)[batch]
+    status = batch_statuses(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
-    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
+    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "status": status.decision}
     reads = f"andon retrain {campaign}" if name == of else f"andon report {campaign}, and promotion,"
     result["withdrawn"] = under_champion(opened, of)
     told = [f"{whom}: {decision}, because: {reason}", f"{reads} uses what counts now"]
@@ -69,7 +69,7 @@ def quality(
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result: Result = {
         "batch": card.batch,
-        "decision": card.standing.decision if card.standing else None,
+        "decision": card.status.decision if card.status else None,
         "answers": card.answers,
         "counted": card.counted,
         "cost_a_label": card.cost_a_label,
@@ -102,7 +102,7 @@ def dataset(
     frozen = label_set or freeze(opened, name)
     if frozen is None:
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")
-    rows = labeled(opened, name, frozen)
+    rows = labeled_rows(opened, name, frozen)
     write(Labeled(rows), file)
     lost = sorted(all_formats()[form].loses)
     result: Result = {"label_set": frozen, "labels": len(rows), "file": str(file), "lost": lost}
