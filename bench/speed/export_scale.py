@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from data.batches.composition import planned
+from data.batches.composition import plan_composition
 from data.batches.schema import Question, Sample
 from data.batches.writer import write_batch
 from data.campaign.settings import Batch
@@ -57,7 +57,7 @@ def write(rows: int, folder: Path) -> dict[str, float]:
     settings = Batch(
         questions=round(rows / COPIES), probe_share=0.5, overlap_share=0.15, gold_share=0.05, repeat_share=0.02
     )
-    plan = planned(settings.questions, known(), settings, 0)
+    plan = plan_composition(settings.questions, known(), settings, 0)
     store = LocalStore(folder / "store")
     spent: dict[str, float] = {}
 

@@ -18,7 +18,7 @@ from data.exchange.questions import (
     OTHER_FORM,
     STOP,
     Questions,
-    Shown,
+    ShownQuestion,
     option_names,
     position_of,
     rating_names,
@@ -40,7 +40,7 @@ def write(questions: Questions, folder: Path) -> list[Path]:
     return [folder / "settings.json", write_lines(folder / "records.jsonl", lines)]
 
 
-def settings(question: Shown, ask: Ask) -> dict[str, Any]:
+def settings(question: ShownQuestion, ask: Ask) -> dict[str, Any]:
     """Return fields, questions and metadata of the dataset: what `argilla.Settings` is made from."""
     names = option_names(len(question.options))
     texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
@@ -71,7 +71,7 @@ def _asked(names: list[str], ask: Ask) -> list[dict[str, Any]]:
     return [{"name": "best", "type": "label", "labels": [*names, "skip"], "required": True}]
 
 
-def record(question: Shown) -> dict[str, Any]:
+def record(question: ShownQuestion) -> dict[str, Any]:
     fields = {"query": question.query} | dict(zip(option_names(len(question.options)), question.options, strict=True))
     return {"id": question.question_id, "fields": fields, "metadata": {"content_sha256": question.content_sha256}}
 

@@ -19,7 +19,7 @@ from data.exchange.questions import (
     OTHER_FORM,
     STOP,
     Questions,
-    Shown,
+    ShownQuestion,
     option_names,
     position_of,
     rating_names,
@@ -32,7 +32,7 @@ TASKS_PER_FILE = 5_000  # its import reads a file at once
 LETTERS = "ABCDEFGHIJ"
 PLACE = re.compile(r"place_([0-9]+)")
 RATED = re.compile(r"[a-z]+_option_[0-9]+")
-ANSWERS = {"best", "ranking", "skip"}  # tags of ours that answer, beside ratings
+ANSWER_TAGS = {"best", "ranking", "skip"}  # tags of ours that answer, beside ratings
 TEXTS = ("note", "critique", "correction")
 
 
@@ -51,18 +51,18 @@ def write(questions: Questions, folder: Path) -> list[Path]:
     return files
 
 
-def task(question: Shown) -> dict[str, Any]:
+def task(question: ShownQuestion) -> dict[str, Any]:
     shown = zip(option_names(len(question.options)), _titles(question), question.options, strict=True)
     items = [{"id": name, "title": title, "body": text} for name, title, text in shown]
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256}
     return {"data": {**ids, "query": question.query, "items": items}}
 
 
-def _titles(question: Shown) -> list[str]:
+def _titles(question: ShownQuestion) -> list[str]:
     return [f"Option {LETTERS[position]}" for position in range(len(question.options))]
 
 
-def config(question: Shown, ask: Ask) -> str:
+def config(question: ShownQuestion, ask: Ask) -> str:
     """Return the labeling config for questions with as many options as this one."""
     texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
     lines = [
@@ -82,7 +82,7 @@ def config(question: Shown, ask: Ask) -> str:
     return "\n  ".join(["<View>", *lines]) + "\n</View>\n"
 
 
-def _asked(question: Shown, ask: Ask) -> list[str]:
+def _asked(question: ShownQuestion, ask: Ask) -> list[str]:
     """Return the part of the config that asks for an answer; a skip is always one."""
     count = len(question.options)
     skip = '<Choices name="skip" toName="query" choice="multiple"><Choice value="skip"/></Choices>'
@@ -135,8 +135,8 @@ def _answer(annotation: Mapping[str, Any], count: int) -> dict[str, Any]:
     said: dict[str, Any] = {}
     rated: dict[str, object] = {}
     results = [(str(each.get("from_name")), each.get("value") or {}) for each in annotation.get("result") or []]
-    others = {name for name, value in results if value.get("choices") and name not in {*ANSWERS, "flags"}}
-    answered = any(name in ANSWERS or RATED.fullmatch(name) or "ranker" in value for name, value in results)
+    others = {name for name, value in results if value.get("choices") and name not in {*ANSWER_TAGS, "flags"}}
+    answered = any(name in ANSWER_TAGS or RATED.fullmatch(name) or "ranker" in value for name, value in results)
     if len(others) > 1 and not answered:
         raise ValueError("which of several choices is the answer is not said")
     for name, value in results:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from data.batches.contract import REQUIRED
 from data.errors import Refused
 from data.escape import first_line
-from data.ingest.columns import MOST_COLUMNS, MOST_ROWS, ROWS_AT_ONCE, Delivery, Part, check_columns
+from data.ingest.columns import MOST_COLUMNS, MOST_ROWS, ROWS_AT_ONCE, AnswerFile, Chunk, check_columns
 from data.ingest.reader_csv import read_csv
 from data.ingest.reader_json import read_json
 
@@ -33,7 +33,7 @@ FOREIGN = {
 }
 
 
-def read(path: Path) -> Delivery:
+def open_answers(path: Path) -> AnswerFile:
     """Read a delivered file in bounded memory; raise Refused where it is not one, now or while it is read."""
     size = path.stat().st_size if path.is_file() else 0
     if size == 0:
@@ -46,28 +46,28 @@ def read(path: Path) -> Delivery:
         if head.startswith(magic):
             raise Refused(f"{path.name} is {name}: deliver answers as Parquet, CSV or JSON, not packed.")
     if head.startswith(b"PAR1"):
-        found = _parquet(path)
+        answers = _parquet(path)
     elif head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
-        found = read_json(path)
+        answers = read_json(path)
     else:
-        found = read_csv(path)
-    return found._replace(parts=_counted(path, found.parts))
+        answers = read_csv(path)
+    return answers._replace(chunks=_counted(path, answers.chunks))
 
 
-def _counted(path: Path, parts: Iterator[Part]) -> Iterator[Part]:
+def _counted(path: Path, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     rows = 0
-    for part in parts:
-        rows += len(part.numbers) + len(part.broken)
+    for chunk in chunks:
+        rows += len(chunk.numbers) + len(chunk.broken)
         if rows > MOST_ROWS:
             raise Refused(f"{path.name} has over {MOST_ROWS:,} rows: deliver it in parts.")
-        yield part
+        yield chunk
     if rows == 0:
         raise Refused(f"{path.name} has no rows: nothing was answered.")
     if rows in (EXCEL, EXCEL - 1):
         raise Refused(f"{path.name} has {rows:,} rows, where Excel cuts a sheet: deliver it in parts, or as Parquet.")
 
 
-def _parquet(path: Path) -> Delivery:
+def _parquet(path: Path) -> AnswerFile:
     try:
         file = pq.ParquetFile(
             path, page_checksum_verification=True, thrift_string_size_limit=1 << 24, thrift_container_size_limit=1 << 20
@@ -85,15 +85,15 @@ def _parquet(path: Path) -> Delivery:
     columns, ignored, texts = check_columns(path, schema.names)
     for name in [*columns, *texts]:
         _check_type(path, name, schema.field(name).type)
-    return Delivery(ignored, _parquet_parts(path, file, [*columns, *texts]), texts)
+    return AnswerFile(ignored, _parquet_chunks(path, file, [*columns, *texts]), texts)
 
 
-def _parquet_parts(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[Part]:
+def _parquet_chunks(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[Chunk]:
     number = 1
     try:
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
             batch.validate(full=True)
-            yield Part(np.arange(number, number + len(batch)), batch, [])
+            yield Chunk(np.arange(number, number + len(batch)), batch, [])
             number += len(batch)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _no_parquet(path, error) from error

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from data.errors import Refused
 from data.escape import first_line
-from data.ingest.columns import Delivery, Part, check_columns
+from data.ingest.columns import AnswerFile, Chunk, check_columns
 
 LONGEST_ROW = 16 << 20  # bytes of a row of CSV
 MOST_BROKEN = 1_000  # rows of a CSV file with too few or too many cells
 
 
-def read_csv(path: Path) -> Delivery:
+def read_csv(path: Path) -> AnswerFile:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = next(csv.reader(file, strict=True), [])
@@ -27,10 +27,10 @@ def read_csv(path: Path) -> Delivery:
     if "\0" in "".join(names):
         raise Refused(f"{path.name} is text, but not UTF-8 (UTF-16, perhaps): deliver Parquet, or CSV in UTF-8.")
     columns, ignored, texts = check_columns(path, names)
-    return Delivery(ignored, _csv_parts(path, [*columns, *texts]), texts)
+    return AnswerFile(ignored, _csv_chunks(path, [*columns, *texts]), texts)
 
 
-def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
+def _csv_chunks(path: Path, columns: list[str]) -> Iterator[Chunk]:
     broken: dict[int, str] = {}
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
@@ -55,14 +55,14 @@ def _csv_parts(path: Path, columns: list[str]) -> Iterator[Part]:
                 whole += len(batch)
                 held = _held(batch)
                 if held.any() or mine:
-                    yield Part(numbers[held], batch.filter(pa.array(held)), [(each, broken[each]) for each in mine])
+                    yield Chunk(numbers[held], batch.filter(pa.array(held)), [(each, broken[each]) for each in mine])
         if broken and not whole:
             raise Refused(
                 f"{path.name} is not a whole CSV file: row {min(broken)}: has too few or too many cells, and so "
                 "has every other one. Was a quote left open?"
             )
         if rest := [(each, text) for each, text in sorted(broken.items()) if each >= number]:
-            yield Part(np.arange(0), pa.RecordBatch.from_pylist([], pa.schema([])), rest)
+            yield Chunk(np.arange(0), pa.RecordBatch.from_pylist([], pa.schema([])), rest)
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error):
             raise Refused(

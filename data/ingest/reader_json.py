@@ -10,18 +10,18 @@ from typing import Any, TextIO
 import numpy as np
 import pyarrow as pa
 
-from data.batches.contract import COLUMNS
+from data.batches.contract import ALL_COLUMNS
 from data.errors import Refused
 from data.escape import first_line
 from data.exchange import argilla, label_studio
-from data.ingest.columns import ROWS_AT_ONCE, Delivery, Part, check_columns
+from data.ingest.columns import ROWS_AT_ONCE, AnswerFile, Chunk, check_columns
 
 MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
 READ_FOR_NAMES = 1_000  # objects of JSON, whose columns are the names that any of them has
 PAGE = re.compile(r'\s*\{\s*"items"\s*:\s*\[')  # as Argilla's server wraps its records
 
 
-def read_json(path: Path) -> Delivery:
+def read_json(path: Path) -> AnswerFile:
     """Read a full export of Label Studio, records of Argilla, or one answer an object: an array, or a line each."""
     found = _objects(path)
     first = list(islice(found, READ_FOR_NAMES))
@@ -30,13 +30,13 @@ def read_json(path: Path) -> Delivery:
     names = list(dict.fromkeys(_utf8(name) for row in first for name in row))  # a skip may leave out what others have
     everything, ours = chain(first, found), "question_id" in names
     if "annotations" in names and not ours:
-        return Delivery([], _json_parts(label_studio.answers(everything)))
+        return AnswerFile([], _json_chunks(label_studio.answers(everything)))
     if ({"responses", "fields"} <= {*names} or argilla.is_flat(names)) and not ours:
-        return Delivery([], _json_parts(argilla.answers(everything)))
+        return AnswerFile([], _json_chunks(argilla.answers(everything)))
     if {"query", "sample0"} <= {*names}:
         raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
     _, ignored, texts = check_columns(path, names)
-    return Delivery(ignored, _json_parts(everything, texts), texts)
+    return AnswerFile(ignored, _json_chunks(everything, texts), texts)
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -83,13 +83,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 ONCE = json.JSONDecoder(object_pairs_hook=_once)
 
 
-def _json_parts(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Part]:
+def _json_chunks(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Chunk]:
     number, waiting = 1, iter(rows)
     while part := list(islice(waiting, ROWS_AT_ONCE)):
         columns = {
-            name: pa.array([_as_text(row.get(name)) for row in part], pa.string()) for name in (*COLUMNS, *texts)
+            name: pa.array([_as_text(row.get(name)) for row in part], pa.string()) for name in (*ALL_COLUMNS, *texts)
         }
-        yield Part(np.arange(number, number + len(part)), pa.RecordBatch.from_pydict(columns), [])
+        yield Chunk(np.arange(number, number + len(part)), pa.RecordBatch.from_pydict(columns), [])
         number += len(part)
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from data.batches.contract import COLUMNS, ONE_OF, REQUIRED
-from data.batches.schema import KEY, SCHEMA_VERSION, questions_schema
+from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED
+from data.batches.schema import KEY_SCHEMA, SCHEMA_VERSION, questions_schema
 from data.errors import Refused
 from data.evaluation.judgements import JUDGEMENTS
 from data.labels.table import LABEL
@@ -110,7 +110,8 @@ JUDGED_MEANS = {
 def tables() -> list[Table]:
     """Return every table of the contract, those of vendors first."""
     answers = [
-        (name, "required" if name in REQUIRED else "one of these" if name in ONE_OF else "optional") for name in COLUMNS
+        (name, "required" if name in REQUIRED else "one of these" if name in ONE_OF else "optional")
+        for name in ALL_COLUMNS
     ]
     return [
         Table(
@@ -132,7 +133,7 @@ def tables() -> list[Table]:
         Table(
             "Key, which stays with us",
             "`key/samples.parquet` of a batch: which sample stood where. One row a question, in the vendor's order.",
-            _columns(KEY),
+            _columns(KEY_SCHEMA),
             KEY_MEANS,
         ),
         Table(

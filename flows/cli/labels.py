@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from data.batches.index import shelf_of
+from data.batches.index import namespace_of
 from data.errors import Refused
 from data.evaluation.gate import under_champion
 from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
-from data.ingest.inbox import drop
-from data.labels.decisions import Decision, override, standings
-from data.labels.label_sets import freeze, labeled
+from data.ingest.inbox import put_in_inbox
+from data.labels.decisions import Decision, batch_statuses, override
+from data.labels.label_sets import freeze, labeled_rows
 from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors
@@ -41,11 +41,11 @@ def decide(
     """
     opened = open_store(store)
     of = name_of(campaign, opened)
-    name = shelf_of(opened, of, batch)
+    name = namespace_of(opened, of, batch)
     override(opened, name, batch, decision, reason, labeler, by or me())
-    standing = standings(opened, name)[batch]
+    status = batch_statuses(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
-    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
+    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "status": status.decision}
     reads = f"andon retrain {campaign}" if name == of else f"andon report {campaign}, and promotion,"
     result["withdrawn"] = under_champion(opened, of)
     told = [f"{whom}: {decision}, because: {reason}", f"{reads} uses what counts now"]
@@ -64,12 +64,12 @@ def quality(
     """Write the quality report of a batch and that of all vendors over time, and print where they are."""
     opened = open_store(store)
     name = name_of(campaign, opened)
-    name = shelf_of(opened, name, batch) if batch else name
+    name = namespace_of(opened, name, batch) if batch else name
     of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result: Result = {
         "batch": card.batch,
-        "decision": card.standing.decision if card.standing else None,
+        "decision": card.status.decision if card.status else None,
         "answers": card.answers,
         "counted": card.counted,
         "cost_a_label": card.cost_a_label,
@@ -103,7 +103,7 @@ def dataset(
     frozen = label_set or freeze(opened, name)
     if frozen is None:
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")
-    rows = labeled(opened, name, frozen)
+    rows = labeled_rows(opened, name, frozen)
     LABEL_FORMATS[form].write(Labeled(rows), file)
     lost = sorted(LABEL_FORMATS[form].loses)
     result: Result = {"label_set": frozen, "labels": len(rows), "file": str(file), "lost": lost}
@@ -126,7 +126,7 @@ def deliver(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    key = drop(opened, shelf_of(opened, name, batch), batch, file)
+    key = put_in_inbox(opened, namespace_of(opened, name, batch), batch, file)
     told = bool(os.environ.get("PREFECT_API_URL"))
     if told:
         prepare(store)

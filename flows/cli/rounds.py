@@ -12,7 +12,7 @@ from data.errors import Refused
 from data.evaluation.systems import find_systems
 from data.exchange import check_format
 from data.ingest.receive import check_name
-from data.labels.decisions import history, standings
+from data.labels.decisions import batch_statuses, decision_log
 from data.paths import comparisons_of
 from data.rounds.plan import curve_of_runs, measured_curve, plan
 from data.rounds.rework import publish_rework
@@ -240,10 +240,10 @@ def plan_batch(
     shares = {"overlap_share": overlap, "gold_share": gold}
     settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
     opened = open_store(store)
-    counts = {batch for batch, standing in standings(opened, settings.name).items() if standing.counts}
+    counts = {batch for batch, status in batch_statuses(opened, settings.name).items() if status.counts}
     agreed = [
         entry["measures"]["agreement"]
-        for entry in history(opened, settings.name)
+        for entry in decision_log(opened, settings.name)
         if entry["kind"] == "assessment" and entry["batch"] in counts
     ]
     measured = next((found["value"] for found in reversed(agreed) if found), None)

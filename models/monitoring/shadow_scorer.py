@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
+from andon_launcher import command
 from data.errors import Refused
 from data.store import open_store
 from data.store.manifest import read_manifest
@@ -26,13 +27,12 @@ Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bia
 
 
 class ShadowScorer:
-    """The child, started once; `ask` waits for its answer."""
+    """The child, started once; `score` waits for its answer."""
 
     def __init__(self, store: str, reward: str, stop: int, after: int) -> None:
         where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
-        command = [sys.executable, "-m", "models.monitoring.shadow_scorer", where, reward, str(stop), str(after)]
-        root = Path(__file__).resolve().parents[2]
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+        child = command("models.monitoring.shadow_scorer", where, reward, str(stop), str(after))
+        self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def score(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
         """Return the score of each response to its query, whole as it was sampled; None where it is invalid."""

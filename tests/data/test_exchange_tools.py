@@ -11,8 +11,8 @@ from data.batches.schema import Question, Sample, blind, write_parts
 from data.campaign.settings import Ask
 from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
-from data.ingest.parse import read_part
-from data.ingest.reader import read
+from data.ingest.parse import parse_rows
+from data.ingest.reader import open_answers
 
 pytestmark = pytest.mark.exchange
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+    return [row for part in open_answers(path).chunks for row in parse_rows(part, path.name).to_pylist()]
 
 
 def _said(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

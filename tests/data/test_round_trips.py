@@ -17,10 +17,10 @@ from data.batches.schema import content_sha256
 from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, hh_rlhf, label_studio
 from data.exchange.labeled import Labeled
 from data.exchange.openai_2019 import VOCABULARY, read_published_labels
-from data.exchange.questions import Shown, option_names
+from data.exchange.questions import ShownQuestion, option_names
 from data.ingest.fields import AXES
-from data.ingest.parse import read_part
-from data.ingest.reader import read
+from data.ingest.parse import parse_rows
+from data.ingest.reader import open_answers
 from data.labels.table import compact
 
 Answer = dict[str, Any]
@@ -57,22 +57,22 @@ def answers(draw: st.DrawFn, count: int) -> Answer:
     return {kind: draw(kinds[kind])} | draw(st.fixed_dictionaries({}, optional=more))
 
 
-def shown(count: int) -> Shown:
+def shown(count: int) -> ShownQuestion:
     options = [f"text {n}" for n in range(count)]
-    return Shown("qbbbbbbbbbbbbbbbb", content_sha256("Which?", "query", options), "Which?", "query", options)
+    return ShownQuestion("qbbbbbbbbbbbbbbbb", content_sha256("Which?", "query", options), "Which?", "query", options)
 
 
-def as_row(answer: Answer, question: Shown) -> dict[str, Any]:
+def as_row(answer: Answer, question: ShownQuestion) -> dict[str, Any]:
     return {"question_id": question.question_id, "content_sha256": question.content_sha256, "labeler_id": "a"} | answer
 
 
-def parquet(answer: Answer, question: Shown, path: Path) -> None:
+def parquet(answer: Answer, question: ShownQuestion, path: Path) -> None:
     row = as_row(answer, question)
     row |= {"ratings": json.dumps(row["ratings"])} if "ratings" in row else {}
     pq.write_table(pa.Table.from_pylist([{"best": None} | row]), path)
 
 
-def in_csv(answer: Answer, question: Shown, path: Path) -> None:
+def in_csv(answer: Answer, question: ShownQuestion, path: Path) -> None:
     row = {"best": ""} | as_row(answer, question)
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
@@ -80,7 +80,7 @@ def in_csv(answer: Answer, question: Shown, path: Path) -> None:
         table.writerow(json.dumps(v) if isinstance(v, list | dict) else v for v in row.values())
 
 
-def in_jsonl(answer: Answer, question: Shown, path: Path) -> None:
+def in_jsonl(answer: Answer, question: ShownQuestion, path: Path) -> None:
     path.write_text(json.dumps({"best": None} | as_row(answer, question)) + "\n", encoding="utf-8")
 
 
@@ -89,7 +89,7 @@ def rated(answer: Answer, names: list[str]) -> dict[str, int]:
     return {f"{axis}_{n}": value for axis, row in ratings for n, value in zip(names, row, strict=True)}
 
 
-def in_label_studio(answer: Answer, question: Shown, path: Path) -> None:
+def in_label_studio(answer: Answer, question: ShownQuestion, path: Path) -> None:
     """Write what its export has after somebody answered with our labeling config."""
     names, results = option_names(len(question.options)), []
     numbers = rated(answer, names) | {name: answer[name] for name in ("confidence",) if name in answer}
@@ -112,7 +112,7 @@ def in_label_studio(answer: Answer, question: Shown, path: Path) -> None:
     path.write_text(json.dumps([label_studio.task(question) | {"annotations": [annotation]}]), encoding="utf-8")
 
 
-def in_argilla(answer: Answer, question: Shown, path: Path) -> None:
+def in_argilla(answer: Answer, question: ShownQuestion, path: Path) -> None:
     """Write what its client exports after somebody answered with our settings."""
     names = option_names(len(question.options))
     said: dict[str, Any] = {
@@ -127,7 +127,7 @@ def in_argilla(answer: Answer, question: Shown, path: Path) -> None:
     path.write_text(json.dumps([argilla.record(question) | {"responses": responses}]), encoding="utf-8")
 
 
-TOOLS: Mapping[str, Callable[[Answer, Shown, Path], None]] = {
+TOOLS: Mapping[str, Callable[[Answer, ShownQuestion, Path], None]] = {
     "parquet": parquet,
     "csv": in_csv,
     "jsonl": in_jsonl,
@@ -159,7 +159,7 @@ def test_an_answer_comes_back_from_a_tool_without_what_it_loses(
     count, answer = drawn
     question = shown(count)
     TOOLS[tool](answer, question, tmp_path / "a")
-    (row,) = [row for part in read(tmp_path / "a").parts for row in read_part(part, "a").to_pylist()]
+    (row,) = [row for part in open_answers(tmp_path / "a").chunks for row in parse_rows(part, "a").to_pylist()]
     assert row["problem"] is None
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256, "labeler_id": "a"}
     loses = frozenset(QUESTION_FORMATS[tool].loses) if tool in QUESTION_FORMATS else frozenset()
@@ -170,7 +170,7 @@ def test_an_answer_comes_back_from_a_tool_without_what_it_loses(
 @PROPERTY
 @given(st.lists(TEXT, min_size=2, max_size=6), TEXT)
 def test_a_question_shows_any_text_in_every_tool(options: list[str], query: str) -> None:
-    question = Shown("qbcdfghjkmnpqrst", "c", "Which?", query, options)
+    question = ShownQuestion("qbcdfghjkmnpqrst", "c", "Which?", query, options)
     task = json.loads(json.dumps(label_studio.task(question)))["data"]
     record = json.loads(json.dumps(argilla.record(question)))
     assert (task["query"], [item["body"] for item in task["items"]]) == (query, options)
