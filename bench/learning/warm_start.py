@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
+from bench.arguments import parser
 from bench.learning.experiments import Arm, outcomes
 from bench.learning.outcomes import add_row, read_rows
 from data.campaign import Campaign, load_campaign
@@ -109,4 +110,7 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    arguments = parser("bench.learning.warm_start", __doc__)
+    arguments.add_argument("folder", type=Path, help="the folder of `make experiments`")
+    given = arguments.parse_args()
+    main(given.folder)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from data.cord.cord import Stopped
@@ -99,4 +100,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.cord_latency", __doc__)
+    arguments.parse_args()
     main()
