@@ -21,7 +21,7 @@ import torch
 from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from data.runs.stops import stops
 from data.store import LocalStore
 from models.lm.base import Base, open_base
