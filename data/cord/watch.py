@@ -10,16 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from data.cord import cord
-from data.cord.cord import LOG, Pull, Stopped
-from data.errors import Refused
+from data.cord.cord import LOG, Pull, stopped_by
+from data.errors import Refused, StoreUnreachable
 from data.store import Store
 
 LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
 BETWEEN_TRIES = 0.5  # seconds
-
-
-class StoreUnreachable(Refused):
-    """The store has been out of reach for too long: nobody could have stopped the training."""
 
 
 class Watch:
@@ -46,7 +42,7 @@ class Watch:
         if began < self.next:
             return
         if still := self._pulls():
-            raise Stopped(still)
+            raise stopped_by(still)
         ended = self.clock()
         self.next = ended + min(LONGEST_REST, SHARE * (ended - began))
 

@@ -15,8 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from data.cord.cord import Stopped
-from data.cord.watch import StoreUnreachable
+from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from models.training import termination
 from models.training.adam import Adam

@@ -1,7 +1,7 @@
 """How all processes of a training look at the cord as one: the first one looks, and all leave at the same step."""
 
-from data.cord.cord import Stopped
-from data.cord.watch import StoreUnreachable, Watch
+from data.cord.watch import Watch
+from data.errors import Stopped, StoreUnreachable
 from models.training.processes import Processes
 
 GO_ON, STOPPED, UNREACHABLE = range(3)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from data.cord import cord
-from data.cord.cord import Stopped, pull, release
-from data.cord.watch import StoreUnreachable, Watch
+from data.cord.cord import pull, release
+from data.cord.watch import Watch
+from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import Base
