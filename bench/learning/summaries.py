@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.arguments import parser
 from bench.learning.outcomes import add_row, read_rows
 from data.campaign import load_campaign
 from data.evaluation.judgements import PairResult, judge_pairs, pair_results, result_for
@@ -126,4 +127,8 @@ def main(root: Path, base: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), str(Path(sys.argv[2]).resolve()))  # commands run in the project's folder
+    arguments = parser("bench.learning.summaries", __doc__)
+    arguments.add_argument("folder", type=Path, help="where finished work is kept")
+    arguments.add_argument("base", type=Path, metavar="SMOLLM2", help="the folder that base/smollm2.py made")
+    given = arguments.parse_args()
+    main(given.folder.resolve(), str(given.base.resolve()))  # commands run in the project's folder

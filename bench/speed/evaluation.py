@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from bench.arguments import parser
 from data.campaign.campaign import SHIPPED
 from data.campaign.queries import EMBEDDED
 from data.campaign.settings import Labelers
@@ -92,4 +93,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    arguments = parser("bench.speed.evaluation", __doc__)
+    arguments.add_argument("folder", type=Path, help="where the store of the measurement is made")
+    main(arguments.parse_args().folder)
