@@ -3,7 +3,8 @@
 from typing import Any
 
 from data.campaign import Campaign, load_campaign
-from data.runs.registry import find_run
+from data.errors import Refused
+from data.evaluation.gate import settings_in_force
 from data.store import Store
 
 
@@ -27,10 +28,12 @@ def configured(
 
 
 def settings_of(store: Store, campaign: str, run: str, *, base: str | None, queries: int | None) -> Campaign:
-    """Return the settings that a finished run was trained and measured with.
+    """Return the settings that a finished run was trained with and last decided by.
 
-    But for where its base lies now, and how many test queries are asked.
+    `base` and `queries` replace where its base is now, and how many test queries are asked.
     """
-    settings = Campaign.model_validate(find_run(store, campaign, run)["campaign"])
+    settings = settings_in_force(store, campaign, run)
+    if settings is None:
+        raise Refused(f"{run} was trained by an older Andon and does not name its settings: train it again.")
     asked = settings.evaluation.model_copy(update={"queries": queries or settings.evaluation.queries})
     return settings.model_copy(update={"evaluation": asked, "base": base or settings.base})

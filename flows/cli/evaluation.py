@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from data.campaign import Campaign, load_campaign
+from data.campaign import load_campaign
 from data.campaign.campaign import shipped_campaigns
 from data.cord.cord import open_pulls
 from data.errors import Refused
 from data.evaluation.accuracy_sheet import Reading, read_sheet
-from data.evaluation.gate import evaluation_of, promote_by_hand
+from data.evaluation.gate import evaluation_of, promote_by_hand, settings_in_force
 from data.evaluation.systems import all_systems, find_systems
 from data.reports.campaign import report_campaign
 from data.reports.run import report_run
@@ -218,8 +218,7 @@ def promote_run(
     The log and the reports say despite what.
     """
     opened, settings = open_store(store), load_campaign(campaign)
-    trained_with = find_run(opened, settings.name, run).get("campaign")  # not before runs said so
-    settings = Campaign.model_validate(trained_with) if trained_with else settings
+    settings = settings_in_force(opened, settings.name, run) or settings  # runs did not always name theirs
     evaluation = evaluation_of(opened, settings.name, run)
     entry = promote_by_hand(opened, settings, run, reason, by or username(), evaluation)
     against = entry["against"] if entry else []
