@@ -13,6 +13,7 @@ from tests.support.shown_commands import (
     check,
     inline_codes,
     make_targets,
+    prose,
     shown_commands,
 )
 
@@ -108,3 +109,12 @@ def test_every_variable_of_the_environment_that_a_page_names_is_read() -> None:
     for page in PAGES:
         named = set(re.findall(r"\bANDON_[A-Z_0-9]+", page.read_text()))
         assert all(f"{name}" in sources for name in named), (name_of(page), named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_page_begins_with_who_it_is_for(page: Path) -> None:
+    first = prose(page.read_text("utf-8")).split("\n\n")
+    opening = next(part for part in first if not part.startswith("#"))
+    assert page.parent == ROOT or re.search(r"\b[Ff]or (people|teams|labelers|vendors|everyone|those)\b", opening), (
+        opening
+    )
