@@ -125,7 +125,7 @@ def tables() -> list[Table]:
         Table(
             "Answers, from labelers",
             "A Parquet, CSV, JSON or JSON Lines file with one row for each answer. Every column may be text. A row has "
-            "exactly one of `best`, `ranking`, `ratings` and `skip`. Only a ranking may come with `best`: its first option. "
+            "exactly one of `best`, `ranking`, `ratings` and `skip`. Only a ranking may come with `best`, its first. "
             "Other columns are ignored; ingest names them.",
             answers,
             DELIVERED,
