@@ -22,7 +22,7 @@ from data.batches.schema import Question, blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
 from data.errors import Refused
 from data.ingest.pipeline import ingest
-from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, invent
+from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -42,9 +42,9 @@ def diagnosed(
     fault: str, seed: int, with_reward_model: bool, folder: Path, questions_asked: int = QUESTIONS
 ) -> list[str]:
     """Let a simulated vendor with this fault answer one batch, and return the faults that ingesting names."""
-    questions, known, worths = invent(questions_asked, seed, gold=100)
-    predicted = {item: worth.predicted for item, worth in worths.items()} if with_reward_model else {}
-    return found_in(questions, known, chooser(worths, seed), predicted, fault, seed, folder)
+    questions, known, utilities = make_questions(questions_asked, seed, gold=100)
+    predicted = {item: utility.predicted for item, utility in utilities.items()} if with_reward_model else {}
+    return found_in(questions, known, chooser(utilities, seed), predicted, fault, seed, folder)
 
 
 def found_in(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from data.escape import shown
+from data.escape import shown, valid_utf8
 from data.labels.table import Ranking
 
 AXES = ("accuracy", "coverage", "coherence", "overall")  # on which options may be rated
@@ -140,7 +140,7 @@ def moment(value: object) -> str:
 
 
 def text(name: str, value: object) -> str:
-    written = str(value).encode("utf-8", "replace").decode()  # JSON inside a cell may hold half a surrogate pair
+    written = valid_utf8(str(value))  # JSON inside a cell may hold half a surrogate pair
     if (size := len(written.encode())) > MOST_BYTES_OF_TEXT:
         raise BadRow(f"{name} has {size:,} bytes, more than {MOST_BYTES_OF_TEXT:,}")
     return written

@@ -18,8 +18,8 @@ from data.batches.key import text_hashes
 from data.batches.schema import SCHEMA_VERSION
 from data.errors import Refused
 from data.escape import shown
+from data.exchange.columns import Chunk
 from data.ingest import fields
-from data.ingest.columns import Chunk
 from data.ingest.fields import BadRow
 from data.labels.table import compact
 

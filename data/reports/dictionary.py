@@ -14,6 +14,7 @@ from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED
 from data.batches.schema import KEY_SCHEMA, SCHEMA_VERSION, questions_schema
 from data.errors import Refused
 from data.evaluation.judgements import JUDGEMENTS
+from data.exchange.registry import all_formats
 from data.labels.table import LABEL
 from data.reports.quality import DECIDED
 
@@ -106,6 +107,12 @@ JUDGED_MEANS = {
     "right_words": "length of the right response",
 }
 
+FORMATS_ABOUT = (
+    "`andon export --format` writes questions for a labeling tool, `andon ingest` reads answers in every format with a "
+    "yes in the column, and `andon dataset` writes labels for a trainer. The last column names what a format loses: "
+    "what a tool does not return, or a trainer does not get. Each format is one file in `data/exchange/formats/`."
+)
+
 
 def tables() -> list[Table]:
     """Return every table of the contract, the vendors' tables first."""
@@ -124,7 +131,7 @@ def tables() -> list[Table]:
         ),
         Table(
             "Answers, from labelers",
-            "A Parquet, CSV, JSON or JSON Lines file with one row for each answer. Every column may be text. A row has "
+            "A file in one of the formats below, with one row for each answer. Every column may be text. A row has "
             "exactly one of `best`, `ranking`, `ratings` and `skip`. Only a ranking may come with `best`, its first. "
             "Other columns are ignored; ingest names them.",
             answers,
@@ -162,6 +169,16 @@ def _columns(schema: pa.Schema) -> list[tuple[str, str]]:
     return [(field.name, str(field.type).replace("element: ", "").replace("item: ", "")) for field in schema]
 
 
+def _formats() -> list[str]:
+    """Return the table of all formats."""
+    lines = ["| format | | questions | answers | labels | loses |", "|---|---|---|---|---|---|"]
+    for form in all_formats().values():
+        parts = (form.write_questions, form.read, form.write_labels)
+        marks = " | ".join("yes" if part else "" for part in parts)
+        lines.append(f"| `{form.name}` | {form.help} | {marks} | {', '.join(sorted(form.loses))} |")
+    return lines
+
+
 def dictionary() -> str:
     """Return the page as Markdown; raise Refused if schemas and meanings do not match."""
     parts = [
@@ -177,6 +194,7 @@ def dictionary() -> str:
         rows = [f"| `{name}` | {kind} | {table.meanings[name]} |" for name, kind in table.columns]
         header = "| column | | meaning |" if table.title.startswith("Answers") else "| column | type | meaning |"
         parts += [f"## {table.title}", table.about, "\n".join([header, "|---|---|---|", *rows])]
+    parts += ["## Formats", FORMATS_ABOUT, "\n".join(_formats())]
     return "\n\n".join(parts) + "\n"
 
 

@@ -20,7 +20,7 @@ from data.campaign.settings import Batch
 from data.evaluation.gate import gate, promote_by_hand
 from data.evaluation.human_evaluation import _won, comparisons, preferred_by_people, results
 from data.ingest.pipeline import ingest
-from data.labels.decisions import override, standings
+from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze
 from data.labels.table import Committed, deliveries
 from data.paths import comparisons_of
@@ -141,7 +141,7 @@ def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_
 def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1")
     asked: list[str] = []
-    for read in (standings, deliveries):
+    for read in (batch_statuses, deliveries):
 
         def counted(store: Store, name: str, read: Callable[..., Any] = read) -> Any:
             asked.append(f"{read.__name__} of {name}")
@@ -151,7 +151,7 @@ def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monk
     (batch,) = comparisons(sent.store, "c")
     monkeypatch.setattr("data.evaluation.human_evaluation.batches", lambda store, name: [batch] * 5)
     assert len(results(sent.store, "c")) == 5
-    assert asked == [f"{what} of {comparisons_of('c')}" for what in ("standings", "deliveries")]
+    assert asked == [f"{what} of {comparisons_of('c')}" for what in ("batch_statuses", "deliveries")]
 
 
 def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:
@@ -166,7 +166,7 @@ def test_people_who_agree_about_systems_are_no_labelers_who_hardly_agree(sent: R
     compare(sent, "run-1", "zero-shot", winner="run-1", count=200, people=12, copies=3, turncoats=turncoats)
     (found,) = results(sent.store, "c")
     assert "agree" not in found.why, "they agree about the systems, whose samples have the same number throughout"
-    assert standings(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
+    assert batch_statuses(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
 
 
 def test_a_comparison_is_not_held_for_being_clearer_than_those_of_other_systems(sent: Round) -> None:

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from data.campaign.settings import Ask
+from data.exchange.columns import AnswerFile
+from data.exchange.content import Content
+from data.exchange.format import Format
+from data.exchange.json_rows import json_chunks
 from data.exchange.questions import (
     OTHER_FORM,
     STOP,
@@ -27,7 +31,6 @@ from data.exchange.questions import (
     write_lines,
 )
 
-LOSES = frozenset({"seconds", "answered_at", "supersedes", "ties"})  # of what an answer may say
 NOTHING = "none"  # a question with labels needs two of them
 TEXTS = ("note", "critique", "correction")
 RESPONSES = ".responses"  # follows the name of a question in flattened records
@@ -177,3 +180,22 @@ def _ranked(value: Any) -> Any:
         return [[position_of(name)] for name in value] if isinstance(value, list) else value
     ranks = sorted({each["rank"] for each in value})
     return [[position_of(each["value"]) for each in value if each["rank"] == rank] for rank in ranks]
+
+
+def recognise(content: Content) -> bool:
+    names = content.names
+    return ({"responses", "fields"} <= {*names} or is_flat(names)) and "question_id" not in names
+
+
+def read(content: Content) -> AnswerFile:
+    return AnswerFile([], json_chunks(answers(content.objects())))
+
+
+FORMAT = Format(
+    name="argilla",
+    help="Argilla 2: records with the settings of their dataset; back come its exported records",
+    loses=frozenset({"seconds", "answered_at", "supersedes", "ties"}),
+    write_questions=write,
+    recognise=recognise,
+    read=read,
+)

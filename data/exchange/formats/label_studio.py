@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from data.campaign.settings import Ask
+from data.exchange.columns import AnswerFile
+from data.exchange.content import Content
+from data.exchange.format import Format
+from data.exchange.json_rows import json_chunks
 from data.exchange.questions import (
     OTHER_FORM,
     STOP,
@@ -27,7 +31,6 @@ from data.exchange.questions import (
     unreadable,
 )
 
-LOSES = frozenset({"supersedes"})  # of what an answer may say
 TASKS_PER_FILE = 5_000  # its import reads a file at once
 LETTERS = "ABCDEFGHIJ"
 PLACE = re.compile(r"place_([0-9]+)")
@@ -190,3 +193,21 @@ def _ranked(name: str, ranker: Any) -> Any:
             return ranker
         (ranker,) = lists.values()
     return [[position_of(each)] for each in ranker]
+
+
+def recognise(content: Content) -> bool:
+    return "annotations" in content.names and "question_id" not in content.names
+
+
+def read(content: Content) -> AnswerFile:
+    return AnswerFile([], json_chunks(answers(content.objects())))
+
+
+FORMAT = Format(
+    name="label-studio",
+    help="Label Studio: tasks with their labeling config; back comes its full JSON export",
+    loses=frozenset({"supersedes"}),
+    write_questions=write,
+    recognise=recognise,
+    read=read,
+)
