@@ -18,8 +18,7 @@ from data.batches.index import batches
 from data.campaign import Campaign
 from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
-from data.cord.cord import Stopped
-from data.errors import Refused
+from data.errors import Refused, Stopped
 from data.labels.label_sets import label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
 from data.store import open_store

@@ -34,7 +34,7 @@ def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], item
         say("sheet: published")
         return published.address("sheet.csv")
     base = open_base(campaign.base, campaign.text)
-    scorer = next((system.run for system in systems if system.writer == "best of"), None)
+    scorer = next((system.run for system in systems if system.kind == "best of"), None)
     say(f"sheet: {items} articles for each of {', '.join(known)}")
     answered = answer_all(store, campaign, base, systems, scorer, items, seed, Clock())
     found = [

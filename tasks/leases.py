@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data.console import say
+from data.errors import LeaseLost
 from data.paths import run_prefix
-from data.runs.leases import Fenced, Lease, give_back, renew, silence_s, take
+from data.runs.leases import Lease, acquire, release, renew, ttl_s
 from data.store import open_store
 from data.store.manifest import read_manifest
-from data.store.user_state import me
+from data.store.user_state import username
 
 
 @contextmanager
@@ -24,14 +25,14 @@ def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | 
     if read_manifest(store, run_prefix(campaign, run)) is not None:
         yield None
         return
-    lease = take(store, campaign, f"{me()}@{socket.gethostname()} (process {os.getpid()}, {run})")
+    lease = acquire(store, campaign, f"{username()}@{socket.gethostname()} (process {os.getpid()}, {run})")
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(silence_s() / 5):
+        while not ended.wait(ttl_s() / 5):
             try:
                 renew(store, lease)
-            except Fenced as refusal:
+            except LeaseLost as refusal:
                 return say(str(refusal))
             except Exception as error:  # a store out of reach for a while; silence is what the lease is there for
                 say(f"lease: no beat, {error}")
@@ -43,4 +44,4 @@ def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | 
     finally:
         ended.set()
         beats.join()
-        give_back(store, lease)
+        release(store, lease)

@@ -12,6 +12,7 @@ from statistics import fmean
 
 import numpy as np
 
+from bench.arguments import parser
 from data.batches.key import UNKNOWN
 from data.batches.schema import Question
 from data.campaign import load_campaign
@@ -102,4 +103,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.labels.training", __doc__)
+    arguments.parse_args()
     main()

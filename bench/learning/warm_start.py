@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
+from bench.arguments import parser
 from bench.learning.experiments import Arm, outcomes
 from bench.learning.outcomes import add_row, read_rows
 from data.campaign import Campaign, load_campaign
-from data.evaluation.judgements import contests, judged, over
+from data.evaluation.judgements import judge_pairs, pair_results, result_for
 from data.evaluation.systems import ZERO_SHOT, System
 from data.paths import run_prefix
 from data.runs.registry import runs
@@ -79,11 +80,11 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     systems = [System(ZERO_SHOT, "model"), *(System(n, "model", run, each.prefix) for n, each in policies.items())]
     answered = answer_all(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
     asked = {query.query_id: query.text for query in answered.asked}
-    found = contests(list(judged(campaign.judges, asked, answered.texts())))
+    found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}
     for name, system in SYSTEMS.items():
         contest, behaviour, texts = (
-            over(found, system, ZERO_SHOT),
+            result_for(found, system, ZERO_SHOT),
             answered.behaviours[system],
             answered.texts()[system],
         )
@@ -94,7 +95,7 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
             "valid": round(behaviour.valid, 4),
             "different": round(len({*texts}) / len(texts), 4),
         }
-    contest = over(found, SYSTEMS["warm"], SYSTEMS["long"])
+    contest = result_for(found, SYSTEMS["warm"], SYSTEMS["long"])
     assert contest is not None
     return row | {"warm_over_long": [round(value, 4) for value in contest.win_rate[:3]]}
 
@@ -109,4 +110,7 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    arguments = parser("bench.learning.warm_start", __doc__)
+    arguments.add_argument("folder", type=Path, help="the folder of `make experiments`")
+    given = arguments.parse_args()
+    main(given.folder)

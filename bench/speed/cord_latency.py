@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 
+from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from data.runs.stops import stops
 from data.store import LocalStore
 from models.lm.base import Base, open_base
@@ -99,4 +100,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.cord_latency", __doc__)
+    arguments.parse_args()
     main()

@@ -4,10 +4,9 @@
 and the most memory it held.
 """
 
-import sys
-
+from bench.arguments import parser
 from bench.meter import cost_of, report
-from bench.speed.ours import K, frozen, rules
+from bench.speed.andon_side import K, frozen, rules
 from bench.speed.shapes import token_rows
 from data.campaign.settings import Policy, Reward
 from models.lm.memory import keep_freed_memory
@@ -42,5 +41,8 @@ def main(work: str) -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.large", __doc__)
+    arguments.add_argument("work", choices=("reward", "ppo"))
+    given = arguments.parse_args()
     keep_freed_memory()
-    main(sys.argv[1])
+    main(given.work)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from models.lm.base import open_base
@@ -62,4 +63,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.learner", __doc__)
+    arguments.parse_args()
     main()

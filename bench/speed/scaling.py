@@ -4,14 +4,14 @@ Tiny shape, one thread, the median of five passes after one to warm up; the line
 """
 
 import statistics
-import sys
 from collections.abc import Callable
 
 import matplotlib
 import torch
 
+from bench.arguments import parser
 from bench.meter import cost_of
-from bench.speed.ours import frozen, rules
+from bench.speed.andon_side import frozen, rules
 from bench.speed.shapes import token_rows
 from data.campaign.settings import Policy, Reward
 from models.lm.memory import keep_freed_memory
@@ -71,4 +71,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    arguments = parser("bench.speed.scaling", __doc__)
+    arguments.add_argument("picture", help="the SVG file to write")
+    main(arguments.parse_args().picture)

@@ -4,10 +4,13 @@ A reward model of GPT-2's shape (124M, random weights) takes four steps, started
 Freed memory goes back to the system at once, else the peak would be that of what glibc keeps.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from bench.arguments import parser
 
 RETURNED = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 CONFIGS = Path(__file__).resolve().parents[2] / "deploy" / "accelerate"
@@ -43,7 +46,7 @@ def main() -> None:
     print("| configuration | weights, gradients, moments | peak of the process |\n|---|---|---|")
     for config in ("many-gpus.yaml", "sharded.yaml"):
         launcher = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / config)]
-        command = [*launcher, "-m", "bench.speed.sharded", "train"]
+        command = [*launcher, "-m", "bench.speed.sharded", "--train"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stderr)
@@ -51,4 +54,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    train() if sys.argv[1:] == ["train"] else main()
+    arguments = parser("bench.speed.sharded", __doc__)
+    arguments.add_argument("--train", action="store_true", help=argparse.SUPPRESS)
+    train() if arguments.parse_args().train else main()

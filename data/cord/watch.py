@@ -10,16 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from data.cord import cord
-from data.cord.cord import LOG, Pull, Stopped
-from data.errors import Refused
+from data.cord.cord import LOG, Pull, stopped_by
+from data.errors import Refused, StoreUnreachable
 from data.store import Store
 
 LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
 BETWEEN_TRIES = 0.5  # seconds
-
-
-class OutOfReach(Refused):
-    """The store has been out of reach for too long: nobody could have stopped the training."""
 
 
 class Watch:
@@ -41,12 +37,12 @@ class Watch:
         self.next = float("-inf")
 
     def look(self) -> None:
-        """Raise Stopped where a pull stops this run, and OutOfReach where nobody could tell for too long."""
+        """Raise Stopped where a pull stops this run, and StoreUnreachable where nobody could tell for too long."""
         began = self.clock()
         if began < self.next:
             return
         if still := self._pulls():
-            raise Stopped(still)
+            raise stopped_by(still)
         ended = self.clock()
         self.next = ended + min(LONGEST_REST, SHARE * (ended - began))
 
@@ -59,7 +55,7 @@ class Watch:
             except Exception as error:  # whatever it is, we do not see the cord
                 waited = self.clock() - since
                 if waited >= self.patience:
-                    raise OutOfReach(
+                    raise StoreUnreachable(
                         f"Training stops: for {waited:.0f} s nobody could have stopped it, since the cord in "
                         f"{self.store.uri} cannot be read ({error}). Run the same command again when it can."
                     ) from error

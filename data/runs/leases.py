@@ -14,19 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.canonical import Document, seal
-from data.errors import Refused
+from data.errors import LeaseHeld, LeaseLost, Refused
 from data.store import Store, log
 
 LOG = "leases/log"
 BEAT = "%Y%m%dT%H%M%S%f"
-
-
-class Held(Refused):
-    """Somebody else trains this campaign; the message says who."""
-
-
-class Fenced(Refused):
-    """The lease went to somebody else: nothing may be written under it any more."""
 
 
 class Lease(NamedTuple):
@@ -37,7 +29,7 @@ class Lease(NamedTuple):
     holder: str
 
 
-def silence_s() -> float:
+def ttl_s() -> float:
     """Return after how many silent seconds a holder counts as dead; a beat comes five times as often."""
     said = os.environ.get("ANDON_LEASE_S", "300")
     try:
@@ -46,15 +38,15 @@ def silence_s() -> float:
         raise Refused(f"ANDON_LEASE_S is a number of seconds, not {ascii(said[:40])}.") from error
 
 
-def take(store: Store, campaign: str, holder: str) -> Lease:
+def acquire(store: Store, campaign: str, holder: str) -> Lease:
     """Take the lease of a campaign, or take it over from a dead holder; raise Held where one lives."""
 
     def decide(so_far: list[Document]) -> Document:
         current = _last(so_far, campaign)
         if current is not None and _alive(store, current):
-            raise Held(
+            raise LeaseHeld(
                 f"Campaign {campaign} is trained by {current['holder']} since {current['at']}: wait until it has "
-                f"ended. A holder that is dead is taken over from after {silence_s():.0f} silent seconds."
+                f"ended. A holder that is dead is taken over from after {ttl_s():.0f} silent seconds."
             )
         process = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
         return {"kind": "take", "campaign": campaign, "holder": holder, "process": process}
@@ -70,7 +62,7 @@ def renew(store: Store, lease: Lease) -> None:
     store.put_new(f"{_beats(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
 
 
-def give_back(store: Store, lease: Lease) -> None:
+def release(store: Store, lease: Lease) -> None:
     """Let the next one train; where the lease was taken over, do nothing."""
 
     def decide(so_far: list[Document]) -> Document | None:
@@ -100,7 +92,7 @@ def commit(store: Store, lease: Lease, key: str) -> None:
 def _refuse_others(entries: list[Document], lease: Lease) -> None:
     takes = [entry for entry in entries if entry["kind"] == "take" and entry["campaign"] == lease.campaign]
     if takes[-1]["number"] != lease.epoch:
-        raise Fenced(
+        raise LeaseLost(
             f"Campaign {lease.campaign} is trained by {takes[-1]['holder']} since {takes[-1]['at']}, which took over "
             f"from {lease.holder}: this process may write nothing more."
         )
@@ -144,14 +136,14 @@ def _last(entries: list[Document], campaign: str) -> Document | None:
     return mine[-1] if mine and mine[-1]["kind"] == "take" else None
 
 
-def _alive(store: Store, take: Document) -> bool:
-    process = take["process"]
+def _alive(store: Store, entry: Document) -> bool:
+    process = entry["process"]
     if process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"]:
         return False  # this machine knows better than any clock
-    beats = store.keys(_beats(take["campaign"], take["number"]))
+    beats = store.keys(_beats(entry["campaign"], entry["number"]))
     last = beats[-1].rsplit("/", 1)[1].removesuffix(".json") if beats else None
-    seen = datetime.strptime(last, BEAT).replace(tzinfo=UTC) if last else datetime.fromisoformat(take["at"])
-    return (datetime.now(UTC) - seen).total_seconds() < silence_s()
+    seen = datetime.strptime(last, BEAT).replace(tzinfo=UTC) if last else datetime.fromisoformat(entry["at"])
+    return (datetime.now(UTC) - seen).total_seconds() < ttl_s()
 
 
 def _started(pid: int) -> str | None:

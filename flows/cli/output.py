@@ -10,7 +10,7 @@ from data.batches.index import batches
 from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
-from data.evaluation.human_evaluation import results
+from data.evaluation.human_evaluation import human_results
 from data.ingest.inbox import refusals
 from data.ingest.pipeline import IngestResult
 from data.labels.table import added, deliveries
@@ -179,7 +179,7 @@ def status_result(store_uri: str) -> Result:
                 "training": holder(store, name),
                 "comparisons": [
                     each._asdict() | {"contest": each.contest and each.contest.document()}
-                    for each in results(store, name)
+                    for each in human_results(store, name)
                 ],
                 "refused": [
                     {"file": file, "reason": reason}

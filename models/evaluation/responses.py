@@ -71,8 +71,8 @@ def respond(
 
     `model` is the language model that the system samples from, where it does.
     """
-    if system.writer in ("reference", "lead"):
-        texts = [query.reference if system.writer == "reference" else lead(query.text, LEAD) for query in asked]
+    if system.kind in ("reference", "lead"):
+        texts = [query.reference if system.kind == "reference" else lead(query.text, LEAD) for query in asked]
         if not any(texts):
             raise Refused(f"{system.name}: none of the test queries has a reference response in {rules.queries}.")
         return [Response(text, encode_response(base.tokenizer, text, rules)) if text else None for text in texts]

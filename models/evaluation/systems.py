@@ -86,7 +86,7 @@ def answer_all(
     clock: Clock,
 ) -> Answered:
     """Ask every system, one model in memory at a time; `scorer` is the run whose reward model scores the responses."""
-    rules, referenced = campaign.text, any(system.writer == "reference" for system in systems)
+    rules, referenced = campaign.text, any(system.kind == "reference" for system in systems)
     drawn = draw_queries(base, rules, count, referenced)
     score = clock.models(lambda: _scorer(store, campaign, scorer))
     answers: dict[str, list[Response | None]] = {}
@@ -94,7 +94,7 @@ def answer_all(
 
     def ask(system: System) -> None:
         model = base if system.model is None else _opened(store, campaign, system, base)
-        chooses = _scorer(store, campaign, system.run) if system.writer == "best of" and system.run != scorer else score
+        chooses = _scorer(store, campaign, system.run) if system.kind == "best of" and system.run != scorer else score
         answers[system.name] = respond(system, model.model, base, chooses, drawn, rules, seed)
         if system.model is not None:
             far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], rules, seed)
@@ -102,7 +102,7 @@ def answer_all(
             say(f"evaluation: {system.name}: KL {far.kl:.1f} nats a sequence, {far.valid:.0%} valid")
 
     for system in systems:
-        if system.writer in ("reference", "lead"):
+        if system.kind in ("reference", "lead"):
             ask(system)
         else:
             clock.models(lambda system=system: ask(system))  # type: ignore[misc]

@@ -96,7 +96,7 @@ def sentry_of(
     del policy  # a whole copy, that the training would keep
     opinion = SecondOpinion(job.store, scorer.prefix, stop, text.truncate_after)
     try:
-        if (known := scorer.manifest["facts"].get("base_score_queries", 0)) >= FEW_SCORES:
+        if (known := scorer.get("base_score_queries", 0)) >= FEW_SCORES:
             scores = scores_of_base(base.model, opinion.ask, queries, text, affixes, job.campaign.policy.batch)
             if other := unlike_base(scores, (*published, known), limits):
                 report(job, other)

@@ -15,8 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from data.cord.cord import Stopped
-from data.cord.watch import OutOfReach
+from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from models.training import termination
 from models.training.adam import Adam
@@ -58,7 +57,7 @@ def save_when_stopped(
     """Save the state after `step` steps where what runs inside, which must not change it, finds the line stopped."""
     try:
         yield
-    except (Stopped, OutOfReach):
+    except (Stopped, StoreUnreachable):
         save_state(checkpoints, step, model, optimizer, facts, now=True)
         raise
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.campaign import Campaign
-from data.cord.cord import Stopped
 from data.cord.watch import Watch
+from data.errors import Stopped
 from data.paths import run_prefix
 from data.runs.checkpoints import Checkpoints
 from data.runs.leases import Lease, fenced

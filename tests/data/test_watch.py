@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from data.cord import cord
-from data.cord.cord import Stopped, pull, release
-from data.cord.watch import OutOfReach, Watch
+from data.cord.cord import pull, release
+from data.cord.watch import Watch
+from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import Base
@@ -101,7 +102,7 @@ def test_a_store_that_comes_back_in_time_is_waited_for(store: Counting, watch: W
 def test_a_store_out_of_reach_for_too_long_stops_the_training(store: Counting, watch: Watch, clock: Clock) -> None:
     watch.look()
     store.away_until = clock.now + 1_000
-    with pytest.raises(OutOfReach, match="no route to host"):
+    with pytest.raises(StoreUnreachable, match="no route to host"):
         watch.look()
     assert 60 <= clock.now < 62
 
@@ -114,7 +115,7 @@ def test_a_store_that_is_gone_does_not_look_like_a_line_that_is_free(
         release(store, pull(store, "r", by="ann").pull, by="bob", reason="r")
     watch.look()
     store.root.rename(store.root.with_name("unmounted"))
-    with pytest.raises(OutOfReach):
+    with pytest.raises(StoreUnreachable):
         watch.look()
 
 
@@ -163,8 +164,8 @@ def test_without_the_store_the_state_is_kept_on_this_machine(tiny: Base, tmp_pat
 
     store = Full(tmp_path / "store")
     checkpoints = Checkpoints(store, "runs/r/step", 1_000)
-    with pytest.raises(OutOfReach):
-        train_reward(tiny, checkpoints, stopping(3, OutOfReach("gone")))
+    with pytest.raises(StoreUnreachable):
+        train_reward(tiny, checkpoints, stopping(3, StoreUnreachable("gone")))
     assert not store.keys("runs/r/step/checkpoints/00000003/manifest.json") and checkpoints.newest() == 3
     again = Checkpoints(LocalStore(tmp_path / "store"), "runs/r/step", 1_000)
     assert train_reward(tiny, again) == train_reward(tiny, None)

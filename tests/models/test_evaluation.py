@@ -10,7 +10,7 @@ import torch
 from data.campaign import load_campaign
 from data.campaign.settings import Labelers
 from data.errors import Refused
-from data.evaluation.judgements import contests, judged, over, ratings
+from data.evaluation.judgements import judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import System
 from data.measures.words import lead
 from data.store import LocalStore
@@ -97,31 +97,33 @@ def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_p
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:
     texts = {"good": ["She was delighted and happy."] * 300, "bad": ["He was miserable and cruel."] * 300}
-    (found,) = contests(judged(JUDGES, SHOWN, texts))
+    (found,) = pair_results(judge_pairs(JUDGES, SHOWN, texts))
     assert (found.left, found.right, found.win_rate.value) == ("good", "bad", 1.0)
-    turned = over([found], "bad", "good")
+    turned = result_for([found], "bad", "good")
     assert turned is not None and turned.win_rate.value == 0.0 and turned.win_rate.high == 1 - found.win_rate.low
-    assert over([found], "good", "other") is None
+    assert result_for([found], "good", "other") is None
 
 
 def test_judges_who_read_the_source_are_shown_it() -> None:
     sources = {f"q{n}": f"The harvest of {n} was abundant. The treaty was signed." for n in range(300)}
     of_its_own = [f"The harvest of {n} was abundant." for n in range(300)]
     texts = {"its own": of_its_own, "the next": [*of_its_own[1:], of_its_own[0]]}
-    (found,) = contests(judged(JUDGES.model_copy(update={"prefers": "faithful"}), sources, texts))
+    (found,) = pair_results(judge_pairs(JUDGES.model_copy(update={"prefers": "faithful"}), sources, texts))
     assert found.win_rate.value == 1.0
 
 
 def test_fondness_of_a_position_cancels_out_and_equal_texts_tie() -> None:
     fond = JUDGES.model_copy(update={"slot_bias": 50.0, "count": 1})
     texts = {"a": ["The table stood in the room."] * 300, "b": ["The table stood in this room."] * 300}
-    (found,) = contests(judged(fond, SHOWN, texts))
+    (found,) = pair_results(judge_pairs(fond, SHOWN, texts))
     assert 0.4 < found.win_rate.value < 0.6
-    assert {each.won for each in judged(fond, SHOWN, {"a": texts["a"], "b": texts["a"]})} == {0.5}
+    assert {each.won for each in judge_pairs(fond, SHOWN, {"a": texts["a"], "b": texts["a"]})} == {0.5}
 
 
 def test_all_systems_stand_on_one_scale_with_intervals() -> None:
     glad = ["He was sad.", "He sat there.", "He was happy."]
     texts = {name: [text] * 300 for name, text in zip(("low", "middle", "high"), glad, strict=True)}
-    rated = ratings(list(judged(JUDGES.model_copy(update={"error_rate": 0.4}), SHOWN, texts)), list(texts), "middle")
+    rated = ratings(
+        list(judge_pairs(JUDGES.model_copy(update={"error_rate": 0.4}), SHOWN, texts)), list(texts), "middle"
+    )
     assert rated["middle"].elo == 0 and rated["low"].high < 0 < rated["high"].low

@@ -10,7 +10,7 @@ from transformers import FalconConfig, FalconForCausalLM
 
 from data.campaign import Campaign, load_campaign
 from data.campaign.settings import Supervised
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from data.store.manifest import publish

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data.campaign import load_campaign
 from data.cord import cord
+from data.errors import Stopped
 from data.measures.intervals import proportion
 from data.store import LocalStore
 from data.store.manifest import Publication, publish
@@ -91,7 +92,7 @@ def trained(
     try:
         with sentry_of(job, base, score, scorer, known, history) as inspect:
             return go(inspect), history
-    except cord.Stopped:
+    except Stopped:
         return "", history
 
 

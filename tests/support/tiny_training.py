@@ -6,7 +6,7 @@ import time
 import torch
 
 from data.campaign import load_campaign
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from models.lm.base import open_base
 from models.lm.tokens import single_token
 from models.ppo import train as ppo

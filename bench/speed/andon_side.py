@@ -1,13 +1,13 @@
-"""One piece of Andon's work, in a process of its own: `python -m bench.speed.ours WORK SHAPE [QUERY RESPONSE]`."""
+"""One piece of Andon's work, in a process of its own: `python -m bench.speed.andon_side WORK SHAPE`."""
 
-import sys
 from collections.abc import Callable
 
 import torch
 from transformers import GPT2LMHeadModel
 
+from bench.arguments import parser
 from bench.meter import Cost, cost_of, report
-from bench.speed.shapes import language_model, token_rows
+from bench.speed.shapes import SHAPES, language_model, token_rows
 from data.campaign import load_campaign
 from data.campaign.settings import Policy, Reward, Text
 from models.lm.base import FUSED_GELU
@@ -76,7 +76,11 @@ WORK: dict[str, Callable[[str, int, int], Cost]] = {
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.andon_side", __doc__)
+    arguments.add_argument("work", choices=WORK)
+    arguments.add_argument("shape", choices=SHAPES)
+    arguments.add_argument("query", type=int, nargs="?", default=64, help="tokens of a query (%(default)s)")
+    arguments.add_argument("response", type=int, nargs="?", default=24, help="tokens of a response (%(default)s)")
+    given = arguments.parse_args()
     keep_freed_memory()
-    work, shape, *lengths = sys.argv[1:]
-    query, response = (int(length) for length in lengths or ("64", "24"))
-    report(WORK[work](shape, query, response))
+    report(WORK[given.work](given.shape, given.query, given.response))
