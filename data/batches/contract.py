@@ -2,10 +2,12 @@
 
 import re
 
+from data.answers import KINDS
+
 REQUIRED = ("question_id", "content_sha256", "labeler_id")
 
 
-ANSWERS = ("best", "ranking", "ratings")
+ANSWERS = tuple(kind.name for kind in KINDS)
 
 
 ONE_OF = (*ANSWERS, "skip")  # a file has at least one of these columns

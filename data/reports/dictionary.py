@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from data.answers import DETAILED, KINDS
 from data.batches.contract import COLUMNS, ONE_OF, REQUIRED
 from data.batches.schema import KEY, SCHEMA_VERSION, questions_schema
 from data.errors import Refused
@@ -36,8 +37,7 @@ IDS = {
     "labeler_id": "who answered: any printable name of up to 200 bytes, the same for the same person",
 }
 SAID = {
-    "ranking": "groups of options, best first; options that tie share a group, those left out were not ranked",
-    "ratings": "JSON, an axis to a number from 1 to 7 for each option: accuracy, coverage, coherence, overall",
+    **{kind.name: kind.meaning for kind in DETAILED},
     "seconds": "how long the answer took",
     "confidence": "how sure the labeler was, as the vendor measures it",
     "note": "anything else that was said",
@@ -56,9 +56,8 @@ QUESTIONS = {
 }
 DELIVERED = {
     **IDS,
-    "best": "the best option, as its position from 0 as shown",
     **SAID,
-    "ranking": "JSON such as `[[2],[0,3]]`, or lists in Parquet: positions as shown; " + SAID["ranking"],
+    **{kind.name: "; ".join(filter(None, [kind.delivered, kind.meaning])) for kind in KINDS},
     "skip": "true where the labeler did not decide; there is no answer beside it",
     "supersedes": "id of the label that this answer corrects",
     "batch_id": "may come back; it is compared with what was sent",
@@ -123,8 +122,8 @@ def tables() -> list[Table]:
         Table(
             "Answers, from labelers",
             "A Parquet, CSV, JSON or JSON Lines file, one row an answer. Text is enough for every column. Exactly one "
-            "of `best`, `ranking`, `ratings` and `skip` is an answer; `best` may stand beside a ranking that begins "
-            "with it. "
+            f"of {', '.join(f'`{kind.name}`' for kind in KINDS)} and `skip` is an answer; `best` may stand beside a "
+            "ranking that begins with it. "
             "Other columns are ignored, and named when the file is ingested.",
             answers,
             DELIVERED,

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data.answers.base import compact
+from data.answers.ratings import AXES
 from data.batches.schema import content_sha256
 from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, hh_rlhf, label_studio
 from data.exchange.labeled import Labeled
 from data.exchange.openai_2019 import VOCABULARY, read_published_labels
 from data.exchange.questions import Shown, option_names
-from data.ingest.fields import AXES
 from data.ingest.parse import read_part
 from data.ingest.reader import read
-from data.labels.table import compact
 
 Answer = dict[str, Any]
 PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
