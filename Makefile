@@ -25,7 +25,7 @@ reliability: .venv/installed
 
 # Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. Eight minutes on two cores.
 test-deployments: .venv/installed
-	$(BIN)/python -m pytest tests/flows/test_deployments.py
+	$(BIN)/python -m pytest tests/flows/test_deployments.py tests/flows/test_anybodys_folder.py
 
 # The SDKs of Label Studio and Argilla hold our exports against their own rules; they have an environment of their own,
 # for they need another numpy than we do: 0.7 GB, a minute to install, and another to run.

@@ -1,11 +1,12 @@
-"""Where comparisons of systems lie: on a shelf of their own below their campaign, apart from what models learn from.
+"""The places of things in the store.
 
-Batches, inbox, labels and decisions on the shelf have the same layout as the campaign's own, so the same code exports,
-ingests and assesses them, and no label set of the campaign can read an answer of theirs.
+Comparisons of systems have a namespace of their own below their campaign, apart from what models learn from. Batches,
+inbox, labels and decisions in this namespace have the same layout as the campaign's own. So the same code exports,
+ingests and assesses them, and no label set of the campaign can read their answers.
 """
 
 COMPARISONS = "comparisons"
-KEY = "key/samples.parquet"
+KEY_FILE = "key/samples.parquet"
 
 
 def comparisons_of(campaign: str) -> str:

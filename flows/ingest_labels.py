@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from data.ingest.pipeline import Ingested
+from data.ingest.pipeline import IngestResult
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
 from flows.stopping import stoppable
@@ -13,7 +13,7 @@ from tasks.labels import ingest_file
 
 
 @flow
-def ingest_labels(campaign: str, store: str, delivery: Path, despite: str | None = None) -> Ingested:
+def ingest_labels(campaign: str, store: str, delivery: Path, despite: str | None = None) -> IngestResult:
     """Validate a file and commit what it adds; the same file again adds nothing.
 
     `despite` is a person's reason to take a file whose answers look wrong.
@@ -31,7 +31,7 @@ def ingest_inbox(store: StoreUri, campaign: CampaignOrAll = None) -> int:
 @stoppable
 def import_labels(
     campaign: str, store: str, file: Path, base: str | None = None, preset: str | None = None
-) -> Ingested:
+) -> IngestResult:
     """Take in a label file that was published with the paper of 2019; the same file again adds nothing."""
     from tasks.imports import import_published  # needs torch, which taking answers in does not
 

@@ -20,7 +20,7 @@ from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
 from data.cord.cord import Stopped
 from data.errors import Refused
-from data.labels.label_sets import agreement, read_label_set
+from data.labels.label_sets import label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
 from data.store import open_store
 from data.store.manifest import publish
@@ -126,7 +126,7 @@ def reward_step(job: Job) -> None:
         held_out = reward.evaluate(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
     known = canaries(base, sources, text)
-    gold = check_reward_model(job, ensemble, known, held_out, histories[0], agreement(labels, sources))
+    gold = check_reward_model(job, ensemble, known, held_out, histories[0], label_agreement(labels, sources))
     pairs = remembered(ensemble, [*known, *chosen(split.held_out[:200])], best_device())
     facts = {
         "train_labels": len(split.train),

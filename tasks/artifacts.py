@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext
 
 from data.console import say
 from data.escape import one_line
-from data.ingest.pipeline import Ingested
+from data.ingest.pipeline import IngestResult
 from data.rounds.status import rounds
 from data.runs.champion import champion
 from data.runs.registry import find_run
@@ -62,7 +62,7 @@ def show_run(store_uri: str, campaign: str, run: str) -> None:
     show_artifact(artifacts.create_table_artifact, f"rounds-{campaign}", table=table, description=said)
 
 
-def show_ingested(store: Store, campaign: str, file: str, outcome: Ingested, report: Publication | None) -> None:
+def show_ingested(store: Store, campaign: str, file: str, outcome: IngestResult, report: Publication | None) -> None:
     """Show what a delivery added, what its answers are worth, and what a person has to do about it."""
     lines = [
         f"# {outcome.batch}: {outcome.decision}",

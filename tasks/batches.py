@@ -9,14 +9,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.batches.index import batches
-from data.batches.publish import send
+from data.batches.publish import publish_questions
 from data.batches.schema import Question, queries_asked
 from data.campaign import Campaign
 from data.campaign.queries import Query, is_held_out, load_queries
 from data.canonical import content_id
 from data.console import say
 from data.exchange.publishing import questions_of
-from data.paths import KEY, batch_prefix, run_prefix
+from data.paths import KEY_FILE, batch_prefix, run_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, open_store
@@ -51,11 +51,11 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     if leader is not None:
         policies[CHAMPION] = beside(store, campaign, leader, base)
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
-    asked_before = (queries_asked(batch.path(KEY)) for batch in batches(store, campaign.name))
+    asked_before = (queries_asked(batch.path(KEY_FILE)) for batch in batches(store, campaign.name))
     queries = load_queries(campaign.text, "train")
     questions = _chosen(store, campaign, policies, queries, seed + round_number, set().union(*asked_before))
     writers = {name: {"fingerprint": policy.fingerprint} for name, policy in policies.items()}
-    send(
+    publish_questions(
         store,
         campaign,
         batch_id,

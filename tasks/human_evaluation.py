@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batches.composition import composed
+from data.batches.composition import compose
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
 from data.campaign.queries import edition
@@ -64,7 +64,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     if not questions:
         raise Refused(f"{left} and {right} answer all {equal} queries with the same words: there is nothing to ask.")
     alone = campaign.batch.model_copy(update={"gold_share": 0.0, "repeat_share": 0.0})
-    asked = composed(questions, [], alone, seed)
+    asked = compose(questions, [], alone, seed)
     vendor, key = blind(asked, campaign.shown_instructions, secret=os.urandom(32))
     facts = {"batch": batch_id, "round": number, "questions": len(asked), "samples": 2, "systems": [left, right]}
     facts |= {"equal": equal, "vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}

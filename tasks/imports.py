@@ -14,8 +14,8 @@ from data.campaign import Campaign
 from data.canonical import Document, content_id, sha256, sha256_of_file
 from data.console import say
 from data.errors import Refused
-from data.exchange.openai_2019 import VOCABULARY, PublishedLabel, read_published_labels
-from data.ingest.pipeline import Ingested, ingest
+from data.exchange.formats.openai_2019 import VOCABULARY, PublishedLabel, read_published_labels
+from data.ingest.pipeline import IngestResult, ingest
 from data.labels.label_sets import freeze
 from data.quality.assess_batch import assess_pending
 from data.rounds.status import round_to_finish
@@ -28,7 +28,7 @@ LABELER = "openai-2019"
 
 
 @task(cache_policy=NO_CACHE)
-def import_published(store_uri: str, campaign: Campaign, file: Path) -> Ingested:
+def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestResult:
     """Publish a label file of 2019 as a batch and ingest its answers; the same file again adds nothing."""
     store, began = open_store(store_uri), datetime.now(UTC)
     labels = read_published_labels(file)

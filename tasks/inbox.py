@@ -8,7 +8,7 @@ from data.console import say
 from data.cord.cord import Stopped
 from data.cord.webhook import notify
 from data.errors import Refused
-from data.ingest.inbox import refuse, waiting
+from data.ingest.inbox import pending, record_refusal
 from data.paths import comparisons_of
 from data.store import folders, open_store
 from tasks.artifacts import show_refused
@@ -26,8 +26,8 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
     store, taken = open_store(store_uri), 0
     failed: list[Exception] = []
     campaigns = [campaign] if campaign else folders(store, "campaigns")
-    for name in (shelf for each in campaigns for shelf in (each, comparisons_of(each))):
-        for delivery in waiting(store, name):
+    for name in (namespace for each in campaigns for namespace in (each, comparisons_of(each))):
+        for delivery in pending(store, name):
             try:
                 ingest_file.fn(store_uri, Campaign.model_validate(delivery.batch["campaign"]), delivery.file)
                 taken += 1
@@ -35,7 +35,7 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
                 raise  # it waits for the line, not for its vendor
             except Refused as refusal:
                 say(f"labels: refused {delivery.key}: {refusal}")
-                refuse(store, delivery, str(refusal))
+                record_refusal(store, delivery, str(refusal))
                 show_refused(name, delivery.key, str(refusal))
                 notify("refusal", f"{name}: {refusal}", {"campaign": name, "file": delivery.key})
             except Exception as error:

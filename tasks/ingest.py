@@ -12,7 +12,7 @@ from pathlib import Path
 from data.campaign import Campaign
 from data.console import say
 from data.escape import shown_name
-from data.ingest.pipeline import Ingested, ingest
+from data.ingest.pipeline import IngestResult, ingest
 from data.labels.label_sets import freeze
 from data.paths import comparisons_of
 from data.quality.assess_batch import assess_pending
@@ -26,7 +26,7 @@ MOST_REPORTED_AT_ONCE = 100_000  # answers; the report reads them one by one, an
 
 def ingest_delivery(
     store: Store, campaign: Campaign, delivery: Path, despite: str | None = None
-) -> tuple[Ingested, Publication | None]:
+) -> tuple[IngestResult, Publication | None]:
     """Validate one answer file, commit what it adds, and decide what the answers to its batch are worth.
 
     Return what it added, and the quality report of its batch where one was written; raise Refused where it cannot be

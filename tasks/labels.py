@@ -9,8 +9,8 @@ from data.campaign import Campaign
 from data.console import say
 from data.errors import Refused
 from data.escape import shown_name
-from data.ingest.pipeline import Ingested
-from data.labels.decisions import standings
+from data.ingest.pipeline import IngestResult
+from data.labels.decisions import batch_statuses
 from data.labels.label_sets import freeze
 from data.labels.table import deliveries
 from data.quality.assess_batch import assess_pending
@@ -23,7 +23,7 @@ from tasks.ingest import ingest_delivery
 
 
 @task(cache_policy=NO_CACHE)
-def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> Ingested:
+def ingest_file(store_uri: str, campaign: Campaign, delivery: Path, despite: str | None = None) -> IngestResult:
     """Take one answer file in (tasks/ingest.py), and show what came of it on the page of the flow run."""
     store = open_store(store_uri)
     outcome, report = ingest_delivery(store, campaign, delivery, despite)
@@ -47,11 +47,11 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
 @task(cache_policy=NO_CACHE)
 def check_decided(store_uri: str, campaign: str, batch: str) -> None:
     """Raise Refused where no label of a batch counts until a person decides: on older ones a round would be none."""
-    standing = standings(open_store(store_uri), campaign).get(batch)
-    if standing is None or standing.by_person or standing.counts:
+    status = batch_statuses(open_store(store_uri), campaign).get(batch)
+    if status is None or status.by_person or status.counts:
         return
     raise Refused(
-        f"The labels of batch {batch} wait for a decision: {standing.why}. Look at what was found, then: "
+        f"The labels of batch {batch} wait for a decision: {status.why}. Look at what was found, then: "
         f"andon decide {campaign} {batch} accept --reason ...   (or reject), and the same command again."
     )
 
@@ -78,7 +78,7 @@ def freeze_labels(store_uri: str, campaign: str, through_round: int | None) -> s
     label_set = freeze(store, campaign, through_round)
     if label_set is not None:
         return label_set
-    held = [f"{batch} ({standing.why})" for batch, standing in standings(store, campaign).items()]
+    held = [f"{batch} ({status.why})" for batch, status in batch_statuses(store, campaign).items()]
     if held:
         raise Refused(
             f"No labels of campaign {campaign} count: batch {'; '.join(held)}. Look at what was found, then: "

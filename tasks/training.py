@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from andon_launcher import command, script
 from data.campaign import Campaign
 from data.campaign.queries import edition
 from data.canonical import content_id
@@ -84,8 +84,8 @@ def _launch(step: str, job: Job, config: Path | str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "job.json"
         job.write(file)
-        launcher = [sys.executable, "-m", "models.training.launch", "--config_file", str(config)]
-        exit_code = _follow([*launcher, "-m", "models.steps", step, str(file)])
+        training = script("models.steps", step, str(file))
+        exit_code = _follow(command("models.training.launch", "--config_file", str(config), *training))
     if exit_code:
         # accelerate makes an exit code of 3 in one of several processes a 1, so the run's own record decides.
         if len(recorded := stops(store, name, job.run)) > before:

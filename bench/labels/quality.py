@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from data.batches.composition import composed
+from data.batches.composition import compose
 from data.batches.schema import Question, blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
 from data.errors import Refused
 from data.ingest.pipeline import ingest
-from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, invent
+from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -42,9 +42,9 @@ def diagnosed(
     fault: str, seed: int, with_reward_model: bool, folder: Path, questions_asked: int = QUESTIONS
 ) -> list[str]:
     """Let a simulated vendor with this fault answer one batch, and return the faults that ingesting names."""
-    questions, known, worths = invent(questions_asked, seed, gold=100)
-    predicted = {item: worth.predicted for item, worth in worths.items()} if with_reward_model else {}
-    return found_in(questions, known, chooser(worths, seed), predicted, fault, seed, folder)
+    questions, known, utilities = make_questions(questions_asked, seed, gold=100)
+    predicted = {item: utility.predicted for item, utility in utilities.items()} if with_reward_model else {}
+    return found_in(questions, known, chooser(utilities, seed), predicted, fault, seed, folder)
 
 
 def found_in(
@@ -58,7 +58,7 @@ def found_in(
 ) -> list[str]:
     """Publish a batch, have it answered with a fault, ingest the file, and return the faults that are named."""
     shares = Batch(questions=len(questions), probe_share=0.5, overlap_share=0.15, gold_share=0.05)
-    vendor, key = blind(composed(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
+    vendor, key = blind(compose(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = {
         **dict(write_parts(vendor, folder)),

@@ -18,7 +18,7 @@ from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from data.quality.arrays import Answers
 from data.quality.assessment import LEAST_WEIGHT, skill_weights
-from data.simulation.scorers import opinion
+from data.simulation.scorers import scorer
 from models.lm.base import open_base
 from models.questions.draw import BASE, draw_questions
 from models.reward import model as reward
@@ -33,7 +33,7 @@ NOISE = 0.1  # the shipped labelers' 0.25 on the opinion's spread of 0.4
 
 def label(questions: list[Question], seed: int) -> Answers:
     """Let three different people label every question."""
-    draw, score = np.random.default_rng(seed), opinion("positive")
+    draw, score = np.random.default_rng(seed), scorer("positive")
     rows = []
     for item, question in enumerate(questions):
         liked = np.array([score(question.query, sample.text) for sample in question.samples])
@@ -78,7 +78,7 @@ def main() -> None:
     campaign, base = load_campaign("sentiment"), open_base("embedded")
     queries = load_queries(campaign.text, "train")
     questions = list(draw_questions({BASE: base}, queries, campaign, ASKED + TESTED, 1, set()))
-    score = opinion("positive")
+    score = scorer("positive")
     test = [Comparison(q.query_tokens, [s.tokens for s in q.samples]) for q in questions[ASKED:]]
     right = [max(range(4), key=lambda n: score(q.query, q.samples[n].text)) for q in questions[ASKED:]]
     normal = base_responses(base, query_tokens(campaign, base, "train"), campaign.text, 256, 1)

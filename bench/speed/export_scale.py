@@ -1,7 +1,7 @@
 """What writing a large batch costs: `python -m bench.speed.export_scale 10000 100000 1000000`.
 
 So many questions of given samples go through the path of `andon export`: blinded, sorted by their ids, written as the
-vendor's Parquet files with their key, published into a store, and then written in every format of QUESTION_FORMATS from
+vendor's Parquet files with their key, published into a store, and then written in every format for questions from
 there. The batch is composed like `--preset vendor`: copies, repeats and gold are among the questions. A query has about
 300 characters and 64 tokens, a sample 120 and 24. Sampling is no part of it. Each size runs in a process of its own;
 prints microseconds of CPU a question, and the most memory the process held (`mb`; `idle`: before it wrote anything).
@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from data.batches.composition import planned
+from data.batches.composition import plan_composition
 from data.batches.schema import Question, Sample
 from data.batches.writer import write_batch
 from data.campaign.settings import Batch
-from data.exchange import QUESTION_FORMATS
 from data.exchange.publishing import in_format
+from data.exchange.registry import question_writers
 from data.store import LocalStore
 from data.store.manifest import publish, read_manifest
 
@@ -57,7 +57,7 @@ def write(rows: int, folder: Path) -> dict[str, float]:
     settings = Batch(
         questions=round(rows / COPIES), probe_share=0.5, overlap_share=0.15, gold_share=0.05, repeat_share=0.02
     )
-    plan = planned(settings.questions, known(), settings, 0)
+    plan = plan_composition(settings.questions, known(), settings, 0)
     store = LocalStore(folder / "store")
     spent: dict[str, float] = {}
 
@@ -76,7 +76,7 @@ def write(rows: int, folder: Path) -> dict[str, float]:
     step("batch and key", batch)
     published = read_manifest(store, "campaigns/c/batches/b1")
     assert published is not None
-    for name in QUESTION_FORMATS:
+    for name in question_writers():
         step(name, lambda name=name: in_format(published, name))  # type: ignore[misc]
     return {"questions": plan.count} | spent | {"all": sum(spent.values())}
 

@@ -27,7 +27,7 @@ from data.batches.schema import blind, write_parts, write_table
 from data.ingest.pipeline import ingest
 from data.page.accounts import add
 from data.page.answers import collect, saved
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -47,7 +47,7 @@ class Tally:
 
 def prepare(store: LocalStore, questions: int, folder: Path) -> None:
     """Publish a batch of invented questions."""
-    vendor, key = blind(invent(questions, 1, gold=0)[0], "Choose the best.", os.urandom(32))
+    vendor, key = blind(make_questions(questions, 1, gold=0)[0], "Choose the best.", os.urandom(32))
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
     files["key/samples.parquet"] = folder / "key.parquet"

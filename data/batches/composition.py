@@ -26,7 +26,7 @@ RANDOM, DISAGREEMENT = "random", "disagreement"  # why a question was asked
 NO_COPY = -1
 
 
-def composed(
+def compose(
     questions: Sequence[Question],
     known: Sequence[Question],
     settings: Batch,
@@ -34,12 +34,12 @@ def composed(
     watched: Sequence[Question] = (),
 ) -> list[Question]:
     """Return the questions with copies of some of them, known ones, and the fixed comparison, as the campaign says."""
-    plan = planned(len(questions), known, settings, seed, watched)
+    plan = plan_composition(len(questions), known, settings, seed, watched)
     return [question for _, question in sorted(plan.numbered(questions), key=lambda pair: pair[0])]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Composition:
     """What a batch of so many drawn questions holds beside them, known before any is drawn; four bytes a number."""
 
     count: int  # how many questions the batch has
@@ -60,9 +60,9 @@ class Plan:
         yield from enumerate(self.tests, self.count - len(self.tests))
 
 
-def planned(
+def plan_composition(
     drawn: int, known: Sequence[Question], settings: Batch, seed: int, watched: Sequence[Question] = ()
-) -> Plan:
+) -> Composition:
     """Plan a batch of so many drawn questions, as the campaign says."""
     draw, again = random.Random(seed), settings.overlap_copies - 1
     overlap, repeat = (array("i", [NO_COPY]) * drawn for _ in range(2))
@@ -74,21 +74,21 @@ def planned(
     once_more = draw.sample(range(len(single)), min(len(single), round(settings.repeat_share * drawn)))
     for place, question in enumerate(single[once_more].tolist(), first):
         repeat[question] = place
-    wanted = gold_for(settings, drawn)
+    wanted = gold_count(settings, drawn)
     if wanted and not known:
         raise Refused("The campaign wants gold questions (gold_share), but there are none: name a file in batch.gold.")
     turns = [draw.sample(list(known), len(known)) for _ in range(-(-wanted // len(known)))] if wanted else []
     gold = [question for turn in turns for question in turn][:wanted]
     tests = [*(question for question in watched for _ in range(settings.overlap_copies)), *gold]
-    return Plan(first + len(once_more) + len(tests), again, overlap, repeat, tests)
+    return Composition(first + len(once_more) + len(tests), again, overlap, repeat, tests)
 
 
-def gold_for(settings: Batch, drawn: int) -> int:
+def gold_count(settings: Batch, drawn: int) -> int:
     """Return how many known questions go with so many drawn ones: their share, and never too few to say anything."""
-    return max(FEWEST, round(settings.gold_share * drawn)) if settings.gold_share else 0
+    return max(FEWEST_GOLD, round(settings.gold_share * drawn)) if settings.gold_share else 0
 
 
-def repeats(key: Path) -> list[tuple[str, str]]:
+def repeat_pairs(key: Path) -> list[tuple[str, str]]:
     """Return each repeat of a batch, by its key file, with the question that its labeler answered or is to answer."""
 
     def rows(role: str) -> Iterator[tuple[str, str]]:
@@ -135,4 +135,4 @@ def read_gold(name: str | None, samples: int) -> list[Question]:
     return known
 
 
-FEWEST = 10  # known answers before they say anything
+FEWEST_GOLD = 10  # known answers before they say anything

@@ -7,19 +7,19 @@ from data.answers import KINDS
 REQUIRED = ("question_id", "content_sha256", "labeler_id")
 
 
-ANSWERS = tuple(kind.name for kind in KINDS)
+ANSWER_COLUMNS = tuple(kind.name for kind in KINDS)
 
 
-ONE_OF = (*ANSWERS, "skip")  # a file has at least one of these columns
+ONE_OF = (*ANSWER_COLUMNS, "skip")  # a file has at least one of these columns
 
 
-SAID = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
+OPTIONAL = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
 
 
-CHECKED = ("batch_id", "schema_version")  # compared with what was sent, where they come back
+ECHOED = ("batch_id", "schema_version")  # compared with what was sent, where they come back
 
 
-COLUMNS = (*REQUIRED, *ONE_OF, *SAID, *CHECKED)
+ALL_COLUMNS = (*REQUIRED, *ONE_OF, *OPTIONAL, *ECHOED)
 
 
-TEXT = re.compile(r"query|option_[0-9]{1,2}")  # columns of what was shown: compared with it where they come back
+TEXT_COLUMN = re.compile(r"query|option_[0-9]{1,2}")  # compared with what was shown

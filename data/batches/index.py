@@ -7,7 +7,7 @@ store a label names a sample, not a shown position.
 from typing import Any
 
 from data.batches.schema import read_key
-from data.paths import KEY, comparisons_of
+from data.paths import KEY_FILE, comparisons_of
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
@@ -22,10 +22,10 @@ def batches(store: Store, campaign: str) -> list[Publication]:
 
 def key_rows(batch: Publication, tokens: bool = True) -> list[dict[str, Any]]:
     """Read the key of a batch as a whole, without token ids where only people's side of it matters."""
-    return list(read_key(batch.path(KEY), tokens))
+    return list(read_key(batch.path(KEY_FILE), tokens))
 
 
-def shelf_of(store: Store, campaign: str, batch: str) -> str:
+def namespace_of(store: Store, campaign: str, batch: str) -> str:
     """Return the name under which a batch is kept: its campaign's, or that of the campaign's comparisons."""
-    shelf = comparisons_of(campaign)
-    return shelf if any(each["batch"] == batch for each in batches(store, shelf)) else campaign
+    namespace = comparisons_of(campaign)
+    return namespace if any(each["batch"] == batch for each in batches(store, namespace)) else campaign

@@ -48,7 +48,7 @@ class Key:
         places = np.take_along_axis(np.argsort(self.shown, 1), np.maximum(samples, 0)[:, None], 1)[:, 0]
         return np.where(samples == UNKNOWN, UNKNOWN, places)
 
-    def liked(self, predicted: Mapping[str, int]) -> Ints:
+    def predicted_index(self, predicted: Mapping[str, int]) -> Ints:
         """Return which sample [Q] a prediction by question names, UNKNOWN for questions without one."""
         if not predicted:
             return np.full(len(self), UNKNOWN)
@@ -61,7 +61,7 @@ def text_hashes(columns: Sequence[pa.Array]) -> pa.Array:
     return pa.array([sha256(text) for text in joined.cast(pa.binary()).to_pylist()], pa.string())
 
 
-def shown_texts(path: Path, names: Sequence[str]) -> pa.Array:
+def shown_text_hashes(path: Path, names: Sequence[str]) -> pa.Array:
     """Hash what was shown of each question of a key in some of the columns `query` and `option_<n>`, as text_hashes."""
     found = [pa.array([], pa.string())]
     file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
@@ -76,7 +76,7 @@ def shown_texts(path: Path, names: Sequence[str]) -> pa.Array:
     return pa.concat_arrays(found)
 
 
-def read_columns(path: Path) -> Key:
+def read_key_columns(path: Path) -> Key:
     """Read the key of a batch in bounded memory beside what it keeps; keys from before there were roles too."""
     file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     there = [

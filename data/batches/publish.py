@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
 
-from data.batches.composition import planned, read_drift, read_gold, repeats
+from data.batches.composition import plan_composition, read_drift, read_gold, repeat_pairs
 from data.batches.schema import Question
 from data.batches.writer import write_batch
 from data.campaign import Campaign
@@ -16,7 +16,7 @@ from data.store import Store
 from data.store.manifest import publish
 
 
-def send(
+def publish_questions(
     store: Store,
     campaign: Campaign,
     batch_id: str,
@@ -31,12 +31,12 @@ def send(
     """Publish `count` questions as a batch; `seed` draws which of them are copied."""
     known = read_gold(campaign.batch.gold, campaign.batch.samples)
     watched = read_drift(campaign.batch.drift, campaign.batch.samples)
-    plan = planned(count, known, campaign.batch, seed, watched)
+    plan = plan_composition(count, known, campaign.batch, seed, watched)
     with tempfile.TemporaryDirectory() as scratch:
         files = write_batch(
             plan.numbered(questions), plan.count, campaign.shown_instructions, token_bytes(32), Path(scratch)
         )
-        if pairs := repeats(Path(scratch) / "key.parquet"):
+        if pairs := repeat_pairs(Path(scratch) / "key.parquet"):
             lines = ["question_id,same_labeler_as", *(",".join(pair) for pair in pairs)]
             files["repeats.csv"] = "\n".join([*lines, ""]).encode()
         facts = {"batch": batch_id, "questions": plan.count, "samples": campaign.batch.samples} | facts

@@ -34,7 +34,7 @@ PARQUET: dict[str, Any] = {
     "store_schema": False,
 }
 SAMPLE = pa.struct([("text", pa.string()), ("tokens", pa.list_(pa.int32())), ("policy", pa.string())])
-KEY = pa.schema(
+KEY_SCHEMA = pa.schema(
     [
         ("question_id", pa.string()),
         ("content_sha256", pa.string()),
@@ -137,7 +137,7 @@ def to_vendor(key: pa.Table, instructions: str) -> pa.Table:
 def blind(questions: Sequence[Question], instructions: str, secret: bytes) -> tuple[pa.Table, pa.Table]:
     """Return the vendor's table and the key, both in the order of the random question ids."""
     rows = [key_row(index, question, instructions, secret) for index, question in enumerate(questions)]
-    key = pa.Table.from_pylist(sorted(rows, key=lambda row: row["question_id"]), schema=KEY)
+    key = pa.Table.from_pylist(sorted(rows, key=lambda row: row["question_id"]), schema=KEY_SCHEMA)
     return to_vendor(key, instructions), key
 
 

@@ -15,8 +15,8 @@ from data.errors import Refused
 from data.escape import one_line
 from data.evaluation.human_evaluation import preferred_by_people, undecided
 from data.evaluation.systems import CHAMPION, ZERO_SHOT
-from data.labels.decisions import standings
-from data.labels.label_sets import described
+from data.labels.decisions import batch_statuses
+from data.labels.label_sets import label_set_document
 from data.measures.intervals import Proportion
 from data.paths import log_of, run_prefix
 from data.runs.champion import champion, promote, rival
@@ -123,8 +123,8 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
 
 def withdrawn(store: Store, campaign: str, label_set: str) -> list[str]:
     """Say which labels of a set no longer count: of whole batches, or of labelers in one."""
-    document = described(store, campaign, label_set)
-    decided, said = standings(store, campaign), []
+    document = label_set_document(store, campaign, label_set)
+    decided, said = batch_statuses(store, campaign), []
     for batch in document["batches"]:
         if batch not in decided:
             continue

@@ -10,8 +10,8 @@ from data.campaign.settings import Text
 from data.canonical import Document, sha256
 from data.evaluation.judgements import Contest, Judgement, contests, over
 from data.evaluation.systems import System
-from data.labels.decisions import Standing, standings
-from data.labels.table import Committed, committed, deliveries, standing_labels
+from data.labels.decisions import BatchStatus, batch_statuses
+from data.labels.table import Committed, active_labels, committed, deliveries
 from data.measures.intervals import Proportion
 from data.measures.words import words
 from data.paths import comparisons_of
@@ -56,7 +56,7 @@ def comparisons(store: Store, campaign: str) -> list[Publication]:
 def results(store: Store, campaign: str) -> list[Compared]:
     """Return every comparison with what people answered."""
     found = []
-    for batch, standing, judgements in _answered(store, comparisons_of(campaign)):
+    for batch, status, judgements in _answered(store, comparisons_of(campaign)):
         left, right = batch["systems"]
         found.append(
             Compared(
@@ -66,8 +66,8 @@ def results(store: Store, campaign: str) -> list[Compared]:
                 _equal(batch),
                 len(judgements),
                 len({each.labeler for each in judgements}),
-                standing.decision if standing else "waits",
-                standing.why if standing else "",
+                status.decision if status else "waits",
+                status.why if status else "",
                 over(contests([*judgements, *_ties(batch, judgements)]), left, right),
             )
         )
@@ -98,22 +98,22 @@ def undecided(store: Store, campaign: str, system: str, other: str, rules: Text)
     """Return each comparison of two systems, by these rules, whose answers neither count nor were rejected by a person,
     and why."""
     return [
-        (batch["batch"], standing.why)
-        for batch, standing, answers in _answered(store, comparisons_of(campaign), {system, other})
-        if standing is not None and not answers and _made_by(batch, rules)
-        if not (standing.by_person and standing.decision == "reject")
+        (batch["batch"], status.why)
+        for batch, status, answers in _answered(store, comparisons_of(campaign), {system, other})
+        if status is not None and not answers and _made_by(batch, rules)
+        if not (status.by_person and status.decision == "reject")
     ]
 
 
 def _answered(
     store: Store, name: str, systems: set[str] | None = None
-) -> Iterator[tuple[Publication, Standing | None, list[Judgement]]]:
+) -> Iterator[tuple[Publication, BatchStatus | None, list[Judgement]]]:
     """Yield the comparisons, of two systems or all, what stands and the answers that count; logs are read once."""
-    decided, taken = standings(store, name), deliveries(store, name)
+    decided, taken = batch_statuses(store, name), deliveries(store, name)
     for batch in batches(store, name):
         if systems in (None, set(batch["systems"])):
-            standing = decided.get(batch["batch"])
-            yield batch, standing, _answers(store, batch, standing, taken)
+            status = decided.get(batch["batch"])
+            yield batch, status, _answers(store, batch, status, taken)
 
 
 def _made_by(batch: Publication, rules: Text) -> bool:
@@ -145,16 +145,18 @@ def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgemen
             yield each._replace(query=query, won=0.5, right_words=each.left_words)
 
 
-def _answers(store: Store, batch: Publication, standing: Standing | None, taken: Sequence[Document]) -> list[Judgement]:
+def _answers(
+    store: Store, batch: Publication, status: BatchStatus | None, taken: Sequence[Document]
+) -> list[Judgement]:
     """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
-    if standing is None or standing.decision != "accept":
+    if status is None or status.decision != "accept":
         return []
     rows = {row["question_id"]: row for row in key_rows(batch)}
-    labels = standing_labels(committed(store, list(taken), batch["batch"]))
+    labels = active_labels(committed(store, list(taken), batch["batch"]))
     left, right = batch["systems"]
     found = []
     for label in labels:
-        if standing.weights.get(label.labeler_id, 1.0) > 0:
+        if status.weights.get(label.labeler_id, 1.0) > 0:
             row = rows[label.question_id]
             lengths = [len(words(sample["text"])) for sample in row["samples"]]
             found.append(Judgement(row["query_id"], left, right, label.labeler_id, _won(label), *lengths))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from data.campaign.settings import Labelers
 from data.canonical import Document
-from data.measures.elo import Rating, ranked
+from data.measures.elo import Rating, elo_ratings
 from data.measures.intervals import Proportion
 from data.measures.win_rate import length_controlled, win_rate
 from data.measures.words import words
@@ -105,4 +105,4 @@ def ratings(judgements: Sequence[Judgement], systems: Sequence[str], anchor: str
     """Return the Elo of every system, the anchor at 0, with 95 % intervals that know queries and labelers."""
     names = ("left", "right", "won", "query", "labeler")
     left, right, won, queries, labelers = ([getattr(each, name) for each in judgements] for name in names)
-    return ranked(systems, left, right, won, queries, labelers, anchor)
+    return elo_ratings(systems, left, right, won, queries, labelers, anchor)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data.campaign.settings import Ask
-from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
+from data.exchange.registry import question_writer
 from data.store.manifest import Publication, publish, read_manifest
 
 
@@ -18,14 +18,14 @@ def questions_of(batch: Publication) -> Questions:
 
 
 def in_format(batch: Publication, name: str) -> Publication:
-    """Return a batch in one of QUESTION_FORMATS; written where nobody asked for it before, in constant memory."""
+    """Return a batch in a format for questions, written when it is first asked for, in constant memory."""
     prefix = f"{batch.prefix}/vendor/{name}"
     published = read_manifest(batch.store, prefix)
     if published is not None:
         return published
     began = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as scratch:
-        made = QUESTION_FORMATS[name].write(questions_of(batch), Path(scratch))
+        made = question_writer(name)(questions_of(batch), Path(scratch))
         files: dict[str, Path | bytes] = {path.name: path for path in made}
         inputs = {"batch": batch["batch"]}
         return publish(batch.store, prefix, "vendor", files, inputs=inputs, facts={}, began=began)

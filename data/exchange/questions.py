@@ -16,7 +16,7 @@ OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # wh
 STOP = "stop_run"  # the flag that pulls the cord
 
 
-class Shown(NamedTuple):
+class ShownQuestion(NamedTuple):
     """One question as a labeler sees it."""
 
     question_id: str
@@ -33,19 +33,19 @@ class Questions:
     files: Sequence[Path]
     ask: Ask = Ask()
 
-    def __iter__(self) -> Iterator[Shown]:
+    def __iter__(self) -> Iterator[ShownQuestion]:
         for file in self.files:
             for part in pq.ParquetFile(file).iter_batches(2_000, use_threads=False):  # threads keep memory each
                 yield from (_shown(row) for row in part.to_pylist())
 
-    def first(self) -> Shown:
+    def first(self) -> ShownQuestion:
         """Return the first question; all have as many options."""
         return next(islice(iter(self), 1))
 
 
-def _shown(row: dict[str, str]) -> Shown:
+def _shown(row: dict[str, str]) -> ShownQuestion:
     options = [row[name] for name in option_names(sum(name.startswith("option_") for name in row))]
-    return Shown(row["question_id"], row["content_sha256"], row["instructions"], row["query"], options)
+    return ShownQuestion(row["question_id"], row["content_sha256"], row["instructions"], row["query"], options)
 
 
 def unreadable(said: object) -> dict[str, str]:

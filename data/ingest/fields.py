@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data.answers.base import BadAnswer, read_json
-from data.escape import shown
+from data.escape import shown, valid_utf8
 
 MOST_BYTES_OF_TEXT = 20_000
 MOST_BYTES_OF_LABELER = 200
@@ -69,7 +69,7 @@ def moment(value: object) -> str:
 
 
 def text(name: str, value: object) -> str:
-    written = str(value).encode("utf-8", "replace").decode()  # JSON inside a cell may hold half a surrogate pair
+    written = valid_utf8(str(value))  # JSON inside a cell may hold half a surrogate pair
     if (size := len(written.encode())) > MOST_BYTES_OF_TEXT:
         raise BadAnswer(f"{name} has {size:,} bytes, more than {MOST_BYTES_OF_TEXT:,}")
     return written

@@ -28,7 +28,7 @@ class Delivery(NamedTuple):
     digest: str
 
 
-def drop(store: Store, campaign: str, batch: str, file: Path) -> str:
+def put_in_inbox(store: Store, campaign: str, batch: str, file: Path) -> str:
     """Put a file into a batch's inbox, as a vendor would, and return its key; the same bytes again change nothing."""
     if not file.is_file():
         raise Refused(f"There is no file {file}.")
@@ -40,7 +40,7 @@ def drop(store: Store, campaign: str, batch: str, file: Path) -> str:
     return key
 
 
-def waiting(store: Store, campaign: str) -> Iterator[Delivery]:
+def pending(store: Store, campaign: str) -> Iterator[Delivery]:
     """Yield what lies in the inbox of a campaign's batches and was neither taken nor refused."""
     taken = {entry["file_sha256"] for entry in deliveries(store, campaign)}
     judged = taken | {key.rsplit("/", 1)[1].removesuffix(".json") for key in store.keys(_refusals(campaign))}
@@ -53,7 +53,7 @@ def waiting(store: Store, campaign: str) -> Iterator[Delivery]:
                 yield Delivery(campaign, batch, key, file, digest)
 
 
-def refuse(store: Store, delivery: Delivery, reason: str) -> None:
+def record_refusal(store: Store, delivery: Delivery, reason: str) -> None:
     """Record that a delivery was refused, and why; where that is recorded already, do nothing."""
     document = {
         "file": delivery.key,
@@ -65,7 +65,7 @@ def refuse(store: Store, delivery: Delivery, reason: str) -> None:
     store.put_new(f"{_refusals(delivery.campaign)}/{delivery.digest}.json", seal(document))
 
 
-def refused(store: Store, campaign: str) -> list[tuple[str, str]]:
+def refusals(store: Store, campaign: str) -> list[tuple[str, str]]:
     """Return what was refused and why, as (file, reason), the oldest first; not what was taken later all the same."""
     taken = {entry["file_sha256"] for entry in deliveries(store, campaign)}
     documents = [unseal(store.read(key), f"{key} in {store.uri}") for key in store.keys(_refusals(campaign))]

@@ -20,7 +20,7 @@ from data.escape import shown
 from data.ingest.fields import one_name
 from data.labels.table import SKIPPED
 
-PLACED = pa.schema(
+MATCHED = pa.schema(
     [
         ("row", pa.int64()),
         ("question", pa.int32()),  # its place in the key
@@ -45,7 +45,7 @@ STOP = "stop_run"
 NOTHING = pa.scalar(None, pa.string())
 
 
-class Rules(NamedTuple):
+class RowLimits(NamedTuple):
     """What else a row is held to."""
 
     policy: Quality = Quality()
@@ -54,18 +54,18 @@ class Rules(NamedTuple):
     texts: pa.Array | None = None  # hash of what was shown of each question, where a file returns it
 
 
-class Placed(NamedTuple):
+class Matched(NamedTuple):
     """Some rows of a file, apart by what can be said of each without the others."""
 
     rows: int
-    good: pa.Table  # PLACED
-    bad: pa.RecordBatch  # ROWS, with problem and raw
+    good: pa.Table  # MATCHED
+    bad: pa.RecordBatch  # PARSED, with problem and raw
     skipped: pa.Table  # SKIPPED
     one_beyond: int  # rows whose option is one beyond the last, as if options counted from 1
     stops: list[dict[str, Any]]  # rows that flag STOP
 
 
-def place(part: pa.RecordBatch, key: Key, rules: Rules) -> Placed:
+def match_rows(part: pa.RecordBatch, key: Key, rules: RowLimits) -> Matched:
     """Find the question of each row, and say by sample what was answered by position."""
     question = key.find(part.column("question_id"))
     same = pc.equal(part.column("content_sha256"), key.hashes.take(question)).fill_null(False)
@@ -83,11 +83,11 @@ def place(part: pa.RecordBatch, key: Key, rules: Rules) -> Placed:
     )
     fine, skipped = pc.is_null(problem), part.column("skip").fill_null(False)
     chosen = np.flatnonzero(pc.and_(fine, pc.invert(skipped)).to_numpy(zero_copy_only=False))
-    columns = {name: part.column(name) for name in PLACED.names if name in part.schema.names} | ranked
+    columns = {name: part.column(name) for name in MATCHED.names if name in part.schema.names} | ranked
     columns["question"] = question
-    good = pa.table({name: columns[name].take(chosen) for name in PLACED.names}, PLACED)
+    good = pa.table({name: columns[name].take(chosen) for name in MATCHED.names}, MATCHED)
     wrong = np.flatnonzero(pc.invert(fine).to_numpy(zero_copy_only=False))
-    return Placed(
+    return Matched(
         part.num_rows,
         good,
         _bad(part, problem, wrong),
@@ -135,7 +135,7 @@ def _not_on_roster(part: pa.RecordBatch, roster: Sequence[str] | None) -> pa.Arr
     return pc.if_else(there, NOTHING, _joined("labeler ", part, "labeler_id", " is not on the campaign's roster"))
 
 
-def _out_of_time(part: pa.RecordBatch, rules: Rules) -> pa.Array:
+def _out_of_time(part: pa.RecordBatch, rules: RowLimits) -> pa.Array:
     at = part.column("answered_at")
     early, late = (pc.fill_null(test, False) for test in (pc.less(at, rules.earliest), pc.greater(at, rules.latest)))
     said = "answered_at lies before the batch was sent: ", "answered_at lies in the future: "
@@ -202,10 +202,10 @@ def _bad(part: pa.RecordBatch, problem: pa.Array, wrong: NDArray[np.int64]) -> p
     if None in raw:
         hidden = {"row", "raw", "problem", "texts"}
         values = bad.to_pylist()
-        for place, known in enumerate(raw):
+        for number, known in enumerate(raw):
             if known is None:
-                row = {name: v for name, v in values[place].items() if v is not None and name not in hidden}
-                raw[place] = json.dumps(row, ensure_ascii=False)
+                row = {name: v for name, v in values[number].items() if v is not None and name not in hidden}
+                raw[number] = json.dumps(row, ensure_ascii=False)
     columns = {name: bad.column(name) for name in part.schema.names}
     columns |= {"problem": problem.take(wrong), "raw": pa.array(raw, pa.string())}
     return pa.RecordBatch.from_pydict(columns, schema=part.schema)

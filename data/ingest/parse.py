@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 
 from data.answers import KINDS
 from data.answers.base import BadAnswer
-from data.batches.contract import COLUMNS, TEXT
+from data.batches.contract import ALL_COLUMNS, TEXT_COLUMN
 from data.batches.key import text_hashes
 from data.batches.schema import SCHEMA_VERSION
 from data.errors import Refused
 from data.escape import shown
+from data.exchange.columns import Chunk
 from data.ingest import fields
-from data.ingest.columns import Part
 
-ROWS = pa.schema(
+PARSED = pa.schema(
     [
         ("row", pa.int64()),  # of the file, from 1
         ("question_id", pa.string()),
@@ -45,7 +45,7 @@ ROWS = pa.schema(
         ("raw", pa.string()),  # JSON of the row as delivered, where there is a problem
     ]
 )
-READERS: dict[str, Callable[[Any], Any]] = {
+FIELD_READERS: dict[str, Callable[[Any], Any]] = {
     "labeler_id": fields.labeler,
     **{name: fields.optional(name) for name in ("seconds", "confidence", "note", "critique", "correction")},
     **{name: fields.optional(name) for name in ("flags", "answered_at", "supersedes", "batch_id")},
@@ -54,39 +54,39 @@ READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def read_part(part: Part, name: str) -> pa.RecordBatch:
-    """Return the rows of a part as ROWS; `name` is the file's, for a refusal."""
-    part = part._replace(columns=_times_as_text(part.columns))
-    given = {column: _without_empty(part.columns.column(column)) for column in part.columns.schema.names}
+def parse_rows(chunk: Chunk, name: str) -> pa.RecordBatch:
+    """Return the rows of a chunk as PARSED; `name` is the file's, for a refusal."""
+    chunk = chunk._replace(columns=_times_as_text(chunk.columns))
+    given = {column: _without_empty(chunk.columns.column(column)) for column in chunk.columns.schema.names}
     _refuse_other_versions(given, name)
-    count = part.columns.num_rows
-    found: dict[str, pa.Array] = {"row": pa.array(part.numbers)}
+    count = chunk.columns.num_rows
+    found: dict[str, pa.Array] = {"row": pa.array(chunk.numbers)}
     problems = []
-    for column, reader in READERS.items():
-        found[column], problem = _read(given.get(column, pa.nulls(count)), reader, ROWS.field(column).type)
+    for column, reader in FIELD_READERS.items():
+        found[column], problem = _read(given.get(column, pa.nulls(count)), reader, PARSED.field(column).type)
         problems.append(problem)
     missing = pc.if_else(pc.is_null(found["labeler_id"]), "labeler_id is missing", pa.scalar(None, pa.string()))
     problem = pc.coalesce(*problems, missing, _fits(found))
     bad = np.flatnonzero(pc.is_valid(problem).to_numpy(zero_copy_only=False))
     raw = np.full(count, None, object)
-    raw[bad] = [_as_json(row) for row in part.columns.take(bad).to_pylist()]
+    raw[bad] = [_as_json(row) for row in chunk.columns.take(bad).to_pylist()]
     for column in ("question_id", "content_sha256"):
         found[column] = _plain(given.get(column, pa.nulls(count)))
-    found["texts"] = _texts(part.columns)
+    found["texts"] = _texts(chunk.columns)
     found |= {"problem": problem, "raw": pa.array(raw, pa.string())}
-    table = [pa.RecordBatch.from_arrays([found[column] for column in ROWS.names], schema=ROWS)]
-    if part.broken:
+    table = [pa.RecordBatch.from_arrays([found[column] for column in PARSED.names], schema=PARSED)]
+    if chunk.broken:
         gone = [
             {"row": row, "problem": "has too few or too many cells", "raw": json.dumps(text)}
-            for row, text in part.broken
+            for row, text in chunk.broken
         ]
-        table.append(pa.RecordBatch.from_pylist(gone, ROWS))
+        table.append(pa.RecordBatch.from_pylist(gone, PARSED))
     return pa.Table.from_batches(table).combine_chunks().to_batches(max_chunksize=None)[0]
 
 
-def _times_as_text(part: pa.RecordBatch) -> pa.RecordBatch:
+def _times_as_text(chunk: pa.RecordBatch) -> pa.RecordBatch:
     """Return times of Parquet as text in UTC: it can write those that are in no calendar, or in a zone of no map."""
-    columns = {name: _plain(part.column(name)) for name in part.schema.names}
+    columns = {name: _plain(chunk.column(name)) for name in chunk.schema.names}
     for name, column in columns.items():
         if pa.types.is_timestamp(column.type) and column.type.tz is not None:
             column = column.cast(pa.timestamp(column.type.unit, "UTC"))
@@ -94,12 +94,12 @@ def _times_as_text(part: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _texts(part: pa.RecordBatch) -> pa.Array:
+def _texts(chunk: pa.RecordBatch) -> pa.Array:
     """Hash what came back of the texts that were shown; null for rows that have none."""
-    names = sorted(name for name in part.schema.names if TEXT.fullmatch(name))
+    names = sorted(name for name in chunk.schema.names if TEXT_COLUMN.fullmatch(name))
     if not names:
-        return pa.nulls(part.num_rows, pa.string())
-    columns = [_plain(part.column(name)) for name in names]
+        return pa.nulls(chunk.num_rows, pa.string())
+    columns = [_plain(chunk.column(name)) for name in names]
     there = reduce(pc.or_, (pc.greater(pc.binary_length(column).fill_null(0), 0) for column in columns))
     return pc.if_else(there, text_hashes(columns), pa.scalar(None, pa.string()))
 
@@ -163,5 +163,5 @@ def _refuse_other_versions(given: dict[str, pa.Array], name: str) -> None:
 
 
 def _as_json(row: dict[str, Any]) -> str:
-    kept = {name: value for name, value in row.items() if name in COLUMNS and value is not None}
+    kept = {name: value for name, value in row.items() if name in ALL_COLUMNS and value is not None}
     return json.dumps(kept, default=str, ensure_ascii=False)

@@ -14,20 +14,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.batches.index import batches
-from data.batches.key import Key, read_columns, shown_texts
+from data.batches.key import Key, read_key_columns, shown_text_hashes
 from data.batches.schema import write_table
 from data.campaign.settings import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.cord import cord
 from data.errors import Refused
-from data.ingest.match import Rules
+from data.ingest.match import RowLimits
 from data.ingest.receive import receive
-from data.ingest.refusal import Delivered, refuse_if_wrong
-from data.ingest.sandbox import Rows, read_apart
-from data.ingest.validate import Verdict, judge
-from data.labels.decisions import standings
+from data.ingest.refusal import ReceivedFile, refuse_if_wrong
+from data.ingest.sandbox import ParsedFile, read_sandboxed
+from data.ingest.validate import FileResult, validate
+from data.labels.decisions import batch_statuses
 from data.labels.table import committed_table
-from data.paths import KEY, campaign_of, comparisons_of, name_in
+from data.paths import KEY_FILE, campaign_of, comparisons_of, name_in
 from data.quality.assess_batch import assess_batch
 from data.store import Store, log
 from data.store.manifest import Publication
@@ -36,7 +36,7 @@ Predict = Callable[[Publication], Mapping[str, int]]
 CLOCKS = timedelta(days=1)  # by which a vendor's may be wrong
 
 
-class Ingested(NamedTuple):
+class IngestResult(NamedTuple):
     """What one delivery added, and what is now decided about its batch."""
 
     batch: str
@@ -61,7 +61,7 @@ def ingest(
     policy: Quality | None = None,
     predict: Predict = lambda batch: {},
     despite: str | None = None,
-) -> Ingested:
+) -> IngestResult:
     """Take a delivered answer file into the labels of a campaign, once; raise Refused where it cannot be trusted.
 
     `scratch` is an empty folder of the caller's. `predict` tells what the last reward model likes best of each question
@@ -77,7 +77,7 @@ def ingest(
     sent = [*batches(store, comparisons_of(campaign)), *batches(store, campaign)]
     if not sent:
         raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
-    rows = read_apart(arrived, scratch / "rows.arrow")
+    rows = read_sandboxed(arrived, scratch / "rows.arrow")
     batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", arrived.name)
     compares = name_in(batch.prefix) != campaign
     campaign = name_in(batch.prefix)  # from here on: answers to comparisons go where no label set reads them
@@ -85,11 +85,11 @@ def ingest(
     prefix = f"campaigns/{campaign}"
     inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
     store.put_file(inbox, arrived)
-    rules = Rules(
+    rules = RowLimits(
         policy,
         _utc(datetime.fromisoformat(batch.manifest["began"]) - CLOCKS),
         _utc(datetime.now(UTC) + CLOCKS),
-        shown_texts(batch.path(KEY), rows.texts) if rows.texts else None,
+        shown_text_hashes(batch.path(KEY_FILE), rows.texts) if rows.texts else None,
     )
     outcome: dict[str, Document] = {}
 
@@ -98,12 +98,12 @@ def ingest(
         if earlier is not None:
             outcome["entry"] = earlier | {"accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}
             return None
-        verdict = judge(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
-        _pull_cord(store, campaign, batch["batch"], digest, verdict)
+        result = validate(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
+        _pull_cord(store, campaign, batch["batch"], digest, result)
         refuse_if_wrong(
-            Delivered(store, campaign, batch["batch"], arrived, digest), verdict, key, predicted, despite is not None
+            ReceivedFile(store, campaign, batch["batch"], arrived, digest), result, key, predicted, despite is not None
         )
-        outcome["entry"] = _stored(store, campaign, verdict, scratch) | {
+        outcome["entry"] = _stored(store, campaign, result, scratch) | {
             "kind": "ingest",
             "batch": batch["batch"],
             "file": inbox,
@@ -118,70 +118,70 @@ def ingest(
     entry = outcome["entry"]
     assessment = assess_batch(store, campaign, batch, key, policy, predicted)
     pa.default_memory_pool().release_unused()
-    standing = standings(store, campaign)[batch["batch"]]
-    return Ingested(
+    status = batch_statuses(store, campaign)[batch["batch"]]
+    return IngestResult(
         entry["batch"],
         entry["accepted"],
         entry["quarantined"],
         entry["duplicates"],
         entry["reasons"],
-        standing.decision,
+        status.decision,
         tuple(assessment["findings"]),
         ignored=tuple(rows.ignored),
         compares=compares,
-        held=standing.held,
+        held=status.held,
     )
 
 
-def _stored(store: Store, campaign: str, verdict: Verdict, scratch: Path) -> Document:
+def _stored(store: Store, campaign: str, result: FileResult, scratch: Path) -> Document:
     """Store the accepted labels and the quarantined rows, and return the counts and where they lie."""
     prefix = f"campaigns/{campaign}/labels"
-    write_table(verdict.accepted, scratch / "accepted.parquet")
-    quarantine = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdict.quarantined).encode()
+    write_table(result.accepted, scratch / "accepted.parquet")
+    quarantine = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in result.quarantined).encode()
     accepted_sha256 = sha256_of_file(scratch / "accepted.parquet")
     accepted_key = f"{prefix}/accepted/{accepted_sha256}.parquet"
     quarantine_key = f"{prefix}/quarantined/{sha256(quarantine)}.jsonl"
     store.put_file(accepted_key, scratch / "accepted.parquet")
     store.put_new(quarantine_key, quarantine)
-    skipped: Document = {"skipped": len(verdict.skipped)}
-    if len(verdict.skipped):
-        write_table(verdict.skipped, scratch / "skipped.parquet")
+    skipped: Document = {"skipped": len(result.skipped)}
+    if len(result.skipped):
+        write_table(result.skipped, scratch / "skipped.parquet")
         skipped["skipped_sha256"] = sha256_of_file(scratch / "skipped.parquet")
         skipped["skipped_key"] = f"{prefix}/skipped/{skipped['skipped_sha256']}.parquet"
         store.put_file(skipped["skipped_key"], scratch / "skipped.parquet")
     pa.default_memory_pool().release_unused()
     return {
-        "rows": verdict.rows,
-        "accepted": len(verdict.accepted),
-        "corrections": len(verdict.accepted) - verdict.accepted["supersedes"].null_count,
-        "quarantined": verdict.bad,
-        "duplicates": verdict.duplicates,
+        "rows": result.rows,
+        "accepted": len(result.accepted),
+        "corrections": len(result.accepted) - result.accepted["supersedes"].null_count,
+        "quarantined": result.bad,
+        "duplicates": result.duplicates,
         **skipped,
-        "reasons": dict(verdict.kinds),
+        "reasons": dict(result.kinds),
         "accepted_key": accepted_key,
         "accepted_sha256": accepted_sha256,
         "quarantined_key": quarantine_key,
     }
 
 
-def _pull_cord(store: Store, campaign: str, batch: str, digest: str, verdict: Verdict) -> None:
+def _pull_cord(store: Store, campaign: str, batch: str, digest: str, result: FileResult) -> None:
     """Pull the cord, once a file, where a labeler asks for it."""
-    if not verdict.stops or any(each.pull.evidence.get("file_sha256") == digest for each in cord.pulls(store)):
+    if not result.stops or any(each.pull.evidence.get("file_sha256") == digest for each in cord.pulls(store)):
         return
-    first = verdict.stops[0]
+    first = result.stops[0]
     who = f"labeler {first['labeler_id']}" if "labeler_id" in first else "a labeler"
     words = first.get("note") or first.get("critique")
     reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
-    evidence = {"batch": batch, "file_sha256": digest, "rows": verdict.stops[:20], "flagged": len(verdict.stops)}
+    evidence = {"batch": batch, "file_sha256": digest, "rows": result.stops[:20], "flagged": len(result.stops)}
     cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
 
 
-def _batch_of(sent: list[Publication], rows: Rows, where: str, name: str) -> tuple[Publication, Key]:
+def _batch_of(sent: list[Publication], rows: ParsedFile, where: str, name: str) -> tuple[Publication, Key]:
     """Find the batch that most of a file's rows belong to; raise Refused where it is not the one that they name."""
     first, named = "", set[str]()
     found: list[tuple[int, Publication, Key]] = []
     for batch in reversed(sent):
-        key, answered = read_columns(batch.path(KEY)), 0
+        key, answered = read_key_columns(batch.path(KEY_FILE)), 0
         for part in rows.columns("question_id"):
             first = first or next((each for each in part.column("question_id").to_pylist() if each), "")
             answered += part.num_rows - key.find(part.column("question_id")).null_count

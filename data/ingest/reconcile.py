@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from data.batches.key import Key
 from data.escape import shown
-from data.labels.table import details_of, label_id, said_of, standing
+from data.labels.table import active, answer_keys, details_of, label_id
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-class Fate(NamedTuple):
+class Outcome(NamedTuple):
     accepted: Ints  # rows that count
     duplicates: int
     problems: pa.Array  # why a row is quarantined; null for others
 
 
-class Coded(NamedTuple):
+class CodedAnswers(NamedTuple):
     """Answers as numbers: `who` answered which question, and what."""
 
     who: Ints
@@ -32,8 +32,8 @@ class Coded(NamedTuple):
         return self.who * self.kinds + self.said
 
 
-def settle(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: int | None) -> Fate:
-    """Decide on each of the rows (PLACED, in the order of the file) beside the labels of the batch so far (LABEL).
+def reconcile(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: int | None) -> Outcome:
+    """Decide on each of the rows (MATCHED, in the order of the file) beside the labels of the batch so far (LABEL).
 
     An answer that was given before adds nothing, in whichever file. Different answers of one labeler to one question
     are all out, unless the later one names the standing label that it supersedes.
@@ -42,7 +42,7 @@ def settle(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: 
     problems = np.full(len(good), None, object)
     corrects = good["supersedes"].is_valid().to_numpy()
     duplicate: Mask = np.isin(mine.both, theirs.both) & ~corrects
-    place, stands = _standing(mine, theirs, known)
+    place, stands = _active_labels(mine, theirs, known)
     _correct(good, known, batch, (corrects, place, stands), problems, duplicate)
     conflicting = stands & ~corrects & ~duplicate
     _say(problems, conflicting, "conflicts with an earlier answer of ", good)
@@ -51,29 +51,29 @@ def settle(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: 
     accepted, repeated = _first_of_each(mine, left, good, problems)
     if most_answers is not None:
         accepted = _within_quota(good, key, known, accepted, corrects, most_answers, problems)
-    return Fate(accepted, int(duplicate.sum()) + repeated, pa.array(problems, pa.string()))
+    return Outcome(accepted, int(duplicate.sum()) + repeated, pa.array(problems, pa.string()))
 
 
-def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[Coded, Coded]:
+def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[CodedAnswers, CodedAnswers]:
     names = pa.chunked_array([good["labeler_id"].combine_chunks(), known["labeler_id"].combine_chunks()], pa.string())
     labelers = names.combine_chunks().dictionary_encode()
     count = max(1, len(labelers.dictionary))
     asked = key.find(known["question_id"].combine_chunks()).to_numpy(zero_copy_only=False)
     question = np.concatenate([good["question"].to_numpy(), asked]).astype(np.int64)
     who = question * count + labelers.indices.to_numpy()
-    texts = pa.chunked_array([good["said"].combine_chunks(), said_of(known)], pa.string())
+    texts = pa.chunked_array([good["said"].combine_chunks(), answer_keys(known)], pa.string())
     more = texts.combine_chunks().dictionary_encode()
     best = np.concatenate([t["best_sample"].combine_chunks().fill_null(0).to_numpy() for t in (good, known)])
     said = more.indices.fill_null(-1).to_numpy().astype(np.int64)
     said = np.where(said < 0, best, said + key.k)
     kinds = key.k + len(more.dictionary)
     n = len(good)
-    return Coded(who[:n], said[:n], kinds), Coded(who[n:], said[n:], kinds)
+    return CodedAnswers(who[:n], said[:n], kinds), CodedAnswers(who[n:], said[n:], kinds)
 
 
-def _standing(mine: Coded, theirs: Coded, known: pa.Table) -> tuple[Ints, Mask]:
+def _active_labels(mine: CodedAnswers, theirs: CodedAnswers, known: pa.Table) -> tuple[Ints, Mask]:
     """Return for each row the standing label of its labeler on its question, and whether there is one."""
-    rows = standing(known)
+    rows = active(known)
     if not len(rows):
         return np.zeros(len(mine.who), np.int64), np.zeros(len(mine.who), bool)
     rows = rows[np.argsort(theirs.who[rows], kind="stable")]
@@ -107,7 +107,7 @@ def _correct(
             problems[row] = f"supersedes {named}, which is no standing answer of {given['labeler_id']} here"
 
 
-def _first_of_each(mine: Coded, left: Ints, good: pa.Table, problems: NDArray[np.object_]) -> tuple[Ints, int]:
+def _first_of_each(mine: CodedAnswers, left: Ints, good: pa.Table, problems: NDArray[np.object_]) -> tuple[Ints, int]:
     """Return the first of equal answers, and how many repeat it; different ones of one labeler are all out."""
     order = left[np.argsort(mine.who[left], kind="stable")]
     who, said = mine.who[order], mine.said[order]
@@ -139,7 +139,7 @@ def _within_quota(
     new = accepted[~corrects[accepted]]
     question = good["question"].to_numpy()[new]
     asked = key.find(known["question_id"].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
-    before = np.bincount(asked[standing(known)], minlength=len(key))
+    before = np.bincount(asked[active(known)], minlength=len(key))
     order = np.argsort(question, kind="stable")
     ordered = question[order]
     starts = np.searchsorted(ordered, ordered)

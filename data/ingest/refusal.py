@@ -15,8 +15,8 @@ from data.batches.key import UNKNOWN, Key
 from data.canonical import content_id, seal
 from data.errors import Refused
 from data.escape import harmless
-from data.ingest.validate import Verdict, untrustworthy
-from data.quality.arrays import chosen, collect
+from data.ingest.validate import FileResult, file_fault
+from data.quality.arrays import best_choices, to_arrays
 from data.quality.diagnosis import faults_of_the_file
 from data.render.page import PAGES
 from data.store import Store
@@ -35,7 +35,7 @@ USUALLY = {  # by how the finding begins
 }
 
 
-class Delivered(NamedTuple):
+class ReceivedFile(NamedTuple):
     """A file that answers a batch."""
 
     store: Store
@@ -46,39 +46,39 @@ class Delivered(NamedTuple):
 
 
 def refuse_if_wrong(
-    delivered: Delivered, verdict: Verdict, key: Key, predicted: Mapping[str, int], despite: bool
+    received: ReceivedFile, result: FileResult, key: Key, predicted: Mapping[str, int], despite: bool
 ) -> None:
     """Raise Refused, with a report for the vendor, where a file cannot be trusted or its answers look wrong as a whole.
 
     With `despite` a person takes answers that look wrong; rows that cannot be used are no matter of opinion.
     """
-    if (wrong := untrustworthy(verdict, key)) is not None:
-        raise Refused(_refuse(delivered, *wrong, verdict) + " Have it corrected and deliver it again.")
+    if (wrong := file_fault(result, key)) is not None:
+        raise Refused(_refuse(received, *wrong, result) + " Have it corrected and deliver it again.")
     shown = bool(predicted) or bool((key.gold != UNKNOWN).any())
-    if despite or not shown or not len(verdict.accepted):
+    if despite or not shown or not len(result.accepted):
         return
-    faults = faults_of_the_file(collect(key, chosen(verdict.accepted, key), predicted))
+    faults = faults_of_the_file(to_arrays(key, best_choices(result.accepted, key), predicted))
     if not faults:
         return
     raise Refused(
-        f"{_refuse(delivered, faults[0].fault, faults[0].evidence, verdict)} Have the file corrected and deliver it "
+        f"{_refuse(received, faults[0].fault, faults[0].evidence, result)} Have the file corrected and deliver it "
         'again, or take it with andon ingest --despite "your reason".'
     )
 
 
-def _refuse(delivered: Delivered, fault: str, evidence: str, verdict: Verdict) -> str:
+def _refuse(received: ReceivedFile, fault: str, evidence: str, result: FileResult) -> str:
     """Record the refusal, by which `andon status` and the inbox know of it, and return what is said of the file."""
-    store, campaign, batch, file, digest = delivered
+    store, campaign, batch, file, digest = received
     said = {"batch": batch, "fault": fault, "evidence": evidence, "at": datetime.now(UTC).isoformat()}
     document = {"file": file.name, "file_sha256": digest, **said}
     store.put_new(f"campaigns/{campaign}/quality/refused/{digest}.json", seal(document))
-    report = report_refusal(delivered, fault, evidence, verdict).address("report.html")
+    report = report_refusal(received, fault, evidence, result).address("report.html")
     return f"{file.name}: {fault}: {evidence}. Nothing was taken. The report for the vendor is {report}."
 
 
-def report_refusal(delivered: Delivered, fault: str, evidence: str, verdict: Verdict) -> Publication:
+def report_refusal(received: ReceivedFile, fault: str, evidence: str, result: FileResult) -> Publication:
     """Publish the report on a refused file, `report.html` and `rows.csv`; the same refusal again gives the same one."""
-    store, campaign, batch, file, digest = delivered
+    store, campaign, batch, file, digest = received
     began = datetime.now(UTC)
     inputs = {"batch": batch, "file_sha256": digest, "fault": fault, "evidence": evidence, "version": VERSION}
     prefix = f"campaigns/{campaign}/quality/reports/refused/{content_id(inputs)}"
@@ -89,15 +89,15 @@ def report_refusal(delivered: Delivered, fault: str, evidence: str, verdict: Ver
         digest=digest,
         batch=batch,
         at=began.isoformat(timespec="minutes"),
-        rows=verdict.rows,
-        bad=verdict.bad,
+        rows=result.rows,
+        bad=result.bad,
         fault=fault,
         said=evidence,
         usually=next((cause for name, cause in USUALLY.items() if fault.startswith(name)), None),
-        reasons=[(verdict.first_of[kind], count) for kind, count in verdict.kinds.most_common()],
-        shown=[row | {"raw": _shown_row(row["raw"])} for row in verdict.quarantined[:SHOWN_ROWS]],
+        reasons=[(result.first_of[kind], count) for kind, count in result.kinds.most_common()],
+        shown=[row | {"raw": _shown_row(row["raw"])} for row in result.quarantined[:SHOWN_ROWS]],
     )
-    files: dict[str, Path | bytes] = {"report.html": page.encode(), "rows.csv": _table(verdict)}
+    files: dict[str, Path | bytes] = {"report.html": page.encode(), "rows.csv": _table(result)}
     facts = {"file": file.name, "batch": batch}
     return publish(store, prefix, "refusal", files, inputs=inputs, facts=facts, began=began)
 
@@ -111,10 +111,10 @@ def _shown_row(raw: Mapping[str, Any] | str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
-def _table(verdict: Verdict) -> bytes:
+def _table(result: FileResult) -> bytes:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(["row", "reason", "delivered"])
-    for row in verdict.quarantined:
+    for row in result.quarantined:
         table.writerow([row["row"], harmless(row["reason"]), harmless(json.dumps(row["raw"], ensure_ascii=False))])
     return text.getvalue().encode(errors="backslashreplace")

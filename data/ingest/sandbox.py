@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from andon_launcher import command
 from data.errors import Refused
 from data.escape import first_line
-from data.ingest.parse import ROWS, read_part
-from data.ingest.reader import MOST_BYTES, read
+from data.ingest.parse import PARSED, parse_rows
+from data.ingest.reader import MOST_BYTES, open_answers
 
-ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 100_000  # rows
 MEMORY = 3 << 30  # bytes of address space
 SECONDS = 300  # of CPU
 
 
-class Rows(NamedTuple):
+class ParsedFile(NamedTuple):
     """The rows of a delivered file, on disk."""
 
     path: Path
@@ -37,13 +37,13 @@ class Rows(NamedTuple):
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in large parts, each one checked."""
-        return self.columns(*ROWS.names)
+        return self.columns(*PARSED.names)
 
     def columns(self, *names: str) -> Iterator[pa.RecordBatch]:
-        """Yield some columns of the rows, in the order of ROWS and in large parts, each one checked."""
-        wanted = pa.ipc.IpcReadOptions(included_fields=[ROWS.names.index(name) for name in names])
+        """Yield some columns of the rows, in the order of PARSED and in large parts, each one checked."""
+        wanted = pa.ipc.IpcReadOptions(included_fields=[PARSED.names.index(name) for name in names])
         with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file, options=wanted) as rows:
-            if rows.schema != pa.schema([field for field in ROWS if field.name in names]):
+            if rows.schema != pa.schema([field for field in PARSED if field.name in names]):
                 raise Refused("The reader of answer files wrote something else than rows: is the installation whole?")
             waiting: list[pa.RecordBatch] = []
             for number in range(rows.num_record_batches):
@@ -55,15 +55,13 @@ class Rows(NamedTuple):
                     pa.default_memory_pool().release_unused()
 
 
-def read_apart(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = SECONDS) -> Rows:
+def read_sandboxed(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = SECONDS) -> ParsedFile:
     """Read a delivered file in a child process into the file `rows`; raise Refused where it cannot be read."""
     limits = [str(memory), str(seconds)]
     quiet = {"PATH": os.defpath, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "data.ingest.sandbox", str(delivery), str(rows), *limits]
+    child = command("data.ingest.sandbox", str(delivery), str(rows), *limits)
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * seconds
-        )
+        done = subprocess.run(child, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * seconds)
         said = json.loads(done.stdout)
     except (ValueError, subprocess.TimeoutExpired):
         raise Refused(
@@ -72,16 +70,16 @@ def read_apart(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = 
         ) from None
     if "refused" in said:
         raise Refused(said["refused"])
-    return Rows(rows, said["rows"], said["ignored"], said["texts"])
+    return ParsedFile(rows, said["rows"], said["ignored"], said["texts"])
 
 
 def _read_into(delivery: Path, rows: Path) -> dict[str, Any]:
     count = 0
     try:
-        found = read(delivery)
-        with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_file(file, ROWS, options=PACKED) as written:
-            for part in found.parts:
-                written.write_batch(batch := read_part(part, delivery.name))
+        found = open_answers(delivery)
+        with pa.OSFile(str(rows), "wb") as file, pa.ipc.new_file(file, PARSED, options=PACKED) as written:
+            for part in found.chunks:
+                written.write_batch(batch := parse_rows(part, delivery.name))
                 count += len(batch)
     except Refused as refusal:
         return {"refused": str(refusal)}

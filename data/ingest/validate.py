@@ -1,4 +1,4 @@
-"""Answers: judge the rows of a delivered file against the questions of their batch.
+"""Validate the rows of a delivered file against the questions of their batch.
 
 A row is quarantined with its reason and raw values where only that row is wrong; the file is refused where more than a
 few are. Nothing is guessed or repaired. Everything is done by columns; tests/support/oracle.py says the same row by
@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from data.batches.key import Key
 from data.batches.schema import QUESTION_ID
-from data.ingest.match import Placed, Rules, place
-from data.ingest.reconcile import settle
+from data.ingest.match import Matched, RowLimits, match_rows
+from data.ingest.reconcile import reconcile
 from data.labels.table import labels_of
 
 BAD_ROWS_ALLOWED = 0.05
@@ -29,7 +29,7 @@ MOST_KEPT = 250_000  # quarantined rows whose values are kept: five in a hundred
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FileResult:
     """What became of every row of a file: accepted + quarantined + duplicates + skipped = rows."""
 
     rows: int
@@ -62,34 +62,34 @@ def _kind(reason: str) -> str:
     return " ".join("..." if QUESTION_ID.fullmatch(word) or NUMBER.fullmatch(word) else word for word in words)
 
 
-def judge(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str, rules: Rules) -> Verdict:
+def validate(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str, rules: RowLimits) -> FileResult:
     """Judge rows as data/ingest/parse.py gives them against the key of their batch.
 
     `known` are all labels of the batch so far (LABEL). Another answer to one that stands is taken only where it names
     the label that it supersedes.
     """
-    placed = [place(part, key, rules) for part in rows]
-    good = pa.concat_tables([part.good for part in placed])
-    fate = settle(good, key, known, batch, rules.policy.most_answers)
+    matched = [match_rows(part, key, rules) for part in rows]
+    good = pa.concat_tables([part.good for part in matched])
+    outcome = reconcile(good, key, known, batch, rules.policy.most_answers)
     pa.default_memory_pool().release_unused()
-    wrong = np.flatnonzero(fate.problems.is_valid().to_numpy(zero_copy_only=False))
-    quarantined = _quarantined(placed, good, fate.problems, wrong)
-    bad = sum(len(part.bad) for part in placed) + len(wrong)
-    return Verdict(
-        rows=sum(part.rows for part in placed),
-        accepted=labels_of(good if len(fate.accepted) == len(good) else good.take(fate.accepted), batch),
+    wrong = np.flatnonzero(outcome.problems.is_valid().to_numpy(zero_copy_only=False))
+    quarantined = _quarantined(matched, good, outcome.problems, wrong)
+    bad = sum(len(part.bad) for part in matched) + len(wrong)
+    return FileResult(
+        rows=sum(part.rows for part in matched),
+        accepted=labels_of(good if len(outcome.accepted) == len(good) else good.take(outcome.accepted), batch),
         quarantined=quarantined,
         bad=bad,
-        duplicates=fate.duplicates,
-        skipped=pa.concat_tables([part.skipped for part in placed]),
-        stops=[row for part in placed for row in part.stops],
-        one_based=sum(part.one_beyond for part in placed),
+        duplicates=outcome.duplicates,
+        skipped=pa.concat_tables([part.skipped for part in matched]),
+        stops=[row for part in matched for row in part.stops],
+        one_based=sum(part.one_beyond for part in matched),
     )
 
 
-def _quarantined(placed: list[Placed], good: pa.Table, problems: pa.Array, wrong: Any) -> list[dict[str, Any]]:
+def _quarantined(matched: list[Matched], good: pa.Table, problems: pa.Array, wrong: Any) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
-    for part in placed:
+    for part in matched:
         for row in part.bad.slice(0, MOST_KEPT - len(kept)).to_pylist():
             kept.append({"row": row["row"], "reason": row["problem"], "raw": json.loads(row["raw"])})
     wrong = wrong[: MOST_KEPT - len(kept)]
@@ -100,18 +100,18 @@ def _quarantined(placed: list[Placed], good: pa.Table, problems: pa.Array, wrong
     return sorted(kept, key=lambda entry: entry["row"])
 
 
-def untrustworthy(verdict: Verdict, key: Key) -> tuple[str, str] | None:
+def file_fault(result: FileResult, key: Key) -> tuple[str, str] | None:
     """Say why a file cannot be trusted as a whole, in short and with its evidence: it counts its options from 1, or
     more than a few of its rows cannot be used; None where neither is so."""
-    zeros = pc.sum(pc.equal(verdict.accepted["best_shown"], 0)).as_py()
-    if len(verdict.accepted) + verdict.one_based >= FEWEST_TO_SEE_ONE_BASED and verdict.one_based and not zeros:
+    zeros = pc.sum(pc.equal(result.accepted["best_shown"], 0)).as_py()
+    if len(result.accepted) + result.one_based >= FEWEST_TO_SEE_ONE_BASED and result.one_based and not zeros:
         return "indices look one-based", (
-            f"best is {key.k} in {verdict.one_based:,} rows and 0 in none, while options count from 0 to {key.k - 1}. "
+            f"best is {key.k} in {result.one_based:,} rows and 0 in none, while options count from 0 to {key.k - 1}. "
             "Nothing is shifted for you"
         )
-    if verdict.bad > BAD_ROWS_ALLOWED * verdict.rows:
-        worst = verdict.quarantined[0]
-        return f"{verdict.bad:,} of {verdict.rows:,} rows cannot be used", (
+    if result.bad > BAD_ROWS_ALLOWED * result.rows:
+        worst = result.quarantined[0]
+        return f"{result.bad:,} of {result.rows:,} rows cannot be used", (
             f"more than {BAD_ROWS_ALLOWED:.0%}; the first is row {worst['row']}: {worst['reason']}"
         )
     return None

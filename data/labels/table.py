@@ -112,7 +112,7 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
     return pa.array(ids, pa.string())
 
 
-def said_of(labels: pa.Table) -> pa.Array:
+def answer_keys(labels: pa.Table) -> pa.Array:
     """Return answers with details as text, equal for equal answers; null for a best sample alone."""
     more = reduce(pc.or_, (pc.is_valid(labels[kind.name]) for kind in DETAILED))
     texts = np.full(len(labels), None, object)
@@ -129,7 +129,7 @@ def details_of(labels: pa.Table, rows: NDArray[np.int64]) -> Iterator[Details]:
         yield {name: value for name, value in given.items() if value is not None}
 
 
-def standing(labels: pa.Table) -> NDArray[np.int64]:
+def active(labels: pa.Table) -> NDArray[np.int64]:
     """Return the rows of the labels that no later one corrects."""
     corrected = labels["supersedes"].drop_null()
     if not len(corrected):
@@ -201,7 +201,7 @@ def committed(store: Store, entries: list[Document], batch: str | None = None) -
             yield from map(Committed, *(given[name] for name in names), details)
 
 
-def standing_labels(labels: Iterable[Committed]) -> list[Committed]:
+def active_labels(labels: Iterable[Committed]) -> list[Committed]:
     """Leave out the labels that a later one corrects."""
     all_of_them = list(labels)
     corrected = {label.supersedes for label in all_of_them}

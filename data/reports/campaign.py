@@ -14,7 +14,7 @@ from data.cord.cord import EVERYTHING, pulls
 from data.evaluation.accuracy_sheet import filled, readings
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import Compared, results
-from data.labels.decisions import history as quality_history
+from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.paths import comparisons_of
 from data.quality.scorecard import Scorecard, scorecards
@@ -45,11 +45,16 @@ class Told(NamedTuple):
 
 def report_campaign(store: Store, name: str) -> Publication:
     """Publish the report of a campaign as it stands, once for every state, and return it."""
-    began, shelf = datetime.now(UTC), comparisons_of(name)
+    began, namespace = datetime.now(UTC), comparisons_of(name)
     finished, measured = runs(store, name), _evaluations(store, name)
     pulled = pulls(store)
-    logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
-    logs += [batches(store, name), batches(store, shelf), deliveries(store, shelf), quality_history(store, shelf)]
+    logs: list[Sized] = [history(store, name), pulled, decision_log(store, name), deliveries(store, name)]
+    logs += [
+        batches(store, name),
+        batches(store, namespace),
+        deliveries(store, namespace),
+        decision_log(store, namespace),
+    ]
     logs += [finished, measured, readings(store, name), [each for each in pulled if each.release]]
     inputs: Document = {"campaign": name, "version": VERSION, "state": [len(each) for each in logs]}
     prefix = f"campaigns/{name}/reports/{content_id(inputs)}"

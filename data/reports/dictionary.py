@@ -11,10 +11,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from data.answers import DETAILED, KINDS
-from data.batches.contract import COLUMNS, ONE_OF, REQUIRED
-from data.batches.schema import KEY, SCHEMA_VERSION, questions_schema
+from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED
+from data.batches.schema import KEY_SCHEMA, SCHEMA_VERSION, questions_schema
 from data.errors import Refused
 from data.evaluation.judgements import JUDGEMENTS
+from data.exchange.registry import all_formats
 from data.labels.table import LABEL
 from data.reports.quality import DECIDED
 
@@ -105,11 +106,18 @@ JUDGED_MEANS = {
     "right_words": "length of the right response",
 }
 
+FORMATS_ABOUT = (
+    "`andon export --format` writes questions for a labeling tool, `andon ingest` reads answers in any format that it "
+    "recognises, and `andon dataset` writes labels for a trainer. The last column names what does not come back from a "
+    "tool, or does not reach a trainer. A format is one file of `data/exchange/formats/`."
+)
+
 
 def tables() -> list[Table]:
     """Return every table of the contract, those of vendors first."""
     answers = [
-        (name, "required" if name in REQUIRED else "one of these" if name in ONE_OF else "optional") for name in COLUMNS
+        (name, "required" if name in REQUIRED else "one of these" if name in ONE_OF else "optional")
+        for name in ALL_COLUMNS
     ]
     return [
         Table(
@@ -121,7 +129,7 @@ def tables() -> list[Table]:
         ),
         Table(
             "Answers, from labelers",
-            "A Parquet, CSV, JSON or JSON Lines file, one row an answer. Text is enough for every column. Exactly one "
+            "A file in a format that is read below, one row an answer. Text is enough for every column. Exactly one "
             f"of {', '.join(f'`{kind.name}`' for kind in KINDS)} and `skip` is an answer; `best` may stand beside a "
             "ranking that begins with it. "
             "Other columns are ignored, and named when the file is ingested.",
@@ -131,7 +139,7 @@ def tables() -> list[Table]:
         Table(
             "Key, which stays with us",
             "`key/samples.parquet` of a batch: which sample stood where. One row a question, in the vendor's order.",
-            _columns(KEY),
+            _columns(KEY_SCHEMA),
             KEY_MEANS,
         ),
         Table(
@@ -160,6 +168,16 @@ def _columns(schema: pa.Schema) -> list[tuple[str, str]]:
     return [(field.name, str(field.type).replace("element: ", "").replace("item: ", "")) for field in schema]
 
 
+def _formats() -> list[str]:
+    """Return the table of all formats."""
+    lines = ["| format | | questions | answers | labels | loses |", "|---|---|---|---|---|---|"]
+    for form in all_formats().values():
+        parts = (form.write_questions, form.read, form.write_labels)
+        marks = " | ".join("yes" if part else "" for part in parts)
+        lines.append(f"| `{form.name}` | {form.help} | {marks} | {', '.join(sorted(form.loses))} |")
+    return lines
+
+
 def dictionary() -> str:
     """Return the page as Markdown; Refused where schemas and meanings do not match."""
     parts = [
@@ -175,6 +193,7 @@ def dictionary() -> str:
         rows = [f"| `{name}` | {kind} | {table.meanings[name]} |" for name, kind in table.columns]
         header = "| column | | meaning |" if table.title.startswith("Answers") else "| column | type | meaning |"
         parts += [f"## {table.title}", table.about, "\n".join([header, "|---|---|---|", *rows])]
+    parts += ["## Formats", FORMATS_ABOUT, "\n".join(_formats())]
     return "\n\n".join(parts) + "\n"
 
 

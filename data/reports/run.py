@@ -12,7 +12,7 @@ from data.errors import Refused
 from data.evaluation.gate import evaluation_of
 from data.evaluation.human_evaluation import comparisons
 from data.evaluation.judgements import Contest, over
-from data.labels.decisions import history as quality_history
+from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.measures.calibration import ceiling
 from data.measures.intervals import Proportion
@@ -35,10 +35,10 @@ SAMPLES_SHOWN = 30
 def report_run(store: Store, name: str, run: str) -> Publication:
     """Publish the report of a finished run with what became known since, and return it; once for every state."""
     began, published = datetime.now(UTC), find_run(store, name, run)
-    shelf = comparisons_of(name)
+    namespace = comparisons_of(name)
     pulled = pulls(store)
-    logs: list[Sized] = [history(store, name), pulled, quality_history(store, name), deliveries(store, name)]
-    logs += [comparisons(store, name), deliveries(store, shelf), quality_history(store, shelf)]
+    logs: list[Sized] = [history(store, name), pulled, decision_log(store, name), deliveries(store, name)]
+    logs += [comparisons(store, name), deliveries(store, namespace), decision_log(store, namespace)]
     judged = f"{run_prefix(name, run)}/evaluations"
     measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
     logs += [[each for each in pulled if each.release], measured]

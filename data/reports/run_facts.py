@@ -14,7 +14,7 @@ from data.canonical import Document
 from data.cord.cord import Pulled
 from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import Compared, results
-from data.labels.label_sets import agreement, read_label_set
+from data.labels.label_sets import label_agreement, read_label_set
 from data.measures.intervals import Proportion
 from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
@@ -86,7 +86,9 @@ def evidence(
         pulls_about(store, name, run),
         [card for card in scorecards(store, name) if card.batch in document["batches"]],
         Counter(label.batch_id for label in labels),
-        agreement(labels, batches(store, name)) if all(label.best_sample is not None for label in labels) else None,
+        label_agreement(labels, batches(store, name))
+        if all(label.best_sample is not None for label in labels)
+        else None,
         [each for each in results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
         champion(store, name) == run,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from scipy.special import bdtr
 
-from data.batches.composition import FEWEST, gold_for, read_drift
+from data.batches.composition import FEWEST_GOLD, gold_count, read_drift
 from data.campaign import Campaign
 from data.campaign.settings import Batch
 from data.measures.agreement import count_classes, krippendorff_alpha
@@ -74,7 +74,7 @@ def plan(
     labels so far, measured or that of the runs."""
     settings, k = campaign.batch, campaign.batch.samples
     questions = settings.questions_for(labels)
-    gold = gold_for(settings, questions)
+    gold = gold_count(settings, questions)
     copied = round(settings.overlap_share * questions)
     watched = len(read_drift(settings.drift, k)) * settings.overlap_copies
     rows = (
@@ -135,7 +135,7 @@ def caught(skill: float, gold: float, bar: float) -> float:
     """Return the probability that a labeler of this skill is right in less than `bar` of so many gold questions."""
     asked = round(gold)
     enough = math.ceil(bar * asked)
-    return float(bdtr(enough - 1, asked, skill)) if asked >= FEWEST and enough else 0.0
+    return float(bdtr(enough - 1, asked, skill)) if asked >= FEWEST_GOLD and enough else 0.0
 
 
 def foreseen_accuracy(curve: Sequence[Point], have: int, then: int, ceiling: float) -> tuple[Interval, Interval] | None:

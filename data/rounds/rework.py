@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from data.batches.index import batches
-from data.batches.publish import send
+from data.batches.publish import publish_questions
 from data.batches.schema import TESTS, Question, Sample, read_key
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.errors import Refused
-from data.labels.decisions import standings
-from data.labels.table import committed_table, deliveries, standing
-from data.paths import KEY, batch_prefix
+from data.labels.decisions import batch_statuses
+from data.labels.table import active, committed_table, deliveries
+from data.paths import KEY_FILE, batch_prefix
 from data.store import Store
 from data.store.manifest import Publication, read_manifest
 
@@ -27,15 +27,15 @@ def questions_to_rework(store: Store, campaign: str, batch: Publication) -> Iter
     """Yield each question of a batch that was answered, and no answer to it or to a copy of it counts."""
     columns = ("label_id", "question_id", "labeler_id", "supersedes")
     labels = committed_table(store, deliveries(store, campaign), batch["batch"], columns)
-    decided = standings(store, campaign).get(batch["batch"])
-    answers = labels.take(standing(labels)).select(["question_id", "labeler_id"]).to_pylist()
+    decided = batch_statuses(store, campaign).get(batch["batch"])
+    answers = labels.take(active(labels)).select(["question_id", "labeler_id"]).to_pylist()
     accepted = decided is None or decided.decision == "accept"
     weights = {} if decided is None else decided.weights
     counts = {answer["question_id"] for answer in answers if accepted and weights.get(answer["labeler_id"], 1.0) > 0}
     answered = {answer["question_id"] for answer in answers}
-    items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY), tokens=False)}
+    items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY_FILE), tokens=False)}
     left = {items[name] for name in answered} - {items[name] for name in counts}
-    for row in read_key(batch.path(KEY)):
+    for row in read_key(batch.path(KEY_FILE)):
         if row["item"] in left and row["role"] not in TESTS:
             left.remove(row["item"])
             samples = tuple(Sample(**sample) for sample in row["samples"])
@@ -57,7 +57,7 @@ def publish_rework(store: Store, campaign: Campaign, batch_id: str) -> str:
     if read_manifest(store, batch_prefix(campaign.name, rework)) is None:
         facts = {"round": batch["round"], "vocabulary": batch["vocabulary"], "seed": 0, "rework_of": batch_id}
         inputs = batch.manifest["inputs"] | {"rework_of": batch_id}
-        send(
+        publish_questions(
             store,
             campaign,
             rework,

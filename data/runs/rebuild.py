@@ -6,7 +6,7 @@ from data.batches.index import batches
 from data.canonical import Document
 from data.errors import Refused
 from data.labels.label_sets import read_label_set
-from data.paths import KEY, run_prefix
+from data.paths import KEY_FILE, run_prefix
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
@@ -36,7 +36,7 @@ def copy_inputs(store: Store, campaign: str, label_set: str, scratch: Store) -> 
         scratch.put_new(accepted, store.read(accepted))
     for batch in batches(store, campaign):
         if batch["batch"] in document["batches"]:
-            scratch.put_file(batch.key(KEY), batch.path(KEY))
+            scratch.put_file(batch.key(KEY_FILE), batch.path(KEY_FILE))
             scratch.put_new(f"{batch.prefix}/manifest.json", store.read(f"{batch.prefix}/manifest.json"))
 
 

@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
-from data.ingest.pipeline import Ingested
+from data.ingest.pipeline import IngestResult
 from data.store import open_store
 from flows.cli.environment import prepare
 from flows.settings import configured
 from tasks.ingest import ingest_delivery
 
 
-def ingest_by_hand(campaign: str, store: str, file: Path, despite: str | None = None) -> Ingested:
+def ingest_by_hand(campaign: str, store: str, file: Path, despite: str | None = None) -> IngestResult:
     """Take an answer file in for the person at the terminal, and return what it added."""
     prepare(store)
     if not os.environ.get("PREFECT_API_URL"):

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from data.batches.index import shelf_of
+from data.batches.index import namespace_of
 from data.errors import Refused
 from data.evaluation.gate import under_champion
-from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
-from data.ingest.inbox import drop
-from data.labels.decisions import Decision, override, standings
-from data.labels.label_sets import freeze, labeled
+from data.exchange.registry import all_formats, label_writer, label_writers, listing
+from data.ingest.inbox import put_in_inbox
+from data.labels.decisions import Decision, batch_statuses, override
+from data.labels.label_sets import freeze, labeled_rows
 from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors
@@ -41,11 +41,11 @@ def decide(
     """
     opened = open_store(store)
     of = name_of(campaign, opened)
-    name = shelf_of(opened, of, batch)
+    name = namespace_of(opened, of, batch)
     override(opened, name, batch, decision, reason, labeler, by or me())
-    standing = standings(opened, name)[batch]
+    status = batch_statuses(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
-    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "standing": standing.decision}
+    result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "status": status.decision}
     reads = f"andon retrain {campaign}" if name == of else f"andon report {campaign}, and promotion,"
     result["withdrawn"] = under_champion(opened, of)
     told = [f"{whom}: {decision}, because: {reason}", f"{reads} uses what counts now"]
@@ -64,12 +64,12 @@ def quality(
     """Write the quality report of a batch and that of all vendors over time, and print where they are."""
     opened = open_store(store)
     name = name_of(campaign, opened)
-    name = shelf_of(opened, name, batch) if batch else name
+    name = namespace_of(opened, name, batch) if batch else name
     of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result: Result = {
         "batch": card.batch,
-        "decision": card.standing.decision if card.standing else None,
+        "decision": card.status.decision if card.status else None,
         "answers": card.answers,
         "counted": card.counted,
         "cost_a_label": card.cost_a_label,
@@ -84,7 +84,7 @@ def quality(
 @app.command()
 def dataset(
     campaign: Name,
-    form: Annotated[str, typer.Argument(help="trl, trl-implicit, hh-rlhf or openai2019", metavar="FORMAT")],
+    form: Annotated[str, typer.Argument(help=listing(label_writers()), metavar="FORMAT")],
     file: Annotated[Path, typer.Argument(help="where to write it", metavar="FILE")],
     label_set: Annotated[str | None, typer.Option("--label-set", help="which; without it, all that counts now")] = None,
     store: StoreUri = STORE,
@@ -96,16 +96,15 @@ def dataset(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    if form not in LABEL_FORMATS:
-        raise Refused(f"There is no format {form} for labels; there are: {', '.join(LABEL_FORMATS)}.")
+    write = label_writer(form)
     if label_set is None:
         assess_pending(opened, name)
     frozen = label_set or freeze(opened, name)
     if frozen is None:
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")
-    rows = labeled(opened, name, frozen)
-    LABEL_FORMATS[form].write(Labeled(rows), file)
-    lost = sorted(LABEL_FORMATS[form].loses)
+    rows = labeled_rows(opened, name, frozen)
+    write(Labeled(rows), file)
+    lost = sorted(all_formats()[form].loses)
     result: Result = {"label_set": frozen, "labels": len(rows), "file": str(file), "lost": lost}
     finish(result, as_json, [f"{len(rows):,} labels: {file}", f"not in it: {', '.join(lost)}"])
 
@@ -126,7 +125,7 @@ def deliver(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    key = drop(opened, shelf_of(opened, name, batch), batch, file)
+    key = put_in_inbox(opened, namespace_of(opened, name, batch), batch, file)
     told = bool(os.environ.get("PREFECT_API_URL"))
     if told:
         prepare(store)

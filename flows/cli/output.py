@@ -5,14 +5,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from data.batches.composition import FEWEST
+from data.batches.composition import FEWEST_GOLD
 from data.batches.index import batches
 from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import results
-from data.ingest.inbox import refused
-from data.ingest.pipeline import Ingested
+from data.ingest.inbox import refusals
+from data.ingest.pipeline import IngestResult
 from data.labels.table import added, deliveries
 from data.measures.intervals import Proportion, proportion
 from data.paths import comparisons_of
@@ -50,7 +50,7 @@ def run_result(store_uri: str, campaign: str, run: str) -> Result:
     return result
 
 
-def ingested_lines(outcome: Ingested, campaign: str) -> list[str]:
+def ingested_lines(outcome: IngestResult, campaign: str) -> list[str]:
     """Describe what a delivery added, what was found in it, and what that means."""
     lines = [
         f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
@@ -107,8 +107,8 @@ def plan_lines(found: Plan) -> list[str]:
 
 def _on_gold(found: Plan) -> str:
     """Say what known answers tell of one person."""
-    if found.gold_a_labeler < FEWEST:
-        return f"too few to judge one person by ({FEWEST}); who guesses is looked for among all answers together"
+    if found.gold_a_labeler < FEWEST_GOLD:
+        return f"too few to judge one person by ({FEWEST_GOLD}); who guesses is looked for among all answers together"
     return (
         f"one who guesses is caught with {found.guesser_caught:.0%}, "
         f"one right in nine of ten is accused with {found.good_one_accused:.1%}"
@@ -183,8 +183,8 @@ def status_result(store_uri: str) -> Result:
                 ],
                 "refused": [
                     {"file": file, "reason": reason}
-                    for shelf in (name, comparisons_of(name))
-                    for file, reason in refused(store, shelf)
+                    for namespace in (name, comparisons_of(name))
+                    for file, reason in refusals(store, namespace)
                 ],
             }
         )

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from andon_launcher import command
 from data.batches.index import batches
 from data.campaign import load_campaign
 from data.errors import Refused
@@ -60,8 +61,7 @@ def label(
         check_address(listen, public)
         if not roster.labelers(opened):
             raise Refused(f"Nobody may label in {opened.uri} yet: andon labelers add NAME --store {store} first.")
-        again = [sys.executable, "-m", "flows.cli", "label", campaign, "--collect", "--store", store]
-        again += ["--batch", str(asked["batch"])]
+        again = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(asked["batch"]))
 
         def finished() -> None:
             sys.stderr.write("andon: the last question is answered; taking the answers in\n")

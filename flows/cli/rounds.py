@@ -10,9 +10,9 @@ from data.campaign import load_campaign
 from data.cord.cord import check
 from data.errors import Refused
 from data.evaluation.systems import find_systems
-from data.exchange import check_format
+from data.exchange.registry import answer_formats, listing, question_writer, question_writers
 from data.ingest.receive import check_name
-from data.labels.decisions import history, standings
+from data.labels.decisions import batch_statuses, decision_log
 from data.paths import comparisons_of
 from data.rounds.plan import curve_of_runs, measured_curve, plan
 from data.rounds.rework import publish_rework
@@ -50,7 +50,7 @@ def export(
     base: Base = None,
     preset: Preset = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="also csv, jsonl, label-studio or argilla; may be repeated")
+        list[str] | None, typer.Option("--format", help=f"write also {listing(question_writers())}; may be repeated")
     ] = None,
     vendor: Annotated[
         str | None, typer.Option("--vendor", help="print links for this vendor, with deadlines; the store is in S3")
@@ -72,7 +72,7 @@ def export(
     settings = load_campaign(campaign, preset, {"base": base} if base else None)
     name, opened = settings.name, open_store(store)
     for each in formats or []:
-        check_format(each)
+        question_writer(each)
     if vendor is not None:
         from data.store.presigned import in_s3
 
@@ -104,9 +104,7 @@ def ingest(
     campaign: Name,
     file: Annotated[
         Path,
-        typer.Argument(
-            help="answers as Parquet, CSV, JSON or JSONL, or as Label Studio and Argilla export them", metavar="FILE"
-        ),
+        typer.Argument(help=f"a file of answers, in the format {listing(answer_formats())}", metavar="FILE"),
     ],
     store: StoreUri = STORE,
     despite: Annotated[
@@ -240,10 +238,10 @@ def plan_batch(
     shares = {"overlap_share": overlap, "gold_share": gold}
     settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
     opened = open_store(store)
-    counts = {batch for batch, standing in standings(opened, settings.name).items() if standing.counts}
+    counts = {batch for batch, status in batch_statuses(opened, settings.name).items() if status.counts}
     agreed = [
         entry["measures"]["agreement"]
-        for entry in history(opened, settings.name)
+        for entry in decision_log(opened, settings.name)
         if entry["kind"] == "assessment" and entry["batch"] in counts
     ]
     measured = next((found["value"] for found in reversed(agreed) if found), None)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
+from andon_launcher import command
 from data.errors import Refused
 from data.store import open_store
 from data.store.manifest import read_manifest
@@ -30,9 +31,8 @@ class SecondOpinion:
 
     def __init__(self, store: str, reward: str, stop: int, after: int) -> None:
         where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
-        command = [sys.executable, "-m", "models.monitoring.second_opinion", where, reward, str(stop), str(after)]
-        root = Path(__file__).resolve().parents[2]
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+        child = command("models.monitoring.second_opinion", where, reward, str(stop), str(after))
+        self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
         """Return the score of each response to its query, whole as it was sampled; None where it is invalid."""

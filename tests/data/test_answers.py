@@ -11,8 +11,8 @@ import pytest
 
 from data.batches.schema import question_id
 from data.errors import Refused
-from data.ingest.validate import Verdict
-from tests.support.validating import Asked, judge
+from data.ingest.validate import FileResult
+from tests.support.validating import Asked, validate_file
 
 IDS = [question_id(b"s", n) for n in range(200)]
 ASKED = {name: Asked(f"{n:064x}", (2, 0, 3, 1)) for n, name in enumerate(IDS)}
@@ -43,23 +43,23 @@ def deliver(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[list[di
     return write
 
 
-def reasons(verdict: Verdict) -> list[str]:
-    return verdict.reasons
+def reasons(result: FileResult) -> list[str]:
+    return result.reasons
 
 
 def test_a_good_file_is_accepted_and_labels_name_samples(deliver: Callable[..., Path]) -> None:
-    verdict = judge(deliver(rows()), ASKED)
-    assert (len(verdict.accepted), verdict.quarantined, verdict.duplicates) == (200, [], 0)
-    chosen = verdict.accepted.slice(0, 4).select(["best_shown", "best_sample"])
+    result = validate_file(deliver(rows()), ASKED)
+    assert (len(result.accepted), result.quarantined, result.duplicates) == (200, [], 0)
+    chosen = result.accepted.slice(0, 4).select(["best_shown", "best_sample"])
     assert [tuple(row.values()) for row in chosen.to_pylist()] == [(0, 2), (1, 0), (2, 3), (3, 1)]
 
 
 def test_optional_columns_are_kept(deliver: Callable[..., Path]) -> None:
     optional = {"seconds": 12.5, "confidence": 7.0, "note": "=1+1, he said", "answered_at": "2026-05-01T10:00:00+02:00"}
-    verdict = judge(deliver(rows(3, **optional)), ASKED)
-    kept = verdict.accepted.to_pylist()[0]
+    result = validate_file(deliver(rows(3, **optional)), ASKED)
+    kept = result.accepted.to_pylist()[0]
     assert {name: kept[name] for name in optional} == optional | {"answered_at": "2026-05-01T08:00:00+00:00"}
-    flagged = judge(deliver(rows(3, flags="stop_run;unsafe")), ASKED)
+    flagged = validate_file(deliver(rows(3, flags="stop_run;unsafe")), ASKED)
     assert flagged.accepted["flags"].to_pylist()[0] == ["stop_run", "unsafe"]
     assert len(flagged.stops) == 3 and flagged.stops[0]["labeler_id"] == "ann"
 
@@ -80,9 +80,9 @@ def test_optional_columns_are_kept(deliver: Callable[..., Path]) -> None:
 def test_one_bad_row_is_quarantined_alone(deliver: Callable[..., Path], change: dict[str, Any], reason: str) -> None:
     given = rows()
     given[7] |= change
-    verdict = judge(deliver(given), ASKED)
-    assert len(verdict.accepted) == 199
-    (bad,) = verdict.quarantined
+    result = validate_file(deliver(given), ASKED)
+    assert len(result.accepted) == 199
+    (bad,) = result.quarantined
     assert bad["row"] == 8 and reason in bad["reason"]
     name, value = next(iter(change.items()))
     assert str(bad["raw"][name]) == str(value), "the raw value is kept"
@@ -113,7 +113,7 @@ def test_rankings_and_ratings_name_samples_inside(
     ratings: str | None,
 ) -> None:
     bare = [{name: row[name] for name in row if name != "best"} | given for row in rows(3)]
-    label = judge(deliver(bare), ASKED).accepted.to_pylist()[0]
+    label = validate_file(deliver(bare), ASKED).accepted.to_pylist()[0]
     found = (label["best_shown"], label["best_sample"], label["ranking"], label["ratings"])
     assert found == (best, sample, ranking, ratings)
 
@@ -121,7 +121,7 @@ def test_rankings_and_ratings_name_samples_inside(
 def test_a_ranking_may_be_lists_in_parquet(tmp_path: Path) -> None:
     given = [{name: row[name] for name in row if name != "best"} | {"ranking": [[2], [0, 3], [1]]} for row in rows(3)]
     pq.write_table(pa.Table.from_pylist(given), tmp_path / "a.parquet")
-    assert judge(tmp_path / "a.parquet", ASKED).accepted["ranking"].to_pylist() == [[[3], [1, 2], [0]]] * 3
+    assert validate_file(tmp_path / "a.parquet", ASKED).accepted["ranking"].to_pylist() == [[[3], [1, 2], [0]]] * 3
 
 
 BAD_ANSWERS = [
@@ -145,8 +145,8 @@ def test_an_answer_that_says_no_one_thing_is_quarantined(tmp_path: Path, given: 
     sent = [row | {"best": str(n % 4)} for n, row in enumerate(good)]
     sent[7] |= {"best": ""} | {name: str(value) for name, value in given.items()}
     as_csv(pa.Table.from_pylist(sent), tmp_path / "a.csv")
-    verdict = judge(tmp_path / "a.csv", ASKED)
-    assert [entry["row"] for entry in verdict.quarantined] == [8] and reason in reasons(verdict)[0]
+    result = validate_file(tmp_path / "a.csv", ASKED)
+    assert [entry["row"] for entry in result.quarantined] == [8] and reason in reasons(result)[0]
 
 
 @pytest.mark.parametrize("value", ["2.5", "B", "two", "nan", "inf", "1e0", " 2 ", "", "0x1", "９", "1,5", "3-Jan"])
@@ -154,43 +154,43 @@ def test_text_that_is_no_index_is_quarantined(tmp_path: Path, value: str) -> Non
     given = [row | {"best": str(row["best"])} for row in rows()]
     given[0]["best"] = value
     as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
-    verdict = judge(tmp_path / "a.csv", ASKED)
-    assert len(verdict.quarantined) == 1 and "best is" in reasons(verdict)[0]
+    result = validate_file(tmp_path / "a.csv", ASKED)
+    assert len(result.quarantined) == 1 and "best is" in reasons(result)[0]
 
 
 def test_whole_numbers_may_be_floats_as_pandas_writes_them_beside_gaps(tmp_path: Path) -> None:
     given = [row | {"best": float(row["best"])} for row in rows()]
     given[3]["best"] = None
     pq.write_table(pa.Table.from_pylist(given), tmp_path / "a.parquet")
-    verdict = judge(tmp_path / "a.parquet", ASKED)
-    assert len(verdict.accepted) == 199 and reasons(verdict) == ["best is missing"]
+    result = validate_file(tmp_path / "a.parquet", ASKED)
+    assert len(result.accepted) == 199 and reasons(result) == ["best is missing"]
 
 
 def test_the_same_answer_twice_counts_once(deliver: Callable[..., Path]) -> None:
-    verdict = judge(deliver(rows() + rows(50)), ASKED)
-    assert (len(verdict.accepted), verdict.duplicates) == (200, 50)
+    result = validate_file(deliver(rows() + rows(50)), ASKED)
+    assert (len(result.accepted), result.duplicates) == (200, 50)
 
 
 def test_contradictory_rows_are_both_out(deliver: Callable[..., Path]) -> None:
     given = rows()
     given.append(given[0] | {"best": 3})
-    verdict = judge(deliver(given), ASKED)
-    assert len(verdict.accepted) == 199
-    assert sorted(entry["row"] for entry in verdict.quarantined) == [1, 201]
+    result = validate_file(deliver(given), ASKED)
+    assert len(result.accepted) == 199
+    assert sorted(entry["row"] for entry in result.quarantined) == [1, 201]
 
 
 def test_a_later_file_cannot_change_an_answer(deliver: Callable[..., Path]) -> None:
     first = [rows(2)[0], rows(2)[1] | {"best": 3}]
-    known = judge(deliver(first), ASKED).accepted
-    verdict = judge(deliver(rows()), ASKED, known)
-    assert (len(verdict.accepted), verdict.duplicates) == (198, 1)
-    assert "conflicts with an earlier answer of ann" in reasons(verdict)[0]
+    known = validate_file(deliver(first), ASKED).accepted
+    result = validate_file(deliver(rows()), ASKED, known)
+    assert (len(result.accepted), result.duplicates) == (198, 1)
+    assert "conflicts with an earlier answer of ann" in reasons(result)[0]
 
 
 def test_every_row_has_exactly_one_fate(deliver: Callable[..., Path]) -> None:
     given = [*rows(), *rows(5), rows(1)[0] | {"best": 9}]
-    verdict = judge(deliver(given), ASKED)
-    assert len(verdict.accepted) + verdict.bad + verdict.duplicates == verdict.rows == len(given)
+    result = validate_file(deliver(given), ASKED)
+    assert len(result.accepted) + result.bad + result.duplicates == result.rows == len(given)
 
 
 def test_many_bad_rows_refuse_the_file_and_name_the_first(deliver: Callable[..., Path]) -> None:
@@ -200,13 +200,13 @@ def test_many_bad_rows_refuse_the_file_and_name_the_first(deliver: Callable[...,
     with pytest.raises(
         Refused, match=r"20 of 200 rows .* the first is row 21: best is 4; the question has options 0 to 3"
     ):
-        judge(deliver(given), ASKED)
+        validate_file(deliver(given), ASKED)
 
 
 def refused(path: Path, content: bytes | str, match: str) -> None:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(Refused, match=match) as caught:
-        judge(path, ASKED)
+        validate_file(path, ASKED)
     assert "\n" not in str(caught.value) and path.name in str(caught.value)
 
 
@@ -249,7 +249,7 @@ def test_parquet_types_are_not_guessed(tmp_path: Path, values: list[Any]) -> Non
     given = [row | {"best": value} for row, value in zip(rows(), values, strict=True)]
     pq.write_table(pa.Table.from_pylist(given), tmp_path / "a.parquet")
     with pytest.raises(Refused, match="must be an integer"):
-        judge(tmp_path / "a.parquet", ASKED)
+        validate_file(tmp_path / "a.parquet", ASKED)
 
 
 def test_category_columns_of_pandas_are_text_too(tmp_path: Path) -> None:
@@ -257,14 +257,14 @@ def test_category_columns_of_pandas_are_text_too(tmp_path: Path) -> None:
     for name in ("question_id", "labeler_id"):
         table = table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
     pq.write_table(table, tmp_path / "a.parquet")
-    assert len(judge(tmp_path / "a.parquet", ASKED).accepted) == 200
+    assert len(validate_file(tmp_path / "a.parquet", ASKED).accepted) == 200
 
 
 def test_ids_that_look_like_nothing_or_numbers_stay_text(tmp_path: Path) -> None:
     given = [row | {"labeler_id": name} for row, name in zip(rows(4), ["NA", "None", "007", "1e5"], strict=True)]
     as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
-    verdict = judge(tmp_path / "a.csv", ASKED)
-    assert verdict.accepted["labeler_id"].to_pylist() == ["NA", "None", "007", "1e5"]
+    result = validate_file(tmp_path / "a.csv", ASKED)
+    assert result.accepted["labeler_id"].to_pylist() == ["NA", "None", "007", "1e5"]
 
 
 def test_a_byte_order_mark_and_other_columns_do_no_harm(tmp_path: Path) -> None:
@@ -272,4 +272,4 @@ def test_a_byte_order_mark_and_other_columns_do_no_harm(tmp_path: Path) -> None:
     as_csv(pa.Table.from_pylist(given), tmp_path / "a.csv")
     text = "\ufeff" + (tmp_path / "a.csv").read_text()
     (tmp_path / "b.csv").write_text(text)
-    assert len(judge(tmp_path / "b.csv", ASKED).accepted) == 4
+    assert len(validate_file(tmp_path / "b.csv", ASKED).accepted) == 4

@@ -18,16 +18,16 @@ import pytest
 from data.campaign.settings import Quality
 from data.cord import cord
 from data.errors import Refused
-from data.ingest import reader_json as delivered_json
+from data.exchange import json_rows
+from data.exchange.columns import Chunk
 from data.ingest import sandbox as untrusted
-from data.ingest.columns import Part
-from data.ingest.match import Rules
-from data.ingest.parse import read_part
+from data.ingest.match import RowLimits
+from data.ingest.parse import parse_rows
 from data.ingest.receive import receive
-from data.ingest.sandbox import read_apart
-from data.ingest.validate import Verdict
+from data.ingest.sandbox import read_sandboxed
+from data.ingest.validate import FileResult
 from data.labels import table as committed
-from data.labels.decisions import history
+from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.quality.scorecard import scorecards
 from tests.support.bad_files import (
@@ -47,7 +47,7 @@ from tests.support.bad_files import (
     with_column,
     written,
 )
-from tests.support.validating import judge
+from tests.support.validating import validate_file
 from tests.support.vendor import Round, publish_batch
 
 BEST = [number % 4 for number in range(200)]
@@ -59,11 +59,11 @@ ANNS = pa.array(["ann"] * 200)
 def test_a_file_whose_rows_cannot_be_trusted_is_refused(kind: str, content: Content, said: str, tmp_path: Path) -> None:
     path = written(content, tmp_path / "delivery.dat")  # names say nothing
     with pytest.raises(Refused, match=said) as refusal:
-        judge(path, ASKED)
+        validate_file(path, ASKED)
     assert "\n" not in str(refusal.value) and "delivery.dat" in str(refusal.value) and len(str(refusal.value)) < 600
 
 
-RULES = Rules(Quality(roster=["ann"]), "2026-01-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00")
+RULES = RowLimits(Quality(roster=["ann"]), "2026-01-01T00:00:00+00:00", "2027-01-01T00:00:00+00:00")
 
 
 @pytest.mark.parametrize(("kind", "change", "said"), ROWS, ids=[case[0] for case in ROWS])
@@ -72,9 +72,9 @@ def test_a_bad_row_is_quarantined_alone_with_its_raw_values(
 ) -> None:
     given = [{**row, "note": "", "answered_at": ""} for row in rows()]
     given[7] |= change
-    verdict = judge(as_csv(given, tmp_path / "a.csv"), ASKED, rules=RULES)
-    (bad,) = verdict.quarantined
-    assert len(verdict.accepted) == 199 and bad["row"] == 8
+    result = validate_file(as_csv(given, tmp_path / "a.csv"), ASKED, rules=RULES)
+    (bad,) = result.quarantined
+    assert len(result.accepted) == 199 and bad["row"] == 8
     assert re.search(said, bad["reason"]) and len(bad["reason"]) < 200
     name, value = next(iter(change.items()))
     assert str(bad["raw"].get(name, "")) == value
@@ -99,9 +99,9 @@ def test_kinds_54_55_rows_with_too_many_or_too_few_cells_keep_the_numbers_of_all
 
     path = tmp_path / "a.csv"
     path.write_text(broken(extra, short, wrong))
-    verdict = judge(path, ASKED)
-    assert [entry["row"] for entry in verdict.quarantined] == [4, 11, 21] and len(verdict.accepted) == 197
-    assert verdict.quarantined[1]["raw"] == "only"
+    result = validate_file(path, ASKED)
+    assert [entry["row"] for entry in result.quarantined] == [4, 11, 21] and len(result.accepted) == 197
+    assert result.quarantined[1]["raw"] == "only"
 
 
 def test_kind_84_a_row_of_nothing_but_commas_is_no_row_and_keeps_the_numbers_of_all_others(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_kind_84_a_row_of_nothing_but_commas_is_no_row_and_keeps_the_numbers_of_
 
     path = tmp_path / "a.csv"
     path.write_text(broken(blank, wrong))
-    verdict = judge(path, ASKED)
-    assert [entry["row"] for entry in verdict.quarantined] == [21] and len(verdict.accepted) == 199
+    result = validate_file(path, ASKED)
+    assert [entry["row"] for entry in result.quarantined] == [21] and len(result.accepted) == 199
     path.write_text(HEAD + ",,,\n" * 3)
     with pytest.raises(Refused, match="no rows"):
-        judge(path, ASKED)
+        validate_file(path, ASKED)
 
 
 ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
@@ -159,19 +159,19 @@ ACCEPTED: list[tuple[str, Callable[[Path], Path]]] = [
 def test_what_is_harmless_is_accepted_and_kept_as_it_is(
     kind: str, write: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    verdict = judge(write(tmp_path), ASKED)
-    assert (len(verdict.accepted), verdict.bad) == (200, 0)
+    result = validate_file(write(tmp_path), ASKED)
+    assert (len(result.accepted), result.bad) == (200, 0)
     if kind.startswith("48"):
-        assert verdict.accepted["note"].to_pylist()[0] == "\u202e\u200b\x07 e\u0301 \r\n x"
+        assert result.accepted["note"].to_pylist()[0] == "\u202e\u200b\x07 e\u0301 \r\n x"
     if kind.startswith("42"):
-        assert verdict.accepted["answered_at"].to_pylist()[0] == "2026-05-01T08:00:00+00:00"
+        assert result.accepted["answered_at"].to_pylist()[0] == "2026-05-01T08:00:00+00:00"
 
 
 def test_kinds_45_52_a_byte_order_mark_and_bare_carriage_returns_are_read(tmp_path: Path) -> None:
     (tmp_path / "bom.csv").write_text("\ufeff" + GOOD)
     (tmp_path / "mac.csv").write_text(GOOD.replace("\n", "\r"), newline="")
     for name in ("bom.csv", "mac.csv"):
-        assert len(judge(tmp_path / name, ASKED).accepted) == 200
+        assert len(validate_file(tmp_path / name, ASKED).accepted) == 200
 
 
 def test_kinds_3_5_a_cut_or_changed_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_kinds_3_5_a_cut_or_changed_parquet_file_is_refused(tmp_path: Path) -> N
     (tmp_path / "bit.parquet").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     for name in ("cut.parquet", "bit.parquet"):
         with pytest.raises(Refused, match="not a whole Parquet file"):
-            judge(tmp_path / name, ASKED)
+            validate_file(tmp_path / name, ASKED)
 
 
 def test_kinds_5_66_a_file_that_is_not_what_its_hash_says_is_refused(tmp_path: Path) -> None:
@@ -197,13 +197,13 @@ def test_kinds_5_66_a_file_that_is_not_what_its_hash_says_is_refused(tmp_path: P
 def test_kind_47_text_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
     bad = pa.array([b"\xff\xfe"] * 200).view(pa.string())
     with pytest.raises(Refused, match="not a whole Parquet file"):
-        judge(as_parquet(with_column("labeler_id", bad), tmp_path / "a.parquet"), ASKED)
+        validate_file(as_parquet(with_column("labeler_id", bad), tmp_path / "a.parquet"), ASKED)
 
 
 def test_kind_51_a_sheet_that_excel_may_have_cut_is_refused(tmp_path: Path) -> None:
     table = pa.table({name: pa.repeat(value, 1_048_575) for name, value in rows(1)[0].items()})
     with pytest.raises(Refused, match="where Excel cuts a sheet"):
-        judge(as_parquet(table, tmp_path / "a.parquet"), ASKED)
+        validate_file(as_parquet(table, tmp_path / "a.parquet"), ASKED)
 
 
 def test_kind_65_only_a_plain_file_is_taken(tmp_path: Path) -> None:
@@ -224,29 +224,29 @@ def test_kind_60_a_bomb_costs_its_reader_its_life_and_nobody_else_anything(tmp_p
     path = as_parquet(bomb.append_column("best", pa.array([0] * 40)), tmp_path / "bomb.parquet")
     assert path.stat().st_size < 20_000_000
     with pytest.raises(Refused, match="cannot be read within 400 MB|not a whole Parquet file") as refusal:
-        read_apart(path, tmp_path / "rows.arrow", memory=400 << 20)
+        read_sandboxed(path, tmp_path / "rows.arrow", memory=400 << 20)
     assert "\n" not in str(refusal.value)
 
 
 def test_kind_43_a_time_in_parquet_that_no_calendar_has_is_quarantined_alone(tmp_path: Path) -> None:
     for unit in ("ms", "us"):
         times = pa.array([2**62 if number == 7 else None for number in range(200)], pa.timestamp(unit, "UTC"))
-        verdict = judge(as_parquet(with_column("answered_at", times), tmp_path / "a.parquet"), ASKED)
-        (bad,) = verdict.quarantined
-        assert len(verdict.accepted) == 199 and bad["row"] == 8 and "answered_at" in bad["raw"]
+        result = validate_file(as_parquet(with_column("answered_at", times), tmp_path / "a.parquet"), ASKED)
+        (bad,) = result.quarantined
+        assert len(result.accepted) == 199 and bad["row"] == 8 and "answered_at" in bad["raw"]
         assert re.match("answered_at is not a time|answered_at lies in the future", bad["reason"])
 
 
 def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(part: Part, name: str) -> pa.RecordBatch:
+    def failing(part: Chunk, name: str) -> pa.RecordBatch:
         if part.numbers[0] > 1:
             raise ZeroDivisionError("of a kind\nthat nobody knows")
-        return read_part(part, name)
+        return parse_rows(part, name)
 
-    monkeypatch.setattr(delivered_json, "ROWS_AT_ONCE", 150)
-    monkeypatch.setattr(untrusted, "read_part", failing)
+    monkeypatch.setattr(json_rows, "ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(untrusted, "parse_rows", failing)
     (tmp_path / "a.json").write_text(json.dumps(rows()))
     said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
     assert said["refused"].startswith("a.json cannot be understood, near row 151 (ZeroDivisionError: of a kind).")
@@ -254,22 +254,22 @@ def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
 
 def test_kinds_33_to_36_the_same_answer_counts_once_and_others_are_out(tmp_path: Path) -> None:
     first = rows()
-    verdict = judge(as_csv([*first, first[0], {**first[1], "best": 3}], tmp_path / "a.csv"), ASKED)
-    assert (len(verdict.accepted), verdict.duplicates) == (199, 1), "33 repeated, 34 contradicted"
-    assert [entry["row"] for entry in verdict.quarantined] == [2, 202]
-    later = judge(as_csv([*first[:50], {**first[50], "best": 3}], tmp_path / "b.csv"), ASKED, verdict.accepted)
+    result = validate_file(as_csv([*first, first[0], {**first[1], "best": 3}], tmp_path / "a.csv"), ASKED)
+    assert (len(result.accepted), result.duplicates) == (199, 1), "33 repeated, 34 contradicted"
+    assert [entry["row"] for entry in result.quarantined] == [2, 202]
+    later = validate_file(as_csv([*first[:50], {**first[50], "best": 3}], tmp_path / "b.csv"), ASKED, result.accepted)
     assert (later.duplicates, later.bad) == (49, 1), "35 the same, 36 another; row 2 never counted"
     assert "conflicts with an earlier answer of ann" in later.reasons[0]
 
 
 def test_kinds_81_82_a_correction_names_the_label_that_stands(tmp_path: Path) -> None:
-    known = judge(as_csv(rows(), tmp_path / "a.csv"), ASKED).accepted
+    known = validate_file(as_csv(rows(), tmp_path / "a.csv"), ASKED).accepted
     ids = known["label_id"].to_pylist()
     new = rows(labeler_id="bob")[:60]
 
-    def later(name: str, *corrections: dict[str, Any]) -> Verdict:
+    def later(name: str, *corrections: dict[str, Any]) -> FileResult:
         plain = [row | {"supersedes": ""} for row in new]
-        return judge(as_csv([*plain, *corrections], tmp_path / name), ASKED, known)
+        return validate_file(as_csv([*plain, *corrections], tmp_path / name), ASKED, known)
 
     first = rows()[0]
     right = first | {"best": 1, "supersedes": ids[0]}
@@ -278,37 +278,37 @@ def test_kinds_81_82_a_correction_names_the_label_that_stands(tmp_path: Path) ->
     sample = ASKED[IDS[0]].shown[1]
     of_this_file = committed.label_id("b1", IDS[0], "ann", sample, supersedes=ids[0])  # what `right` becomes
     chained = first | {"best": 2, "supersedes": of_this_file}
-    verdict = later("c.csv", right, chained, right)
-    assert [entry["row"] for entry in verdict.quarantined] == [62] and verdict.duplicates == 1
+    result = later("c.csv", right, chained, right)
+    assert [entry["row"] for entry in result.quarantined] == [62] and result.duplicates == 1
     assert later("d.csv", right, right | {"best": 3}).bad == 2, "two that differ"
-    known = pa.concat_tables([known, verdict.accepted])
-    verdict = later("e.csv", chained, right, right | {"best": 3}, first)
-    assert [entry["row"] for entry in verdict.quarantined] == [63], "of one that was corrected already"
-    assert (len(verdict.accepted), verdict.duplicates) == (1, 62), "both answers and all of bob's came before"
+    known = pa.concat_tables([known, result.accepted])
+    result = later("e.csv", chained, right, right | {"best": 3}, first)
+    assert [entry["row"] for entry in result.quarantined] == [63], "of one that was corrected already"
+    assert (len(result.accepted), result.duplicates) == (1, 62), "both answers and all of bob's came before"
 
 
 def test_kind_83_a_part_may_hold_skips_alone(tmp_path: Path) -> None:
     skips = [{name: row[name] for name in row if name != "best"} | {"skip": True} for row in rows()]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in skips))
-    verdict = judge(path, ASKED)
-    assert len(verdict.skipped) == verdict.rows == 200
+    result = validate_file(path, ASKED)
+    assert len(result.skipped) == result.rows == 200
 
 
 def test_kind_79_one_person_is_one_whether_spaced_or_composed_another_way(tmp_path: Path) -> None:
-    known = judge(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "a.csv"), ASKED).accepted
+    known = validate_file(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "a.csv"), ASKED).accepted
     assert set(known["labeler_id"].to_pylist()) == {"Jos\u00e9"}
     for name in ("Jose\u0301", " Jos\u00e9", "Jose\u0301 "):
-        later = judge(as_csv(rows(labeler_id=name), tmp_path / "b.csv"), ASKED, known)
+        later = validate_file(as_csv(rows(labeler_id=name), tmp_path / "b.csv"), ASKED, known)
         assert (len(later.accepted), later.duplicates) == (0, 200), ascii(name)
-    rules = Rules(Quality(roster=["Jose\u0301 "]))
-    assert judge(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "c.csv"), ASKED, rules=rules).bad == 0
+    rules = RowLimits(Quality(roster=["Jose\u0301 "]))
+    assert validate_file(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "c.csv"), ASKED, rules=rules).bad == 0
 
 
 def test_kind_41_answers_beyond_those_wanted_are_quarantined(tmp_path: Path) -> None:
     given = [*rows(), *rows(4, labeler_id="bob"), *rows(2, labeler_id="eve")]
-    verdict = judge(as_csv(given, tmp_path / "a.csv"), ASKED, rules=Rules(Quality(most_answers=2)))
-    assert len(verdict.accepted) == 204 and [entry["row"] for entry in verdict.quarantined] == [205, 206]
+    result = validate_file(as_csv(given, tmp_path / "a.csv"), ASKED, rules=RowLimits(Quality(most_answers=2)))
+    assert len(result.accepted) == 204 and [entry["row"] for entry in result.quarantined] == [205, 206]
 
 
 def test_kinds_12_27_answers_of_another_batch_are_not_taken(sent: Round) -> None:
@@ -331,7 +331,7 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
     for more in (40, 41, 43, 46):
         sent.deliver([*skips, *(row | {"skip": False} for row in given[40:more])])
     named = {str(row["question_id"]) for row in given[:46]}
-    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    measures = [entry for entry in decision_log(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
     assert measures["answered"] == len(named) and measures["undecided"]["n"] == 46
     entries = deliveries(sent.store, "c")
     assert [entry["skipped"] for entry in entries] == [40] * 4, "of the rows of each file"
@@ -356,7 +356,7 @@ def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str,
     }
     for delivered in files[deliveries_of]:
         sent.deliver(delivered)
-    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    measures = [entry for entry in decision_log(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
     (card,) = scorecards(sent.store, "c")
     assert (card.answers, card.skipped) == (50, 15), "ten of their own, and five of another labeler"
     assert measures["undecided"]["n"] == 65 and measures["undecided"]["value"] == pytest.approx(15 / 65)
@@ -368,9 +368,9 @@ def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypa
 
     def replaced(delivery: Path, rows: Path) -> Any:
         (sent.folder / "answers.parquet").write_bytes(b"something else")
-        return read_apart(delivery, rows)
+        return read_sandboxed(delivery, rows)
 
-    monkeypatch.setattr(ingesting, "read_apart", replaced)
+    monkeypatch.setattr(ingesting, "read_sandboxed", replaced)
     assert sent.deliver(sent.answers()).accepted == len(sent.key)
 
 

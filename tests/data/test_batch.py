@@ -131,7 +131,7 @@ def test_the_key_survives_its_file(tmp_path: Path) -> None:
 def test_a_batch_that_is_written_as_it_comes_is_the_one_that_was_blinded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, most in (("ROWS_A_SHELF", 70), ("AT_ONCE", 33), ("ROWS_PER_FILE", 600)):
+    for name, most in (("ROWS_A_BUCKET", 70), ("AT_ONCE", 33), ("ROWS_PER_FILE", 600)):
         monkeypatch.setattr(f"data.batches.writer.{name}", most)
     vendor, key = blind(QUESTIONS, "Which?", SECRET)
     numbered = sorted(enumerate(QUESTIONS), key=lambda pair: pair[1].query)  # in whatever order they come
@@ -140,10 +140,10 @@ def test_a_batch_that_is_written_as_it_comes_is_the_one_that_was_blinded(
     assert last == "key/samples.parquet" and [name[:14] for name in parts] == [f"questions-000{n}" for n in (1, 2, 3)]
     assert [pq.read_metadata(files[name]).num_rows for name in parts] == [600, 600, 300]
     groups = [pq.read_metadata(file).row_group(n).num_rows for file in files.values() for n in range(_groups(file))]
-    assert sum(groups) == 2 * 1500 and max(groups) < 2 * 70, "no more than a shelf is in memory, also for the files"
+    assert sum(groups) == 2 * 1500 and max(groups) < 2 * 70, "no more than a bucket is in memory, also for the files"
     assert pa.concat_tables([pq.read_table(files[name]) for name in parts]).equals(vendor)
     assert pq.read_table(files[last]).cast(key.schema).equals(key)
-    assert not list(tmp_path.glob("shelf-*"))
+    assert not list(tmp_path.glob("bucket-*"))
     assert queries_asked(tmp_path / "key.parquet") == {question.query_id for question in QUESTIONS}
 
 

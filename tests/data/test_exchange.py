@@ -12,12 +12,13 @@ import pytest
 from data.batches.schema import Question, Sample, blind, write_parts
 from data.campaign.settings import Ask
 from data.errors import Refused
-from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, label_studio
+from data.exchange.formats import argilla, label_studio
 from data.exchange.labeled import Labeled
 from data.exchange.publishing import in_format
-from data.exchange.questions import Questions, Shown
-from data.ingest.parse import read_part
-from data.ingest.reader import read
+from data.exchange.questions import Questions, ShownQuestion
+from data.exchange.registry import label_writers, question_writers
+from data.ingest.parse import parse_rows
+from data.ingest.reader import open_answers
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -34,7 +35,7 @@ def questions(tmp_path: Path) -> Questions:
     return Questions([path for _, path in write_parts(table, tmp_path)])
 
 
-def read_back(name: str, files: list[Path]) -> list[Shown]:
+def read_back(name: str, files: list[Path]) -> list[ShownQuestion]:
     """Read our own exports the way their tools would."""
     if name == "csv":
         with files[0].open(encoding="utf-8", newline="") as file:
@@ -42,7 +43,7 @@ def read_back(name: str, files: list[Path]) -> list[Shown]:
         plain = {key: value.removeprefix("'") for row in rows for key, value in row.items()}
         assert plain
         return [
-            Shown(
+            ShownQuestion(
                 row["question_id"],
                 row["content_sha256"],
                 row["instructions"],
@@ -51,16 +52,19 @@ def read_back(name: str, files: list[Path]) -> list[Shown]:
             )
             for row in rows
         ]
+    if name == "parquet":
+        return list(Questions(files))
     if name == "jsonl":
-        return [Shown(**json.loads(line)) for line in files[0].read_text(encoding="utf-8").splitlines()]
+        return [ShownQuestion(**json.loads(line)) for line in files[0].read_text(encoding="utf-8").splitlines()]
     if name == "label-studio":
         tasks = [task["data"] for file in files[1:] for task in json.loads(file.read_text(encoding="utf-8"))]
         return [
-            Shown(t["question_id"], t["content_sha256"], "", t["query"], [i["body"] for i in t["items"]]) for t in tasks
+            ShownQuestion(t["question_id"], t["content_sha256"], "", t["query"], [i["body"] for i in t["items"]])
+            for t in tasks
         ]
     records = [json.loads(line) for line in files[1].read_text(encoding="utf-8").splitlines()]
     return [
-        Shown(
+        ShownQuestion(
             r["id"],
             r["metadata"]["content_sha256"],
             "",
@@ -71,15 +75,15 @@ def read_back(name: str, files: list[Path]) -> list[Shown]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(QUESTION_FORMATS))
+@pytest.mark.parametrize("name", question_writers())
 def test_every_format_shows_the_same_texts_in_the_same_order(name: str, questions: Questions, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    found = read_back(name, QUESTION_FORMATS[name].write(questions, tmp_path / name))
+    found = read_back(name, question_writers()[name](questions, tmp_path / name))
     assert [s[:2] + s[3:] for s in found] == [s[:2] + s[3:] for s in questions]
 
 
 def test_a_spreadsheet_is_given_no_formula(questions: Questions, tmp_path: Path) -> None:
-    (file,) = QUESTION_FORMATS["csv"].write(questions, tmp_path)
+    (file,) = question_writers()["csv"](questions, tmp_path)
     with file.open(encoding="utf-8", newline="") as rows:
         assert not [cell for row in csv.reader(rows) for cell in row if cell.startswith(("=", "+", "-", "@", "\t"))]
 
@@ -122,7 +126,7 @@ def test_a_batch_in_a_format_asks_what_its_campaign_asked(questions: Questions, 
     assert in_format(batch, "label-studio").manifest == published.manifest, "once"
 
 
-def exported(question: Shown, **annotation: Any) -> dict[str, Any]:
+def exported(question: ShownQuestion, **annotation: Any) -> dict[str, Any]:
     """One task as Label Studio's full JSON export has it."""
     return label_studio.task(question) | {"id": 7, "annotations": [{"id": 1, "was_cancelled": False, **annotation}]}
 
@@ -134,7 +138,7 @@ def rows_of(path: Path, content: object) -> list[dict[str, Any]]:
 
 def answered(path: Path) -> list[dict[str, Any]]:
     """Return what was read of a file, without what it does not say."""
-    rows = [row for part in read(path).parts for row in part.columns.to_pylist()]
+    rows = [row for part in open_answers(path).chunks for row in part.columns.to_pylist()]
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
@@ -231,7 +235,7 @@ ODD_IN_ARGILLA: list[dict[str, Any]] = [
 
 def judged(path: Path, content: object) -> list[dict[str, Any]]:
     path.write_text(json.dumps(content), encoding="utf-8")
-    return [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+    return [row for part in open_answers(path).chunks for row in parse_rows(part, path.name).to_pylist()]
 
 
 @pytest.mark.parametrize("odd", ODD_IN_LABEL_STUDIO, ids=[str(number) for number in range(len(ODD_IN_LABEL_STUDIO))])
@@ -295,7 +299,7 @@ def test_columns_of_json_are_those_of_all_its_first_objects(questions: Questions
     ids = {"question_id": "q", "content_sha256": "c", "labeler_id": "a"}
     found = rows_of(tmp_path / "a.json", [ids | {"skip": True}, ids | {"best": 1, "team": "x"}])
     assert [(row.get("skip"), row.get("best")) for row in found] == [("true", None), (None, "1")]
-    assert read(tmp_path / "a.json").ignored == ["team"]
+    assert open_answers(tmp_path / "a.json").ignored == ["team"]
     found = rows_of(tmp_path / "a.json", [ids | {"best": 1}, ids | {"best": 2, "annotations": []}])
     assert [row["best"] for row in found] == ["1", "2"], "one odd key makes no file of ours another tool's"
     unanswered = label_studio.task(questions.first())
@@ -332,7 +336,7 @@ def test_what_cannot_be_read_without_guessing_is_quarantined_with_its_reason(
     given = {"from_name": "mine", "type": "any", "value": result}
     path = tmp_path / "a.json"
     path.write_text(json.dumps([exported(questions.first(), completed_by=1, result=[given])]), encoding="utf-8")
-    (row,) = [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+    (row,) = [row for part in open_answers(path).chunks for row in parse_rows(part, path.name).to_pylist()]
     assert row["problem"].startswith(reason)
 
 
@@ -447,7 +451,7 @@ LABELED = Labeled(
 
 @pytest.mark.parametrize("name", ["trl", "trl-implicit", "hh-rlhf"])
 def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_path: Path) -> None:
-    LABEL_FORMATS[name].write(LABELED, tmp_path / "pairs.jsonl")
+    label_writers()[name](LABELED, tmp_path / "pairs.jsonl")
     pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     assert len(pairs) == 3 and all(pair["chosen"].endswith("s2") for pair in pairs)
     assert {pair["rejected"][-2:] for pair in pairs} == {"s0", "s1", "s3"}
@@ -456,9 +460,9 @@ def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_p
 
 
 def test_our_2019_file_comes_back_through_our_importer(tmp_path: Path) -> None:
-    from data.exchange.openai_2019 import read_published_labels
+    from data.exchange.formats.openai_2019 import read_published_labels
 
-    LABEL_FORMATS["openai2019"].write(LABELED, tmp_path / "offline.json")
+    label_writers()["openai2019"](LABELED, tmp_path / "offline.json")
     (label,) = read_published_labels(tmp_path / "offline.json")
     assert (label.query, label.samples, label.best) == ([1, 2], [[5], [6], [7], [8]], 2)
     assert len(json.loads((tmp_path / "offline.json").read_text())[0]["query"]) == 64

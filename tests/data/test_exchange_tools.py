@@ -9,10 +9,10 @@ import pytest
 
 from data.batches.schema import Question, Sample, blind, write_parts
 from data.campaign.settings import Ask
-from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
-from data.ingest.parse import read_part
-from data.ingest.reader import read
+from data.exchange.registry import question_writers
+from data.ingest.parse import parse_rows
+from data.ingest.reader import open_answers
 
 pytestmark = pytest.mark.exchange
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
     questions = Questions([path for _, path in write_parts(table, tmp_path)], ASKS[kind])
     folder = tmp_path / tool
     folder.mkdir()
-    QUESTION_FORMATS[tool].write(questions, folder)
+    question_writers()[tool](questions, folder)
     script = [str(SDKS), str(ROOT / "tests" / "exchange_tools.py"), tool, str(folder)]
     found = subprocess.run(script, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
@@ -53,7 +53,7 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [row for part in read(path).parts for row in read_part(part, path.name).to_pylist()]
+    return [row for part in open_answers(path).chunks for row in parse_rows(part, path.name).to_pylist()]
 
 
 def _said(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -38,24 +38,24 @@ def whole(sent: Round) -> bytes:
 def test_a_dropped_file_waits_until_it_is_taken(sent: Round, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     file = dropped(sent, "acme-1.parquet", whole(sent))
-    (waits,) = inbox.waiting(sent.store, "c")
+    (waits,) = inbox.pending(sent.store, "c")
     assert waits.file == file and waits.batch["batch"] == "b1"
     ingest(sent.store, "c", waits.file, tmp_path / "scratch")
-    assert list(inbox.waiting(sent.store, "c")) == [], "neither the vendor's file nor the store's copy of it waits"
+    assert list(inbox.pending(sent.store, "c")) == [], "neither the vendor's file nor the store's copy of it waits"
     dropped(sent, "the-same-again.parquet", whole(sent))
-    assert list(inbox.waiting(sent.store, "c")) == []
+    assert list(inbox.pending(sent.store, "c")) == []
     assert file.read_bytes() == whole(sent) and len(deliveries(sent.store, "c")) == 1
 
 
 def test_half_a_file_is_refused_once_and_taken_when_it_is_whole(sent: Round) -> None:
     content = whole(sent)
     dropped(sent, "acme-1.parquet", content[: len(content) // 2])
-    (half,) = inbox.waiting(sent.store, "c")
-    inbox.refuse(sent.store, half, "not a whole Parquet file")
-    assert list(inbox.waiting(sent.store, "c")) == [], "what was refused is not tried for ever"
-    assert inbox.refused(sent.store, "c") == [(half.key, "not a whole Parquet file")]
+    (half,) = inbox.pending(sent.store, "c")
+    inbox.record_refusal(sent.store, half, "not a whole Parquet file")
+    assert list(inbox.pending(sent.store, "c")) == [], "what was refused is not tried for ever"
+    assert inbox.refusals(sent.store, "c") == [(half.key, "not a whole Parquet file")]
     dropped(sent, "acme-1.parquet", content)
-    assert [each.digest for each in inbox.waiting(sent.store, "c")] != [half.digest]
+    assert [each.digest for each in inbox.pending(sent.store, "c")] != [half.digest]
 
 
 def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_for_nobody(sent: Round) -> None:
@@ -64,17 +64,17 @@ def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_
     for rows, said in ((broken, "cannot be used"), (inverted, "answers look inverted")):
         with pytest.raises(Refused, match=said):
             sent.deliver(rows)
-    assert list(inbox.waiting(sent.store, "c")) == [], "the store's copies of them are judged"
-    first, second = sorted(reason for _, reason in inbox.refused(sent.store, "c"))
+    assert list(inbox.pending(sent.store, "c")) == [], "the store's copies of them are judged"
+    first, second = sorted(reason for _, reason in inbox.refusals(sent.store, "c"))
     assert "1,440 of 1,440 rows cannot be used: more than 5%" in first and "answers look inverted: " in second
     sent.deliver(inverted, despite="the vendor was asked for the worst")
-    assert [reason for _, reason in inbox.refused(sent.store, "c")] == [first]
+    assert [reason for _, reason in inbox.refusals(sent.store, "c")] == [first]
 
 
 def test_status_lists_what_was_refused_of_comparisons_too(sent: Round) -> None:
     (batch,) = batches(sent.store, "c")
     said = sent.folder / "zed.jsonl"
-    inbox.refuse(sent.store, inbox.Delivery(comparisons_of("c"), batch, "zed.jsonl", said, "d1"), "it is empty")
+    inbox.record_refusal(sent.store, inbox.Delivery(comparisons_of("c"), batch, "zed.jsonl", said, "d1"), "it is empty")
     (campaign,) = status_result(sent.store.uri)["campaigns"]
     assert campaign["refused"] == [{"file": "zed.jsonl", "reason": "it is empty"}]
 
@@ -86,16 +86,16 @@ def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: 
     link.with_name("x").unlink()
     dropped(sent, ".hidden", b"x")
     dropped(sent, "a name with spaces.csv", b"x")
-    assert list(inbox.waiting(sent.store, "c")) == []
+    assert list(inbox.pending(sent.store, "c")) == []
 
 
 def test_a_file_is_dropped_for_a_batch_that_exists(sent: Round) -> None:
     (sent.folder / "a.csv").write_text("question_id\n")
     with pytest.raises(Refused, match="it has: b1"):
-        inbox.drop(sent.store, "c", "b2", sent.folder / "a.csv")
-    key = inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
-    assert key == inbox.drop(sent.store, "c", "b1", sent.folder / "a.csv")
-    assert [each.key for each in inbox.waiting(sent.store, "c")] == [key]
+        inbox.put_in_inbox(sent.store, "c", "b2", sent.folder / "a.csv")
+    key = inbox.put_in_inbox(sent.store, "c", "b1", sent.folder / "a.csv")
+    assert key == inbox.put_in_inbox(sent.store, "c", "b1", sent.folder / "a.csv")
+    assert [each.key for each in inbox.pending(sent.store, "c")] == [key]
 
 
 def test_the_command_drops_for_a_name_or_its_file_and_for_comparisons_where_they_lie(
@@ -109,9 +109,9 @@ def test_the_command_drops_for_a_name_or_its_file_and_for_comparisons_where_they
     answers.write_text("question_id\n")
     deliver("sentiment", "b1", answers, store.uri)
     deliver(str(SHIPPED / "sentiment.toml"), "b2", answers, store.uri)
-    for shelf in ("sentiment", asked):
-        (arrived,) = inbox.waiting(store, shelf)
-        assert arrived.campaign == shelf and arrived.file.read_text() == "question_id\n"
+    for namespace in ("sentiment", asked):
+        (arrived,) = inbox.pending(store, namespace)
+        assert arrived.campaign == namespace and arrived.file.read_text() == "question_id\n"
 
 
 def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(
@@ -136,4 +136,4 @@ def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(
     assert [each.__notes__ for each in failed.value.exceptions] == [
         ["while campaigns/c/inbox/b2/aaa.parquet was taken in"]
     ]
-    assert [each.file.name for each in inbox.waiting(sent.store, "c")] == ["aaa.parquet", "ccc.parquet"], "tried again"
+    assert [each.file.name for each in inbox.pending(sent.store, "c")] == ["aaa.parquet", "ccc.parquet"], "tried again"

@@ -11,7 +11,7 @@ import pytest
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign.settings import Labelers
 from data.errors import Refused
-from data.ingest.pipeline import Ingested, ingest
+from data.ingest.pipeline import IngestResult, ingest
 from data.labels.decisions import override
 from data.labels.label_sets import freeze, read_label_set
 from data.labels.table import deliveries
@@ -45,7 +45,7 @@ def send(store: LocalStore, folder: Path, round_number: int, campaign: str = "se
     return [path for _, path in parts]
 
 
-def take_in(store: LocalStore, campaign: str, delivery: Path) -> Ingested:
+def take_in(store: LocalStore, campaign: str, delivery: Path) -> IngestResult:
     with tempfile.TemporaryDirectory() as scratch:
         return ingest(store, campaign, delivery, Path(scratch))._replace(label_set=freeze(store, campaign))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from data.batches.composition import gold_for
+from data.batches.composition import gold_count
 from data.campaign import load_campaign
 from data.errors import Refused
 from data.labels.decisions import Decision, override
@@ -23,8 +23,8 @@ CAMPAIGN = load_campaign("sentiment", "vendor")
 
 def test_a_small_batch_has_gold_enough_to_say_anything_or_none() -> None:
     shares = CAMPAIGN.batch
-    assert [gold_for(shares, drawn) for drawn in (60, 200, 2000)] == [10, 10, 100]
-    assert gold_for(shares.model_copy(update={"gold_share": 0.0}), 2000) == 0
+    assert [gold_count(shares, drawn) for drawn in (60, 200, 2000)] == [10, 10, 100]
+    assert gold_count(shares.model_copy(update={"gold_share": 0.0}), 2000) == 0
 
 
 def test_a_plan_without_copies_foresees_no_alpha_and_says_so() -> None:

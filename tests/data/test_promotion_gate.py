@@ -9,8 +9,7 @@ from data.cord.cord import Stopped, pull, release
 from data.errors import Refused
 from data.evaluation.gate import decide_by_gate, evaluation_of, gate, promote_by_hand, under_champion
 from data.evaluation.systems import System, all_systems, other_rules
-from data.labels.decisions import history as decisions
-from data.labels.decisions import override, standings
+from data.labels.decisions import batch_statuses, decision_log, override
 from data.labels.label_sets import freeze
 from data.reports.campaign import report_campaign
 from data.reports.evaluation import told_apart
@@ -119,7 +118,7 @@ def test_labels_of_one_labeler_that_no_longer_count_stand_in_the_way(
     sent: Round, run: Made, campaign_c: Campaign
 ) -> None:
     evaluation, label_set = run("run-1", 0.9), str(freeze(sent.store, "c"))
-    names = list(standings(sent.store, "c")["b1"].weights)
+    names = list(batch_statuses(sent.store, "c")["b1"].weights)
     override(sent.store, "c", "b1", "reject", "a bot", names[0])
     against = gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).against
     assert against == (f"labels of batch b1: those of 1 of its labelers no longer count ({names[0]})",)
@@ -230,13 +229,13 @@ def test_by_hand_too_the_bar_is_that_of_the_runs_own_settings(
 def test_who_decided_about_labels_is_recorded(sent: Round) -> None:
     sent.deliver(sent.answers())
     override(sent.store, "c", "b1", "reject", "they were bots", None, "ann")
-    assert [entry["by"] for entry in decisions(sent.store, "c") if entry["kind"] == "override"] == ["ann"]
+    assert [entry["by"] for entry in decision_log(sent.store, "c") if entry["kind"] == "override"] == ["ann"]
 
 
 def test_no_name_or_reason_is_too_strange_for_a_log(sent: Round) -> None:
     sent.deliver(sent.answers())
     override(sent.store, "c", "b1", "reject", "M\udcfcller's bots", None, "M\udcfcller")  # what a Latin-1 shell gives
-    assert standings(sent.store, "c")["b1"].why == "M?ller's bots"
+    assert batch_statuses(sent.store, "c")["b1"].why == "M?ller's bots"
 
 
 def test_the_champion_has_a_round_of_its_own(sent: Round, run: Made, campaign_c: Campaign) -> None:

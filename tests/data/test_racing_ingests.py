@@ -11,7 +11,7 @@ import pytest
 
 from data.batches.schema import write_table
 from data.ingest import pipeline as ingesting
-from data.ingest.pipeline import Ingested, ingest
+from data.ingest.pipeline import IngestResult, ingest
 from data.labels.table import committed, deliveries
 from data.store import LocalStore
 from tests.support.scenario import read_here
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAKE_IN = """
 import sys
 from pathlib import Path
-from data.ingesting import ingest
+from data.ingest.pipeline import ingest
 from data.store import LocalStore
 print("ready", flush=True)
 for line in sys.stdin:
@@ -75,7 +75,7 @@ def test_kind_39_two_processes_take_the_same_answers_once(sent: Round, files: di
 class Overtaken(LocalStore):
     """A store in which another one is faster whenever the first label entry is about to be written."""
 
-    faster: Callable[[], Ingested] | None = None
+    faster: Callable[[], IngestResult] | None = None
 
     def put_new(self, key: str, data: bytes) -> bool:
         if self.faster is not None and key.startswith("campaigns/c/labels/log/"):
@@ -88,7 +88,7 @@ class Overtaken(LocalStore):
 def test_kind_39_an_ingest_that_is_overtaken_looks_again(
     other: str, sent: Round, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingesting, "read_apart", read_here)
+    monkeypatch.setattr(ingesting, "read_sandboxed", read_here)
     store = Overtaken(sent.store.root)
     store.faster = lambda: ingest(sent.store, "c", files[other], scratch_of(sent, "theirs"))
     outcome = ingest(store, "c", files["whole"], scratch_of(sent, "ours"))

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from data.answers.base import compact
 from data.answers.ratings import AXES
 from data.batches.schema import content_sha256
-from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, hh_rlhf, label_studio
+from data.exchange.formats import argilla, hh_rlhf, label_studio
+from data.exchange.formats.openai_2019 import VOCABULARY, read_published_labels
 from data.exchange.labeled import Labeled
-from data.exchange.openai_2019 import VOCABULARY, read_published_labels
-from data.exchange.questions import Shown, option_names
-from data.ingest.parse import read_part
-from data.ingest.reader import read
+from data.exchange.questions import ShownQuestion, option_names
+from data.exchange.registry import all_formats, label_writers, question_writers
+from data.ingest.parse import parse_rows
+from data.ingest.reader import open_answers
 
 Answer = dict[str, Any]
 PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -57,22 +58,22 @@ def answers(draw: st.DrawFn, count: int) -> Answer:
     return {kind: draw(kinds[kind])} | draw(st.fixed_dictionaries({}, optional=more))
 
 
-def shown(count: int) -> Shown:
+def shown(count: int) -> ShownQuestion:
     options = [f"text {n}" for n in range(count)]
-    return Shown("qbbbbbbbbbbbbbbbb", content_sha256("Which?", "query", options), "Which?", "query", options)
+    return ShownQuestion("qbbbbbbbbbbbbbbbb", content_sha256("Which?", "query", options), "Which?", "query", options)
 
 
-def as_row(answer: Answer, question: Shown) -> dict[str, Any]:
+def as_row(answer: Answer, question: ShownQuestion) -> dict[str, Any]:
     return {"question_id": question.question_id, "content_sha256": question.content_sha256, "labeler_id": "a"} | answer
 
 
-def parquet(answer: Answer, question: Shown, path: Path) -> None:
+def parquet(answer: Answer, question: ShownQuestion, path: Path) -> None:
     row = as_row(answer, question)
     row |= {"ratings": json.dumps(row["ratings"])} if "ratings" in row else {}
     pq.write_table(pa.Table.from_pylist([{"best": None} | row]), path)
 
 
-def in_csv(answer: Answer, question: Shown, path: Path) -> None:
+def in_csv(answer: Answer, question: ShownQuestion, path: Path) -> None:
     row = {"best": ""} | as_row(answer, question)
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
@@ -80,7 +81,7 @@ def in_csv(answer: Answer, question: Shown, path: Path) -> None:
         table.writerow(json.dumps(v) if isinstance(v, list | dict) else v for v in row.values())
 
 
-def in_jsonl(answer: Answer, question: Shown, path: Path) -> None:
+def in_jsonl(answer: Answer, question: ShownQuestion, path: Path) -> None:
     path.write_text(json.dumps({"best": None} | as_row(answer, question)) + "\n", encoding="utf-8")
 
 
@@ -89,7 +90,7 @@ def rated(answer: Answer, names: list[str]) -> dict[str, int]:
     return {f"{axis}_{n}": value for axis, row in ratings for n, value in zip(names, row, strict=True)}
 
 
-def in_label_studio(answer: Answer, question: Shown, path: Path) -> None:
+def in_label_studio(answer: Answer, question: ShownQuestion, path: Path) -> None:
     """Write what its export has after somebody answered with our labeling config."""
     names, results = option_names(len(question.options)), []
     numbers = rated(answer, names) | {name: answer[name] for name in ("confidence",) if name in answer}
@@ -112,7 +113,7 @@ def in_label_studio(answer: Answer, question: Shown, path: Path) -> None:
     path.write_text(json.dumps([label_studio.task(question) | {"annotations": [annotation]}]), encoding="utf-8")
 
 
-def in_argilla(answer: Answer, question: Shown, path: Path) -> None:
+def in_argilla(answer: Answer, question: ShownQuestion, path: Path) -> None:
     """Write what its client exports after somebody answered with our settings."""
     names = option_names(len(question.options))
     said: dict[str, Any] = {
@@ -127,7 +128,7 @@ def in_argilla(answer: Answer, question: Shown, path: Path) -> None:
     path.write_text(json.dumps([argilla.record(question) | {"responses": responses}]), encoding="utf-8")
 
 
-TOOLS: Mapping[str, Callable[[Answer, Shown, Path], None]] = {
+TOOLS: Mapping[str, Callable[[Answer, ShownQuestion, Path], None]] = {
     "parquet": parquet,
     "csv": in_csv,
     "jsonl": in_jsonl,
@@ -147,7 +148,7 @@ def expected(answer: Answer, loses: frozenset[str]) -> Answer:
 
 
 def test_every_format_is_tried() -> None:
-    assert set(TOOLS) == {"parquet", *QUESTION_FORMATS}
+    assert set(TOOLS) == {*question_writers()}
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
@@ -159,10 +160,10 @@ def test_an_answer_comes_back_from_a_tool_without_what_it_loses(
     count, answer = drawn
     question = shown(count)
     TOOLS[tool](answer, question, tmp_path / "a")
-    (row,) = [row for part in read(tmp_path / "a").parts for row in read_part(part, "a").to_pylist()]
+    (row,) = [row for part in open_answers(tmp_path / "a").chunks for row in parse_rows(part, "a").to_pylist()]
     assert row["problem"] is None
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256, "labeler_id": "a"}
-    loses = frozenset(QUESTION_FORMATS[tool].loses) if tool in QUESTION_FORMATS else frozenset()
+    loses = all_formats()[tool].loses
     given_back = {name: v for name, v in row.items() if v is not None and v is not False and name not in ("row", *ids)}
     assert given_back == expected(answer, loses) and {name: row[name] for name in ids} == ids
 
@@ -170,7 +171,7 @@ def test_an_answer_comes_back_from_a_tool_without_what_it_loses(
 @PROPERTY
 @given(st.lists(TEXT, min_size=2, max_size=6), TEXT)
 def test_a_question_shows_any_text_in_every_tool(options: list[str], query: str) -> None:
-    question = Shown("qbcdfghjkmnpqrst", "c", "Which?", query, options)
+    question = ShownQuestion("qbcdfghjkmnpqrst", "c", "Which?", query, options)
     task = json.loads(json.dumps(label_studio.task(question)))["data"]
     record = json.loads(json.dumps(argilla.record(question)))
     assert (task["query"], [item["body"] for item in task["items"]]) == (query, options)
@@ -195,12 +196,12 @@ CHANGED = {
 TEXTS = {"query", "response", "end of the query"}  # what is lost with `texts`
 
 
-@pytest.mark.parametrize("name", sorted(LABEL_FORMATS))
+@pytest.mark.parametrize("name", label_writers())
 @pytest.mark.parametrize("aspect", sorted(CHANGED))
 def test_a_change_shows_in_the_file_exactly_where_it_is_not_lost(name: str, aspect: str, tmp_path: Path) -> None:
     for file, labels in (("a", LABELED), ("b", CHANGED[aspect])):
-        LABEL_FORMATS[name].write(labels, tmp_path / file)
-    lost = LABEL_FORMATS[name].loses
+        label_writers()[name](labels, tmp_path / file)
+    lost = all_formats()[name].loses
     same = (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert same == (aspect in lost or ("texts" in lost and aspect in TEXTS))
 
@@ -211,7 +212,7 @@ LABELS = st.lists(
 
 
 def lines(name: str, labels: Labeled, path: Path) -> list[dict[str, str]]:
-    LABEL_FORMATS[name].write(labels, path)
+    label_writers()[name](labels, path)
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
@@ -238,5 +239,5 @@ def test_the_tokens_of_2019_come_back(tmp_path: Path, drawn: list[tuple[list[int
         ({"query": "", "query_tokens": query, "samples": [{"text": "", "tokens": t} for t in samples]}, best)
         for query, samples, best in drawn
     ]
-    LABEL_FORMATS["openai2019"].write(Labeled(rows), tmp_path / "offline.json")
+    label_writers()["openai2019"](Labeled(rows), tmp_path / "offline.json")
     assert [tuple(label) for label in read_published_labels(tmp_path / "offline.json")] == drawn

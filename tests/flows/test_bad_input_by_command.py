@@ -52,7 +52,7 @@ def ingest(
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
     monkeypatch.setattr(by_hand, "prepare", lambda store: None)
-    monkeypatch.setattr(ingesting, "read_apart", whole_path.read_here)
+    monkeypatch.setattr(ingesting, "read_sandboxed", whole_path.read_here)
     monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 
     def run(file: Path) -> tuple[int, str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data.ingest.pipeline import Ingested
+from data.ingest.pipeline import IngestResult
 from data.store import LocalStore
 from flows import ingest_labels
 from flows.cli import ingest as by_hand
@@ -29,9 +29,9 @@ def test_without_a_server_of_the_users_none_is_started(tmp_path: Path) -> None:
 
 
 def test_with_a_server_it_is_a_flow_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, outcome = list[tuple[Any, ...]](), Ingested("b1", 0, 0, 0, {})
+    asked, outcome = list[tuple[Any, ...]](), IngestResult("b1", 0, 0, 0, {})
 
-    def as_a_flow(*given: Any) -> Ingested:
+    def as_a_flow(*given: Any) -> IngestResult:
         asked.append(given)
         return outcome
 

@@ -115,7 +115,7 @@ def _children(server: Server, run: str) -> list[str]:
 @pytest.mark.deployments
 def test_a_scheduled_look_takes_in_what_no_event_told_of(server: Server, sent: tuple[Path, str, list[Path]]) -> None:
     store, batch, files = sent
-    inbox.drop(LocalStore(store), "sentiment", batch, files[1])
+    inbox.put_in_inbox(LocalStore(store), "sentiment", batch, files[1])
     scheduled = until("runs are scheduled", lambda: [r for r in server.runs("ingest_labels") if r["auto_scheduled"]])[0]
     # The schedule says when; the test lets the first of its runs begin now rather than in ten minutes.
     late = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "2020-01-01T00:00:00Z"}}, "force": True}

@@ -256,7 +256,7 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     assert andon("plan", tiny_toml, "--labels", 500, "--price", 0.1, "--measure") == foreseen
     assert files_of(tmp_path / "store") == before, "what was measured is not measured again"
     (batch,) = [node["id"] for node in told["made_from"] if node["kind"] == "batch"]
-    assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["standing"] == "reject"
+    assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["status"] == "reject"
     assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()
 
 

@@ -83,7 +83,7 @@ def test_a_round_that_is_interrupted_ends_at_once_and_goes_on_later(
 
 DEAF = """
 import os, signal, sys, threading
-from flows.environment import prepare
+from flows.cli.environment import prepare
 prepare(sys.argv[1])
 from prefect import flow
 from flows import stopping

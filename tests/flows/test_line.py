@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from data.batches.composition import composed
+from data.batches.composition import compose
 from data.batches.index import batches
 from data.batches.schema import blind
 from data.cord.cord import open_pulls
 from data.errors import Refused
-from data.ingest.inbox import Delivery, refuse
+from data.ingest.inbox import Delivery, record_refusal
 from data.page import accounts as roster
 from data.quality.scorecard import find_batch
 from data.runs.leases import take
-from data.simulation.faulty_vendor import answer, chooser, invent
+from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
 from flows.cli import main as cli
 from flows.cli.environment import prepare
@@ -153,18 +153,18 @@ def test_the_newest_is_what_came_last_and_not_what_its_name_says(
 ) -> None:
     sent = Round(tmp_path, "sentiment")
     monkeypatch.setattr("data.store.manifest.datetime", Tomorrow)
-    questions, known, worths = invent(100, 6, gold=40)
-    vendor, key = blind(composed(questions, known, SHARES, 0), "Which?", b"another")
+    questions, known, utilities = make_questions(100, 6, gold=40)
+    vendor, key = blind(compose(questions, known, SHARES, 0), "Which?", b"another")
     publish_batch(sent.store, "sentiment", "a9", vendor, key, {"round": 1})
     assert [each["batch"] for each in batches(sent.store, "sentiment")] == ["b1", "a9"]
-    sent.deliver(answer(key.to_pylist(), chooser(worths, 1), "clean", 1))
+    sent.deliver(answer(key.to_pylist(), chooser(utilities, 1), "clean", 1))
     assert find_batch(sent.store, "sentiment", None)["batch"] == "a9"
     sent.deliver(sent.answers())
     assert find_batch(sent.store, "sentiment", None)["batch"] == "b1", "answered last"
     refused_files = (("z", "too short"), ("a", "upside down"))
     for number, (digest, reason) in enumerate(refused_files):
         delivery = Delivery("sentiment", batches(sent.store, "sentiment")[0], f"{number}.csv", tmp_path, digest * 64)
-        refuse(sent.store, delivery, reason)
+        record_refusal(sent.store, delivery, reason)
     shown = andon("status").out
     assert "upside down" in shown and "too short" not in shown, "the last of two"
     assert "         b1  a9" in shown, "what decide and quality are asked about"
@@ -191,6 +191,6 @@ def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon:
     sent.deliver(sent.answers())
     assert andon("quality", "mine", "--json").document()["decision"] == "accept"
     assert andon("dataset", "mine", "trl", str(tmp_path / "x.jsonl"), "--json").document()["labels"] > 700
-    assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["standing"] == "reject"
+    assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["status"] == "reject"
     assert "has no champion to roll back from" in andon("rollback", "mine", "--reason", "it mumbles").err
     assert "There is no campaign yours" in andon("quality", "yours").err

@@ -12,15 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from data.batches.composition import composed
-from data.batches.index import shelf_of
+from data.batches.composition import compose
+from data.batches.index import namespace_of
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
 from data.campaign.settings import Batch
 from data.evaluation.gate import gate, promote_by_hand
 from data.evaluation.human_evaluation import _won, comparisons, preferred_by_people, results
 from data.ingest.pipeline import ingest
-from data.labels.decisions import override, standings
+from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze
 from data.labels.table import Committed, deliveries
 from data.paths import comparisons_of
@@ -53,7 +53,7 @@ def compare(
     samples = (Sample("the one", [], left), Sample("the other text", [], right))
     asked = [Question(f"t{n}", f"query {n}", [], samples) for n in range(count)]
     shares = Batch(questions=count, probe_share=0, overlap_share=overlap, overlap_copies=copies) if copies > 1 else None
-    asked = composed(asked, [], shares, 0) if shares else asked
+    asked = compose(asked, [], shares, 0) if shares else asked
     vendor, key = blind(asked, "Which?", f"another secret of {batch}".encode())
     write_table(key, sent.folder / "compared.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, sent.folder))
@@ -91,10 +91,10 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     before = freeze(sent.store, "c")
     compare(sent, "run-1", "zero-shot", winner="run-1")
     assert freeze(sent.store, "c") == before, "nothing is trained on them"
-    assert shelf_of(sent.store, "c", "h001-x") == comparisons_of("c") and shelf_of(sent.store, "c", "b1") == "c"
+    assert namespace_of(sent.store, "c", "h001-x") == comparisons_of("c") and namespace_of(sent.store, "c", "b1") == "c"
     if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
         assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
-        override(sent.store, shelf_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
+        override(sent.store, namespace_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
     (found,) = results(sent.store, "c")
     assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
     turned = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
@@ -143,7 +143,7 @@ def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_
 def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1")
     asked: list[str] = []
-    for read in (standings, deliveries):
+    for read in (batch_statuses, deliveries):
 
         def counted(store: Store, name: str, read: Callable[..., Any] = read) -> Any:
             asked.append(f"{read.__name__} of {name}")
@@ -153,7 +153,7 @@ def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monk
     (batch,) = comparisons(sent.store, "c")
     monkeypatch.setattr("data.evaluation.human_evaluation.batches", lambda store, name: [batch] * 5)
     assert len(results(sent.store, "c")) == 5
-    assert asked == [f"{what} of {comparisons_of('c')}" for what in ("standings", "deliveries")]
+    assert asked == [f"{what} of {comparisons_of('c')}" for what in ("batch_statuses", "deliveries")]
 
 
 def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> None:
@@ -168,7 +168,7 @@ def test_people_who_agree_about_systems_are_no_labelers_who_hardly_agree(sent: R
     compare(sent, "run-1", "zero-shot", winner="run-1", count=200, people=12, copies=3, turncoats=turncoats)
     (found,) = results(sent.store, "c")
     assert "agree" not in found.why, "they agree about the systems, whose samples have the same number throughout"
-    assert standings(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
+    assert batch_statuses(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
 
 
 def test_a_comparison_is_not_held_for_being_clearer_than_those_of_other_systems(sent: Round) -> None:

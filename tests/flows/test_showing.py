@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.console import LOGGER
-from data.ingest.pipeline import Ingested
+from data.ingest.pipeline import IngestResult
 from models.training.loop import PROGRESS, progress
 from tasks import artifacts as showing
 from tests.support.vendor import Round
@@ -25,7 +25,7 @@ def test_what_vendors_wrote_reaches_a_page_as_code(sent: Round, monkeypatch: pyt
     monkeypatch.setattr(showing, "show_artifact", lambda make, key, **content: shown.append(content))
     trap = "`![](http://evil.example/x) ```\n# <img src=http://evil.example>"
     finding = {"fault": "inverted", "evidence": trap}
-    showing.show_ingested(sent.store, "c", trap, Ingested("b1", 1, 2, 3, {trap: 2}, "hold", (finding,)), None)
+    showing.show_ingested(sent.store, "c", trap, IngestResult("b1", 1, 2, 3, {trap: 2}, "hold", (finding,)), None)
     showing.show_refused("c", trap, trap)
     for page in shown:
         outside = re.sub(r"`[^`\n]*`", "", page["markdown"])

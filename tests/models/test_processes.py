@@ -22,16 +22,18 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from data.campaign import load_campaign
-from data.settings import Supervised
-from models import ppo, reward, supervised
-from models.base import open_base
-from models.preferences import best_of
-from models.processes import Processes
-from models.sharding import DTensor
-from models.tokens import single_token
-from data.checkpoints import Checkpoints
-from data.cord import Stopped
+from data.campaign.settings import Supervised
+from data.cord.cord import Stopped
+from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
+from models.lm.base import open_base
+from models.lm.tokens import single_token
+from models.ppo import train as ppo
+from models.reward import model as reward
+from models.reward.preferences import best_of
+from models.supervised import fine_tune as supervised
+from models.training.processes import Processes
+from models.training.sharding import DTensor
 
 base, campaign = open_base(sys.argv[1]), load_campaign("sentiment")
 draw = torch.Generator().manual_seed(0)

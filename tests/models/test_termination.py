@@ -12,7 +12,7 @@ from data.cord.webhook import notify
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = """
 import time
-from models import termination
+from models.training import termination
 termination.listen()
 print("listens", flush=True)
 while not termination.told():

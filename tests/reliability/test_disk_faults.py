@@ -6,7 +6,7 @@ import pytest
 
 from data.batches import index as labels
 from data.errors import Refused
-from data.labels.label_sets import freeze, labeled
+from data.labels.label_sets import freeze, labeled_rows
 from data.store import LocalStore, Store
 from data.store.integrity import verify
 from tests.reliability.disk_faults import every_call
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> LocalStore:
 def read_all(store: Store) -> object:
     """Read what readers read, down to the rows that trainings get."""
     sets = [key.rsplit("/", 1)[1].removesuffix(".json") for key in store.keys("campaigns/c/label_sets")]
-    rows = [labeled(store, "c", name) for name in sets]
+    rows = [labeled_rows(store, "c", name) for name in sets]
     return visible(store), rows, freeze(store, "c"), [entry["reasons"] for entry in labels.deliveries(store, "c")]
 
 

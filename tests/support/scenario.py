@@ -19,13 +19,13 @@ from data.cord import cord
 from data.errors import Refused
 from data.ingest import pipeline as ingesting
 from data.ingest import sandbox as untrusted
-from data.labels.decisions import override, standings
+from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze, read_label_set
 from data.labels.table import committed
 from data.runs import leases
 from data.runs.champion import history, promote
 from data.runs.checkpoints import Checkpoints
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from data.store import LocalStore, Store, log
 from data.store.manifest import publish, read_manifest
 
@@ -44,7 +44,7 @@ class Material(NamedTuple):
 
 def material(folder: Path) -> Material:
     """Write a batch of twelve questions, and three answer files: the second repeats half of the first."""
-    vendor, key = blind(invent(12, 2, gold=0)[0], "Which?", b"secret")
+    vendor, key = blind(make_questions(12, 2, gold=0)[0], "Which?", b"secret")
     write_table(key, folder / "key.parquet")
     batch: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
     batch["key/samples.parquet"] = folder / "key.parquet"
@@ -69,7 +69,7 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
         with tempfile.TemporaryDirectory() as scratch:
             ingesting.ingest(store, "c", file, Path(scratch))
         done(f"ingest {file.stem}")
-    if standings(store, "c")["b1"].decision != "accept":  # twelve questions are too few for the gates
+    if batch_statuses(store, "c")["b1"].decision != "accept":  # twelve questions are too few for the gates
         override(store, "c", "b1", "accept", "a test", None)
     done("decide")
     freeze(store, "c")
@@ -132,12 +132,12 @@ def _names(store: Store, prefix: str) -> list[str]:
     return [key.rsplit("/", 1)[1] for key in store.keys(prefix)]
 
 
-def read_here(delivery: Path, rows: Path) -> untrusted.Rows:
-    """Read an answer file as data.ingest.sandbox.read_apart, but in this process."""
+def read_here(delivery: Path, rows: Path) -> untrusted.ParsedFile:
+    """Read an answer file as data.ingest.sandbox.read_sandboxed, but in this process."""
     said = untrusted._read_into(delivery, rows)
     if "refused" in said:
         raise Refused(said["refused"])
-    return untrusted.Rows(rows, said["rows"], said["ignored"], said["texts"])
+    return untrusted.ParsedFile(rows, said["rows"], said["ignored"], said["texts"])
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def on_machine(state: Path, boot: int) -> Iterator[None]:
     with (
         patch.dict("os.environ", {"ANDON_STATE": str(state)}),
         patch.object(leases, "_started", lambda pid: str(boot)),
-        patch.object(ingesting, "read_apart", read_here),
+        patch.object(ingesting, "read_sandboxed", read_here),
     ):
         yield
 

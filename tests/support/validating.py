@@ -9,11 +9,10 @@ import pyarrow as pa
 
 from data.batches.key import UNKNOWN, Key
 from data.errors import Refused
-from data.ingest.match import Rules
-from data.ingest.parse import read_part
-from data.ingest.reader import read
-from data.ingest.validate import Verdict, untrustworthy
-from data.ingest.validate import judge as judge_rows
+from data.ingest.match import RowLimits
+from data.ingest.parse import parse_rows
+from data.ingest.reader import open_answers
+from data.ingest.validate import FileResult, file_fault, validate
 from data.labels.table import LABEL
 
 
@@ -33,12 +32,14 @@ def key_of(asked: Mapping[str, Asked]) -> Key:
 
 
 def read_rows(path: Path) -> list[pa.RecordBatch]:
-    return [read_part(part, path.name) for part in read(path).parts]
+    return [parse_rows(part, path.name) for part in open_answers(path).chunks]
 
 
-def judge(path: Path, asked: Mapping[str, Asked], known: pa.Table | None = None, rules: Rules | None = None) -> Verdict:
+def validate_file(
+    path: Path, asked: Mapping[str, Asked], known: pa.Table | None = None, rules: RowLimits | None = None
+) -> FileResult:
     known = LABEL.empty_table() if known is None else known
-    verdict = judge_rows(read_rows(path), key_of(asked), known, "b1", rules or Rules())
-    if (wrong := untrustworthy(verdict, key_of(asked))) is not None:
+    result = validate(read_rows(path), key_of(asked), known, "b1", rules or RowLimits())
+    if (wrong := file_fault(result, key_of(asked))) is not None:
         raise Refused(f"{path.name}: {': '.join(wrong)}")
-    return verdict
+    return result

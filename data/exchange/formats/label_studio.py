@@ -16,9 +16,12 @@ from typing import Any
 from data.answers import BY_NAME, DETAILED, KINDS
 from data.answers.base import Option, option_names
 from data.campaign.settings import Ask
-from data.exchange.questions import OTHER_FORM, STOP, Questions, Shown, unreadable
+from data.exchange.columns import AnswerFile
+from data.exchange.content import Content
+from data.exchange.format import Format
+from data.exchange.json_rows import json_chunks
+from data.exchange.questions import OTHER_FORM, STOP, Questions, ShownQuestion, unreadable
 
-LOSES = frozenset({"supersedes"})  # of what an answer may say
 TASKS_PER_FILE = 5_000  # its import reads a file at once
 LETTERS = "ABCDEFGHIJ"
 TEXTS = ("note", "critique", "correction")
@@ -39,19 +42,19 @@ def write(questions: Questions, folder: Path) -> list[Path]:
     return files
 
 
-def task(question: Shown) -> dict[str, Any]:
+def task(question: ShownQuestion) -> dict[str, Any]:
     shown = zip(_options(question), question.options, strict=True)
     items = [{"id": option.name, "title": option.title, "body": text} for option, text in shown]
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256}
     return {"data": {**ids, "query": question.query, "items": items}}
 
 
-def _options(question: Shown) -> list[Option]:
+def _options(question: ShownQuestion) -> list[Option]:
     names = option_names(len(question.options))
     return [Option(name, f"Option {LETTERS[position]}") for position, name in enumerate(names)]
 
 
-def config(question: Shown, ask: Ask) -> str:
+def config(question: ShownQuestion, ask: Ask) -> str:
     """Return the labeling config for questions with as many options as this one."""
     texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
     lines = [
@@ -134,3 +137,21 @@ def _said(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
         written = text if isinstance(text, str) else "\n".join(map(str, text))
         return {name if name in TEXTS else "note": written}
     return {}
+
+
+def recognise(content: Content) -> bool:
+    return "annotations" in content.names and "question_id" not in content.names
+
+
+def read(content: Content) -> AnswerFile:
+    return AnswerFile([], json_chunks(answers(content.objects())))
+
+
+FORMAT = Format(
+    name="label-studio",
+    help="Label Studio: tasks with their labeling config; back comes its full JSON export",
+    loses=frozenset({"supersedes"}),
+    write_questions=write,
+    recognise=recognise,
+    read=read,
+)

@@ -16,9 +16,12 @@ from typing import Any
 from data.answers import BY_NAME, KINDS
 from data.answers.base import option_names
 from data.campaign.settings import Ask
-from data.exchange.questions import OTHER_FORM, STOP, Questions, Shown, unreadable, write_lines
+from data.exchange.columns import AnswerFile
+from data.exchange.content import Content
+from data.exchange.format import Format
+from data.exchange.json_rows import json_chunks
+from data.exchange.questions import OTHER_FORM, STOP, Questions, ShownQuestion, unreadable, write_lines
 
-LOSES = frozenset({"seconds", "answered_at", "supersedes", "ties"})  # of what an answer may say
 NOTHING = "none"  # a question with labels needs two of them
 TEXTS = ("note", "critique", "correction")
 RESPONSES = ".responses"  # follows the name of a question in flattened records
@@ -31,7 +34,7 @@ def write(questions: Questions, folder: Path) -> list[Path]:
     return [folder / "settings.json", write_lines(folder / "records.jsonl", lines)]
 
 
-def settings(question: Shown, ask: Ask) -> dict[str, Any]:
+def settings(question: ShownQuestion, ask: Ask) -> dict[str, Any]:
     """Return fields, questions and metadata of the dataset: what `argilla.Settings` is made from."""
     names = option_names(len(question.options))
     texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
@@ -48,7 +51,7 @@ def settings(question: Shown, ask: Ask) -> dict[str, Any]:
     }
 
 
-def record(question: Shown) -> dict[str, Any]:
+def record(question: ShownQuestion) -> dict[str, Any]:
     fields = {"query": question.query} | dict(zip(option_names(len(question.options)), question.options, strict=True))
     return {"id": question.question_id, "fields": fields, "metadata": {"content_sha256": question.content_sha256}}
 
@@ -142,3 +145,22 @@ def _answer(given: Mapping[str, Any], count: int) -> dict[str, Any]:
     if flags := [flag for flag in ([flags] if isinstance(flags, str) else flags) if flag != NOTHING]:
         said["flags"] = flags
     return said
+
+
+def recognise(content: Content) -> bool:
+    names = content.names
+    return ({"responses", "fields"} <= {*names} or is_flat(names)) and "question_id" not in names
+
+
+def read(content: Content) -> AnswerFile:
+    return AnswerFile([], json_chunks(answers(content.objects())))
+
+
+FORMAT = Format(
+    name="argilla",
+    help="Argilla 2: records with the settings of their dataset; back come its exported records",
+    loses=frozenset({"seconds", "answered_at", "supersedes", "ties"}),
+    write_questions=write,
+    recognise=recognise,
+    read=read,
+)

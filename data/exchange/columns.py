@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from data.batches.contract import COLUMNS, ONE_OF, REQUIRED, TEXT
+from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED, TEXT_COLUMN
 from data.errors import Refused
 
 MOST_ROWS, MOST_COLUMNS = 5_000_000, 64
 ROWS_AT_ONCE = 50_000
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """Some rows of a file."""
 
     numbers: NDArray[np.int64]  # of the rows, from 1
@@ -24,11 +24,11 @@ class Part(NamedTuple):
     broken: list[tuple[int, str]]  # rows that are none: number, text
 
 
-class Delivery(NamedTuple):
+class AnswerFile(NamedTuple):
     """A file that is being read: what it holds that nobody asked for, its rows, and the texts that came back."""
 
     ignored: list[str]
-    parts: Iterator[Part]
+    chunks: Iterator[Chunk]
     texts: list[str] = []
 
 
@@ -56,5 +56,5 @@ def check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], l
             hint = " It is an export of Label Studio without what was cancelled: export JSON."
         found = ", ".join(names[:12])[:300]
         raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
-    texts = sorted(name for name in names if TEXT.fullmatch(name))
-    return [name for name in COLUMNS if name in names], sorted({*names} - {*COLUMNS, *texts}), texts
+    texts = sorted(name for name in names if TEXT_COLUMN.fullmatch(name))
+    return [name for name in ALL_COLUMNS if name in names], sorted({*names} - {*ALL_COLUMNS, *texts}), texts
