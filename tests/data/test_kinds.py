@@ -16,7 +16,7 @@ from data.answers import BY_NAME, DETAILED, KINDS
 from data.answers.answer import favourite, named, text_of, to_samples, won
 from data.answers.base import BadAnswer, Kind, Option, option_names
 from data.answers.ratings import AXES
-from data.batches.contract import COLUMNS
+from data.batches.contract import ALL_COLUMNS
 from data.campaign.settings import Ask
 from data.labels.table import LABEL, label_id
 
@@ -41,7 +41,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=list(BY_NAME))
 
 def test_there_are_three_kinds_and_each_has_its_column_and_its_widget() -> None:
     assert list(BY_NAME) == ["best", "ranking", "ratings"]
-    assert set(BY_NAME) <= set(COLUMNS)
+    assert set(BY_NAME) <= set(ALL_COLUMNS)
     assert {kind.name for kind in DETAILED} < set(LABEL.names)
 
 
