@@ -13,7 +13,7 @@ from data.store.manifest import Publication, publish, read_manifest
 def questions_of(batch: Publication) -> Questions:
     """Return the questions of a batch as its vendor's files have them, with what its campaign asked."""
     files = [batch.path(name) for name in batch.names() if name.startswith("questions-")]
-    campaign = batch.manifest["facts"].get("campaign", {})
+    campaign = batch.get("campaign", {})
     return Questions(files, Ask.model_validate(campaign.get("ask", {})))
 
 

@@ -63,7 +63,7 @@ def assess_pending(store: Store, campaign: str) -> None:
     taken, seen = _accepted(deliveries(store, campaign)), labels_seen(store, campaign)
     for batch in batches(store, campaign):
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
-            settings = batch.manifest["facts"].get("campaign")
+            settings = batch.get("campaign")
             thresholds = Campaign.model_validate(settings).quality if settings else Quality()
             assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
