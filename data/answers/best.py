@@ -25,7 +25,7 @@ class Best(Kind):
     row_type = pa.int32()
     stored_type = pa.int8()
     parquet = "an integer, the 0-based option shown"
-    meaning = "the best option, as its position from 0 as shown"
+    meaning = "position of the best option as shown, counted from 0"
     ties = True
 
     def takes(self, kind: pa.DataType) -> bool:

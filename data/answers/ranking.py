@@ -34,7 +34,7 @@ class Ranking(Kind):
     precedence = 1
     stored_type = pa.list_(pa.list_(pa.int8()))
     parquet = "lists or text"
-    meaning = "groups of options, best first; options that tie share a group, those left out were not ranked"
+    meaning = "groups of options, best first; tied options share a group, and missing options were not ranked"
     delivered = "JSON such as `[[2],[0,3]]`, or lists in Parquet: positions as shown"
     ties = True
 

@@ -40,7 +40,7 @@ class Ratings(Kind):
 
     name = "ratings"
     precedence = 2
-    meaning = "JSON, an axis to a number from 1 to 7 for each option: accuracy, coverage, coherence, overall"
+    meaning = "JSON: for each axis (accuracy, coverage, coherence, overall) a number from 1 to 7 for each option"
 
     def read(self, value: object) -> str:
         axes = read_json("ratings", value)
