@@ -130,9 +130,9 @@ def tables() -> list[Table]:
         ),
         Table(
             "Answers, from labelers",
-            "A file in one of the formats below, with one row for each answer. Every column may be text. A row has `skip`, "
-            f"or at least one of {', '.join(f'`{kind.name}`' for kind in KINDS)}. If it has a `best` and a ranking, the "
-            "ranking starts with it. Other columns are ignored; ingest names them.",
+            "A file in one of the formats below, with one row for each answer. Every column may be text. A row has "
+            f"`skip`, or at least one of {', '.join(f'`{kind.name}`' for kind in KINDS)}. If it has a `best` and a "
+            "ranking, the ranking starts with it. Other columns are ignored; ingest names them.",
             answers,
             DELIVERED,
         ),
