@@ -18,7 +18,7 @@ from unittest import mock
 
 import typer
 
-from flows.cli.main import app
+from flows.cli import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "base/README.md", *(ROOT / "docs").rglob("*.md")])
@@ -123,18 +123,27 @@ def andon_options() -> set[str]:
 
     def of(command: Any) -> set[str]:
         own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        return own.union(*(of(inner) for inner in getattr(command, "commands", {}).values()))
+        context = typer.Context(command)
+        inner = [
+            command.get_command(context, name) for name in getattr(command, "list_commands", lambda _: [])(context)
+        ]
+        return own.union(*map(of, inner))
 
-    return of(typer.main.get_command(app)) | {"--help"}
+    return of(root_command()) | {"--help"}
+
+
+def root_command() -> Any:
+    """Return `andon` as typer parses it."""
+    return typer.main.get_command(vars(command_line)["app"])
 
 
 def _check_andon(arguments: list[str], shown: Shown) -> None:
     """Parse a command with the command line itself; inline code may name a command without its arguments."""
-    command: Any = typer.main.get_command(app)
+    command: Any = root_command()
     rest = ["1" if NUMBER.fullmatch(word) else word for word in arguments]
     parent, name = None, "andon"
     try:
-        while hasattr(command, "commands"):
+        while hasattr(command, "list_commands"):
             if shown.inline and not rest:
                 return
             parent = command.make_context(name, rest, parent=parent, resilient_parsing=not rest)
