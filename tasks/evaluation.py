@@ -23,7 +23,7 @@ from data.reports.evaluation import evaluation_report, told_apart
 from data.runs.champion import decisions_about, opponent_of, promotion_log
 from data.store import Store, open_store
 from data.store.manifest import publish, read_manifest
-from models.evaluation.systems import Answered, Clock, answer_all
+from models.evaluation.systems import Clock, SystemResponses, run_systems
 from models.lm.base import Base, open_base
 
 POLICY = "policy"
@@ -98,7 +98,7 @@ def _evaluate(
 ) -> None:
     began, names = datetime.now(UTC), [system.name for system in systems]
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
-    answered = answer_all(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
+    answered = run_systems(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
     apart = other_rules(store, campaign, systems)
     for line in told_apart(apart):
         say(f"evaluation: {line}")
@@ -135,7 +135,7 @@ def _evaluate(
         publish(store, prefix, "evaluation", files, inputs=inputs, facts=facts | clock.facts(), began=began)
 
 
-def _measured(campaign: Campaign, answered: Answered) -> Mapping[str, Mapping[str, float | None]]:
+def _measured(campaign: Campaign, answered: SystemResponses) -> Mapping[str, Mapping[str, float | None]]:
     sources = [query.text for query in answered.asked]
     references = [query.reference for query in answered.asked]
     return {
@@ -144,7 +144,7 @@ def _measured(campaign: Campaign, answered: Answered) -> Mapping[str, Mapping[st
     }
 
 
-def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: Answered) -> Document:
+def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: SystemResponses) -> Document:
     """Return what a run and the promotion gate read of the evaluation of a policy; nothing of other evaluations."""
     if POLICY not in names:
         return {}

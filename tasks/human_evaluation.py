@@ -21,7 +21,7 @@ from data.paths import comparisons_of
 from data.reports.evaluation import told_apart
 from data.store import open_store
 from data.store.manifest import publish
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import open_base
 
 
@@ -50,7 +50,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     scorer = next((system.run for system in systems if system.kind == "best of"), None)
     count = campaign.evaluation.queries
     say(f"comparison: {left} and {right} on {count:,} test queries")
-    answered = answer_all(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
+    answered = run_systems(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
     questions: list[Question] = []
     equal = 0
     for query, one, other in zip(answered.asked, *answered.responses.values(), strict=True):

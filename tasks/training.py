@@ -18,7 +18,7 @@ from data.errors import Refused
 from data.runs.champion import opponent_of
 from data.runs.stops import stops
 from data.store import open_store
-from models.evaluation.systems import beside
+from models.evaluation.systems import open_champion
 from models.lm.base import open_base
 from models.steps import STEPS
 from models.training.job import Job
@@ -31,7 +31,7 @@ def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
     """Raise Refused where the champion, which a run stands beside in the end, reads other tokens than its base."""
     store = open_store(store_uri)
     if (leader := opponent_of(store, campaign.name, run)) is not None:
-        beside(store, campaign, leader, open_base(campaign.base, campaign.text))
+        open_champion(store, campaign, leader, open_base(campaign.base, campaign.text))
 
 
 @task(cache_policy=NO_CACHE)

@@ -24,11 +24,11 @@ from data.paths import run_prefix
 from data.runs.registry import runs
 from data.store import LocalStore
 from data.store.manifest import Publication, publish, read_manifest
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, open_base, save_language_model
 from models.lm.tokens import encode_affixes, single_token
-from models.ppo import train as ppo
 from models.ppo.policy import PolicyModel
+from models.ppo.train import Metrics, train_policy
 from models.reward.ensemble import load_ensemble
 from models.steps import query_tokens
 
@@ -42,12 +42,12 @@ def trained(
     prefix = f"campaigns/{campaign.name}/{'warm' if before else 'long'}/{run['run']}"
     if (done := read_manifest(store, prefix)) is not None:
         return done
-    began, metrics = datetime.now(UTC), list[ppo.Metrics]()
+    began, metrics = datetime.now(UTC), list[Metrics]()
     reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
     assert reward is not None
     start = open_base(str(before.folder()), campaign.text) if before else base
-    with mock.patch.object(ppo, "PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
-        policy = ppo.train(
+    with mock.patch("models.ppo.train.PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
+        policy = train_policy(
             campaign.policy.model_copy(update={"episodes": episodes}),
             campaign.text,
             base.model,
@@ -78,7 +78,7 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     assert scratch is not None and warm is not None and campaign.judges is not None
     policies = dict(zip(SYSTEMS.values(), (scratch, long, warm), strict=True))
     systems = [System(ZERO_SHOT, "model"), *(System(n, "model", run, each.prefix) for n, each in policies.items())]
-    answered = answer_all(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
+    answered = run_systems(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
     asked = {query.query_id: query.text for query in answered.asked}
     found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}

@@ -23,7 +23,7 @@ def train() -> None:
 
     from bench.meter import own_peak
     from data.campaign import load_campaign
-    from models.reward import model as reward
+    from models.reward.model import new_reward_model, train_reward_model
     from models.reward.preferences import best_of
     from models.training.processes import Processes
     from models.training.sharding import shard
@@ -31,13 +31,13 @@ def train() -> None:
     base = GPT2LMHeadModel(GPT2Config()).eval().requires_grad_(False)
     draw = torch.Generator().manual_seed(0)
     rows = [best_of([5] * 32, torch.randint(100, 400, (4, 24), generator=draw).tolist(), i % 4) for i in range(32)]
-    model = reward.new_reward_model(base, 0)
+    model = new_reward_model(base, 0)
     settings = load_campaign("sentiment").reward.model_copy(update={"batch": 8, "micro_batch": 2})
-    reward.train(model, rows, settings, 0)
+    train_reward_model(model, rows, settings, 0)
     peak = own_peak()
     parts = shard(model)
     local = sum(p.to_local().numel() if hasattr(p, "to_local") else p.numel() for p in parts.parameters())
-    if Processes().first:
+    if Processes().is_main:
         print(f"| {16 * local / 1e9:.2f} GB | {peak:.2f} GB |")
 
 

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from data.answers.answer import won
 from data.batches.index import batches, key_rows
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.canonical import Document, sha256
 from data.evaluation.judgements import Judgement, PairResult, pair_results, result_for
 from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
-from data.labels.table import Committed, active_labels, committed, deliveries, overall
+from data.labels.table import Committed, active_labels, committed, deliveries
 from data.measures.intervals import Proportion
 from data.measures.words import words
 from data.paths import comparisons_of
@@ -74,7 +75,7 @@ def human_results(store: Store, campaign: str) -> list[HumanResult]:
 
 
 def preferred_by_people(
-    store: Store, campaign: str, system: str, other: str, rules: Text | None = None
+    store: Store, campaign: str, system: str, other: str, rules: TextFormat | None = None
 ) -> HumanWinRate | None:
     """Return how often people prefer one system to another, by all accepted answers; None without any.
 
@@ -93,7 +94,7 @@ def preferred_by_people(
     return contest and HumanWinRate(contest.win_rate, len(telling))
 
 
-def undecided(store: Store, campaign: str, system: str, other: str, rules: Text) -> list[tuple[str, str]]:
+def undecided(store: Store, campaign: str, system: str, other: str, rules: TextFormat) -> list[tuple[str, str]]:
     """Return each comparison of two systems, by these rules, whose answers neither count nor were rejected by a person,
     and why."""
     return [
@@ -115,9 +116,9 @@ def _answered(
             yield batch, status, _answers(store, batch, status, taken)
 
 
-def _made_by(batch: Publication, rules: Text) -> bool:
+def _made_by(batch: Publication, rules: TextFormat) -> bool:
     made = batch.get("campaign")
-    return made is None or not rules.differing(Text.model_validate(made["text"]))
+    return made is None or not rules.differing(TextFormat.model_validate(made["text"]))
 
 
 def _equal(batch: Publication) -> int:
@@ -164,10 +165,7 @@ def _answers(
 
 def _won(label: Committed) -> float:
     """Return what an answer gives to the first of its two samples."""
-    if label.best_sample is not None:
-        return 1.0 - label.best_sample
-    first, second = overall(label.ratings) if label.ratings else (0.0, 0.0)
-    return 0.5 if first == second else float(first > second)
+    return won(label.best_sample, label.details)
 
 
 def _turned(each: Judgement) -> Judgement:

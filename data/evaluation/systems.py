@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from data.campaign import Campaign
 from data.campaign.queries import load_queries
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.errors import Refused, SystemUnavailable
 from data.paths import run_prefix
 from data.runs.champion import champion
@@ -139,7 +139,7 @@ def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> 
     for system in systems:
         run = read_manifest(store, run_prefix(campaign.name, system.run)) if system.run and system.model else None
         trained = run.get("campaign") if run else None  # a run that is evaluated first has none yet
-        if trained and (differs := campaign.text.differing(Text.model_validate(trained["text"]))):
+        if trained and (differs := campaign.text.differing(TextFormat.model_validate(trained["text"]))):
             found[system.name] = differs
     return found
 

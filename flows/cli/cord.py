@@ -90,9 +90,9 @@ def _unknown(store: Store, scope: str) -> str | None:
     if kind == "campaign":
         known = name in campaigns
     else:
-        training = [str(entry["holder"]) for each in campaigns if (entry := holder(store, each))]
+        training = [held.run for each in campaigns if (held := holder(store, each))]
         known = any(name in folders(store, f"campaigns/{each}/runs") for each in campaigns)
-        known = known or any(f", {name})" in each for each in training)  # as tasks/leases.py names who holds one
+        known = known or name in training
     there = ", ".join(campaigns) or "nothing"
     return None if known else f"there is no {kind} {name} in {store.uri} yet (its campaigns: {there})"
 

@@ -110,8 +110,9 @@ def _leases(store: Store) -> list[Finding]:
     for campaign in folders(store, "campaigns"):
         held = leases.holder(store, campaign)
         if held is not None:
-            state = "trains" if held["alive"] else "is silent, and the next retrain takes over from it; it trained"
-            found.append(Finding("leases", False, f"{held['holder']} {state} {campaign} since {held['at']}"))
+            state = "is in force" if held.alive else "has expired; the next retrain will take it over"
+            text = f"the lease on {campaign}, held by {held.text} since {held.since}, {state}"
+            found.append(Finding("leases", False, text))
     return found or [Finding("leases", False, "nobody trains")]
 
 

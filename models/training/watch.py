@@ -4,7 +4,7 @@ from data.cord.watch import Watch
 from data.errors import Stopped, StoreUnreachable
 from models.training.processes import Processes
 
-GO_ON, STOPPED, OUT_OF_REACH = range(3)
+GO_ON, STOPPED, UNREACHABLE = range(3)
 
 
 class WatchTogether:
@@ -16,16 +16,16 @@ class WatchTogether:
 
     def __call__(self) -> None:
         seen: Stopped | StoreUnreachable | None = None
-        if self.processes.first:
+        if self.processes.is_main:
             try:
-                self.watch.look()
+                self.watch.poll()
             except (Stopped, StoreUnreachable) as error:
                 seen = error
-        verdict = GO_ON if seen is None else STOPPED if isinstance(seen, Stopped) else OUT_OF_REACH
-        verdict = self.processes.agree(verdict)
+        verdict = GO_ON if seen is None else STOPPED if isinstance(seen, Stopped) else UNREACHABLE
+        verdict = self.processes.broadcast(verdict)
         if seen is not None:
             raise seen
         if verdict == STOPPED:
             raise Stopped([])
-        if verdict == OUT_OF_REACH:
+        if verdict == UNREACHABLE:
             raise StoreUnreachable("Training stops: the first process cannot see the cord.")

@@ -64,7 +64,7 @@ def test_pulled_seen_released(andon: Any) -> None:
 def test_who_misspells_a_scope_is_told_and_the_pull_stands(andon: Any, tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     store.put_new("campaigns/sentiment/runs/run-1/manifest.json", b"{}")
-    acquire(store, "sentiment", "ann@host (process 12, run-2)")  # as tasks/leases.py says it: nothing is published yet
+    acquire(store, "sentiment", "ann", "run-2")  # nothing of it is published yet
     for option, name in (("--campaign", "sentimnt"), ("--run", "nope"), ("--run", "run")):
         pulled = andon("pull", "--reason", "r", option, name, "--json")
         assert pulled.code == 0 and pulled.document()["scope"].endswith(name)
@@ -137,7 +137,7 @@ def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
     said = andon("label", "sentiment")
     assert said.code == 1 and said.err.count("\n") == 1 and str(tmp_path / "a file") in said.err
     monkeypatch.setenv("ANDON_LEASE_S", "soon")
-    with pytest.raises(Refused, match="ANDON_LEASE_S is a number of seconds, not 'soon'"):
+    with pytest.raises(Refused, match="ANDON_LEASE_S is 'soon', expected a number of seconds"):
         acquire(sent.store, "sentiment", "ann")
         acquire(sent.store, "sentiment", "bob")
 

@@ -16,7 +16,7 @@ from data.measures.words import lead
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.evaluation.responses import Asked, behaviour, respond, scores_of
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, trainable_copy
 from models.reward.ensemble import Ensemble
 from models.reward.model import new_reward_model
@@ -67,10 +67,10 @@ def test_the_best_of_n_is_chosen_by_the_run_it_names_whoever_scores_all(tiny: Ba
         now = datetime.now(UTC)
         publish(store, f"campaigns/sentiment/runs/{name}/reward", "reward", files, inputs={}, facts={}, began=now)
     systems = System("zero-shot", "model"), System("best-of-8", "best of", "run-a", None, 8)
-    by_a, by_b = (answer_all(store, campaign, tiny, systems, each, 24, 0, Clock()) for each in ("run-a", "run-b"))
+    by_a, by_b = (run_systems(store, campaign, tiny, systems, each, 24, 0, Clock()) for each in ("run-a", "run-b"))
     assert by_a.texts() == by_b.texts() and by_a.scores != by_b.scores
     other = systems[0], systems[1]._replace(run="run-b")
-    assert answer_all(store, campaign, tiny, other, "run-a", 24, 0, Clock()).texts() != by_a.texts()
+    assert run_systems(store, campaign, tiny, other, "run-a", 24, 0, Clock()).texts() != by_a.texts()
 
 
 def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
@@ -91,7 +91,7 @@ def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_p
     text = RULES.model_copy(update={"queries": str(tmp_path / "queries"), "query_starts_after": None})
     campaign = load_campaign("sentiment", changes={"base": tiny.name}).model_copy(update={"text": text})
     systems = System("reference", "reference"), System("lead-3", "lead")
-    found = answer_all(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
+    found = run_systems(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
     assert len(found.asked) == 15 and all(each.reference for each in found.asked)
 
 
