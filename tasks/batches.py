@@ -108,7 +108,7 @@ def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publicati
 
 def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Publication:
     """Return a published batch."""
-    batch = read_manifest(open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}")
+    batch = read_manifest(open_store(store_uri), batch_prefix(campaign, batch_id))
     assert batch is not None
     return batch
 

@@ -7,14 +7,14 @@ store a label names a sample, not a shown position.
 from typing import Any
 
 from data.batches.schema import read_key
-from data.paths import KEY_FILE, comparisons_of
+from data.paths import KEY_FILE, batches_prefix, comparisons_of
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
 
 def batches(store: Store, campaign: str) -> list[Publication]:
     """Return the published batches of a campaign, oldest first."""
-    prefix = f"campaigns/{campaign}/batches"
+    prefix = batches_prefix(campaign)
     found = [read_manifest(store, f"{prefix}/{batch_id}") for batch_id in folders(store, prefix)]
     published = [batch for batch in found if batch is not None]
     return sorted(published, key=lambda batch: (batch["round"], batch.manifest["ended"], batch["batch"]))

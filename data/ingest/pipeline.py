@@ -20,6 +20,7 @@ from data.campaign.settings import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.cord import cord
 from data.errors import Refused
+from data.escape import shown
 from data.ingest.match import RowLimits
 from data.ingest.receive import receive
 from data.ingest.refusal import ReceivedFile, refuse_if_wrong
@@ -171,7 +172,7 @@ def _pull_cord(store: Store, campaign: str, batch: str, digest: str, result: Fil
     first = result.stops[0]
     who = f"labeler {first['labeler_id']}" if "labeler_id" in first else "a labeler"
     words = first.get("note") or first.get("critique")
-    reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
+    reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {shown(words, 200)}" if words else "")
     evidence = {"batch": batch, "file_sha256": digest, "rows": result.stops[:20], "flagged": len(result.stops)}
     cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
 
@@ -194,13 +195,13 @@ def _batch_of(sent: list[Publication], rows: ParsedFile, where: str, name: str) 
     if not answered:
         raise Refused(
             f"{name} answers no question of {where}: it belongs to another batch, campaign or store. Its first "
-            f"question_id is {ascii(first[:40])}."
+            f"question_id is {shown(first, 40)}."
         )
     for part in rows.columns("batch_id"):
         named |= set(pc.unique(part.column("batch_id").drop_null()).to_pylist())
     if wrong := sorted(named - {batch["batch"]}):
         raise Refused(
-            f"{name} says that it answers batch {ascii(wrong[0][:40])}, and its questions are of {batch['batch']}."
+            f"{name} says that it answers batch {shown(wrong[0], 40)}, and its questions are of {batch['batch']}."
         )
     return batch, key
 

@@ -28,7 +28,7 @@ from data.labels.table import (
     deliveries,
 )
 from data.measures.intervals import Proportion, proportion
-from data.paths import KEY_FILE
+from data.paths import KEY_FILE, label_set_key
 from data.store import Store
 from data.store.manifest import Publication
 
@@ -83,7 +83,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
         "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
         "weights": weights,
     }
-    store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
+    store.put_new(label_set_key(campaign, label_set), seal(document))
     return label_set
 
 
@@ -138,7 +138,7 @@ def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict
 
 def label_set_document(store: Store, campaign: str, label_set: str) -> Document:
     """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
-    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
+    key = label_set_key(campaign, label_set)
     try:
         return unseal(store.read(key), f"{key} in {store.uri}")
     except (FileNotFoundError, ValueError) as error:

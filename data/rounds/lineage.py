@@ -9,7 +9,7 @@ from data.canonical import unseal
 from data.errors import Refused
 from data.labels import decisions
 from data.labels.table import committed_table, deliveries
-from data.paths import comparisons_of
+from data.paths import CAMPAIGNS, comparisons_of, label_sets_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, folders
@@ -29,7 +29,7 @@ Graph = Mapping[str, Node]
 
 
 def campaigns(store: Store) -> list[str]:
-    return list(folders(store, "campaigns"))
+    return list(folders(store, CAMPAIGNS))
 
 
 def lineage(store: Store, campaign: str) -> Graph:
@@ -48,7 +48,7 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{stands}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}
-    for key in store.keys(f"campaigns/{campaign}/label_sets"):
+    for key in store.keys(label_sets_prefix(campaign)):
         label_set = unseal(store.read(key), f"{key} in {store.uri}")
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)

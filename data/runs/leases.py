@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from data.canonical import Document, seal
 from data.errors import Refused
+from data.escape import shown
 from data.store import Store, log
 
 LOG = "leases/log"
@@ -43,7 +44,7 @@ def silence_s() -> float:
     try:
         return float(said)
     except ValueError as error:
-        raise Refused(f"ANDON_LEASE_S is a number of seconds, not {ascii(said[:40])}.") from error
+        raise Refused(f"ANDON_LEASE_S is a number of seconds, not {shown(said, 40)}.") from error
 
 
 def take(store: Store, campaign: str, holder: str) -> Lease:

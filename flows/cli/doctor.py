@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 from data.cord import cord
 from data.errors import Refused
+from data.paths import CAMPAIGNS
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
 from data.store.conformance import faults
@@ -107,7 +108,7 @@ def _cord(store: Store) -> list[Finding]:
 
 def _leases(store: Store) -> list[Finding]:
     found = []
-    for campaign in folders(store, "campaigns"):
+    for campaign in folders(store, CAMPAIGNS):
         held = leases.holder(store, campaign)
         if held is not None:
             state = "trains" if held["alive"] else "is silent, and the next retrain takes over from it; it trained"

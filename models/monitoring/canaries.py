@@ -13,6 +13,7 @@ import torch
 from data.batches.schema import read_key
 from data.campaign.settings import Text
 from data.measures.intervals import Proportion, proportion
+from data.paths import KEY_FILE
 from data.store.manifest import Publication
 from models.lm.base import Base
 from models.lm.tokens import pad_left, pad_right
@@ -45,7 +46,7 @@ def canaries(base: Base, batches: Sequence[Publication], rules: Text) -> list[Ca
     found: dict[str, Canary] = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
-        for row in read_key(batch.path("key/samples.parquet"), tokens=True):
+        for row in read_key(batch.path(KEY_FILE), tokens=True):
             if row["gold"] is not None and (tokens := question_tokens(base, row, rules, same)) is not None:
                 found[row["item"]] = Canary(*tokens, row["gold"])
     return list(found.values())

@@ -12,6 +12,7 @@ from data.campaign.queries import is_held_out
 from data.campaign.settings import Text
 from data.errors import Refused
 from data.labels.label_sets import Label
+from data.paths import KEY_FILE
 from data.store.manifest import Publication
 from models.lm.base import Base
 from models.lm.sampling import draw_noise, sample
@@ -39,7 +40,7 @@ def split_comparisons(
     questions = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
-        for row in read_key(batch.path("key/samples.parquet")):
+        for row in read_key(batch.path(KEY_FILE)):
             questions[row["question_id"]] = (same, row)
     split, scale = Split([], []), scales(labels)
     for label in labels:
@@ -77,7 +78,7 @@ def preferred(
 ) -> dict[str, int]:
     """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
     same = batch["vocabulary"] == base.vocabulary
-    rows = [row for row in read_key(batch.path("key/samples.parquet")) if row["role"] not in TESTS]
+    rows = [row for row in read_key(batch.path(KEY_FILE)) if row["role"] not in TESTS]
     asked = {row["question_id"]: question_tokens(base, row, rules, same) for row in rows}
     known = {name: tokens for name, tokens in asked.items() if tokens is not None}
     if not known:
