@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.batches.key import Key, read_key_columns, shown_text_hashes
 from data.batches.schema import write_table
 from data.campaign.settings import Quality
@@ -31,9 +31,8 @@ from data.labels.table import committed_table
 from data.paths import KEY_FILE, campaign_of, comparisons_of, name_in
 from data.quality.assess_batch import assess_batch
 from data.store import Store, log
-from data.store.manifest import Publication
 
-Predict = Callable[[Publication], Mapping[str, int]]
+Predict = Callable[[Batch], Mapping[str, int]]
 CLOCKS = timedelta(days=1)  # by which a vendor's may be wrong
 
 
@@ -177,10 +176,10 @@ def _pull_cord(store: Store, campaign: str, batch: str, digest: str, result: Fil
     cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
 
 
-def _batch_of(sent: list[Publication], rows: ParsedFile, where: str, name: str) -> tuple[Publication, Key]:
+def _batch_of(sent: list[Batch], rows: ParsedFile, where: str, name: str) -> tuple[Batch, Key]:
     """Find the batch that most of a file's rows belong to; raise Refused where it is not the one that they name."""
     first, named = "", set[str]()
-    found: list[tuple[int, Publication, Key]] = []
+    found: list[tuple[int, Batch, Key]] = []
     for batch in reversed(sent):
         key, answered = read_key_columns(batch.path(KEY_FILE)), 0
         for part in rows.columns("question_id"):

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.batches.composition import DISAGREEMENT
-from data.batches.index import batches, key_rows
+from data.batches.index import Batch, batches, key_rows
 from data.batches.schema import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.errors import Refused
@@ -30,7 +30,6 @@ from data.labels.table import (
 from data.measures.intervals import Proportion, proportion
 from data.paths import KEY_FILE, label_set_key
 from data.store import Store
-from data.store.manifest import Publication
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
@@ -166,7 +165,7 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
     ]
 
 
-def label_agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
+def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> Proportion | None:
     """Return how often two labelers of a label set chose the same sample of a question; None without copies.
 
     Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.

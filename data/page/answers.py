@@ -12,12 +12,12 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.batches.index import Batch
 from data.batches.schema import read_key, write_table
 from data.canonical import Document, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
 from data.paths import KEY_FILE, page_prefix
 from data.store import Store
-from data.store.manifest import Publication
 
 ANSWERS = pa.schema(
     [(name, pa.string()) for name in ("question_id", "content_sha256", "labeler_id")]
@@ -45,7 +45,7 @@ class Collected(NamedTuple):
     answers: list[str]
 
 
-def questions(batch: Publication) -> dict[str, Question]:
+def questions(batch: Batch) -> dict[str, Question]:
     """Read the questions of a batch as its vendor's files have them."""
     items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY_FILE), tokens=False)}
     found = {}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.canonical import unseal
 from data.errors import Refused
 from data.labels import decisions
@@ -13,7 +13,6 @@ from data.paths import CAMPAIGNS, comparisons_of, label_sets_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, folders
-from data.store.manifest import Publication
 
 
 class Node(NamedTuple):
@@ -65,19 +64,19 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
             yield Node("champion", "champion", "the policy that the next round samples from", (run["run"],))
 
 
-def _of_comparison(batch: Publication) -> Node:
+def _of_comparison(batch: Batch) -> Node:
     left, right = batch["systems"]
     runs = tuple(re.findall(r"run-\w+", f"{left} {right}"))
     return Node(batch["batch"], "comparison", f"{left} beside {right}, {batch['questions']:,} questions", runs)
 
 
-def _of_batch(batch: Publication) -> Iterator[Node]:
+def _of_batch(batch: Batch) -> Iterator[Node]:
     name = batch["batch"]
     writers = batch.manifest["inputs"].get("policies", {})
     text = (
         f"round {batch['round']}, {batch['questions']:,} questions, sampled from {' and '.join(writers) or 'elsewhere'}"
     )
-    base = batch["campaign"]["base"] if "campaign" in batch.manifest["facts"] else "base"
+    base = batch["campaign"]["base"] if "campaign" in batch.facts else "base"
     made_from = [base, batch.manifest["inputs"].get("champion")]
     yield Node(name, "batch", text, tuple(each for each in made_from if each))
     yield Node(base, "base", "the checkpoint that every retrain starts from")

@@ -10,11 +10,11 @@ from typing import NamedTuple, TypedDict
 
 import torch
 
+from data.batches.index import Batch
 from data.batches.schema import read_key
 from data.campaign.settings import Text
 from data.measures.intervals import Proportion, proportion
 from data.paths import KEY_FILE
-from data.store.manifest import Publication
 from models.lm.base import Base
 from models.lm.tokens import pad_left, pad_right
 from models.ppo.policy import Score
@@ -41,7 +41,7 @@ class Pair(TypedDict):
 MOST = 32  # pairs
 
 
-def canaries(base: Base, batches: Sequence[Publication], rules: Text) -> list[Canary]:
+def canaries(base: Base, batches: Sequence[Batch], rules: Text) -> list[Canary]:
     """Return the known questions of some batches, each once."""
     found: dict[str, Canary] = {}
     for batch in batches:

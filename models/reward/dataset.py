@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from data.batches.composition import DISAGREEMENT
+from data.batches.index import Batch
 from data.batches.schema import TESTS, read_key
 from data.campaign.queries import is_held_out
 from data.campaign.settings import Text
 from data.errors import Refused
 from data.labels.label_sets import Label
 from data.paths import KEY_FILE
-from data.store.manifest import Publication
 from models.lm.base import Base
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
@@ -30,7 +30,7 @@ class Split(NamedTuple):
 
 
 def split_comparisons(
-    base: Base, batches: Sequence[Publication], labels: Sequence[Label], rules: Text, held_out_share: float
+    base: Base, batches: Sequence[Batch], labels: Sequence[Label], rules: Text, held_out_share: float
 ) -> Split:
     """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
 
@@ -73,9 +73,7 @@ def question_tokens(
     return (query, [encode_response(base.tokenizer, s["text"], rules) for s in row["samples"]]) if query else None
 
 
-def preferred(
-    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Publication, rules: Text
-) -> dict[str, int]:
+def preferred(base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Batch, rules: Text) -> dict[str, int]:
     """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
     same = batch["vocabulary"] == base.vocabulary
     rows = [row for row in read_key(batch.path(KEY_FILE)) if row["role"] not in TESTS]
