@@ -42,7 +42,7 @@ def inbox_prefix(name: str, batch: str) -> str:
     return f"{campaign_prefix(name)}/inbox/{batch}"
 
 
-def label_log(name: str) -> str:
+def label_log_prefix(name: str) -> str:
     return f"{campaign_prefix(name)}/labels/log"
 
 
@@ -66,7 +66,7 @@ def label_set_key(campaign: str, label_set: str) -> str:
     return f"{label_sets_prefix(campaign)}/{label_set}.json"
 
 
-def quality_log(name: str) -> str:
+def quality_log_prefix(name: str) -> str:
     """Return the log of what was decided about the answers to each batch."""
     return f"{campaign_prefix(name)}/quality/log"
 
@@ -98,7 +98,7 @@ def evaluations_prefix(campaign: str) -> str:
     return f"{campaign_prefix(campaign)}/evaluations"
 
 
-def promotion_log(campaign: str) -> str:
+def promotion_log_prefix(campaign: str) -> str:
     return f"{campaign_prefix(campaign)}/promotions/log"
 
 

@@ -7,6 +7,7 @@ there. The batch is composed like `--preset vendor`: copies, repeats and gold ar
 prints microseconds of CPU a question, and the most memory the process held (`mb`; `idle`: before it wrote anything).
 """
 
+import argparse
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.arguments import parser
 from data.batches.composition import plan_composition
 from data.batches.schema import Question, Sample
 from data.batches.writer import write_batch
@@ -81,17 +83,19 @@ def write(rows: int, folder: Path) -> dict[str, float]:
     return {"questions": plan.count} | spent | {"all": sum(spent.values())}
 
 
-def main() -> None:
-    if sys.argv[1] == "write":
-        before = _peak_mb()
-        spent = write(int(sys.argv[2]), Path(sys.argv[3]))
-        print(json.dumps({name: round(value, 1) for name, value in spent.items()} | {"mb": _peak_mb(), "idle": before}))
-        return
-    for size in sys.argv[1:]:
+def main(sizes: list[int]) -> None:
+    for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "bench.speed.export_scale", "write", size, folder]
+            command = [sys.executable, "-m", "bench.speed.export_scale", str(size), "--into", folder]
             done = subprocess.run(command, capture_output=True, text=True)
             print(size, done.stdout.strip() or done.stderr[-400:], flush=True)
+
+
+def measure(size: int, folder: Path) -> None:
+    """The part of a child process: write a batch, and print what it cost."""
+    before = _peak_mb()
+    spent = write(size, folder)
+    print(json.dumps({name: round(value, 1) for name, value in spent.items()} | {"mb": _peak_mb(), "idle": before}))
 
 
 def _peak_mb() -> int:
@@ -100,4 +104,11 @@ def _peak_mb() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    arguments = parser("bench.speed.export_scale", __doc__)
+    arguments.add_argument("sizes", type=int, nargs="+", metavar="QUESTIONS", help="questions in each batch")
+    arguments.add_argument("--into", type=Path, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.into:
+        measure(given.sizes[0], given.into)
+    else:
+        main(given.sizes)

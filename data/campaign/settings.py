@@ -24,7 +24,7 @@ class Settings(BaseModel):
         return value
 
 
-class Text(Settings):
+class TextFormat(Settings):
     """What a query and a response are (the paper has four tasks)."""
 
     queries: str = "embedded"  # or speeches, a folder of your own, hub:NAME; see data/campaign/queries.py
@@ -55,7 +55,7 @@ class Text(Settings):
         """Which texts the queries are: shipped ones by name, a dataset of the hub, or OWN, wherever they lie."""
         return self.queries if self.queries in SHIPPED or self.queries.startswith("hub:") else OWN
 
-    def differing(self, other: "Text") -> list[str]:
+    def differing(self, other: "TextFormat") -> list[str]:
         """Name the rules that are others there; where a machine keeps queries of one's own is none."""
         mine, theirs = (each.model_dump() | {"queries": each.source} for each in (self, other))
         return [name for name in mine if mine[name] != theirs[name]]
@@ -192,7 +192,7 @@ class Sentinels(Settings):
     samples: int = Field(default=32, ge=8)  # responses of an update that are scored a second time, elsewhere
     score_error: float = Field(
         default=0.25, gt=0
-    )  # of the base's deviation, the largest; in bf16, which moves scores, as models/monitoring/sentry.py says
+    )  # of the base's deviation, the largest; in bf16, which moves scores, as models/monitoring/monitor.py says
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
     ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
     first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained

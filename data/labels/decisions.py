@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from data.canonical import Document, canonical_json
 from data.errors import Refused
-from data.paths import quality_log
+from data.paths import quality_log_prefix
 from data.store import Store, log
 
 Decision = Literal["accept", "hold", "reject"]
@@ -32,7 +32,7 @@ class BatchStatus(NamedTuple):
 
 
 def decision_log(store: Store, campaign: str) -> list[Document]:
-    return log.entries(store, quality_log(campaign))
+    return log.entries(store, quality_log_prefix(campaign))
 
 
 def record_assessment(store: Store, campaign: str, batch: str, assessment: Document) -> Document:
@@ -48,7 +48,7 @@ def record_assessment(store: Store, campaign: str, batch: str, assessment: Docum
         standing[:] = [document]
         return document
 
-    log.append(store, quality_log(campaign), decide)
+    log.append(store, quality_log_prefix(campaign), decide)
     return standing[0]
 
 
@@ -70,7 +70,7 @@ def override(
         overridden = {"batch": batch, "labeler": labeler, "decision": decision, "reason": reason, "faults": faults}
         return {"kind": "override", "by": by, **overridden}
 
-    log.append(store, quality_log(campaign), decide)
+    log.append(store, quality_log_prefix(campaign), decide)
 
 
 def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:

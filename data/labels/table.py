@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data.canonical import Document, canonical_json, sha256
-from data.paths import label_log
+from data.paths import label_log_prefix
 from data.store import Store, log
 from data.store.manifest import checked
 
@@ -205,7 +205,7 @@ def overall(ratings: str) -> list[float]:
 
 def deliveries(store: Store, campaign: str) -> list[Document]:
     """Return the log of what was ingested."""
-    return log.entries(store, label_log(campaign))
+    return log.entries(store, label_log_prefix(campaign))
 
 
 def compact(value: object) -> str:

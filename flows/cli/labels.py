@@ -18,7 +18,7 @@ from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors
 from data.store import open_store
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.environment import prepare
 from flows.cli.options import STORE, By, Json, Name, Reason, StoreUri, app, finish, name_of
 from flows.cli.output import Result
@@ -42,7 +42,7 @@ def decide(
     opened = open_store(store)
     of = name_of(campaign, opened)
     name = namespace_of(opened, of, batch)
-    override(opened, name, batch, decision, reason, labeler, by or me())
+    override(opened, name, batch, decision, reason, labeler, by or username())
     status = batch_statuses(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
     result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "status": status.decision}

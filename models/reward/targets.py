@@ -32,7 +32,7 @@ def scales(labels: Sequence[Label]) -> dict[str, Scale]:
     return {name: Scale(float(np.mean(numbers)), float(np.std(numbers))) for name, numbers in given.items()}
 
 
-def answered(
+def target_of(
     label: Label, query: list[int], responses: list[list[int]], scale: Mapping[str, Scale]
 ) -> Comparison | None:
     """Return what a label says of k responses: the order it gives, or its ratings, or both; None where it is neither.

@@ -13,9 +13,9 @@ from data.campaign.settings import Ask
 from data.labels.label_sets import Label
 from models.lm.base import Base
 from models.reward.dataset import split_comparisons
-from models.reward.model import evaluate
+from models.reward.model import measure_held_out
 from models.reward.preferences import Comparison, agreement, preference_loss, targets
-from models.reward.targets import answered, correction_wins, has_a_best, scales
+from models.reward.targets import correction_wins, has_a_best, scales, target_of
 from tests.support.vendor import Round
 
 QUERY, RESPONSES = [9], [[1], [2], [3], [4]]
@@ -26,7 +26,7 @@ def label(who: str = "ann", **said: Any) -> Label:
 
 
 def learned(*labels: Label) -> list[Comparison]:
-    found = [answered(each, QUERY, RESPONSES, scales(labels)) for each in labels]
+    found = [target_of(each, QUERY, RESPONSES, scales(labels)) for each in labels]
     return [each for each in found if each is not None]
 
 
@@ -67,7 +67,7 @@ def test_held_out_accuracy_is_defined_for_ties_and_so_is_chance() -> None:
     rows = learned(label(best_sample=1), label(ranking=((1, 2), (0, 3))), label(ratings='{"overall": [1, 7, 2, 3]}'))
     scores = torch.tensor([[0.0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]])
     assert agreement(scores, targets(rows)).tolist() == [True, True, False]
-    measured = evaluate(lambda _: scores[None], rows)
+    measured = measure_held_out(lambda _: scores[None], rows)
     assert measured.accuracy.value == pytest.approx(2 / 3) and measured.chance == pytest.approx((1 + 2 + 1) / 12)
 
 
