@@ -140,7 +140,8 @@ def _check_andon(arguments: list[str], shown: Shown) -> None:
     except Exception as error:
         if type(error).__name__ == "Exit":  # of --help and --version
             return
-        if shown.inline and type(error).__name__ == "MissingParameter":
+        names_only = type(error).__name__ == "MissingParameter" or "requires an argument" in str(error)
+        if shown.inline and names_only:
             return
         raise AssertionError(f"{shown}: {type(error).__name__}: {error}") from error
 
