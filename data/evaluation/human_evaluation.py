@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from data.answers.answer import won
 from data.batches.index import Batch, batches, key_rows
 from data.campaign.settings import TextFormat
 from data.canonical import Document, sha256
 from data.evaluation.judgements import Judgement, PairResult, pair_results, result_for
 from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
-from data.labels.table import Committed, active_labels, committed, deliveries, overall
+from data.labels.table import Committed, active_labels, committed, deliveries
 from data.measures.intervals import Proportion
 from data.measures.words import words
 from data.paths import comparisons_of
@@ -161,10 +162,7 @@ def _answers(store: Store, batch: Batch, status: BatchStatus | None, taken: Sequ
 
 def _won(label: Committed) -> float:
     """Return what an answer gives to the first of its two samples."""
-    if label.best_sample is not None:
-        return 1.0 - label.best_sample
-    first, second = overall(label.ratings) if label.ratings else (0.0, 0.0)
-    return 0.5 if first == second else float(first > second)
+    return won(label.best_sample, label.details)
 
 
 def _turned(each: Judgement) -> Judgement:

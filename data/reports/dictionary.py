@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from data.answers import DETAILED, KINDS
 from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED
 from data.batches.schema import KEY_SCHEMA, SCHEMA_VERSION, questions_schema
 from data.errors import Refused
@@ -37,8 +38,7 @@ IDS = {
     "labeler_id": "name of the labeler: up to 200 bytes, printable, always the same for the same person",
 }
 SAID = {
-    "ranking": "groups of options, best first; tied options share a group, and missing options were not ranked",
-    "ratings": "JSON: for each axis (accuracy, coverage, coherence, overall) a number from 1 to 7 for each option",
+    **{kind.name: kind.meaning for kind in DETAILED},
     "seconds": "duration of the answer",
     "confidence": "confidence of the labeler, on the vendor's scale",
     "note": "any other comment of the labeler",
@@ -57,9 +57,8 @@ QUESTIONS = {
 }
 DELIVERED = {
     **IDS,
-    "best": "position of the best option as shown, counted from 0",
     **SAID,
-    "ranking": "JSON such as `[[2],[0,3]]`, or lists in Parquet: positions as shown; " + SAID["ranking"],
+    **{kind.name: "; ".join(filter(None, [kind.delivered, kind.meaning])) for kind in KINDS},
     "skip": "true if the labeler did not decide; then the row has no other answer",
     "supersedes": "id of the label that this answer corrects",
     "batch_id": "may be returned; it is compared with the exported value",
@@ -132,8 +131,8 @@ def tables() -> list[Table]:
         Table(
             "Answers, from labelers",
             "A file in one of the formats below, with one row for each answer. Every column may be text. A row has "
-            "exactly one of `best`, `ranking`, `ratings` and `skip`. Only a ranking may come with `best`, its first. "
-            "Other columns are ignored; ingest names them.",
+            f"`skip`, or at least one of {', '.join(f'`{kind.name}`' for kind in KINDS)}. If it has a `best` and a "
+            "ranking, the ranking starts with it. Other columns are ignored; ingest names them.",
             answers,
             DELIVERED,
         ),

@@ -18,7 +18,7 @@ from models.lm.base import Base
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
 from models.reward.preferences import Comparison
-from models.reward.targets import correction_wins, has_a_best, scales, target_of
+from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
 from models.training.loop import Look, in_chunks, unwatched
 
 
@@ -42,11 +42,11 @@ def split_comparisons(
         same = batch["vocabulary"] == base.vocabulary
         for row in read_key(batch.path(KEY_FILE)):
             questions[row["question_id"]] = (same, row)
-    split, scale = Split([], []), scales(labels)
+    split, habits = Split([], []), habits_of(labels)
     for label in labels:
         same, row = questions[label.question_id]
         asked = question_tokens(base, row, fmt, same)
-        if not asked or row["role"] in TESTS or (said := target_of(label, *asked, scale)) is None:
+        if not asked or row["role"] in TESTS or (said := target_of(label, *asked, habits)) is None:
             continue
         held_out = is_held_out(row["query_id"], held_out_share)
         if held_out and row["selection_reason"] == DISAGREEMENT:  # chosen for being hard: they would bias the measure

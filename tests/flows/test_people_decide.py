@@ -105,9 +105,11 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
 
 
 def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None:
-    label = Committed("a", "b", "q", "e", None, None, None, None, ratings='{"accuracy": [7, 1], "overall": [3, 5]}')
+    label = Committed(
+        "a", "b", "q", "e", None, None, None, None, details={"ratings": '{"accuracy": [7, 1], "overall": [3, 5]}'}
+    )
     assert _won(label) == 0.0
-    assert _won(label._replace(ratings='{"accuracy": [7, 1], "coverage": [3, 5]}')) == 1.0
+    assert _won(label._replace(details={"ratings": '{"accuracy": [7, 1], "coverage": [3, 5]}'})) == 1.0
 
 
 def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run: Made, campaign_c: Campaign) -> None:

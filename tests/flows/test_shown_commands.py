@@ -43,6 +43,15 @@ def test_every_command_that_a_page_shows_would_be_accepted(page: Path) -> None:
         check(shown)
 
 
+def test_every_program_that_the_makefile_starts_would_accept_its_arguments() -> None:
+    recipes = re.findall(
+        r"^\t(?:\S+=\S+ )*\$\(BIN\)/(python -m (?!pip|pytest).+)$", (ROOT / "Makefile").read_text(), re.M
+    )
+    assert len(recipes) > 10
+    for recipe in recipes:
+        check(Shown("Makefile", recipe, False))
+
+
 @pytest.mark.flow
 def test_prefect_knows_the_commands_that_pages_show() -> None:
     flags: dict[tuple[str, ...], set[str]] = {}
@@ -73,6 +82,8 @@ def test_commands_are_found_and_wrong_ones_are_refused() -> None:
         "python -m data.nothing",
         "python -m data.errors",
         "python -m data.reports.dictionary --fast",
+        "python -m bench.speed.ingest_scale many",
+        "python -m bench.speed.large everything",
         "python nothing.py",
         "rm -r andon-store",
         "cd docs; andon exprot sentiment",
