@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = [bug for bug in BUGS if bug.caught_by]
 
 
-# This program forks a child for every list of tests that it reads. It has imported the libraries, which takes longer than
-# most of the tests, and nothing of the tree, which each child imports anew.
+# This program forks a child for every list of tests that it reads. It has imported the libraries, which takes longer
+# than most of the tests, and nothing of the tree, which each child imports anew.
 FORKS = """
 import json, os, sys, tempfile
 import hypothesis, numpy, pandas, pyarrow.parquet, pytest, scipy.stats, torch
