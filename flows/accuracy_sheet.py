@@ -2,9 +2,9 @@
 
 from prefect import flow
 
+from flows.cancellation import stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri
 from flows.settings import configured
-from flows.stopping import stoppable
 from tasks.accuracy_sheet import write_sheet
 
 

@@ -8,12 +8,12 @@ from prefect import flow
 from data.console import say
 from data.rounds.status import last_asked, round_to_decide, round_to_finish
 from data.store import open_store
+from flows.cancellation import check_line, stoppable
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.retrain import retrain
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from tasks.labels import answer_batch, check_decided
 
 

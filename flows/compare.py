@@ -2,9 +2,9 @@
 
 from prefect import flow
 
+from flows.cancellation import check_line, stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, Seed, StoreUri, SystemName
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from tasks.human_evaluation import publish_comparison
 
 

@@ -4,9 +4,9 @@ from prefect import flow
 
 from data.evaluation.systems import all_systems
 from data.store import open_store
+from flows.cancellation import stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunOrNone, Seed, StoreUri, SystemNames
 from flows.settings import configured, settings_of
-from flows.stopping import stoppable
 from tasks.evaluation import evaluate_policy, evaluate_systems
 
 

@@ -5,9 +5,9 @@ from prefect import flow
 from data.rounds.status import round_to_export
 from data.runs.champion import champion
 from data.store import open_store
+from flows.cancellation import check_line, stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from tasks.artifacts import show_batch
 from tasks.batches import publish_batch
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from prefect import flow
 
 from data.ingest.pipeline import IngestResult
+from flows.cancellation import stoppable
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
-from flows.stopping import stoppable
 from tasks.inbox import ingest_waiting
 from tasks.labels import ingest_file
 

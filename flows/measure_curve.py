@@ -2,9 +2,9 @@
 
 from prefect import flow
 
+from flows.cancellation import check_line, stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from tasks import planning
 from tasks.labels import freeze_labels
 

@@ -6,8 +6,8 @@ from prefect import flow
 
 from data.runs.rebuild import find_anywhere
 from data.store import open_store
+from flows.cancellation import check_line, stoppable
 from flows.parameters import StoreUri
-from flows.stopping import check_line, stoppable
 from tasks.rebuild import rebuild_run
 
 

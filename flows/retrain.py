@@ -4,9 +4,9 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.cancellation import check_line, stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, ThroughRound
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from models.training.job import Job
 from tasks.artifacts import show_run
 from tasks.evaluation import evaluate_policy
