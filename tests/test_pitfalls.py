@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tests.support.bugs import BUGS
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "pitfalls.md").read_text()
 
@@ -17,3 +19,13 @@ def test_every_number_is_there_once_or_excused() -> None:
     rows = [int(number) for number in re.findall(r"^\| (\d+) \|", PAGE, re.M)]
     excused = [int(number) for number in re.findall(r"\d+", PAGE.split("so not here:")[1])]
     assert sorted(rows + excused) == list(range(1, 53))
+
+
+def test_every_known_bug_can_still_be_put_into_the_code() -> None:
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+    for bug in BUGS:
+        text = (ROOT / bug.file).read_text()
+        assert bug.caught_by or bug.step, f"{bug.name}: nobody uses it"
+        assert [old for old, _ in bug.changes if old not in text] == [], (
+            f"{bug.name}: break the successor in {bug.file}"
+        )

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,8 @@ from data.labels.label_sets import freeze
 from data.paths import run_prefix
 from data.simulation.labelers import write_answers
 from data.store import LocalStore
+from tests.support.bugs import BUGS as KNOWN_BUGS
+from tests.support.bugs import Bug
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS, UPDATES, SOUND_RUNS, SOUND_UPDATES = (1, 2, 3), 10, 20, 10
@@ -41,47 +43,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Bug(NamedTuple):
-    """A bug in the code: replacements in one file, and the first step that has it."""
-
-    name: str
-    file: str
-    changes: tuple[tuple[str, str], ...]
-    step: str = "policy"
-
-
-SCORE = "rewards[..., -1] += scores"
-PRICE = "rewards = -kl_coefficient * (logprobs - reference)"
-OBJECTIVE = "models/ppo/objective.py"
-WRONG_MODEL = """wrong = __import__("copy").deepcopy(base.model)
-        [parameter.mul_(0.5) for parameter in wrong.parameters()]
-        tokens = sample(wrong, contexts"""
-BUGS = (
-    Bug("reward sign (2019)", OBJECTIVE, ((SCORE, "rewards[..., -1] -= scores"),)),
-    Bug("KL sign", OBJECTIVE, ((PRICE, PRICE.replace("-kl", "kl")),)),
-    Bug("both signs", OBJECTIVE, ((SCORE, "rewards[..., -1] -= scores"), (PRICE, PRICE.replace("-kl", "kl")))),
-    Bug("best off by one", "models/reward/targets.py",
-        (("[[label.best_sample]]", "[[(label.best_sample + 1) % k]]"),), "reward"),
-    Bug("score at the first index", OBJECTIVE, ((SCORE, "rewards[..., 0] += scores"),)),
-    Bug("temperature missing in the reference", "models/ppo/policy.py",
-        (("_states(model, c, t), t, temperature", "_states(model, c, t), t, 1.0"),)),
-    Bug("end of text as padding", "models/lm/tokens.py", (("PAD = -1", "PAD = 0"),)),
-    Bug("normalised on the wrong model", "models/reward/dataset.py",
-        (("tokens = sample(base.model, contexts", WRONG_MODEL),), "reward"),
-    Bug("reference updated", "models/lm/base.py", (("copy.deepcopy(model)", "model"),)),
-    Bug("reward model of another run", "models/steps.py",
-        (("load_ensemble(scorer.folder())", 'load_ensemble(Path(__import__("os").environ["OTHER_REWARD"]))'),)),
-    Bug("learning rate times 100", "models/ppo/train.py",
-        (("Adam(policy.parameters(), settings.lr)", "Adam(policy.parameters(), 100 * settings.lr)"),)),
-    Bug("dropout on", "models/lm/base.py",
-        (("duplicate.requires_grad_(True).eval()", "duplicate.requires_grad_(True).train()"),)),
-    Bug("sign of the loss", OBJECTIVE,
-        (("return torch.maximum(-advantages * ratio", "return -torch.maximum(-advantages * ratio"),)),
-    Bug("sign of the advantages", "models/ppo/train.py",
-        (("advantages = whiten(advantages, keep_mean=False)", "advantages = -whiten(advantages, keep_mean=False)"),)),
-    Bug("scores negated before PPO", "models/reward/ensemble.py",
-        (("for member in self.members]).mean(0)", "for member in self.members]).mean(0).neg()"),)),
-)  # fmt: skip
+BUGS = tuple(bug for bug in KNOWN_BUGS if bug.step)
 FILE_FAULTS = ("label file inverted", "labels joined to wrong questions", "options unmapped")
 
 
@@ -138,15 +100,12 @@ def faulty_file(folder: Path, fault: str, seed: int) -> str:
 
 def broken_tree(bug: Bug, folder: Path) -> Path:
     """Return a copy of the tree with the bug in it."""
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "docs", "tests", "andon-*", "build")
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "docs", "andon-*", "build")
     shutil.copytree(ROOT, folder, ignore=ignored)
-    file = folder / bug.file
-    text = file.read_text()
-    for old, new in bug.changes:
-        if old not in text:
-            sys.exit(f"{bug.name}: the line that it breaks is gone from {bug.file}; break its successor.")
-        text = text.replace(old, new)
-    file.write_text(text)
+    try:
+        bug.put_into(folder)
+    except ValueError as error:
+        sys.exit(str(error))
     return folder
 
 
