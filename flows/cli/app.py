@@ -85,7 +85,7 @@ class Contents(FullSentences):
             return None
         if cmd_name not in self.commands:
             import_module(f"flows.cli.{ENTRIES[cmd_name].module}")
-            self.commands |= typer.main.get_group(app).commands
+            self.commands.update(typer.main.get_group(app).commands)
         return self.commands[cmd_name]
 
     def sections(self, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from data.batches.index import shelf_of
+from data.batches.index import namespace_of
 from data.campaign import load_campaign
 from data.escape import one_line
-from data.ingest.inbox import drop
+from data.ingest.inbox import put_in_inbox
 from data.ingest.pipeline import IngestResult
 from data.ingest.receive import check_name
 from data.store import open_store
@@ -87,7 +87,7 @@ def deliver(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    key = drop(opened, shelf_of(opened, name, batch), batch, file)
+    key = put_in_inbox(opened, namespace_of(opened, name, batch), batch, file)
     notified = bool(os.environ.get("PREFECT_API_URL"))
     if notified:
         prepare(store)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from data.batches.index import shelf_of
+from data.batches.index import namespace_of
 from data.errors import Refused
 from data.evaluation.gate import under_champion
 from data.exchange import LABEL_FORMATS
@@ -42,21 +42,21 @@ def decide(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    shelf = shelf_of(opened, name, batch)
-    override(opened, shelf, batch, decision, reason, labeler, by or me())
+    namespace = namespace_of(opened, name, batch)
+    override(opened, namespace, batch, decision, reason, labeler, by or me())
     withdrawn = under_champion(opened, name)
     whose = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
-    reader = hint(store, "retrain" if shelf == name else "report", campaign)
+    reader = hint(store, "retrain" if namespace == name else "report", campaign)
     lines = [
         f"{whose}: {decision}, because: {reason}",
-        f"used from now on by {reader}" + ("" if shelf == name else ", and by promotion"),
+        f"used from now on by {reader}" + ("" if namespace == name else ", and by promotion"),
         *(f"the champion learned from labels that do not count now: {label}" for label in withdrawn),
     ]
     result = {
         "batch": batch,
         "labeler": labeler,
         "decision": decision,
-        "standing": standings(opened, shelf)[batch].decision,
+        "standing": standings(opened, namespace)[batch].decision,
         "withdrawn": withdrawn,
     }
     finish(result, as_json, lines)
@@ -78,7 +78,7 @@ def quality(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    name = shelf_of(opened, name, batch) if batch else name
+    name = namespace_of(opened, name, batch) if batch else name
     of_batch, of_vendors = report_batch(opened, name, batch, price), report_vendors(opened, name, price)
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result = {

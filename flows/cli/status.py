@@ -10,7 +10,7 @@ from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import results
-from data.ingest.inbox import refused
+from data.ingest.inbox import refusals
 from data.labels.table import added, deliveries
 from data.measures.intervals import Proportion
 from data.paths import comparisons_of
@@ -112,8 +112,8 @@ def _campaign_status(store: Store, name: str) -> CampaignStatus:
         ],
         refused=[
             {"file": file, "reason": reason}
-            for shelf in (name, comparisons_of(name))
-            for file, reason in refused(store, shelf)
+            for namespace in (name, comparisons_of(name))
+            for file, reason in refusals(store, namespace)
         ],
     )
 

@@ -118,7 +118,8 @@ def andon_options() -> set[str]:
 
     def of(command: Any) -> set[str]:
         own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        return own.union(*(of(inner) for inner in getattr(command, "commands", {}).values()))
+        names = command.list_commands(None) if hasattr(command, "commands") else []
+        return own.union(*(of(command.get_command(None, name)) for name in names))
 
     return of(typer.main.get_command(app)) | {"--help"}
 
