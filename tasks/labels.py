@@ -10,11 +10,11 @@ from data.console import say
 from data.errors import Refused
 from data.escape import shown_name
 from data.ingest.pipeline import IngestResult
-from data.labels.decisions import standings
+from data.labels.decisions import batch_statuses
 from data.labels.label_sets import freeze
 from data.labels.table import deliveries
 from data.quality.assess_batch import assess_pending
-from data.runs.champion import about, history
+from data.runs.champion import decisions_about, promotion_log
 from data.runs.registry import runs
 from data.simulation.labelers import write_answers
 from data.store import open_store
@@ -47,11 +47,11 @@ def answer_batch(store_uri: str, campaign: Campaign, batch_id: str, folder: Path
 @task(cache_policy=NO_CACHE)
 def check_decided(store_uri: str, campaign: str, batch: str) -> None:
     """Raise Refused where no label of a batch counts until a person decides: on older ones a round would be none."""
-    standing = standings(open_store(store_uri), campaign).get(batch)
-    if standing is None or standing.by_person or standing.counts:
+    status = batch_statuses(open_store(store_uri), campaign).get(batch)
+    if status is None or status.by_person or status.counts:
         return
     raise Refused(
-        f"The labels of batch {batch} wait for a decision: {standing.why}. Look at what was found, then: "
+        f"The labels of batch {batch} wait for a decision: {status.why}. Look at what was found, then: "
         f"andon decide {campaign} {batch} accept --reason ...   (or reject), and the same command again."
     )
 
@@ -61,9 +61,9 @@ def labels_are_new(store_uri: str, campaign: str) -> bool:
     """Whether labels count that no finished run was trained on, or none that the gate has decided about."""
     store = open_store(store_uri)
     assess_pending(store, campaign)
-    frozen, decided = freeze(store, campaign), history(store, campaign)
+    frozen, decided = freeze(store, campaign), promotion_log(store, campaign)
     if frozen is None or any(
-        run["label_set"] == frozen and about(decided, run["run"]) for run in runs(store, campaign)
+        run["label_set"] == frozen and decisions_about(decided, run["run"]) for run in runs(store, campaign)
     ):
         say(f"labels: none of campaign {campaign} is new")
         return False
@@ -78,7 +78,7 @@ def freeze_labels(store_uri: str, campaign: str, through_round: int | None) -> s
     label_set = freeze(store, campaign, through_round)
     if label_set is not None:
         return label_set
-    held = [f"{batch} ({standing.why})" for batch, standing in standings(store, campaign).items()]
+    held = [f"{batch} ({status.why})" for batch, status in batch_statuses(store, campaign).items()]
     if held:
         raise Refused(
             f"No labels of campaign {campaign} count: batch {'; '.join(held)}. Look at what was found, then: "

@@ -6,15 +6,15 @@ coverage is itself known to 2 sqrt(0.05 / N): 3 points of 200, one of 2,000.
 """
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from bench.arguments import parser
 from data.evaluation.judgements import Judgement, ratings
-from data.measures.elo import Rating, ranked
+from data.measures.elo import Rating, elo_ratings
 from data.measures.intervals import Proportion, proportion
 from data.measures.win_rate import length_controlled, win_rate
 
@@ -118,7 +118,7 @@ def ladder(setting: Ladder, count: int, seed: int) -> Iterator[tuple[list[Rating
     many = 10_000  # of each pair, so that the half wins that are added do not count
     left, right = ([names[pair[side]] for pair in pairs for _ in range(many)] for side in (0, 1))
     alike = range(len(left))  # each answer a query and a labeler of its own
-    truths = ranked(names, left, right, np.repeat(won, many).tolist(), alike, alike, names[0])
+    truths = elo_ratings(names, left, right, np.repeat(won, many).tolist(), alike, alike, names[0])
     for _ in range(count):
         of_query = setting.of_query * draw.normal(size=(setting.queries, len(names))) + np.array(setting.strengths)
         of_labeler = setting.of_labeler * draw.normal(size=(setting.labelers, len(names)))
@@ -173,4 +173,8 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    arguments = parser("bench.checks.coverage", __doc__)
+    arguments.add_argument(
+        "evaluations", type=int, nargs="?", default=2_000, help="simulated evaluations (%(default)s)"
+    )
+    main(arguments.parse_args().evaluations)

@@ -8,7 +8,6 @@ one fault answers them in a Parquet file, and ingesting that file says what it f
 a first round, and once with one that likes the best sample best as often as a trained one did.
 """
 
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,15 +16,17 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bench.arguments import parser
 from data.batches.composition import compose
 from data.batches.schema import Question, blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
 from data.errors import Refused
 from data.ingest.pipeline import ingest
-from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, invent
+from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
+BATCHES = 20  # of each fault; of sound ones twice as many
 DIAGNOSES = {
     "inverted": "answers look inverted",
     "off by one": "indices are off by one",
@@ -42,9 +43,9 @@ def diagnosed(
     fault: str, seed: int, with_reward_model: bool, folder: Path, questions_asked: int = QUESTIONS
 ) -> list[str]:
     """Let a simulated vendor with this fault answer one batch, and return the faults that ingesting names."""
-    questions, known, worths = invent(questions_asked, seed, gold=100)
-    predicted = {item: worth.predicted for item, worth in worths.items()} if with_reward_model else {}
-    return found_in(questions, known, chooser(worths, seed), predicted, fault, seed, folder)
+    questions, known, utilities = make_questions(questions_asked, seed, gold=100)
+    predicted = {item: utility.predicted for item, utility in utilities.items()} if with_reward_model else {}
+    return found_in(questions, known, chooser(utilities, seed), predicted, fault, seed, folder)
 
 
 def found_in(
@@ -79,7 +80,7 @@ def found_in(
     return [finding["fault"] for finding in outcome.findings]
 
 
-def main(faults: Sequence[str] = FAULTS, batches: int = 20, questions: int = QUESTIONS) -> None:
+def main(faults: Sequence[str] = FAULTS, batches: int = BATCHES, questions: int = QUESTIONS) -> None:
     print("| fault | batches | reward model | stopped | right diagnosis | all that was named |\n" + "|---" * 6 + "|")
     for fault in faults:
         for with_reward_model in (False, True):
@@ -95,4 +96,11 @@ def main(faults: Sequence[str] = FAULTS, batches: int = 20, questions: int = QUE
 
 
 if __name__ == "__main__":
-    main(sys.argv[3:] or FAULTS, *map(int, sys.argv[1:3]))
+    arguments = parser("bench.labels.quality", __doc__)
+    arguments.add_argument("batches", type=int, nargs="?", default=BATCHES, help="batches of each fault (%(default)s)")
+    arguments.add_argument(
+        "questions", type=int, nargs="?", default=QUESTIONS, help="questions in a batch (%(default)s)"
+    )
+    arguments.add_argument("faults", nargs="*", metavar="FAULT", help=f"only these faults: {', '.join(FAULTS)}")
+    given = arguments.parse_args()
+    main(given.faults or FAULTS, given.batches, given.questions)

@@ -12,17 +12,18 @@ from statistics import fmean
 
 import numpy as np
 
+from bench.arguments import parser
 from data.batches.key import UNKNOWN
 from data.batches.schema import Question
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from data.quality.arrays import Answers
 from data.quality.assessment import LEAST_WEIGHT, skill_weights
-from data.simulation.scorers import opinion
+from data.simulation.scorers import scorer
 from models.lm.base import open_base
 from models.questions.draw import BASE, draw_questions
-from models.reward import model as reward
 from models.reward.dataset import base_responses
+from models.reward.model import new_reward_model, score_all, train_reward_model
 from models.reward.preferences import Comparison, best_of
 from models.steps import query_tokens
 
@@ -33,7 +34,7 @@ NOISE = 0.1  # the shipped labelers' 0.25 on the opinion's spread of 0.4
 
 def label(questions: list[Question], seed: int) -> Answers:
     """Let three different people label every question."""
-    draw, score = np.random.default_rng(seed), opinion("positive")
+    draw, score = np.random.default_rng(seed), scorer("positive")
     rows = []
     for item, question in enumerate(questions):
         liked = np.array([score(question.query, sample.text) for sample in question.samples])
@@ -78,7 +79,7 @@ def main() -> None:
     campaign, base = load_campaign("sentiment"), open_base("embedded")
     queries = load_queries(campaign.text, "train")
     questions = list(draw_questions({BASE: base}, queries, campaign, ASKED + TESTED, 1, set()))
-    score = opinion("positive")
+    score = scorer("positive")
     test = [Comparison(q.query_tokens, [s.tokens for s in q.samples]) for q in questions[ASKED:]]
     right = [max(range(4), key=lambda n: score(q.query, q.samples[n].text)) for q in questions[ASKED:]]
     normal = base_responses(base, query_tokens(campaign, base, "train"), campaign.text, 256, 1)
@@ -88,10 +89,10 @@ def main() -> None:
         for way, rows in ways(questions[:ASKED], answers, seed).items():
             rates = []
             for model_seed in (seed + other for other in MODELS):
-                model = reward.new_reward_model(base.model, model_seed)
+                model = new_reward_model(base.model, model_seed)
                 model.normalise(normal)
-                reward.train(model, rows, campaign.reward, model_seed)
-                chosen = reward.score_all(model, test).argmax(-1).tolist()
+                train_reward_model(model, rows, campaign.reward, model_seed)
+                chosen = score_all(model, test).argmax(-1).tolist()
                 rates.append(sum(a == b for a, b in zip(chosen, right, strict=True)) / len(right))
             found.setdefault(way, []).append(rates)
             print(f"seed {seed}, {way}, {len(rows):,} labels: {', '.join(f'{rate:.4f}' for rate in rates)}", flush=True)
@@ -102,4 +103,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.labels.training", __doc__)
+    arguments.parse_args()
     main()

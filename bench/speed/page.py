@@ -23,11 +23,12 @@ from typing import Any
 
 import httpx
 
+from bench.arguments import parser
 from data.batches.schema import blind, write_parts, write_table
 from data.ingest.pipeline import ingest
 from data.page.accounts import add
 from data.page.answers import collect, saved
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -47,7 +48,7 @@ class Tally:
 
 def prepare(store: LocalStore, questions: int, folder: Path) -> None:
     """Publish a batch of invented questions."""
-    vendor, key = blind(invent(questions, 1, gold=0)[0], "Choose the best.", os.urandom(32))
+    vendor, key = blind(make_questions(questions, 1, gold=0)[0], "Choose the best.", os.urandom(32))
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
     files["key/samples.parquet"] = folder / "key.parquet"
@@ -184,9 +185,12 @@ def _cpu_seconds(process: int) -> float:
 
 
 if __name__ == "__main__":
-    people, questions = (int(each) for each in sys.argv[1:] or ("50", "5000"))
+    arguments = parser("bench.speed.page", __doc__)
+    arguments.add_argument("labelers", type=int, nargs="?", default=50, help="labelers at once (%(default)s)")
+    arguments.add_argument("questions", type=int, nargs="?", default=5_000, help="questions in the batch (%(default)s)")
+    given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(run(people, questions, Path(folder)))
+        result = asyncio.run(run(given.labelers, given.questions, Path(folder)))
     for name, value in result.items():
         print(f"{name:<34} {value:>10,}")
     bad = result["acknowledged_but_not_stored_so"] + result["answered_twice"] + result["ingested_twice_or_bad"]

@@ -15,11 +15,11 @@ from data.errors import Refused
 from data.escape import one_line
 from data.evaluation.human_evaluation import preferred_by_people, undecided
 from data.evaluation.systems import CHAMPION, ZERO_SHOT
-from data.labels.decisions import standings
-from data.labels.label_sets import described
+from data.labels.decisions import batch_statuses
+from data.labels.label_sets import label_set_document
 from data.measures.intervals import Proportion
 from data.paths import log_of, run_prefix
-from data.runs.champion import champion, promote, rival
+from data.runs.champion import champion, opponent_of, promote
 from data.runs.registry import find_run
 from data.store import Store, folders, log
 from data.store.manifest import Publication, read_manifest
@@ -83,18 +83,13 @@ def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
     finished = find_run(store, campaign, run).manifest
     first = read_manifest(store, finished["inputs"]["evaluation"])
     assert first is not None
-    folder, leader = f"{run_prefix(campaign, run)}/evaluations", rival(store, campaign, run)
-    own = first.manifest["facts"].get("rules")
+    folder, leader = f"{run_prefix(campaign, run)}/evaluations", opponent_of(store, campaign, run)
+    own = first.get("rules")
     if own is None and "campaign" in finished["facts"]:  # from before evaluations said by which settings they are
         own = content_id(Campaign.model_validate(finished["facts"]["campaign"]).measuring())
     found = [read_manifest(store, f"{folder}/{name}") for name in folders(store, folder)]
     known = [first, *sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))]
-    beside = [
-        each
-        for each in known
-        if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader
-        and each.manifest["facts"].get("rules", own) == own
-    ]
+    beside = [each for each in known if each.get("runs", {}).get(CHAMPION) == leader and each.get("rules", own) == own]
     return beside[0] if beside else first
 
 
@@ -123,8 +118,8 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
 
 def withdrawn(store: Store, campaign: str, label_set: str) -> list[str]:
     """Say which labels of a set no longer count: of whole batches, or of labelers in one."""
-    document = described(store, campaign, label_set)
-    decided, said = standings(store, campaign), []
+    document = label_set_document(store, campaign, label_set)
+    decided, said = batch_statuses(store, campaign), []
     for batch in document["batches"]:
         if batch not in decided:
             continue

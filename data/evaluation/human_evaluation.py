@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from data.answers.answer import won
 from data.batches.index import batches, key_rows
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.canonical import Document, sha256
-from data.evaluation.judgements import Contest, Judgement, contests, over
+from data.evaluation.judgements import Judgement, PairResult, pair_results, result_for
 from data.evaluation.systems import System
-from data.labels.decisions import Standing, standings
-from data.labels.table import Committed, committed, deliveries, overall, standing_labels
+from data.labels.decisions import BatchStatus, batch_statuses
+from data.labels.table import Committed, active_labels, committed, deliveries
 from data.measures.intervals import Proportion
 from data.measures.words import words
 from data.paths import comparisons_of
@@ -18,7 +19,7 @@ from data.store import Store
 from data.store.manifest import Publication
 
 
-class Compared(NamedTuple):
+class HumanResult(NamedTuple):
     """One comparison: what was asked, and what came of it."""
 
     batch: str
@@ -29,10 +30,10 @@ class Compared(NamedTuple):
     labelers: int
     decision: str  # about its answers: accept, hold or reject; "waits" where there are none
     why: str
-    contest: Contest | None  # None before answers count
+    contest: PairResult | None  # None before answers count
 
 
-class Preferred(NamedTuple):
+class HumanWinRate(NamedTuple):
     """How often people prefer one system to another, and how many people tell how much people differ."""
 
     win_rate: Proportion
@@ -43,39 +44,39 @@ def identity(system: System) -> str:
     """Name a system for good: which run's model it is, whatever it was called when it was asked about."""
     if system.run is None:
         return system.name
-    kind = {"best of": f"{system.name} of ", "model": ""}[system.writer]
+    kind = {"best of": f"{system.name} of ", "model": ""}[system.kind]
     return f"{kind}{system.run}" + ("/supervised" if system.model and system.model.endswith("/supervised") else "")
 
 
-def comparisons(store: Store, campaign: str) -> list[Publication]:
+def human_evaluations(store: Store, campaign: str) -> list[Publication]:
     """Return the published comparisons of a campaign, oldest first."""
     return batches(store, comparisons_of(campaign))
 
 
-def results(store: Store, campaign: str) -> list[Compared]:
+def human_results(store: Store, campaign: str) -> list[HumanResult]:
     """Return every comparison with what people answered."""
     found = []
-    for batch, standing, judgements in _answered(store, comparisons_of(campaign)):
+    for batch, status, judgements in _answered(store, comparisons_of(campaign)):
         left, right = batch["systems"]
         found.append(
-            Compared(
+            HumanResult(
                 batch["batch"],
                 (left, right),
                 batch["questions"],
                 _equal(batch),
                 len(judgements),
                 len({each.labeler for each in judgements}),
-                standing.decision if standing else "waits",
-                standing.why if standing else "",
-                over(contests([*judgements, *_ties(batch, judgements)]), left, right),
+                status.decision if status else "waits",
+                status.why if status else "",
+                result_for(pair_results([*judgements, *_ties(batch, judgements)]), left, right),
             )
         )
     return found
 
 
 def preferred_by_people(
-    store: Store, campaign: str, system: str, other: str, rules: Text | None = None
-) -> Preferred | None:
+    store: Store, campaign: str, system: str, other: str, rules: TextFormat | None = None
+) -> HumanWinRate | None:
     """Return how often people prefer one system to another, by all accepted answers; None without any.
 
     With `rules`, by answers about texts that were made by them.
@@ -87,41 +88,41 @@ def preferred_by_people(
         if rules is None or _made_by(batch, rules):
             judgements += [*answers, *_ties(batch, answers)]
     turned = [each if each.left == system else _turned(each) for each in judgements]
-    contest = over(contests(turned), system, other)
+    contest = result_for(pair_results(turned), system, other)
     given = Counter(each.labeler for each in turned)
     telling = [count for count in given.values() if 3 * count * len(given) >= len(turned)]  # a third of an even share
-    return contest and Preferred(contest.win_rate, len(telling))
+    return contest and HumanWinRate(contest.win_rate, len(telling))
 
 
-def undecided(store: Store, campaign: str, system: str, other: str, rules: Text) -> list[tuple[str, str]]:
+def undecided(store: Store, campaign: str, system: str, other: str, rules: TextFormat) -> list[tuple[str, str]]:
     """Return each comparison of two systems, by these rules, whose answers neither count nor were rejected by a person,
     and why."""
     return [
-        (batch["batch"], standing.why)
-        for batch, standing, answers in _answered(store, comparisons_of(campaign), {system, other})
-        if standing is not None and not answers and _made_by(batch, rules)
-        if not (standing.by_person and standing.decision == "reject")
+        (batch["batch"], status.why)
+        for batch, status, answers in _answered(store, comparisons_of(campaign), {system, other})
+        if status is not None and not answers and _made_by(batch, rules)
+        if not (status.by_person and status.decision == "reject")
     ]
 
 
 def _answered(
     store: Store, name: str, systems: set[str] | None = None
-) -> Iterator[tuple[Publication, Standing | None, list[Judgement]]]:
+) -> Iterator[tuple[Publication, BatchStatus | None, list[Judgement]]]:
     """Yield the comparisons, of two systems or all, what stands and the answers that count; logs are read once."""
-    decided, taken = standings(store, name), deliveries(store, name)
+    decided, taken = batch_statuses(store, name), deliveries(store, name)
     for batch in batches(store, name):
         if systems in (None, set(batch["systems"])):
-            standing = decided.get(batch["batch"])
-            yield batch, standing, _answers(store, batch, standing, taken)
+            status = decided.get(batch["batch"])
+            yield batch, status, _answers(store, batch, status, taken)
 
 
-def _made_by(batch: Publication, rules: Text) -> bool:
-    made = batch.manifest["facts"].get("campaign")
-    return made is None or not rules.differing(Text.model_validate(made["text"]))
+def _made_by(batch: Publication, rules: TextFormat) -> bool:
+    made = batch.get("campaign")
+    return made is None or not rules.differing(TextFormat.model_validate(made["text"]))
 
 
 def _equal(batch: Publication) -> int:
-    return int(batch.manifest["facts"].get("equal", 0))
+    return int(batch.get("equal", 0))
 
 
 def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgement]:
@@ -144,16 +145,18 @@ def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgemen
             yield each._replace(query=query, won=0.5, right_words=each.left_words)
 
 
-def _answers(store: Store, batch: Publication, standing: Standing | None, taken: Sequence[Document]) -> list[Judgement]:
+def _answers(
+    store: Store, batch: Publication, status: BatchStatus | None, taken: Sequence[Document]
+) -> list[Judgement]:
     """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
-    if standing is None or standing.decision != "accept":
+    if status is None or status.decision != "accept":
         return []
     rows = {row["question_id"]: row for row in key_rows(batch)}
-    labels = standing_labels(committed(store, list(taken), batch["batch"]))
+    labels = active_labels(committed(store, list(taken), batch["batch"]))
     left, right = batch["systems"]
     found = []
     for label in labels:
-        if standing.weights.get(label.labeler_id, 1.0) > 0:
+        if status.weights.get(label.labeler_id, 1.0) > 0:
             row = rows[label.question_id]
             lengths = [len(words(sample["text"])) for sample in row["samples"]]
             found.append(Judgement(row["query_id"], left, right, label.labeler_id, _won(label), *lengths))
@@ -162,10 +165,7 @@ def _answers(store: Store, batch: Publication, standing: Standing | None, taken:
 
 def _won(label: Committed) -> float:
     """Return what an answer gives to the first of its two samples."""
-    if label.best_sample is not None:
-        return 1.0 - label.best_sample
-    first, second = overall(label.ratings) if label.ratings else (0.0, 0.0)
-    return 0.5 if first == second else float(first > second)
+    return won(label.best_sample, label.details)
 
 
 def _turned(each: Judgement) -> Judgement:

@@ -25,7 +25,7 @@ from data.ingest.receive import receive
 from data.ingest.refusal import ReceivedFile, refuse_if_wrong
 from data.ingest.sandbox import ParsedFile, read_sandboxed
 from data.ingest.validate import FileResult, validate
-from data.labels.decisions import standings
+from data.labels.decisions import batch_statuses
 from data.labels.table import committed_table
 from data.paths import KEY_FILE, campaign_of, comparisons_of, name_in
 from data.quality.assess_batch import assess_batch
@@ -118,18 +118,18 @@ def ingest(
     entry = outcome["entry"]
     assessment = assess_batch(store, campaign, batch, key, policy, predicted)
     pa.default_memory_pool().release_unused()
-    standing = standings(store, campaign)[batch["batch"]]
+    status = batch_statuses(store, campaign)[batch["batch"]]
     return IngestResult(
         entry["batch"],
         entry["accepted"],
         entry["quarantined"],
         entry["duplicates"],
         entry["reasons"],
-        standing.decision,
+        status.decision,
         tuple(assessment["findings"]),
         ignored=tuple(rows.ignored),
         compares=compares,
-        held=standing.held,
+        held=status.held,
     )
 
 

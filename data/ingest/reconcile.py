@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data.batches.key import Key
 from data.escape import shown
-from data.labels.table import label_id, said_of, standing
+from data.labels.table import active, answer_keys, details_of, label_id
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -42,7 +42,7 @@ def reconcile(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answer
     problems = np.full(len(good), None, object)
     corrects = good["supersedes"].is_valid().to_numpy()
     duplicate: Mask = np.isin(mine.both, theirs.both) & ~corrects
-    place, stands = _standing(mine, theirs, known)
+    place, stands = _active_labels(mine, theirs, known)
     _correct(good, known, batch, (corrects, place, stands), problems, duplicate)
     conflicting = stands & ~corrects & ~duplicate
     _say(problems, conflicting, "conflicts with an earlier answer of ", good)
@@ -61,7 +61,7 @@ def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[CodedAnswers, Cod
     asked = key.find(known["question_id"].combine_chunks()).to_numpy(zero_copy_only=False)
     question = np.concatenate([good["question"].to_numpy(), asked]).astype(np.int64)
     who = question * count + labelers.indices.to_numpy()
-    texts = pa.chunked_array([good["said"].combine_chunks(), said_of(known)], pa.string())
+    texts = pa.chunked_array([good["said"].combine_chunks(), answer_keys(known)], pa.string())
     more = texts.combine_chunks().dictionary_encode()
     best = np.concatenate([t["best_sample"].combine_chunks().fill_null(0).to_numpy() for t in (good, known)])
     said = more.indices.fill_null(-1).to_numpy().astype(np.int64)
@@ -71,9 +71,9 @@ def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[CodedAnswers, Cod
     return CodedAnswers(who[:n], said[:n], kinds), CodedAnswers(who[n:], said[n:], kinds)
 
 
-def _standing(mine: CodedAnswers, theirs: CodedAnswers, known: pa.Table) -> tuple[Ints, Mask]:
+def _active_labels(mine: CodedAnswers, theirs: CodedAnswers, known: pa.Table) -> tuple[Ints, Mask]:
     """Return for each row the standing label of its labeler on its question, and whether there is one."""
-    rows = standing(known)
+    rows = active(known)
     if not len(rows):
         return np.zeros(len(mine.who), np.int64), np.zeros(len(mine.who), bool)
     rows = rows[np.argsort(theirs.who[rows], kind="stable")]
@@ -95,10 +95,12 @@ def _correct(
     if not len(rows):
         return
     ids = set(known["label_id"].to_pylist())
-    names = ["question_id", "labeler_id", "best_sample", "ranking", "ratings", "supersedes"]
+    names = ["question_id", "labeler_id", "best_sample", "supersedes"]
     standing_ids = known["label_id"].take(place[rows]).to_pylist() if len(known) else [None] * len(rows)
-    for row, given, stood in zip(rows.tolist(), good.select(names).take(rows).to_pylist(), standing_ids, strict=True):
-        if label_id(batch, *given.values()) in ids:
+    corrections = zip(rows.tolist(), good.select(names).take(rows).to_pylist(), details_of(good, rows), strict=True)
+    for (row, given, details), stood in zip(corrections, standing_ids, strict=True):
+        question, labeler, best, supersedes = given.values()
+        if label_id(batch, question, labeler, best, details, supersedes) in ids:
             duplicate[row] = True  # the same correction again
         elif not stands[row] or given["supersedes"] != stood:
             named = shown(given["supersedes"])
@@ -137,7 +139,7 @@ def _within_quota(
     new = accepted[~corrects[accepted]]
     question = good["question"].to_numpy()[new]
     asked = key.find(known["question_id"].combine_chunks()).to_numpy(zero_copy_only=False).astype(np.int64)
-    before = np.bincount(asked[standing(known)], minlength=len(key))
+    before = np.bincount(asked[active(known)], minlength=len(key))
     order = np.argsort(question, kind="stable")
     ordered = question[order]
     starts = np.searchsorted(ordered, ordered)

@@ -16,7 +16,7 @@ from data.canonical import content_id, seal
 from data.errors import Refused
 from data.escape import harmless
 from data.ingest.validate import FileResult, file_fault
-from data.quality.arrays import chosen, collect
+from data.quality.arrays import best_choices, to_arrays
 from data.quality.diagnosis import faults_of_the_file
 from data.render.page import PAGES
 from data.store import Store
@@ -57,7 +57,7 @@ def refuse_if_wrong(
     shown = bool(predicted) or bool((key.gold != UNKNOWN).any())
     if despite or not shown or not len(result.accepted):
         return
-    faults = faults_of_the_file(collect(key, chosen(result.accepted, key), predicted))
+    faults = faults_of_the_file(to_arrays(key, best_choices(result.accepted, key), predicted))
     if not faults:
         return
     raise Refused(

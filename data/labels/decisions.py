@@ -11,7 +11,7 @@ from data.store import Store, log
 Decision = Literal["accept", "hold", "reject"]
 
 
-class Standing(NamedTuple):
+class BatchStatus(NamedTuple):
     """What holds for a batch now."""
 
     decision: Decision
@@ -30,11 +30,11 @@ class Standing(NamedTuple):
         return tuple(sorted(name for name, weight in self.weights.items() if weight == 0))
 
 
-def history(store: Store, campaign: str) -> list[Document]:
+def decision_log(store: Store, campaign: str) -> list[Document]:
     return log.entries(store, _prefix(campaign))
 
 
-def record(store: Store, campaign: str, batch: str, assessment: Document) -> Document:
+def record_assessment(store: Store, campaign: str, batch: str, assessment: Document) -> Document:
     """Append an assessment of a batch, unless the last one of it says the same; return the one that stands."""
     document = assessment | {"batch": batch}
     standing: list[Document] = []
@@ -72,13 +72,13 @@ def override(
     log.append(store, _prefix(campaign), decide)
 
 
-def standings(store: Store, campaign: str) -> dict[str, Standing]:
+def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:
     """Return what holds for every batch that was assessed."""
-    entries = history(store, campaign)
+    entries = decision_log(store, campaign)
     found = {}
     for batch in dict.fromkeys(entry["batch"] for entry in entries):
         mine = [entry for entry in entries if entry["batch"] == batch]
-        found[batch] = _standing(mine)
+        found[batch] = _status_of(mine)
     return found
 
 
@@ -87,11 +87,11 @@ def labels_seen(store: Store, campaign: str) -> dict[str, float]:
 
     Old assessments do not say how many: they have seen all.
     """
-    assessments = [entry for entry in history(store, campaign) if entry["kind"] == "assessment"]
+    assessments = [entry for entry in decision_log(store, campaign) if entry["kind"] == "assessment"]
     return {entry["batch"]: entry.get("labels", inf) for entry in assessments}
 
 
-def _standing(entries: list[Document]) -> Standing:
+def _status_of(entries: list[Document]) -> BatchStatus:
     assessment = [entry for entry in entries if entry["kind"] == "assessment"][-1]
     decision, why = assessment["decision"], "; ".join(finding["fault"] for finding in assessment["findings"])
     decisions = {name: labeler["decision"] for name, labeler in assessment["labelers"].items()}
@@ -111,7 +111,7 @@ def _standing(entries: list[Document]) -> Standing:
     }
     if decision == "accept" and weights and not any(weights.values()):
         why = "all its labelers are on hold"
-    return Standing(decision, why, weights, by_person)
+    return BatchStatus(decision, why, weights, by_person)
 
 
 def _faults(assessment: Document, labeler: str | None) -> list[str]:

@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
 from data.batches.index import batches, key_rows
 from data.batches.schema import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.errors import Refused
-from data.labels.decisions import labels_seen, standings
+from data.labels.decisions import batch_statuses, labels_seen
 from data.labels.table import (
     AT_ONCE,
     Committed,
-    Ranking,
+    active,
+    active_labels,
     committed,
     committed_table,
     deliveries,
-    standing,
-    standing_labels,
 )
 from data.measures.intervals import Proportion, proportion
 from data.paths import KEY_FILE
@@ -36,17 +36,16 @@ NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
 
 class Label(NamedTuple):
-    """One label that counts; ranking and ratings as data.labels.table.LABEL has them."""
+    """One label that counts."""
 
     batch_id: str
     question_id: str
     labeler_id: str
     best_sample: int | None
     weight: float = 1.0
-    ranking: Ranking | None = None
-    ratings: str | None = None
     critique: str | None = None
     correction: str | None = None
+    details: Details = NO_DETAILS
 
 
 def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
@@ -57,7 +56,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
     assess_pending).
     """
     rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
-    decided = standings(store, campaign)
+    decided = batch_statuses(store, campaign)
     counted = [
         entry
         for entry in _assessed(store, campaign)
@@ -67,7 +66,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
     named = {entry["batch"] for entry in counted}
     weights = {batch: dict(decided[batch].weights) for batch in sorted(named)}
     labels = committed_table(store, counted, columns=NAMED)
-    rows, of_each = standing(labels), _weights(labels, weights)
+    rows, of_each = active(labels), _weights(labels, weights)
     rows = rows[of_each[rows] > 0]
     if not len(rows):
         return None
@@ -123,11 +122,11 @@ def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
 
 def _weighted(labels: Iterable[Committed], weights: Mapping[str, Mapping[str, float]]) -> list[tuple[Committed, float]]:
     """Return the labels that count, each with its weight, in the order of their ids."""
-    found = [(label, weights.get(label.batch_id, {}).get(label.labeler_id, 1.0)) for label in standing_labels(labels)]
+    found = [(label, weights.get(label.batch_id, {}).get(label.labeler_id, 1.0)) for label in active_labels(labels)]
     return sorted((pair for pair in found if pair[1] > 0), key=lambda pair: pair[0].label_id)
 
 
-def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str, Any], int]]:
+def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str, Any], int]]:
     """Return the labels of a set as rows of their batch's key, each with the sample that was chosen; gold left out."""
     document, labels = read_label_set(store, campaign, label_set)
     sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
@@ -136,7 +135,7 @@ def labeled(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str,
     return [(row, best) for row, best in found if row["role"] not in TESTS]
 
 
-def described(store: Store, campaign: str, label_set: str) -> Document:
+def label_set_document(store: Store, campaign: str, label_set: str) -> Document:
     """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
     key = f"campaigns/{campaign}/label_sets/{label_set}.json"
     try:
@@ -147,7 +146,7 @@ def described(store: Store, campaign: str, label_set: str) -> Document:
 
 def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
     """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
-    document = described(store, campaign, label_set)
+    document = label_set_document(store, campaign, label_set)
     named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
     rows = _weighted(committed(store, named), document.get("weights", {}))
     return document, [
@@ -157,16 +156,15 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
             row.labeler_id,
             row.best_sample,
             weight,
-            row.ranking,
-            row.ratings,
             row.critique,
             row.correction,
+            row.details,
         )
         for row, weight in rows
     ]
 
 
-def agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
+def label_agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
     """Return how often two labelers of a label set chose the same sample of a question; None without copies.
 
     Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.

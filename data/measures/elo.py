@@ -22,7 +22,7 @@ class Rating(NamedTuple):
     high: float
 
 
-def ranked(
+def elo_ratings(
     systems: Sequence[str],
     left: Sequence[str],
     right: Sequence[str],

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from data.batches.schema import read_key, write_table
 from data.canonical import Document, seal, sha256, unseal
-from data.labels.table import committed, deliveries, standing_labels
+from data.labels.table import active_labels, committed, deliveries
 from data.store import Store
 from data.store.manifest import Publication
 
@@ -89,7 +89,7 @@ def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected 
     before = _delivered(store, campaign, batch)
     standing = {
         (label.question_id, label.labeler_id): label.label_id
-        for label in standing_labels(committed(store, deliveries(store, campaign), batch))
+        for label in active_labels(committed(store, deliveries(store, campaign), batch))
     }
     rows, names = [], []
     for question, versions in sorted(saved(store, campaign, batch).items()):

@@ -53,7 +53,7 @@ class Answers:
         return len(self.items)
 
 
-class Chosen(NamedTuple):
+class BestChoices(NamedTuple):
     """The labels that say which sample is best, as parallel arrays."""
 
     questions: Integers  # place in the key
@@ -64,11 +64,11 @@ class Chosen(NamedTuple):
     names: list[str]
 
 
-def chosen(labels: pa.Table, key: Key) -> Chosen:
+def best_choices(labels: pa.Table, key: Key) -> BestChoices:
     """Return the labels (columns of data.labels.table.LABEL) that name one best sample."""
     labels = labels.filter(pc.and_(pc.is_valid(labels["best_sample"]), pc.is_valid(labels["best_shown"])))
     who = labels["labeler_id"].combine_chunks().dictionary_encode()
-    return Chosen(
+    return BestChoices(
         key.find(labels["question_id"].combine_chunks()).to_numpy().astype(np.int32),
         who.indices.to_numpy().astype(np.int32),
         labels["best_sample"].to_numpy().astype(np.int16),
@@ -78,26 +78,23 @@ def chosen(labels: pa.Table, key: Key) -> Chosen:
     )
 
 
-def collect(key: Key, labels: Chosen, predicted: Mapping[str, int]) -> Answers:
+def to_arrays(key: Key, labels: BestChoices, predicted: Mapping[str, int]) -> Answers:
     """Join labels with the key of their batch, and with what the last reward model says of each question."""
-    liked = key.predicted_index(predicted)
+    predicted_samples = key.predicted_index(predicted)
     asked = labels.questions
-    gold, gold_slots, viewed, viewed_slots = (
-        each.astype(np.int16)[asked] for each in (key.gold, key.slots(key.gold), liked, key.slots(liked))
-    )
     return Answers(
-        key.k,
-        key.items.astype(np.int32)[asked],
-        labels.labelers,
-        labels.samples,
-        labels.slots,
-        gold,
-        gold_slots,
-        viewed,
-        viewed_slots,
-        labels.seconds,
-        key.words.astype(np.int32)[asked],
-        labels.names,
+        k=key.k,
+        items=key.items.astype(np.int32)[asked],
+        labelers=labels.labelers,
+        samples=labels.samples,
+        slots=labels.slots,
+        gold=key.gold.astype(np.int16)[asked],
+        gold_slots=key.slots(key.gold).astype(np.int16)[asked],
+        predicted=predicted_samples.astype(np.int16)[asked],
+        predicted_slots=key.slots(predicted_samples).astype(np.int16)[asked],
+        seconds=labels.seconds,
+        words=key.words.astype(np.int32)[asked],
+        names=labels.names,
     )
 
 

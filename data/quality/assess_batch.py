@@ -7,20 +7,20 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.answers import DETAILED
 from data.batches.index import batches
 from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
 from data.campaign import Campaign
 from data.campaign.settings import Quality
 from data.canonical import Document
-from data.labels.decisions import history as decisions
-from data.labels.decisions import labels_seen, record
-from data.labels.table import committed_table, deliveries, skips, standing
+from data.labels.decisions import decision_log, labels_seen, record_assessment
+from data.labels.table import active, committed_table, deliveries, skips
 from data.measures.intervals import proportion
 from data.paths import KEY_FILE
-from data.quality.arrays import Chosen, chosen, collect
+from data.quality.arrays import BestChoices, best_choices, to_arrays
 from data.quality.assessment import assess
-from data.quality.chosen_texts import QUESTIONS_READ, Choice, text_measures
+from data.quality.chosen_texts import QUESTIONS_READ, ChosenSample, compare_texts
 from data.quality.gates import watched_rate
 from data.store import Store
 from data.store.manifest import Publication
@@ -31,27 +31,28 @@ def assess_batch(
     campaign: str,
     batch: Publication,
     key: Key,
-    policy: Quality,
+    thresholds: Quality,
     predicted: Mapping[str, int],
 ) -> Document:
     """Assess all answers to a batch so far, and record it where it says something new."""
     taken = deliveries(store, campaign)
     seen = _accepted(taken)[batch["batch"]]
-    columns = ["question_id", "labeler_id", "best_sample", "best_shown", "ranking", "seconds", "supersedes"]
+    columns = ["question_id", "labeler_id", "best_sample", "best_shown", "seconds", "supersedes"]
+    columns += [kind.name for kind in DETAILED]
     labels = committed_table(store, taken, batch["batch"], columns)
     if labels["supersedes"].null_count < len(labels):
         labels = committed_table(store, taken, batch["batch"])
-        labels = labels.take(standing(labels))
-    earlier = {e["batch"]: e for e in decisions(store, campaign) if e["kind"] == "assessment"}
+        labels = labels.take(active(labels))
+    earlier = {e["batch"]: e for e in decision_log(store, campaign) if e["kind"] == "assessment"}
     earlier.pop(batch["batch"], None)
-    naming = chosen(labels, key)
+    naming = best_choices(labels, key)
     others = _others(store, campaign, batch, key, labels, naming)
-    answers = collect(key, naming, predicted)
+    answers = to_arrays(key, naming, predicted)
     del labels, naming  # of a million answers, they are a quarter of all that is held
     pa.default_memory_pool().release_unused()
     before = [] if batch.manifest["kind"] == "comparison" else list(earlier.values())  # each is of other systems
-    assessment = assess(answers, len(key), policy, before, others)
-    return record(store, campaign, batch["batch"], assessment | {"labels": seen})
+    assessment = assess(answers, len(key), thresholds, before, others)
+    return record_assessment(store, campaign, batch["batch"], assessment | {"labels": seen})
 
 
 def assess_pending(store: Store, campaign: str) -> None:
@@ -62,9 +63,9 @@ def assess_pending(store: Store, campaign: str) -> None:
     taken, seen = _accepted(deliveries(store, campaign)), labels_seen(store, campaign)
     for batch in batches(store, campaign):
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
-            settings = batch.manifest["facts"].get("campaign")
-            policy = Campaign.model_validate(settings).quality if settings else Quality()
-            assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), policy, {})
+            settings = batch.get("campaign")
+            thresholds = Campaign.model_validate(settings).quality if settings else Quality()
+            assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
 
 def _accepted(taken: Sequence[Document]) -> Counter[str]:
@@ -75,12 +76,14 @@ def _accepted(taken: Sequence[Document]) -> Counter[str]:
     return found
 
 
-def _others(store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: Chosen) -> Document:
+def _others(
+    store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: BestChoices
+) -> Document:
     """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
     named, counted = skips(store, deliveries(store, campaign), batch["batch"])
     asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
     skipped = len(named) + counted
-    ties = pc.sum(pc.equal(pc.list_value_length(labels["ranking"]), 1)).as_py() or 0
+    ties = sum(kind.undecided(labels[kind.name]) for kind in DETAILED)
     return {
         "texts": _texts(batch, key, labels),
         "drift": watched_rate(key, naming),
@@ -94,4 +97,4 @@ def _texts(batch: Publication, key: Key, labels: pa.Table) -> dict[str, float]:
     some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
     rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
     asked = islice(read_key(batch.path(KEY_FILE), tokens=False), QUESTIONS_READ)
-    return text_measures(asked, [Choice(*row.values()) for row in rows.to_pylist()])
+    return compare_texts(asked, [ChosenSample(*row.values()) for row in rows.to_pylist()])

@@ -26,7 +26,7 @@ LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
 
 
 def assess(
-    answers: Answers, questions: int, policy: Quality, earlier: Sequence[Document], others: Mapping[str, Any]
+    answers: Answers, questions: int, thresholds: Quality, earlier: Sequence[Document], others: Mapping[str, Any]
 ) -> Document:
     """Measure the answers to a batch of so many questions, and decide: accept, hold or reject.
 
@@ -34,9 +34,9 @@ def assess(
     more than the answers: `answered`, `undecided`, `drift` and `texts`.
     """
     measures = {**measure(answers, questions), **others}
-    findings = [*diagnose(answers, policy), *drifts(measures, earlier, policy)]
-    findings += gates(measures, policy)
-    labelers = assess_labelers(answers, findings, policy)
+    findings = [*diagnose(answers, thresholds), *drifts(measures, earlier, thresholds)]
+    findings += gates(measures, thresholds)
+    labelers = assess_labelers(answers, findings, thresholds)
     worst = {finding.severity for finding in findings}
     return {
         "kind": "assessment",
@@ -45,7 +45,7 @@ def assess(
         "findings": [finding._asdict() for finding in findings],
         "measures": measures,
         "labelers": labelers,
-        "thresholds": policy.model_dump(),
+        "thresholds": thresholds.model_dump(),
     }
 
 
@@ -96,7 +96,7 @@ def _finite(interval: Document) -> Document | None:
     return interval if all(np.isfinite(value) for value in interval.values()) else None
 
 
-def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quality) -> Document:
+def assess_labelers(answers: Answers, findings: Sequence[Finding], thresholds: Quality) -> Document:
     """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
     accused = {name: finding.fault for finding in findings for name in finding.labelers}
     weights = skill_weights(answers)
@@ -108,15 +108,15 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], policy: Quali
     for number, (name, own) in enumerate(zip(answers.names, answers.by_labeler(), strict=True)):
         known = own.take(own.gold != UNKNOWN)
         right = int((known.samples == known.gold).sum())
-        fast = float((own.seconds < own.words / policy.words_a_second).mean()) if len(own) else 0.0
+        fast = float((own.seconds < own.words / thresholds.words_a_second).mean()) if len(own) else 0.0
         twice = consistent[number], repeated[number]
         reasons = {accused[name]: accused[name]} if name in accused else {}  # each fault, in words
-        if len(known) >= FEWEST_GOLD and right < policy.labeler_gold * len(known):
+        if len(known) >= FEWEST_GOLD and right < thresholds.labeler_gold * len(known):
             reasons["gold answers wrong"] = f"{right} of {len(known)} gold answers right"
-        if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=policy.evidence):
+        if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=thresholds.evidence):
             shown = f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance"
             reasons["own answers not repeated"] = shown
-        if fast > policy.fast_share and len(own) >= FEWEST_GOLD:
+        if fast > thresholds.fast_share and len(own) >= FEWEST_GOLD:
             reasons["faster than anybody reads"] = f"{fast:.0%} of the answers came faster than anybody reads"
         result[name] = {
             "decision": "hold" if reasons else "accept",

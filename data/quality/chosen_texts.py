@@ -13,7 +13,7 @@ QUESTIONS_READ = 2_000
 WORD = re.compile(r"\w+")
 
 
-class Choice(NamedTuple):
+class ChosenSample(NamedTuple):
     """Which sample was chosen of which question."""
 
     question_id: str
@@ -27,11 +27,11 @@ def copy_rate(query: str, response: str) -> float:
     return len(own & theirs) / len(own) if own else 0.0
 
 
-def text_measures(key: Iterable[Mapping[str, Any]], labels: Iterable[Choice]) -> dict[str, float]:
-    """Return the mean length in words and the copy rate of the samples chosen, and of those passed over."""
+def compare_texts(key: Iterable[Mapping[str, Any]], labels: Iterable[ChosenSample]) -> dict[str, float]:
+    """Return the mean length in words and the copy rate of the chosen samples, and of the rejected ones."""
     some = islice(key, QUESTIONS_READ)  # in the order of their random ids, so a sample
     asked = {row["question_id"]: row for row in some}
-    sums = {"chosen": [0.0, 0.0, 0.0], "passed over": [0.0, 0.0, 0.0]}
+    sums = {"chosen": [0.0, 0.0, 0.0], "rejected": [0.0, 0.0, 0.0]}
     looked_at: dict[str, list[tuple[int, float]]] = {}
     for label in labels:
         if label.question_id not in asked:
@@ -41,7 +41,7 @@ def text_measures(key: Iterable[Mapping[str, Any]], labels: Iterable[Choice]) ->
             texts = [sample["text"] for sample in row["samples"]]
             looked_at[label.question_id] = [(len(text.split()), copy_rate(row["query"], text)) for text in texts]
         for number, (words, copied) in enumerate(looked_at[label.question_id]):
-            total = sums["chosen" if number == label.sample else "passed over"]
+            total = sums["chosen" if number == label.sample else "rejected"]
             for place, value in enumerate((1.0, float(words), copied)):
                 total[place] += value
     measures = {}

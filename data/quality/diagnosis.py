@@ -16,28 +16,29 @@ from data.campaign.settings import Quality
 from data.measures.agreement import slot_p
 from data.measures.intervals import proportion
 from data.quality.arrays import Answers, Finding, Severity
-from data.quality.spam import copycats, guessers
+from data.quality.spam import find_copying, find_guessing
 
 FEWEST_OF_ONE = 40  # answers before their positions do, of a labeler or of all
 CLEAR = 3.0  # nats, to tell an inverted file from one without content
 CHANCE = 1e-3  # how probable something may be by chance that is taken for more
 
 
-def diagnose(answers: Answers, policy: Quality) -> list[Finding]:
+def diagnose(answers: Answers, thresholds: Quality) -> list[Finding]:
     """Name what is wrong with the answers to a batch; nothing where they look as answers should."""
     systemic = faults_of_the_file(answers)
     if systemic:
         return systemic
-    fixed, rest = position_lovers(answers, policy)
-    guessing = guessers(rest, policy)
+    fixed, rest = find_position_bias(answers, thresholds)
+    guessing = find_guessing(rest, thresholds)
     accused = np.isin(rest.labelers, [rest.names.index(name) for finding in guessing for name in finding.labelers])
-    copies = copycats(rest.take(~accused), policy) + copycats(rest.take(accused), policy, usual=1 / answers.k)
+    copies = find_copying(rest.take(~accused), thresholds)
+    copies += find_copying(rest.take(accused), thresholds, usual=1 / answers.k)
     found = [*fixed, *copies, *guessing]
     known = answers.take(answers.gold != UNKNOWN)
     if not found and len(known) >= FEWEST_GOLD:
         right = proportion(float((known.samples == known.gold).sum()), len(known))
-        if right.high < policy.gold_accuracy or (len(known) >= 40 and right.value < policy.gold_accuracy):
-            mostly = len(known) >= 40 and right.value < policy.gold_reject
+        if right.high < thresholds.gold_accuracy or (len(known) >= 40 and right.value < thresholds.gold_accuracy):
+            mostly = len(known) >= 40 and right.value < thresholds.gold_reject
             severity: Severity = "reject" if mostly else "hold"
             found.append(Finding("gold questions are often wrong", severity, f"{right} of gold answers are right"))
     return found
@@ -108,7 +109,7 @@ def _without_content(answers: Answers, said: str) -> Finding:
     return Finding("slots are not mapped back", "reject", evidence)
 
 
-def position_lovers(answers: Answers, policy: Quality) -> tuple[list[Finding], Answers]:
+def find_position_bias(answers: Answers, thresholds: Quality) -> tuple[list[Finding], Answers]:
     """Find labelers who take one position most of the time; return the finding, and the answers of the others."""
     named = []
     chosen_slots = []

@@ -9,8 +9,8 @@ from data.batches.index import batches, key_rows
 from data.batches.schema import TESTS
 from data.canonical import Document
 from data.errors import Refused
-from data.labels.decisions import Standing, history, standings
-from data.labels.table import Committed, committed, deliveries, skips, standing_labels
+from data.labels.decisions import BatchStatus, batch_statuses, decision_log
+from data.labels.table import Committed, active_labels, committed, deliveries, skips
 from data.store import Store
 from data.store.manifest import Publication
 
@@ -32,15 +32,15 @@ class Scorecard(NamedTuple):
     counted: int  # labels that are trained on: no tests, nothing on hold
     cost: float
     cost_a_label: float | None
-    standing: Standing | None
+    status: BatchStatus | None
     assessment: Document | None
 
 
 def scorecards(store: Store, campaign: str, price: float | None = None) -> list[Scorecard]:
     """Return the scorecard of every batch, oldest first; `price` of an answer, in place of the campaign's."""
     taken = deliveries(store, campaign)
-    assessed = {entry["batch"]: entry for entry in history(store, campaign) if entry["kind"] == "assessment"}
-    decided = standings(store, campaign)
+    assessed = {entry["batch"]: entry for entry in decision_log(store, campaign) if entry["kind"] == "assessment"}
+    decided = batch_statuses(store, campaign)
     return [
         _scorecard(store, batch, taken, price, decided.get(batch["batch"]), assessed.get(batch["batch"]))
         for batch in batches(store, campaign)
@@ -52,7 +52,7 @@ def _scorecard(
     batch: Publication,
     taken: Sequence[Document],
     price: float | None,
-    standing: Standing | None,
+    status: BatchStatus | None,
     assessment: Document | None,
 ) -> Scorecard:
     name = batch["batch"]
@@ -61,10 +61,10 @@ def _scorecard(
     for entry in mine:
         sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates")})
     named, more = skips(store, mine, name)
-    vendor = batch.manifest["facts"].get("campaign", {}).get("vendor", {})
+    vendor = batch.get("campaign", {}).get("vendor", {})
     exported, arrived = batch.manifest["ended"], [entry["at"] for entry in mine if entry["accepted"]]
     cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
-    counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, standing))
+    counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, status))
     return Scorecard(
         name,
         batch["round"],
@@ -80,19 +80,19 @@ def _scorecard(
         counted,
         cost,
         cost / counted if counted else None,
-        standing,
+        status,
         assessment,
     )
 
 
 def weighed(
-    store: Store, batch: Publication, taken: Sequence[Document], standing: Standing | None
+    store: Store, batch: Publication, taken: Sequence[Document], status: BatchStatus | None
 ) -> list[tuple[Committed, float]]:
-    """Return the standing labels of a batch, each with the weight it is trained with; tests weigh nothing."""
+    """Return the active labels of a batch, each with the weight it is trained with; tests weigh nothing."""
     tests = {row["question_id"] for row in key_rows(batch, tokens=False) if row["role"] in TESTS}
-    labels = standing_labels(committed(store, list(taken), batch["batch"]))
-    counts = standing is None or standing.decision == "accept"
-    weights = {} if standing is None else standing.weights
+    labels = active_labels(committed(store, list(taken), batch["batch"]))
+    counts = status is None or status.decision == "accept"
+    weights = {} if status is None else status.weights
     return [
         (label, weights.get(label.labeler_id, 1.0) if counts and label.question_id not in tests else 0.0)
         for label in labels

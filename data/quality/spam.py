@@ -19,7 +19,7 @@ COPIED = 0.97  # how often copies of one another agree
 Floats = NDArray[np.float64]
 
 
-class Test(NamedTuple):
+class Trials(NamedTuple):
     """What labelers were tested on: who, against whom or what, and whether it was met."""
 
     who: Integers  # index of a labeler
@@ -56,16 +56,16 @@ def pairs(answers: Answers) -> Pairs:
     return Pairs(left, right, equal)
 
 
-def copycats(answers: Answers, policy: Quality, usual: float | None = None) -> list[Finding]:
+def find_copying(answers: Answers, thresholds: Quality, usual: float | None = None) -> list[Finding]:
     """Find every group of labelers who copy one another: the clearest, then the next among the others."""
     found: list[Finding] = []
-    while (ring := _ring(answers, policy, usual)) is not None:
-        found.append(ring)
-        answers = answers.take(~np.isin(answers.labelers, [answers.names.index(name) for name in ring.labelers]))
+    while (group := _collusion_group(answers, thresholds, usual)) is not None:
+        found.append(group)
+        answers = answers.take(~np.isin(answers.labelers, [answers.names.index(name) for name in group.labelers]))
     return found
 
 
-def _ring(answers: Answers, policy: Quality, usual: float | None) -> Finding | None:
+def _collusion_group(answers: Answers, thresholds: Quality, usual: float | None) -> Finding | None:
     """Find a group of labelers who answer alike beyond what the others' agreement predicts (greedy, from every pair).
 
     The evidence compares two rates of agreement, inside the group and elsewhere, with one for all (or with `usual`,
@@ -91,7 +91,7 @@ def _ring(answers: Answers, policy: Quality, usual: float | None) -> Finding | N
     apart = together.equal[~inside]
     gain = _nats(together.equal[inside], COPIED) + _nats(apart, elsewhere) - _nats(together.equal, of_all)
     gain -= _choices(total, len(group))
-    if gain < policy.evidence:
+    if gain < thresholds.evidence:
         return None
     evidence = (
         f"{len(group)} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
@@ -137,7 +137,7 @@ def _best_group(together: Pairs, total: int, usual: float) -> list[int]:
     return best[0]
 
 
-def guessers(answers: Answers, policy: Quality) -> list[Finding]:
+def find_guessing(answers: Answers, thresholds: Quality) -> list[Finding]:
     """Find labelers whose answers look like guesses: by gold, by agreement with others and with the reward model.
 
     A mixture of two kinds of labelers, those as good as the rest and those at chance; what is usual is estimated from
@@ -161,7 +161,7 @@ def guessers(answers: Answers, policy: Quality) -> list[Finding]:
     accused = np.flatnonzero(guesses)
     of_labels = float(present[accused].sum() / max(1, present.sum()))
     gain = _two_kinds(tests, guesses, chance) - _choices(int((present > 0).sum()), len(accused))
-    if of_labels < policy.guessers_share or gain < policy.evidence:
+    if of_labels < thresholds.guessers_share or gain < thresholds.evidence:
         return []
     bad = answers.take(np.isin(answers.labelers, accused))
     known = bad.take(bad.gold != UNKNOWN)
@@ -171,18 +171,18 @@ def guessers(answers: Answers, policy: Quality) -> list[Finding]:
     return [Finding("some labelers answer at random", "hold", f"{evidence} ({gain:.0f} nats)", names)]
 
 
-def _tests(answers: Answers) -> list[Test]:
+def _tests(answers: Answers) -> list[Trials]:
     """Return what shows whether labelers guess: gold, the reward model's view, and each other labeler."""
     tests = []
     for truth in (answers.gold, answers.predicted):
         known = answers.take(truth != UNKNOWN)
-        tests.append(Test(known.labelers, None, known.samples == truth[truth != UNKNOWN]))
+        tests.append(Trials(known.labelers, None, known.samples == truth[truth != UNKNOWN]))
     together = pairs(answers)
-    tests.append(Test(together.left, together.right, together.equal))
+    tests.append(Trials(together.left, together.right, together.equal))
     return tests
 
 
-def _two_kinds(tests: list[Test], guesses: NDArray[np.bool_], chance: float) -> float:
+def _two_kinds(tests: list[Trials], guesses: NDArray[np.bool_], chance: float) -> float:
     """Return how much likelier, in nats, all is if these labelers guess than if everybody is alike."""
     gain = 0.0
     for test in tests:
@@ -194,10 +194,10 @@ def _two_kinds(tests: list[Test], guesses: NDArray[np.bool_], chance: float) -> 
     return gain
 
 
-def _against_guessing(tests: list[Test], good: NDArray[np.bool_], chance: float) -> Floats:
+def _against_guessing(tests: list[Trials], good: NDArray[np.bool_], chance: float) -> Floats:
     """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
     ratio: Floats = np.zeros(len(good))
-    turned = [Test(test.other, test.who, test.hit) for test in tests if test.other is not None]
+    turned = [Trials(test.other, test.who, test.hit) for test in tests if test.other is not None]
     for test in [*tests, *turned]:  # of two who disagree, each is tested by the other
         who, hit = test.who, test.hit
         if test.other is not None and not good.all():

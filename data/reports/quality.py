@@ -14,7 +14,7 @@ from markupsafe import Markup
 from data.batches.index import key_rows
 from data.batches.schema import write_table
 from data.canonical import Document, content_id
-from data.labels.decisions import history
+from data.labels.decisions import decision_log
 from data.labels.table import Committed, deliveries
 from data.measures.intervals import proportion
 from data.quality.scorecard import Scorecard, find_batch, scorecards, weighed, written
@@ -54,7 +54,7 @@ def report_batch(store: Store, campaign: str, wanted: str | None = None, price: 
     cards = scorecards(store, campaign, price)
     card = next(card for card in cards if card.batch == name)
     rows = {row["question_id"]: row for row in key_rows(batch, tokens=False)}
-    labels = weighed(store, batch, taken, card.standing)
+    labels = weighed(store, batch, taken, card.status)
     page = PAGES.get_template("quality.html").render(
         campaign=campaign,
         card=card,
@@ -91,20 +91,20 @@ def report_vendors(store: Store, campaign: str, price: float | None = None) -> P
 
 
 def _state(store: Store, campaign: str, taken: Sequence[Document]) -> Document:
-    return {"labels": len(taken), "decisions": len(history(store, campaign))}
+    return {"labels": len(taken), "decisions": len(decision_log(store, campaign))}
 
 
 def decided(labels: Sequence[tuple[Committed, float]], card: Scorecard) -> pa.Table:
     """Return the decision on every label: the worse of its batch's and its labeler's, with the reasons of both."""
     assessment = card.assessment or {"labelers": {}, "version": 0}
-    standing = card.standing
+    status = card.status
     rows = []
     for label, weight in labels:
         of_labeler = assessment["labelers"].get(label.labeler_id, {"reasons": []})
-        stopped = standing is not None and standing.decision != "accept"
-        kept_out = standing is not None and not standing.weights.get(label.labeler_id, 1.0)
-        decision = standing.decision if standing is not None and stopped else "hold" if kept_out else "accept"
-        why = [standing.why] if standing is not None and stopped else []
+        stopped = status is not None and status.decision != "accept"
+        kept_out = status is not None and not status.weights.get(label.labeler_id, 1.0)
+        decision = status.decision if status is not None and stopped else "hold" if kept_out else "accept"
+        why = [status.why] if status is not None and stopped else []
         row = {"label_id": label.label_id, "labeler_id": label.labeler_id, "decision": decision, "weight": weight}
         rows.append(row | {"reasons": [*why, *of_labeler["reasons"]], "rules": assessment["version"]})
     return pa.Table.from_pylist(rows, schema=DECIDED)
@@ -123,7 +123,8 @@ def _of_batch(card: Scorecard) -> list[str]:
     plots.append(charts.bars(weights, title="Weight of each labeler", level=1.0, level_label="average"))
     texts = measures["texts"]
     for what, title in (("words", "Words in a response"), ("copied", "Share of word pairs copied from the query")):
-        pair = {name: texts[f"{what} {name}"] for name in ("chosen", "passed over") if f"{what} {name}" in texts}
+        names = {"chosen": "chosen", "rejected": "rejected", "passed over": "rejected"}  # the last in old assessments
+        pair = {shown: texts[f"{what} {name}"] for name, shown in names.items() if f"{what} {name}" in texts}
         if pair:
             plots.append(charts.bars(pair, title=title))
     return plots

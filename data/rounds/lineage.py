@@ -38,15 +38,13 @@ def lineage(store: Store, campaign: str) -> Graph:
 
 
 def _nodes(store: Store, campaign: str) -> Iterator[Node]:
-    decided = decisions.standings(store, campaign)
+    decided = decisions.batch_statuses(store, campaign)
     for batch in batches(store, campaign):
         yield from _of_batch(batch)
     for entry in deliveries(store, campaign):
         counts = f"{entry['accepted']:,} accepted, {entry['quarantined']:,} quarantined of {entry['rows']:,} rows"
-        standing = decided.get(entry["batch"])
-        stands = (
-            f"; its batch: {standing.decision}" + (f" ({standing.why})" if standing.why else "") if standing else ""
-        )
+        status = decided.get(entry["batch"])
+        stands = f"; its batch: {status.decision}" + (f" ({status.why})" if status.why else "") if status else ""
         text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{stands}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}

@@ -14,8 +14,8 @@ from data.batches.schema import TESTS, Question, Sample, read_key
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.errors import Refused
-from data.labels.decisions import standings
-from data.labels.table import committed_table, deliveries, standing
+from data.labels.decisions import batch_statuses
+from data.labels.table import active, committed_table, deliveries
 from data.paths import KEY_FILE, batch_prefix
 from data.store import Store
 from data.store.manifest import Publication, read_manifest
@@ -27,8 +27,8 @@ def questions_to_rework(store: Store, campaign: str, batch: Publication) -> Iter
     """Yield each question of a batch that was answered, and no answer to it or to a copy of it counts."""
     columns = ("label_id", "question_id", "labeler_id", "supersedes")
     labels = committed_table(store, deliveries(store, campaign), batch["batch"], columns)
-    decided = standings(store, campaign).get(batch["batch"])
-    answers = labels.take(standing(labels)).select(["question_id", "labeler_id"]).to_pylist()
+    decided = batch_statuses(store, campaign).get(batch["batch"])
+    answers = labels.take(active(labels)).select(["question_id", "labeler_id"]).to_pylist()
     accepted = decided is None or decided.decision == "accept"
     weights = {} if decided is None else decided.weights
     counts = {answer["question_id"] for answer in answers if accepted and weights.get(answer["labeler_id"], 1.0) > 0}

@@ -4,12 +4,11 @@ from collections import Counter
 from typing import NamedTuple
 
 from data.batches.index import batches
-from data.labels.decisions import history as decisions
-from data.labels.decisions import standings
-from data.labels.label_sets import described
+from data.labels.decisions import batch_statuses, decision_log
+from data.labels.label_sets import label_set_document
 from data.labels.table import added, deliveries
-from data.runs.champion import about
-from data.runs.champion import history as promotions
+from data.runs.champion import decisions_about
+from data.runs.champion import promotion_log as promotions
 from data.runs.registry import runs
 from data.store import Store
 
@@ -36,15 +35,17 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     for entry in deliveries(store, campaign):
         labels[entry["batch"]] += added(entry)
         touched[entry["batch"]] = entry["at"]
-    for entry in decisions(store, campaign):
+    for entry in decision_log(store, campaign):
         touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
     promoted = promotions(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
     # of several runs of a round the champion, else the newest that the gate has decided about, else the newest
-    weighed = sorted(runs(store, campaign), key=lambda run: (bool(about(promoted, run["run"])), run["run"] == leader))
+    weighed = sorted(
+        runs(store, campaign), key=lambda run: (bool(decisions_about(promoted, run["run"])), run["run"] == leader)
+    )
     finished = {run["round"]: run for run in weighed}
     published = batches(store, campaign)
-    decided = standings(store, campaign)
+    decided = batch_statuses(store, campaign)
     result = []
     for number in sorted({batch["round"] for batch in published}):
         mine = [batch for batch in published if batch["round"] == number]
@@ -53,14 +54,12 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
         if run is not None:
             waits_for = f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion"
-            if not about(promoted, run["run"]):  # stopped between its end and the gate
+            if not decisions_about(promoted, run["run"]):  # stopped between its end and the gate
                 waits_for = THE_GATE
         else:
             waits_for = "a retrain" if answered else "labels"
             if held := [
-                standing
-                for standing in (decided[b["batch"]] for b in mine if b["batch"] in decided)
-                if not standing.counts
+                status for status in (decided[b["batch"]] for b in mine if b["batch"] in decided) if not status.counts
             ]:
                 waits_for = f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
@@ -72,7 +71,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
 
 def round_of(store: Store, campaign: str, label_set: str) -> int:
     """Return the last round that a label set holds labels of."""
-    document = described(store, campaign, label_set)
+    document = label_set_document(store, campaign, label_set)
     return max(int(batch["round"]) for batch in batches(store, campaign) if batch["batch"] in document["batches"])
 
 
@@ -93,7 +92,7 @@ def round_to_decide(store: Store, campaign: str) -> int | None:
 
 def last_asked(store: Store, campaign: str, number: int) -> str | None:
     """Return the newest batch of a round that was not rejected; None where it has to ask."""
-    decided = standings(store, campaign)
+    decided = batch_statuses(store, campaign)
     asked = [batch for r in rounds(store, campaign) if r.number == number for batch in r.batches]
     left = [batch for batch in asked if batch not in decided or decided[batch].decision != "reject"]
     return left[-1] if left else None

@@ -1,6 +1,6 @@
 """A simulated vendor that makes a known mistake: how it is shown that mistakes are noticed.
 
-Questions have a latent worth for every sample; a labeler takes the best after noise of their own (Gumbel, so that
+Questions have a latent utility for every sample; a labeler takes the best after noise of their own (Gumbel, so that
 choices are softmax choices). Each fault is done to the answers as a vendor would do it: in the heads of some labelers,
 or in the file on its way back.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data.batches.schema import Question, Sample
 
 LABELERS, BAD_SHARE, COPYCATS = 30, 0.25, 12
+OPTIONS = 4  # samples of a question
 FAULTS = (
     "clean",
     "inverted",
@@ -34,43 +35,43 @@ WORDS = (
 Choose = Callable[[str, int, bool], int]  # item, labeler, whether to take the worst -> the sample chosen
 
 
-class Worth(NamedTuple):
+class Utility(NamedTuple):
     """What the samples of one item are worth to people, and which of them the last reward model likes best."""
 
-    worth: NDArray[np.float64]  # [k]
+    utility: NDArray[np.float64]  # [k]
     predicted: int
 
 
-def invent(count: int, seed: int, gold: int, k: int = 4) -> tuple[list[Question], list[Question], dict[str, Worth]]:
-    """Invent questions, questions with a known best sample, and the worth of every item's samples."""
+def make_questions(count: int, seed: int, gold: int) -> tuple[list[Question], list[Question], dict[str, Utility]]:
+    """Make questions, questions with a known best sample, and the utility of every item's samples."""
     draw, numbers = random.Random(seed), np.random.default_rng(seed)
     questions: list[Question] = []
     known: list[Question] = []
-    worths: dict[str, Worth] = {}
+    utilities: dict[str, Utility] = {}
     for number in range(count + gold):
-        texts = [" ".join(draw.choices(WORDS, k=draw.randint(8, 28))) for _ in range(k + 1)]
+        texts = [" ".join(draw.choices(WORDS, k=draw.randint(8, 28))) for _ in range(OPTIONS + 1)]
         samples = tuple(Sample(text, [], "base") for text in texts[1:])
-        worth = numbers.normal(0, 1.0, k)
+        utility = numbers.normal(0, 1.0, OPTIONS)
         is_gold = number >= count
-        best = int(worth.argmax())
+        best = int(utility.argmax())
         if is_gold:
-            worth[best] += 4  # nobody who reads misses it
+            utility[best] += 4  # nobody who reads misses it
         question = Question(
             f"{seed}-{number}", texts[0], [], samples, "gold" if is_gold else "main", best if is_gold else None
         )
         (known if is_gold else questions).append(question)
-        worths[question.item] = Worth(worth, int((worth + numbers.gumbel(0, 0.9, k)).argmax()))
-    return questions, known, worths
+        utilities[question.item] = Utility(utility, int((utility + numbers.gumbel(0, 0.9, OPTIONS)).argmax()))
+    return questions, known, utilities
 
 
-def chooser(worths: Mapping[str, Worth], seed: int) -> Choose:
-    """Let simulated people choose: the best, or the worst, after each one's noise on the worth of every sample."""
+def chooser(utilities: Mapping[str, Utility], seed: int) -> Choose:
+    """Let simulated people choose: the best, or the worst, after each one's noise on the utility of every sample."""
     draw = np.random.default_rng(seed + 1_000_003)
     noise = draw.uniform(0.6, 1.3, LABELERS)  # people differ
 
     def choose(item: str, who: int, worst: bool) -> int:
-        worth = worths[item].worth
-        return int(((-worth if worst else worth) + draw.gumbel(0, noise[who], len(worth))).argmax())
+        utility = utilities[item].utility
+        return int(((-utility if worst else utility) + draw.gumbel(0, noise[who], len(utility))).argmax())
 
     return choose
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from data.batches.schema import write_table
 from data.campaign.settings import Labelers
-from data.simulation.scorers import opinion
+from data.simulation.scorers import scorer
 
 ANSWERS = pa.schema(
     [
@@ -28,13 +28,13 @@ ANSWERS = pa.schema(
 WORDS_A_SECOND = 4.0
 
 
-class Choice(NamedTuple):
+class SimulatedAnswer(NamedTuple):
     labeler_id: str
     best: int
     seconds: float
 
 
-def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) -> Choice:
+def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) -> SimulatedAnswer:
     """Let one labeler of the pool answer one question; the same occasion always gets the same answer.
 
     Noise is scaled to the spread of opinions of what the base writes, which is about 0.4 for each of them.
@@ -43,7 +43,7 @@ def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) ->
     number = draw.randrange(pool.count)
     fondness = random.Random(f"{pool.seed} labeler {number}")
     slots = [fondness.gauss(0, pool.slot_bias * 0.4) for _ in options]
-    score = opinion(pool.prefers)
+    score = scorer(pool.prefers)
     # A little noise even in a perfect labeler, so that ties fall at random and not to the first option.
     liked = [
         score(query, text) + slot + draw.gauss(0, pool.noise * 0.4 + 1e-6)
@@ -53,7 +53,7 @@ def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) ->
     if draw.random() < pool.error_rate:
         best = draw.randrange(len(options))
     seconds = sum(len(text.split()) for text in options) / WORDS_A_SECOND * draw.lognormvariate(0, 0.3)
-    return Choice(f"labeler-{pool.seed}-{number:03d}", best, round(seconds, 1))
+    return SimulatedAnswer(f"labeler-{pool.seed}-{number:03d}", best, round(seconds, 1))
 
 
 def answers(pool: Labelers, questions: Path) -> Iterator[dict[str, object]]:

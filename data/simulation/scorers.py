@@ -72,7 +72,7 @@ def _content(text: str) -> frozenset[tuple[str, ...]]:
 
 
 @cache
-def opinion(prefers: str) -> Callable[[str, str], float]:
+def scorer(prefers: str) -> Callable[[str, str], float]:
     """Return the score of (query, response) by what a labeler prefers; the larger, the better liked. Texts that recur
     are read once."""
     if prefers == "faithful":

@@ -10,7 +10,7 @@ from data.evaluation.gate import evaluation_of, promote_by_hand
 from data.runs.champion import rollback
 from data.runs.registry import find_run
 from data.store import open_store
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.app import app
 from flows.cli.campaigns import name_of
 from flows.cli.options import STORE, By, InStore, Json, Name, Reason, StoreUri, hint
@@ -34,10 +34,10 @@ def promote_run(
     Without --reason the run must pass the gate. With --reason the log and the reports say what spoke against it.
     """
     opened, settings = open_store(store), load_campaign(campaign)
-    trained_with = find_run(opened, settings.name, run).manifest["facts"].get("campaign")  # older runs have none
+    trained_with = find_run(opened, settings.name, run).get("campaign")  # older runs have none
     settings = Campaign.model_validate(trained_with) if trained_with else settings
     evaluation = evaluation_of(opened, settings.name, run)
-    entry = promote_by_hand(opened, settings, run, reason, by or me(), evaluation)
+    entry = promote_by_hand(opened, settings, run, reason, by or username(), evaluation)
     against = entry["against"] if entry else []
     lines = [
         f"champion of {campaign}: {run}" + ("" if entry else ", as before; nothing was recorded"),
@@ -51,7 +51,7 @@ def roll_back(campaign: InStore, reason: Reason, by: By = None, store: StoreUri 
     """Make the previous champion the champion again."""
     opened = open_store(store)
     name = name_of(campaign, opened)
-    entry = rollback(opened, name, reason, by or me())
+    entry = rollback(opened, name, reason, by or username())
     stopped = [pull.pull for pull in open_pulls(opened, name, entry["run"])] if entry["run"] else []
     lines = [f"champion of {campaign}: {entry['run'] or 'the base'}"]
     lines += [f"  stopped by {pull}; to use it: {hint(store, 'release', pull, '--reason', '...')}" for pull in stopped]

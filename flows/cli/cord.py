@@ -13,7 +13,7 @@ from data.errors import Refused
 from data.escape import one_line
 from data.runs.leases import holder
 from data.store import Store, folders, open_store
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.app import app
 from flows.cli.options import STORE, By, Json, Reason, StoreUri, hint
 from flows.cli.output import finish
@@ -40,7 +40,7 @@ def pull(
     if len(scopes) > 1:
         raise Refused("Give only one of --scope, --campaign and --run. Without any of them, everything stops.")
     opened = open_store(store)
-    made = cord.pull(opened, reason, by=by or me(), scope=scopes[0])
+    made = cord.pull(opened, reason, by=by or username(), scope=scopes[0])
     then = f"to release it: {hint(store, 'release', made.pull, '--reason', '...')}"
     lines = [f"{made.pull}: {made.scope} is stopped", then]
     if made.spooled:
@@ -69,7 +69,7 @@ def release(
 ) -> None:
     """Release a pull, so that stopped commands can run again."""
     opened = open_store(store)
-    cord.release(opened, pull_id, by=by or me(), reason=reason)
+    cord.release(opened, pull_id, by=by or username(), reason=reason)
     still = [pull.pull for pull in cord.open_pulls(opened)]
     rest = f"still stopped by {', '.join(still)}" if still else "the line is free"
     finish({"released": pull_id, "open": still}, as_json, [f"{pull_id} is released; {rest}"])
@@ -101,9 +101,8 @@ def _missing(store: Store, scope: str) -> str | None:
     if kind == "campaign":
         exists = name in campaigns
     else:
-        training = [str(entry["holder"]) for each in campaigns if (entry := holder(store, each))]
-        exists = any(name in folders(store, f"campaigns/{each}/runs") for each in campaigns)
-        exists = exists or any(f", {name})" in each for each in training)  # as tasks/leases.py names who holds one
+        training = [held.run for one in campaigns if (held := holder(store, one))]
+        exists = name in training or any(name in folders(store, f"campaigns/{one}/runs") for one in campaigns)
     there = ", ".join(campaigns) or "nothing"
     return None if exists else f"there is no {kind} {name} in {store.uri} (its campaigns: {there})"
 

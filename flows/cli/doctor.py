@@ -14,7 +14,7 @@ from data.cord import cord
 from data.errors import Refused
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
-from data.store.conformance import faults
+from data.store.conformance import violations
 from data.store.integrity import verify
 from flows.cli.app import app
 from flows.cli.options import STORE, Json, StoreUri, hint
@@ -83,7 +83,7 @@ def _store(uri: str, whole: bool) -> list[Check]:
         if isinstance(store, LocalStore) and not store.root.is_dir():
             return [Check("store", False, f"{store.uri} does not exist yet; the first export or demo creates it")]
         with tempfile.TemporaryDirectory() as scratch:
-            broken = faults(store, Path(scratch))
+            broken = violations(store, Path(scratch))
     except Refused as refusal:
         return [Check("store", True, str(refusal))]
     if broken:
@@ -115,8 +115,8 @@ def _leases(store: Store) -> list[Check]:
         held = leases.holder(store, campaign)
         if held is None:
             continue
-        state = f"lease on {campaign} held by {held['holder']} since {minute(held['at'])} UTC"
-        expired = "" if held["alive"] else " has expired; the next retrain takes it over"
+        state = f"lease on {campaign} held by {held.text} since {minute(held.since)} UTC"
+        expired = "" if held.alive else " has expired; the next retrain takes it over"
         checks.append(Check("leases", False, state + expired))
     return checks or [Check("leases", False, "no lease is held")]
 
@@ -124,7 +124,7 @@ def _leases(store: Store) -> list[Check]:
 def _objects(store: Store) -> list[Check]:
     verified = verify(store)
     summary = (
-        f"{verified.objects:,} objects; no hash is recorded for {len(verified.unproven):,} of them, "
+        f"{verified.objects:,} objects; no hash is recorded for {len(verified.unchecked):,} of them, "
         "because nothing refers to them"
     )
     damaged = [Check("objects", True, line) for line in verified.damaged]

@@ -7,13 +7,13 @@ import typer
 
 from data.campaign import load_campaign
 from data.errors import Refused
-from data.evaluation.accuracy_sheet import Filled, read_sheet
+from data.evaluation.accuracy_sheet import Reading, read_sheet
 from data.evaluation.systems import all_systems, find_systems
 from data.reports.evaluation import table
 from data.runs.registry import find_run
 from data.store import open_store
 from data.store.manifest import Publication, read_manifest
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.app import app
 from flows.cli.environment import prepare
 from flows.cli.options import STORE, Base, By, Json, Name, Preset, StoreUri, hint
@@ -115,7 +115,7 @@ def sheet(
     """
     settings, opened = load_campaign(campaign, preset, {"base": base} if base else None), open_store(store)
     if completed is not None:
-        readings = read_sheet(opened, settings.name, completed, by or me())
+        readings = read_sheet(opened, settings.name, completed, by or username())
         filled = [reading._asdict() | {"accurate": reading.accurate._asdict()} for reading in readings]
         return finish({"filled": filled}, as_json, _sheet_lines(readings))
     names = systems.split(",")
@@ -138,5 +138,5 @@ def evaluation_lines(evaluation: Publication, report: str | None) -> list[str]:
     return [f"{evaluation['pairs']:,} queries", *lines, place]
 
 
-def _sheet_lines(readings: list[Filled]) -> list[str]:
+def _sheet_lines(readings: list[Reading]) -> list[str]:
     return [f"{one.system:<40} {one.accurate}  of {one.accurate.n}, read by {one.by}" for one in readings]

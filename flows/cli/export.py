@@ -8,7 +8,7 @@ from data.campaign import load_campaign
 from data.cord.cord import check
 from data.errors import Refused
 from data.evaluation.systems import find_systems
-from data.exchange import check_format
+from data.exchange.registry import listing, question_writer, question_writers
 from data.paths import comparisons_of
 from data.rounds.rework import publish_rework
 from data.store import open_store
@@ -29,7 +29,7 @@ def export(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="Also write csv, jsonl, label-studio or argilla. This option may be given several times."
+            "--format", help=f"Also write {listing(question_writers())}. This option may be given several times."
         ),
     ] = None,
     vendor: Annotated[
@@ -55,7 +55,7 @@ def export(
     settings = load_campaign(campaign, preset, {"base": base} if base else None)
     name, opened = settings.name, open_store(store)
     for format_name in formats or []:
-        check_format(format_name)
+        question_writer(format_name)
     if vendor is not None:
         from data.store.presigned import in_s3
 

@@ -10,6 +10,7 @@ import typer
 from data.batches.index import namespace_of
 from data.campaign import load_campaign
 from data.escape import one_line
+from data.exchange.registry import answer_formats, listing
 from data.ingest.inbox import put_in_inbox
 from data.ingest.pipeline import IngestResult
 from data.ingest.receive import check_name
@@ -27,9 +28,7 @@ def ingest(
     campaign: Name,
     file: Annotated[
         Path,
-        typer.Argument(
-            help="Answers as Parquet, CSV, JSON or JSONL, or an export of Label Studio or Argilla.", metavar="FILE"
-        ),
+        typer.Argument(help=f"A file of answers, in the format {listing(answer_formats())}.", metavar="FILE"),
     ],
     store: StoreUri = STORE,
     despite: Annotated[

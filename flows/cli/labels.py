@@ -8,15 +8,15 @@ import typer
 from data.batches.index import namespace_of
 from data.errors import Refused
 from data.evaluation.gate import under_champion
-from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
-from data.labels.decisions import Decision, override, standings
-from data.labels.label_sets import freeze, labeled
+from data.exchange.registry import all_formats, label_writer, label_writers, listing
+from data.labels.decisions import Decision, batch_statuses, override
+from data.labels.label_sets import freeze, labeled_rows
 from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors
 from data.store import open_store
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.app import app
 from flows.cli.campaigns import name_of
 from flows.cli.options import STORE, By, InStore, Json, Reason, StoreUri, hint
@@ -43,7 +43,7 @@ def decide(
     opened = open_store(store)
     name = name_of(campaign, opened)
     namespace = namespace_of(opened, name, batch)
-    override(opened, namespace, batch, decision, reason, labeler, by or me())
+    override(opened, namespace, batch, decision, reason, labeler, by or username())
     withdrawn = under_champion(opened, name)
     whose = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
     reader = hint(store, "retrain" if namespace == name else "report", campaign)
@@ -56,7 +56,7 @@ def decide(
         "batch": batch,
         "labeler": labeler,
         "decision": decision,
-        "standing": standings(opened, namespace)[batch].decision,
+        "status": batch_statuses(opened, namespace)[batch].decision,
         "withdrawn": withdrawn,
     }
     finish(result, as_json, lines)
@@ -83,7 +83,7 @@ def quality(
     card = next(card for card in scorecards(opened, name, price) if card.batch == of_batch["batch"])
     result = {
         "batch": card.batch,
-        "decision": card.standing.decision if card.standing else None,
+        "decision": card.status.decision if card.status else None,
         "answers": card.answers,
         "counted": card.counted,
         "cost_a_label": card.cost_a_label,
@@ -98,7 +98,7 @@ def quality(
 @app.command()
 def dataset(
     campaign: InStore,
-    form: Annotated[str, typer.Argument(help=f"One of {', '.join(LABEL_FORMATS)}.", metavar="FORMAT")],
+    form: Annotated[str, typer.Argument(help=f"The format: {listing(label_writers())}.", metavar="FORMAT")],
     file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
     label_set: Annotated[
         str | None, typer.Option("--label-set", help="The label set. The default is all labels that count now.")
@@ -113,16 +113,15 @@ def dataset(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    if form not in LABEL_FORMATS:
-        raise Refused(f"There is no format {form} for labels. Choose one of: {', '.join(LABEL_FORMATS)}.")
+    write = label_writer(form)
     if label_set is None:
         assess_pending(opened, name)
     frozen = label_set or freeze(opened, name)
     if frozen is None:
         ingest = hint(store, "ingest", campaign, "ANSWERS")
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}. Ingest some: {ingest}")
-    rows = labeled(opened, name, frozen)
-    LABEL_FORMATS[form].write(Labeled(rows), file)
-    lost = sorted(LABEL_FORMATS[form].loses)
+    rows = labeled_rows(opened, name, frozen)
+    write(Labeled(rows), file)
+    lost = sorted(all_formats()[form].loses)
     result = {"label_set": frozen, "labels": len(rows), "file": str(file), "lost": lost}
     finish(result, as_json, [f"{len(rows):,} labels: {file}", f"not in the file: {', '.join(lost)}"])

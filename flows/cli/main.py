@@ -9,7 +9,7 @@ import io
 import sys
 
 from data.console import INTERRUPTED
-from data.errors import Refused
+from data.errors import Refused, Stopped
 from flows.cli.app import app
 from flows.cli.options import Call
 from flows.cli.output import refuse
@@ -25,7 +25,7 @@ def main() -> None:
     try:
         app(obj=call)
     except Refused as refusal:
-        refuse(str(refusal), _exit_code(refusal), call.as_json)
+        refuse(str(refusal), 3 if isinstance(refusal, Stopped) else 1, call.as_json)
     except OSError as error:
         if error.filename is None or error.strerror is None:
             raise
@@ -38,12 +38,6 @@ def main() -> None:
         if ended.code == 130:  # typer turns a Ctrl-C into this code
             sys.stderr.write(INTERRUPTED)
         raise
-
-
-def _exit_code(refusal: Refused) -> int:
-    from data.cord.cord import Stopped  # imported already if it was raised
-
-    return 3 if isinstance(refusal, Stopped) else 1
 
 
 def _ended_by_the_cord(error: Exception) -> bool:

@@ -6,7 +6,7 @@ import typer
 
 from data.batches.composition import FEWEST_GOLD
 from data.campaign import load_campaign
-from data.labels.decisions import history, standings
+from data.labels.decisions import batch_statuses, decision_log
 from data.measures.intervals import proportion
 from data.rounds.plan import WORTH, Plan, curve_of_runs, measured_curve, plan
 from data.store import open_store
@@ -50,10 +50,10 @@ def plan_batch(
     shares = {"overlap_share": overlap, "gold_share": gold}
     settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
     opened = open_store(store)
-    counts = {batch for batch, standing in standings(opened, settings.name).items() if standing.counts}
+    counts = {batch for batch, status in batch_statuses(opened, settings.name).items() if status.counts}
     agreements = [
         entry["measures"]["agreement"]
-        for entry in history(opened, settings.name)
+        for entry in decision_log(opened, settings.name)
         if entry["kind"] == "assessment" and entry["batch"] in counts
     ]
     measured = next((agreement["value"] for agreement in reversed(agreements) if agreement), None)

@@ -9,7 +9,7 @@ from data.batches.index import batches
 from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
-from data.evaluation.human_evaluation import results
+from data.evaluation.human_evaluation import human_results
 from data.ingest.inbox import refusals
 from data.labels.table import added, deliveries
 from data.measures.intervals import Proportion
@@ -105,10 +105,10 @@ def _campaign_status(store: Store, name: str) -> CampaignStatus:
         labels=sum(added(entry) for entry in deliveries(store, name)),
         runs=[run["run"] for run in runs(store, name)],
         rounds=[turn._asdict() for turn in rounds(store, name)],
-        training=holder(store, name),
+        training=(held := holder(store, name)) and held.document(),
         comparisons=[
             result._asdict() | {"contest": result.contest and result.contest.document()}
-            for result in results(store, name)
+            for result in human_results(store, name)
         ],
         refused=[
             {"file": file, "reason": reason}
@@ -140,7 +140,7 @@ def _campaign_lines(campaign: CampaignStatus, store: str) -> list[str]:
     lines += [f"  its champion learned from {labels} ({roll_back})" for labels in campaign["withdrawn"]]
     if training := campaign["training"]:
         expired = "" if training["alive"] else "  (the lease has expired: the next retrain takes it over)"
-        lines.append(f"  trained by {training['holder']} since {minute(training['at'])} UTC{expired}")
+        lines.append(f"  trained by {training['holder']} since {minute(training['since'])} UTC{expired}")
     if campaign["refused"]:
         last = campaign["refused"][-1]
         lines.append(

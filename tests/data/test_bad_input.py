@@ -18,16 +18,16 @@ import pytest
 from data.campaign.settings import Quality
 from data.cord import cord
 from data.errors import Refused
-from data.ingest import reader_json as delivered_json
+from data.exchange import json_rows
+from data.exchange.columns import Chunk
 from data.ingest import sandbox as untrusted
-from data.ingest.columns import Chunk
 from data.ingest.match import RowLimits
 from data.ingest.parse import parse_rows
 from data.ingest.receive import receive
 from data.ingest.sandbox import read_sandboxed
 from data.ingest.validate import FileResult
 from data.labels import table as committed
-from data.labels.decisions import history
+from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.quality.scorecard import scorecards
 from tests.support.bad_files import (
@@ -245,7 +245,7 @@ def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
             raise ZeroDivisionError("of a kind\nthat nobody knows")
         return parse_rows(part, name)
 
-    monkeypatch.setattr(delivered_json, "ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(json_rows, "ROWS_AT_ONCE", 150)
     monkeypatch.setattr(untrusted, "parse_rows", failing)
     (tmp_path / "a.json").write_text(json.dumps(rows()))
     said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
@@ -331,7 +331,7 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
     for more in (40, 41, 43, 46):
         sent.deliver([*skips, *(row | {"skip": False} for row in given[40:more])])
     named = {str(row["question_id"]) for row in given[:46]}
-    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    measures = [entry for entry in decision_log(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
     assert measures["answered"] == len(named) and measures["undecided"]["n"] == 46
     entries = deliveries(sent.store, "c")
     assert [entry["skipped"] for entry in entries] == [40] * 4, "of the rows of each file"
@@ -356,7 +356,7 @@ def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str,
     }
     for delivered in files[deliveries_of]:
         sent.deliver(delivered)
-    measures = [entry for entry in history(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    measures = [entry for entry in decision_log(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
     (card,) = scorecards(sent.store, "c")
     assert (card.answers, card.skipped) == (50, 15), "ten of their own, and five of another labeler"
     assert measures["undecided"]["n"] == 65 and measures["undecided"]["value"] == pytest.approx(15 / 65)

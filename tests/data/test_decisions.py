@@ -15,14 +15,14 @@ from data.campaign import load_campaign
 from data.canonical import canonical_json, sha256
 from data.errors import Refused
 from data.ingest import pipeline as ingesting
-from data.labels.decisions import history, override, standings
-from data.labels.label_sets import agreement, freeze, read_label_set
-from data.labels.table import committed, deliveries, standing_labels
+from data.labels.decisions import batch_statuses, decision_log, override
+from data.labels.label_sets import freeze, label_agreement, read_label_set
+from data.labels.table import active_labels, committed, deliveries
 from data.measures.intervals import proportion
 from data.quality.assess_batch import assess_pending
 from data.rounds.status import rounds
-from data.simulation.faulty_vendor import invent
-from data.simulation.scorers import opinion
+from data.simulation.faulty_vendor import make_questions
+from data.simulation.scorers import scorer
 from flows.cli.ingest import ingested_lines
 from tests.support.vendor import SHARES, Round
 
@@ -64,7 +64,7 @@ def test_a_person_who_decides_says_why(sent: Round, nothing: str) -> None:
     sent.deliver(sent.answers())
     with pytest.raises(Refused, match="reason"):
         override(sent.store, "c", "b1", "hold", nothing, None)
-    assert standings(sent.store, "c")["b1"].decision == "accept"
+    assert batch_statuses(sent.store, "c")["b1"].decision == "accept"
 
 
 def test_where_every_labeler_is_on_hold_the_round_waits_for_a_person(sent: Round) -> None:
@@ -107,14 +107,14 @@ def test_labelers_agree_as_often_as_those_do_whose_labels_count(sent: Round, mon
         if row["question_id"] in asked and row["labeler_id"] not in out
     ]
     equal = [a[2] == b[2] for a, b in combinations(said, 2) if a[0] == b[0] and a[1] != b[1]]
-    agreed = agreement(labels, batches(sent.store, "c"))
+    agreed = label_agreement(labels, batches(sent.store, "c"))
     assert agreed is not None and agreed == proportion(sum(equal), len(equal))
-    of_all = next(e["measures"]["agreement"] for e in history(sent.store, "c") if e["kind"] == "assessment")
+    of_all = next(e["measures"]["agreement"] for e in decision_log(sent.store, "c") if e["kind"] == "assessment")
     assert len(equal) > 100 and of_all["n"] > agreed.n and of_all["value"] < agreed.value
-    assert agreement(labels[:1], batches(sent.store, "c")) is None
+    assert label_agreement(labels[:1], batches(sent.store, "c")) is None
     hard = [row | {"selection_reason": DISAGREEMENT} for row in sent.key]
     monkeypatch.setattr("data.labels.label_sets.read_key", lambda path, tokens: hard)
-    assert agreement(labels, batches(sent.store, "c")) is None, "no model is measured on what was chosen as hard"
+    assert label_agreement(labels, batches(sent.store, "c")) is None, "no model is measured on what was chosen as hard"
 
 
 def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:
@@ -122,9 +122,9 @@ def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:
     most = len(rows) * 4 // 5
     assert sent.deliver(rows[:most]).decision == "hold"
     override(sent.store, "c", "b1", "accept", "they sit in one room", None)
-    assert standings(sent.store, "c")["b1"].decision == "accept"
+    assert batch_statuses(sent.store, "c")["b1"].decision == "accept"
     sent.deliver(rows[most:])
-    assert standings(sent.store, "c")["b1"].decision == "accept", "the same fault was decided about"
+    assert batch_statuses(sent.store, "c")["b1"].decision == "accept", "the same fault was decided about"
     others = [row | {"labeler_id": f"{row['labeler_id']}-b"} for row in sent.answers("always first")]
     assert sent.deliver(others).decision == "hold", "this one was not"
 
@@ -138,15 +138,15 @@ def test_new_faults_end_an_earlier_acceptance_of_a_labeler_too(sent: Round) -> N
     override(sent.store, "c", "b1", "accept", "I know her", name)
     assert sent.deliver(fast[:-3]).held == (name,), "not this of her"
     override(sent.store, "c", "b1", "accept", "she reads fast", name)
-    assert standings(sent.store, "c")["b1"].weights[name] > 0
+    assert batch_statuses(sent.store, "c")["b1"].weights[name] > 0
     assert sent.deliver(fast[-3:]).held == (), "the same fault was decided about"
 
 
 def test_assessing_the_same_answers_again_says_nothing_new(sent: Round) -> None:
     sent.deliver(sent.answers())
-    before = history(sent.store, "c")
+    before = decision_log(sent.store, "c")
     sent.deliver(list(reversed(sent.answers())))
-    assert history(sent.store, "c") == before
+    assert decision_log(sent.store, "c") == before
 
 
 def test_a_correction_names_what_it_supersedes(sent: Round) -> None:
@@ -195,7 +195,7 @@ def test_copies_and_gold_look_like_all_other_questions(sent: Round) -> None:
 
 
 def test_gold_asked_for_and_not_there_is_refused(tmp_path: Path) -> None:
-    questions, _, _ = invent(10, 1, gold=0)
+    questions, _, _ = make_questions(10, 1, gold=0)
     with pytest.raises(Refused, match="batch.gold"):
         compose(questions, [], SHARES, 0)
     with pytest.raises(Refused, match="line 1: needs 4 different options"):
@@ -209,7 +209,7 @@ def test_the_shipped_gold_is_agreed_on_by_those_who_read(campaign: str) -> None:
     settings = load_campaign(campaign, "vendor")
     assert settings.labelers is not None
     known = read_gold(settings.batch.gold, settings.batch.samples)
-    score = opinion(settings.labelers.prefers)
+    score = scorer(settings.labelers.prefers)
     assert len(known) == 40
     for question in known:
         liked = [score(question.query, sample.text) for sample in question.samples]
@@ -221,7 +221,7 @@ def test_a_label_set_is_named_by_the_labels_that_count_and_their_weights(sent: R
     name = str(freeze(sent.store, "c"))
     weights = read_label_set(sent.store, "c", name)[0]["weights"]["b1"]
     assert len(set(weights.values())) > 1
-    labels = standing_labels(committed(sent.store, deliveries(sent.store, "c")))
+    labels = active_labels(committed(sent.store, deliveries(sent.store, "c")))
     counted = sorted((label.label_id, weights[label.labeler_id]) for label in labels if weights[label.labeler_id] > 0)
     assert name == "ls" + sha256(canonical_json(counted))[:14]
 
@@ -238,14 +238,14 @@ def test_answers_whose_assessment_was_cut_off_are_assessed_before_they_can_count
         patched.setattr(ingesting, "assess_batch", killed)
         with pytest.raises(KeyboardInterrupt):
             sent.deliver(rows)
-    assert len(deliveries(sent.store, "c")) == 2 and len(history(sent.store, "c")) == 1
+    assert len(deliveries(sent.store, "c")) == 2 and len(decision_log(sent.store, "c")) == 1
     unseen = freeze(sent.store, "c")
     assess_pending(sent.store, "c")
     assert unseen is None and freeze(sent.store, "c") is None
-    (standing,) = standings(sent.store, "c").values()
-    assert standing.decision == "hold" and "always the same position" in standing.why
+    (status,) = batch_statuses(sent.store, "c").values()
+    assert status.decision == "hold" and "always the same position" in status.why
     assess_pending(sent.store, "c")
-    assert freeze(sent.store, "c") is None and len(history(sent.store, "c")) == 2, "once is enough"
+    assert freeze(sent.store, "c") is None and len(decision_log(sent.store, "c")) == 2, "once is enough"
 
 
 def test_labels_that_no_assessment_has_seen_do_not_count(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from bench.labels.quality import DIAGNOSES, diagnosed
 from data.batches.key import UNKNOWN, read_key_columns
 from data.batches.schema import Question, Sample, blind, write_table
 from data.campaign.settings import Quality
-from data.quality.arrays import Answers, Chosen, collect
+from data.quality.arrays import Answers, BestChoices, to_arrays
 from data.quality.assessment import skill_weights
 from data.quality.diagnosis import diagnose, faults_of_the_file
 from data.simulation.faulty_vendor import FAULTS
@@ -174,8 +174,8 @@ def test_copies_of_a_question_are_one_item_whatever_their_order(tmp_path: Path) 
     columns = read_key_columns(tmp_path / "key.parquet")
     slots = columns.slots(np.full(3, 2))
     assert [row["shown"].index(2) for row in key.to_pylist()] == slots.tolist()
-    labels = Chosen(np.arange(3), np.zeros(3, int), np.full(3, 2), slots, np.full(3, np.nan), ["ann"])
-    found = collect(columns, labels, {})
+    labels = BestChoices(np.arange(3), np.zeros(3, int), np.full(3, 2), slots, np.full(3, np.nan), ["ann"])
+    found = to_arrays(columns, labels, {})
     assert len(set(found.items.tolist())) == 2 and set(found.samples.tolist()) == {2}
 
 

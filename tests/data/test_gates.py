@@ -11,12 +11,12 @@ from data.batches.key import UNKNOWN
 from data.batches.schema import blind, write_table
 from data.campaign import load_campaign
 from data.campaign.settings import Batch, Quality
-from data.labels.decisions import history
+from data.labels.decisions import decision_log
 from data.measures.intervals import proportion
 from data.quality.arrays import Answers
 from data.quality.assessment import assess_labelers
 from data.quality.gates import drifts, gates
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from tests.support.vendor import Round
 
 SOUND = {
@@ -48,7 +48,7 @@ def test_a_part_of_a_batch_waits_and_counts_by_itself_when_the_rest_arrives(sent
     first = sent.deliver(rows[: len(rows) // 2])
     assert first.decision == "hold" and [found["fault"] for found in first.findings] == ["the batch is not complete"]
     assert sent.deliver(rows[len(rows) // 2 :]).decision == "accept"
-    assert [entry["decision"] for entry in history(sent.store, "c")] == ["hold", "accept"]
+    assert [entry["decision"] for entry in decision_log(sent.store, "c")] == ["hold", "accept"]
 
 
 def test_the_rate_of_the_fixed_comparison_is_watched_over_batches() -> None:
@@ -60,7 +60,7 @@ def test_the_rate_of_the_fixed_comparison_is_watched_over_batches() -> None:
 
 
 def test_repeats_and_the_fixed_comparison_are_questions_like_others(tmp_path: Path) -> None:
-    questions, known, _ = invent(100, 3, gold=5)
+    questions, known, _ = make_questions(100, 3, gold=5)
     watched = read_drift("fiction-drift.jsonl", 4)
     settings = Batch(questions=100, probe_share=0.5, overlap_share=0.2, repeat_share=0.1)
     asked = compose(questions, known, settings, 0, watched)

@@ -18,7 +18,7 @@ from data.measures.copying import (
     sentence_novelty,
     starts_by_copying,
 )
-from data.measures.elo import ranked
+from data.measures.elo import elo_ratings
 from data.measures.rouge import rouge
 from data.measures.win_rate import cluster_variance, length_controlled, win_rate
 from data.measures.words import distinct_n, lead, ngrams, repetition, sentences, words
@@ -221,7 +221,7 @@ def test_of_one_or_two_queries_no_rating_is_known_and_none_is_endless() -> None:
         with np.errstate(all="raise"):
             rated = ratings(won, ["base", "one", "two"], "base")
         assert all(-5000 < rated[name].low < 0 < rated[name].high < 5000 for name in ("one", "two"))
-    alone = ranked(["base", "one", "alone"], ["base"], ["one"], [1.0], ["q"], ["l"], "base")["alone"]
+    alone = elo_ratings(["base", "one", "alone"], ["base"], ["one"], [1.0], ["q"], ["l"], "base")["alone"]
     assert alone.elo == 0 and alone.low == -alone.high < -3000, "nobody compared it"
 
 
@@ -229,11 +229,11 @@ def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> Non
     # 29 wins, 9 losses, a tie and half a win added each way: odds of 30 to 10, 400 log10(3) = 190.8.
     one, other = ["base"] * 39, ["policy"] * 39
     won = [1.0] * 9 + [0.5] + [0.0] * 29
-    rated = ranked(["base", "policy"], one, other, won, range(39), range(39), "base")
+    rated = elo_ratings(["base", "policy"], one, other, won, range(39), range(39), "base")
     assert rated["base"].elo == 0 and rated["policy"].elo == pytest.approx(400 * math.log10(3))
     one, other = ["low"] * 100 + ["low"] * 100 + ["middle"] * 100, ["middle"] * 100 + ["high"] * 200
     won = ([1.0] * 30 + [0.0] * 70) + ([1.0] * 10 + [0.0] * 90) + ([1.0] * 30 + [0.0] * 70)
-    rated = ranked(["low", "middle", "high"], one, other, won, range(300), range(300), "middle")
+    rated = elo_ratings(["low", "middle", "high"], one, other, won, range(300), range(300), "middle")
     low, high = rated["low"].elo, rated["high"].elo
     assert low == pytest.approx(-high, abs=15) and low < 0 < high
 

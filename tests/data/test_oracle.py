@@ -21,9 +21,9 @@ from data.errors import Refused
 from data.ingest.match import RowLimits
 from data.ingest.pipeline import ingest
 from data.ingest.validate import validate
-from data.labels.table import LABEL, committed, committed_table, deliveries, standing, standing_labels
+from data.labels.table import LABEL, active, active_labels, committed, committed_table, deliveries
 from data.rounds.status import rounds
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from data.store import LocalStore
 from tests.data.test_answers import ASKED, IDS
 from tests.support import answer_files
@@ -118,9 +118,9 @@ class Both:
     def same_labels(self) -> None:
         counting = sorted(label.label_id for label in self.oracle.counting())
         entries = deliveries(self.store, "c")
-        assert sorted(label.label_id for label in standing_labels(committed(self.store, entries))) == counting
+        assert sorted(label.label_id for label in active_labels(committed(self.store, entries))) == counting
         table = committed_table(self.store, entries)
-        assert sorted(table.take(standing(table))["label_id"].to_pylist()) == counting
+        assert sorted(table.take(active(table))["label_id"].to_pylist()) == counting
         assert rounds(self.store, "c")[0].labels == len(counting)
 
 
@@ -128,7 +128,7 @@ class Both:
 def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one batch."""
     folder = tmp_path_factory.mktemp("sent")
-    vendor, key = blind(invent(64, 3, gold=0)[0], "Which?", b"secret")
+    vendor, key = blind(make_questions(64, 3, gold=0)[0], "Which?", b"secret")
     publish_batch(LocalStore(folder), "c", "b1", vendor, key, began=SENT)
     return folder
 

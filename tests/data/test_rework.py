@@ -6,7 +6,7 @@ from data.batches.index import batches
 from data.batches.schema import TESTS, read_key
 from data.campaign import Campaign, load_campaign
 from data.errors import Refused
-from data.labels.decisions import override, standings
+from data.labels.decisions import batch_statuses, override
 from data.paths import KEY_FILE
 from data.rounds.rework import publish_rework
 from tests.support.vendor import Round
@@ -21,7 +21,7 @@ def campaign() -> Campaign:
 def test_held_answers_are_asked_again_and_no_others(sent: Round, campaign: Campaign) -> None:
     given = sent.answers()
     sent.deliver(given[:1200])
-    assert standings(sent.store, "c")["b1"].decision == "hold", "a part of the batch is missing"
+    assert batch_statuses(sent.store, "c")["b1"].decision == "hold", "a part of the batch is missing"
     rework = publish_rework(sent.store, campaign, "b1")
     (again,) = [batch for batch in batches(sent.store, "c") if batch["batch"] == rework]
     assert again["round"] == 1 and again["rework_of"] == "b1"

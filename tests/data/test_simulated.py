@@ -12,7 +12,7 @@ from data.campaign.queries import load_queries
 from data.campaign.settings import Labelers
 from data.measures.words import lead
 from data.simulation.labelers import choose, write_answers
-from data.simulation.scorers import descriptiveness, faithfulness, opinion, sentiment
+from data.simulation.scorers import descriptiveness, faithfulness, scorer, sentiment
 
 GOOD, BAD = "She was delighted and full of joy.", "He was miserable and hated everyone."
 VIVID, ABSTRACT = "A red stone lay on the wet green grass.", "The reason of such a principle is a doubtful matter."
@@ -38,7 +38,7 @@ def share(labelers: Labelers, better: int, options: list[str], n: int = 400, que
     [("positive", GOOD, BAD), ("negative", BAD, GOOD), ("descriptive", VIVID, ABSTRACT), ("plain", ABSTRACT, VIVID)],
 )
 def test_labelers_prefer_what_they_say(prefers: str, liked: str, other: str) -> None:
-    assert opinion(prefers)(QUERY, liked) > opinion(prefers)(QUERY, other)
+    assert scorer(prefers)(QUERY, liked) > scorer(prefers)(QUERY, other)
     assert share(pool(prefers=prefers), 1, [other, liked]) == 1
     assert share(pool(prefers=prefers), 0, [liked, other]) == 1
 

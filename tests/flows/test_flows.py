@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.runs.champion import champion, history
+from data.runs.champion import champion, promotion_log
 from data.store import LocalStore
 from data.store.manifest import publish, read_manifest
 from tests.support.command import Andon, files_of
@@ -127,7 +127,7 @@ def test_promotion_and_rollback_are_entries_of_a_log(
     assert andon("rollback", tiny_toml, "--reason", "no")["champion"] == first
     assert andon("rollback", tiny_toml, "--reason", "no")["champion"] is None
     assert "no champion" in andon("rollback", tiny_toml, "--reason", "no", code=1)["message"]
-    assert [entry["kind"] for entry in history(store, "sentiment")] == [
+    assert [entry["kind"] for entry in promotion_log(store, "sentiment")] == [
         *("promote", "promote", "rollback", "promote", "rollback", "rollback")
     ]
     assert andon("evaluate", tiny_toml, second, "--queries", 12)["pairs"] == 12
@@ -256,7 +256,7 @@ def test_a_batch_for_a_vendor_tells_answers_apart_and_what_was_found_can_be_foll
     assert andon("plan", tiny_toml, "--labels", 500, "--price", 0.1, "--measure") == foreseen
     assert files_of(tmp_path / "store") == before, "what was measured is not measured again"
     (batch,) = [node["id"] for node in told["made_from"] if node["kind"] == "batch"]
-    assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["standing"] == "reject"
+    assert andon("decide", tiny_toml, batch, "reject", "--reason", "a test")["status"] == "reject"
     assert "no labels" in andon("retrain", tiny_toml, code=1)["message"].lower()
 
 

@@ -18,8 +18,8 @@ from data.errors import Refused
 from data.ingest.inbox import Delivery, record_refusal
 from data.page import accounts as roster
 from data.quality.scorecard import find_batch
-from data.runs.leases import take
-from data.simulation.faulty_vendor import answer, chooser, invent
+from data.runs.leases import acquire
+from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
 from flows.cli import main as cli
 from flows.cli.environment import prepare
@@ -64,7 +64,7 @@ def test_pulled_seen_released(andon: Any) -> None:
 def test_who_misspells_a_scope_is_told_and_the_pull_stands(andon: Any, tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     store.put_new("campaigns/sentiment/runs/run-1/manifest.json", b"{}")
-    take(store, "sentiment", "ann@host (process 12, run-2)")  # as tasks/leases.py says it: nothing is published yet
+    acquire(store, "sentiment", "ann", "run-2")  # nothing of it is published yet
     for option, name in (("--campaign", "sentimnt"), ("--run", "nope"), ("--run", "run")):
         pulled = andon("pull", "--reason", "r", option, name, "--json")
         assert pulled.code == 0 and pulled.document()["scope"].endswith(name)
@@ -137,9 +137,9 @@ def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
     said = andon("label", "sentiment")
     assert said.code == 1 and said.err.count("\n") == 1 and str(tmp_path / "a file") in said.err
     monkeypatch.setenv("ANDON_LEASE_S", "soon")
-    with pytest.raises(Refused, match="ANDON_LEASE_S is a number of seconds, not 'soon'"):
-        take(sent.store, "sentiment", "ann")
-        take(sent.store, "sentiment", "bob")
+    with pytest.raises(Refused, match="ANDON_LEASE_S is 'soon', expected a number of seconds"):
+        acquire(sent.store, "sentiment", "ann")
+        acquire(sent.store, "sentiment", "bob")
 
 
 class Tomorrow(datetime):
@@ -153,11 +153,11 @@ def test_the_newest_is_what_came_last_and_not_what_its_name_says(
 ) -> None:
     sent = Round(tmp_path, "sentiment")
     monkeypatch.setattr("data.store.manifest.datetime", Tomorrow)
-    questions, known, worths = invent(100, 6, gold=40)
+    questions, known, utilities = make_questions(100, 6, gold=40)
     vendor, key = blind(compose(questions, known, SHARES, 0), "Which?", b"another")
     publish_batch(sent.store, "sentiment", "a9", vendor, key, {"round": 1})
     assert [each["batch"] for each in batches(sent.store, "sentiment")] == ["b1", "a9"]
-    sent.deliver(answer(key.to_pylist(), chooser(worths, 1), "clean", 1))
+    sent.deliver(answer(key.to_pylist(), chooser(utilities, 1), "clean", 1))
     assert find_batch(sent.store, "sentiment", None)["batch"] == "a9"
     sent.deliver(sent.answers())
     assert find_batch(sent.store, "sentiment", None)["batch"] == "b1", "answered last"
@@ -191,6 +191,6 @@ def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon:
     sent.deliver(sent.answers())
     assert andon("quality", "mine", "--json").document()["decision"] == "accept"
     assert andon("dataset", "mine", "trl", str(tmp_path / "x.jsonl"), "--json").document()["labels"] > 700
-    assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["standing"] == "reject"
+    assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["status"] == "reject"
     assert "has no champion to roll back from" in andon("rollback", "mine", "--reason", "it mumbles").err
     assert "There is no campaign yours" in andon("quality", "yours").err

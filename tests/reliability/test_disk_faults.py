@@ -6,7 +6,7 @@ import pytest
 
 from data.batches import index as labels
 from data.errors import Refused
-from data.labels.label_sets import freeze, labeled
+from data.labels.label_sets import freeze, labeled_rows
 from data.store import LocalStore, Store
 from data.store.integrity import verify
 from tests.reliability.disk_faults import every_call
@@ -32,14 +32,14 @@ def store(tmp_path: Path) -> LocalStore:
 def read_all(store: Store) -> object:
     """Read what readers read, down to the rows that trainings get."""
     sets = [key.rsplit("/", 1)[1].removesuffix(".json") for key in store.keys("campaigns/c/label_sets")]
-    rows = [labeled(store, "c", name) for name in sets]
+    rows = [labeled_rows(store, "c", name) for name in sets]
     return visible(store), rows, freeze(store, "c"), [entry["reasons"] for entry in labels.deliveries(store, "c")]
 
 
 def test_one_flipped_bit_in_any_object_is_named_and_no_reader_returns_other_data(
     store: LocalStore, tmp_path: Path
 ) -> None:
-    assert verify(store).damaged == [] and verify(store).unproven == []
+    assert verify(store).damaged == [] and verify(store).unchecked == []
     with on_machine(tmp_path / "state", 0):
         whole, refusals = read_all(store), 0
         keys = [key for folder in ("campaigns", "cord", "leases") for key in store.keys(folder)]

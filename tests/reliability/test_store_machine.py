@@ -24,7 +24,7 @@ from data.batches.schema import write_table
 from data.canonical import sha256_of_file
 from data.cord import cord
 from data.ingest import pipeline as ingesting
-from data.labels.table import Committed, committed, standing_labels
+from data.labels.table import Committed, active_labels, committed
 from data.store import LocalStore
 from data.store.manifest import publish
 from tests.support import answer_files
@@ -95,7 +95,7 @@ class Line(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 3), turn=st.integers(1, 3), suffix=SUFFIXES, crash=CRASH)
     def correct(self, pick: int, turn: int, suffix: str, crash: tuple[float, int] | None) -> None:
         """Give another answer in the place of one of the last that count, often of a correction."""
-        counting = standing_labels(self._labels())
+        counting = active_labels(self._labels())
         label = counting[-1 - pick % len(counting)]
         assert label.best_shown is not None
         row = self._row(label, (label.best_shown + turn) % 4, label.label_id)
@@ -163,7 +163,7 @@ class Line(RuleBasedStateMachine):
             there = {entry["file_sha256"] for entry in labels.deliveries(store, "c")}
             found = {each.pull.reason: each.release is not None for each in self._seen(store)}
             assert counted_once(store)
-        counting = standing_labels(self._labels())
+        counting = active_labels(self._labels())
         answered = [(label.question_id, label.labeler_id) for label in counting]
         assert len(answered) == len(set(answered)), "nobody's answer to a question counts twice"
         assert self.answered <= set(answered) <= self.said.keys()

@@ -17,10 +17,10 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 from data.batches.schema import blind
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from tests.support.validating import Asked
 
-VENDOR, KEY = blind(invent(200, 7, gold=0)[0], "Which?", b"s")
+VENDOR, KEY = blind(make_questions(200, 7, gold=0)[0], "Which?", b"s")
 ASKED = {row["question_id"]: Asked(row["content_sha256"], tuple(row["shown"])) for row in KEY.to_pylist()}
 IDS = list(ASKED)
 

@@ -19,13 +19,13 @@ from data.cord import cord
 from data.errors import Refused
 from data.ingest import pipeline as ingesting
 from data.ingest import sandbox as untrusted
-from data.labels.decisions import override, standings
+from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze, read_label_set
 from data.labels.table import committed
 from data.runs import leases
-from data.runs.champion import history, promote
+from data.runs.champion import promote, promotion_log
 from data.runs.checkpoints import Checkpoints
-from data.simulation.faulty_vendor import invent
+from data.simulation.faulty_vendor import make_questions
 from data.store import LocalStore, Store, log
 from data.store.manifest import publish, read_manifest
 
@@ -44,7 +44,7 @@ class Material(NamedTuple):
 
 def material(folder: Path) -> Material:
     """Write a batch of twelve questions, and three answer files: the second repeats half of the first."""
-    vendor, key = blind(invent(12, 2, gold=0)[0], "Which?", b"secret")
+    vendor, key = blind(make_questions(12, 2, gold=0)[0], "Which?", b"secret")
     write_table(key, folder / "key.parquet")
     batch: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
     batch["key/samples.parquet"] = folder / "key.parquet"
@@ -69,13 +69,13 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
         with tempfile.TemporaryDirectory() as scratch:
             ingesting.ingest(store, "c", file, Path(scratch))
         done(f"ingest {file.stem}")
-    if standings(store, "c")["b1"].decision != "accept":  # twelve questions are too few for the gates
+    if batch_statuses(store, "c")["b1"].decision != "accept":  # twelve questions are too few for the gates
         override(store, "c", "b1", "accept", "a test", None)
     done("decide")
     freeze(store, "c")
     done("freeze")
     if read_manifest(store, RUN) is None:
-        lease = leases.take(store, "c", "trainer")
+        lease = leases.acquire(store, "c", "trainer")
         own = leases.fenced(store, lease)
         checkpoints = Checkpoints(own, f"{RUN}/policy", 1)
         latest = checkpoints.latest()
@@ -86,7 +86,7 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
         publish(own, RUN, "run", {"report.html": b"<!doctype html>"}, inputs={}, facts={"run": "r1"}, began=NOW)
         done("run")
         checkpoints.clear()
-        leases.give_back(store, lease)
+        leases.release(store, lease)
     promote(store, "c", "r1", "it reads well")
     done("promote")
     if not any(each.pull.reason == REASON for each in cord.pulls(store)):
@@ -116,7 +116,7 @@ def visible(store: Store) -> tuple[Any, ...]:
         tuple((name, len(read_label_set(store, "c", name)[1])) for name in sets),
         bool(policy),
         bool(run) or (checkpoint[0] if checkpoint else 0),  # once the run is there nobody looks for a checkpoint
-        tuple(entry["run"] for entry in history(store, "c")),
+        tuple(entry["run"] for entry in promotion_log(store, "c")),
         tuple((each.pull.reason, each.release is not None) for each in cord.pulls(store)),
     )
 

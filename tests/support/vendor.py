@@ -10,7 +10,7 @@ from data.batches.composition import compose
 from data.batches.schema import blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
 from data.ingest.pipeline import IngestResult, ingest
-from data.simulation.faulty_vendor import answer, chooser, invent
+from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -42,13 +42,13 @@ class Round:
 
     def __init__(self, folder: Path, campaign: str = "c") -> None:
         self.folder, self.store, self.campaign = folder, LocalStore(folder / "store"), campaign
-        questions, known, self.worths = invent(800, 5, gold=40)
+        questions, known, self.utilities = make_questions(800, 5, gold=40)
         self.vendor, key = blind(compose(questions, known, SHARES, 0), "Which?", b"secret")
         publish_batch(self.store, campaign, "b1", self.vendor, key)
         self.key = key.to_pylist()
 
     def answers(self, fault: str = "clean") -> Rows:
-        return answer(self.key, chooser(self.worths, 1), fault, 1)
+        return answer(self.key, chooser(self.utilities, 1), fault, 1)
 
     def deliver(self, rows: Rows, despite: str | None = None) -> IngestResult:
         write_table(pa.Table.from_pylist(rows), self.folder / "answers.parquet")

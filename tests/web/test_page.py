@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from data.cord import cord
 from data.errors import Refused
 from data.ingest.pipeline import ingest
-from data.labels.table import committed, deliveries, standing_labels
+from data.labels.table import active_labels, committed, deliveries
 from data.page.accounts import LOG, add, labelers, owner, revoke
 from data.page.answers import collect, mark_delivered, save
 from data.paths import comparisons_of, name_in
@@ -160,7 +160,7 @@ def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction
     assert take_in() is None
     desk.answer("ada", names[0], 3, {"choice": 3})
     assert take_in() == (1, 0, 0)
-    labels = standing_labels(committed(store, deliveries(store, "sentiment")))
+    labels = active_labels(committed(store, deliveries(store, "sentiment")))
     shown = {label.question_id: label.best_shown for label in labels}
     assert shown == {names[0]: 3, names[1]: None}
 
