@@ -71,7 +71,11 @@ class FullSentences(TyperGroup):
     def sections(self, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         """Yield each title of the listing with the names and sentences below it."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        yield "Commands", [(name, command.get_short_help_str(1_000)) for name, command in commands.items() if command]
+        yield "Commands", [(name, _first_paragraph(command)) for name, command in commands.items()]
+
+
+def _first_paragraph(command: Any) -> str:
+    return " ".join((command.help or "").split("\n\n")[0].split())
 
 
 class Contents(FullSentences):

@@ -20,7 +20,7 @@ from flows.cli.options import STORE, hint
 from tests.support.vendor import Round
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW = {"torch", "prefect", "pandas", "pyarrow", "scipy", "boto3", "numpy", "transformers", "matplotlib", "pydantic"}
+SLOW = {"torch", "prefect", "pandas", "pyarrow", "scipy", "boto3", "numpy", "transformers", "matplotlib"}
 
 
 def command(name: str) -> Any:
