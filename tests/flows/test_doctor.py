@@ -32,7 +32,7 @@ def test_a_sound_installation_and_store_are_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     said = doctor(str(tmp_path / "store"))
     assert said["cord"] == "the line is free" and said["leases"] == "no lease is held"
-    assert "holds its contract" in said["store"] and "torch" in said["packages"]
+    assert "keeps its contract" in said["store"] and "torch" in said["packages"]
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == [], "the probe leaves nothing"
 
 
