@@ -11,6 +11,7 @@ from data.cord import cord
 from data.cord.cord import Pulled
 from data.errors import Refused
 from data.escape import one_line
+from data.paths import CAMPAIGNS, runs_prefix
 from data.runs.leases import holder
 from data.store import Store, folders, open_store
 from data.store.user_state import username
@@ -97,12 +98,12 @@ def _missing(store: Store, scope: str) -> str | None:
     kind, _, name = scope.partition(":")
     if scope == cord.EVERYTHING:
         return None
-    campaigns = list(folders(store, "campaigns"))
+    campaigns = list(folders(store, CAMPAIGNS))
     if kind == "campaign":
         exists = name in campaigns
     else:
         training = [held.run for one in campaigns if (held := holder(store, one))]
-        exists = name in training or any(name in folders(store, f"campaigns/{one}/runs") for one in campaigns)
+        exists = name in training or any(name in folders(store, runs_prefix(one)) for one in campaigns)
     there = ", ".join(campaigns) or "nothing"
     return None if exists else f"there is no {kind} {name} in {store.uri} (its campaigns: {there})"
 

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 from data.cord import cord
 from data.errors import Refused
+from data.paths import CAMPAIGNS
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
 from data.store.conformance import violations
@@ -111,7 +112,7 @@ def _cord(uri: str, store: Store) -> list[Check]:
 
 def _leases(store: Store) -> list[Check]:
     checks = []
-    for campaign in folders(store, "campaigns"):
+    for campaign in folders(store, CAMPAIGNS):
         held = leases.holder(store, campaign)
         if held is None:
             continue

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from andon_launcher import command
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.campaign import load_campaign
 from data.errors import Refused
 from data.evaluation.human_evaluation import human_evaluations
@@ -20,7 +20,6 @@ from data.page import accounts as roster
 from data.page.answers import collect, mark_delivered
 from data.paths import name_in
 from data.store import Store, open_store
-from data.store.manifest import Publication
 from flows.cli.app import FullSentences, app
 from flows.cli.ingest import ingest_from_terminal, ingested_lines
 from flows.cli.options import STORE, Json, Name, StoreUri, hint
@@ -88,7 +87,7 @@ def label(
     _ingest_collected(opened, store, campaign, name, served, as_json)
 
 
-def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: Publication, as_json: bool) -> None:
+def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: Batch, as_json: bool) -> None:
     """Write the answers of the page as an answer file, and ingest it as any vendor's file."""
     with tempfile.TemporaryDirectory() as folder:
         collected = collect(store, name, batch["batch"], Path(folder))
@@ -101,7 +100,7 @@ def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: P
     finish(document, as_json, ingested_lines(result, campaign, uri))
 
 
-def _batch(store: Store, name: str, batch: str | None, exporting: str) -> Publication:
+def _batch(store: Store, name: str, batch: str | None, exporting: str) -> Batch:
     published = {str(each["batch"]): each for each in [*human_evaluations(store, name), *batches(store, name)]}
     if not published:
         raise Refused(f"Campaign {name} has no batch in {store.uri}. Export one first: {exporting}")

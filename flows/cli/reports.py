@@ -7,6 +7,7 @@ import typer
 from data.campaign import load_campaign
 from data.campaign.campaign import shipped_campaigns
 from data.errors import Refused
+from data.paths import CAMPAIGNS
 from data.reports.campaign import report_campaign
 from data.reports.run import report_run
 from data.runs.registry import find_run, runs
@@ -29,7 +30,7 @@ def report(
     The report has the latest state of the store. The output says where the report is.
     """
     opened = open_store(store)
-    names = list(folders(opened, "campaigns"))
+    names = list(folders(opened, CAMPAIGNS))
     for name in names:
         if any(run["run"] == wanted for run in runs(opened, name)):
             address = report_run(opened, name, wanted).address("report.html")

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import typer
 
 from data.campaign import load_campaign
+from data.escape import one_line
 from data.rounds.status import rounds
 from data.runs.champion import champion
 from data.runs.registry import find_run, policy_of
@@ -171,13 +172,9 @@ def demo_lines(store_uri: str, campaign: str, result: RunResult) -> list[str]:
     lines = ["", f"store                     {result['store']}", *run_lines(result), ""]
     for row in pq.read_table(evaluation.path("responses.parquet")).to_pylist()[: 4 * len(systems)]:
         if row["system"] == systems[0]:
-            lines.append(f"  query      ... {_joined(row['query'])[-90:]}")
+            lines.append(f"  query      ... {one_line(row['query'])[-90:]}")
         if row["system"] in ("zero-shot", "policy"):
-            lines.append(f"  {row['system']:<10} {_joined(row['response'])}")
+            lines.append(f"  {row['system']:<10} {one_line(row['response'])}")
         if row["system"] == "policy":
             lines.append("")
     return lines
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())

@@ -13,7 +13,7 @@ from data.evaluation.human_evaluation import human_results
 from data.ingest.inbox import refusals
 from data.labels.table import added, deliveries
 from data.measures.intervals import Proportion
-from data.paths import comparisons_of
+from data.paths import CAMPAIGNS, comparisons_of
 from data.reports import lineage_chart
 from data.rounds import lineage
 from data.rounds.status import rounds
@@ -92,7 +92,7 @@ def explain(
 def status_result(store_uri: str) -> StoreStatus:
     """Return every campaign of a store with its rounds."""
     store = open_store(store_uri)
-    campaigns = [_campaign_status(store, name) for name in folders(store, "campaigns")]
+    campaigns = [_campaign_status(store, name) for name in folders(store, CAMPAIGNS)]
     return StoreStatus(store=store.uri, stopped=[pull._asdict() for pull in open_pulls(store)], campaigns=campaigns)
 
 
