@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from data.exchange.publishing import in_format
 from data.store import open_store
+from data.store.manifest import Publication
 from data.store.presigned import Link, download_link, upload_link
 from flows.cli.options import hint
 from tasks.batches import sent_batch
@@ -36,7 +37,7 @@ def hand_off(
 ) -> Handoff:
     """Publish a batch in the formats that labelers need, and return where its files are."""
     batch = sent_batch(store_uri, campaign, batch_id)
-    files = [(batch, name) for name in batch.names() if name.startswith("questions-")]
+    files: list[tuple[Publication, str]] = [(batch, name) for name in batch.names() if name.startswith("questions-")]
     for name in formats:
         published = in_format(batch, name)
         files += [(published, file) for file in published.names()]
