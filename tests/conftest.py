@@ -159,7 +159,7 @@ def prefect() -> Iterator[None]:
     """One ephemeral Prefect server for all flow tests."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=600):
         yield
 
 
