@@ -11,7 +11,7 @@ from data.evaluation.judgements import Contest, Judgement, contests, over
 from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
 from data.labels.table import Committed, active_labels, committed, deliveries, overall
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 from data.measures.words import words
 from data.paths import comparisons_of
 from data.store import Store
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
 class Preferred(NamedTuple):
     """How often people prefer one system to another, and how many people tell how much people differ."""
 
-    win_rate: Proportion
+    win_rate: Estimate
     labelers: int
 
 

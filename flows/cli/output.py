@@ -14,7 +14,7 @@ from data.evaluation.human_evaluation import results
 from data.ingest.inbox import refusals
 from data.ingest.pipeline import IngestResult
 from data.labels.table import added, deliveries
-from data.measures.intervals import Proportion, proportion
+from data.measures.intervals import Estimate, proportion
 from data.paths import comparisons_of
 from data.reports.evaluation import table
 from data.rounds.plan import WORTH, Plan
@@ -84,7 +84,7 @@ def plan_lines(found: Plan) -> list[str]:
         f"agreement            {found.agreement:.2f} of two people on one question ({source})",
         "alpha                unknown: no question is copied (--overlap)"
         if found.alpha is None
-        else f"alpha                {found.alpha} expected, from {found.alpha.n:,} copied questions",
+        else f"alpha                {found.alpha:.2f} expected, from {found.alpha.n:,} copied questions",
         f"gold                 {found.gold_a_labeler:.1f} a labeler: {_on_gold(found)}",
         f"win rate             known to within {found.win_rate_width:.3f} from bound to bound",
         f"noise ceiling        {found.ceiling:.2f}: no reward model can agree with one label more often",
@@ -215,7 +215,7 @@ def status_lines(result: Result) -> list[str]:
         for each in campaign["comparisons"]:
             left, right = each["systems"]
             said = (
-                str(Proportion(**each["contest"]["win_rate"]))
+                str(Estimate(**each["contest"]["win_rate"]))
                 if each["contest"]
                 else f"waits for {each['questions']:,} answers"
             )
