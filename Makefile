@@ -91,7 +91,7 @@ bench-page: .venv/installed
 
 # Beside what users have today: TRL in an environment of its own, and beside it the last TRL that has a PPOTrainer.
 bench-peer: .venv/installed .venv-peer/installed
-	$(BIN)/python -m bench.speed.versus
+	$(BIN)/python -m bench.speed.compare
 	$(BIN)/python -m bench.speed.scaling docs/performance-scaling.svg
 	$(BIN)/python -m bench.speed.large reward
 	$(BIN)/python -m bench.speed.large ppo

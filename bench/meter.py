@@ -38,5 +38,5 @@ def _cpu() -> float:
 
 
 def report(cost: Cost) -> None:
-    """Print a cost as the last line of this process, where `bench.speed.versus` reads it."""
+    """Print a cost as the last line of this process, where `bench.speed.compare` reads it."""
     print(json.dumps(cost), flush=True)

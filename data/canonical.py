@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import Refused
+from data.escape import utf8_of_argument
 
 Document = dict[str, Any]
 
@@ -26,10 +27,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     if isinstance(value, str):
-        try:  # the bytes that a command was given where the locale is not UTF-8
-            return value.encode("utf-8", "surrogateescape").decode("utf-8")
-        except UnicodeError:
-            return value.encode("utf-8", "replace").decode()
+        return utf8_of_argument(value)
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value)

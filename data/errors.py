@@ -1,9 +1,35 @@
-"""The one exception that a person is meant to read."""
+"""What ends a command on purpose. The text of each error is one line for a person: the problem, the place, the fix."""
+
+from collections.abc import Sequence
 
 
 class Refused(Exception):
-    """A refusal with its reason: what is wrong, where, and what to do. The CLI prints it and exits with 1."""
+    """The user asked for something that cannot be done. The command line prints the message and exits with 1."""
 
 
 class Unavailable(Refused):
-    """The store does not take or give what it should: a full disk, a network that is down, credentials that ended."""
+    """The store does not take or give what it should: a full disk, a lost network, expired credentials."""
+
+
+class StoreUnreachable(Refused):
+    """The store has been out of reach for too long: nobody could have stopped the training."""
+
+
+class Stopped(Refused):
+    """The line is stopped by these pulls. The command line exits with 3."""
+
+    def __init__(self, pulls: Sequence[str], message: str = "The line is stopped by a pull.") -> None:
+        super().__init__(message)
+        self.pulls = tuple(pulls)
+
+
+class LeaseHeld(Refused):
+    """Another process trains this campaign; the message names it."""
+
+
+class LeaseLost(Refused):
+    """Another process took the lease over: nothing may be written under it any more."""
+
+
+class SystemUnavailable(Refused):
+    """This campaign cannot have the system, or does not have it yet."""

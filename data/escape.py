@@ -24,3 +24,16 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return what others wrote as one printable line: it may hold line ends or a terminal's control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def valid_utf8(text: str) -> str:
+    """Return text that files and logs can hold: JSON can write half a surrogate pair, which becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def utf8_of_argument(text: str) -> str:
+    """Return what a command was given, read as UTF-8 if its bytes are: a locale may have another encoding."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return valid_utf8(text)

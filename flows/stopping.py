@@ -15,7 +15,8 @@ from prefect.settings import get_current_settings
 from prefect.states import Cancelled
 
 from data.console import INTERRUPTED
-from data.cord.cord import Stopped, check
+from data.cord.cord import check
+from data.errors import Stopped
 from data.store import open_store
 
 P = ParamSpec("P")

@@ -18,8 +18,7 @@ from data.batches.index import batches
 from data.campaign import Campaign
 from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
-from data.cord.cord import Stopped
-from data.errors import Refused
+from data.errors import Refused, Stopped
 from data.labels.label_sets import label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
 from data.store import open_store
@@ -29,13 +28,13 @@ from models.lm.base import Base, best_device, fingerprint, open_base, save_langu
 from models.lm.precision import precision
 from models.lm.tokens import encode_affixes, encode_query, single_token
 from models.monitoring.canaries import canaries, chosen, remembered
-from models.monitoring.guard import check_reward_model, sentry_of
 from models.monitoring.live import LiveWall
-from models.ppo import train as ppo
-from models.reward import model as reward
+from models.monitoring.run_checks import check_reward_model, open_monitor
+from models.ppo.train import Metrics, train_policy
 from models.reward.dataset import base_responses, split_comparisons
 from models.reward.ensemble import Ensemble, load_ensemble
-from models.supervised import fine_tune as supervised
+from models.reward.model import measure_held_out, new_reward_model, train_reward_model
+from models.supervised.fine_tune import fine_tune, validation_loss
 from models.supervised.references import references
 from models.training import termination
 from models.training.job import LOGGER, Job, quarantined, say
@@ -73,9 +72,9 @@ def supervised_step(job: Job) -> None:
     )
     look = job.look()
     with quarantined(job, "supervised", checkpoints):
-        before = supervised.validation_loss(base.model, validation, look)
-        model, history = supervised.fine_tune(base.model, train, settings, job.seed, checkpoints, look)
-        after = supervised.validation_loss(model, validation, look)
+        before = validation_loss(base.model, validation, look)
+        model, history = fine_tune(base.model, train, settings, job.seed, checkpoints, look)
+        after = validation_loss(model, validation, look)
     say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(model, base.tokenizer, Path(scratch))
@@ -114,16 +113,16 @@ def reward_step(job: Job) -> None:
     with quarantined(job, "reward", *saved):
         normal = base_responses(base, queries, text, 2 * count, job.seed, scored, look)
         for number, checkpoints in enumerate(saved):
-            model = reward.new_reward_model(base.model, job.seed + number)
+            model = new_reward_model(base.model, job.seed + number)
             before = model.normalise(normal[:count], look=look)
-            histories.append(reward.train(model, split.train, settings, job.seed + number, checkpoints, look))
+            histories.append(train_reward_model(model, split.train, settings, job.seed + number, checkpoints, look))
             normalised.append((before, model.normalise(normal[:count], look=look)))
             members.append(model)
         ensemble = Ensemble(members)
         if not scored:  # what PPO scores is cut and valid, whatever scores are normalised on
             normal[count:] = base_responses(base, queries, text, count, job.seed + 1, look=look)
         fresh = ensemble.scores(normal[count:], look)
-        held_out = reward.evaluate(partial(ensemble.scores, look=look), split.held_out)
+        held_out = measure_held_out(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
     known = canaries(base, sources, text)
     gold = check_reward_model(job, ensemble, known, held_out, histories[0], label_agreement(labels, sources))
@@ -165,9 +164,9 @@ def policy_step(job: Job) -> None:
     start = "the base" if job.campaign.supervised is None else "what the references made of the base"
     say(f"policy: PPO from {start}, {settings.episodes:,} episodes")
     queries = query_tokens(job.campaign, base, "train")
-    metrics: list[ppo.Metrics] = []
-    with quarantined(job, "policy", checkpoints), sentry_of(job, base, score, scorer, queries, metrics) as inspect:
-        policy = ppo.train(
+    metrics: list[Metrics] = []
+    with quarantined(job, "policy", checkpoints), open_monitor(job, base, score, scorer, queries, metrics) as inspect:
+        policy = train_policy(
             settings,
             text,
             base.model,
@@ -208,7 +207,7 @@ def _publish(
     job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: Document, began: datetime
 ) -> None:
     """Publish all files of a folder and some JSON beside them, from the first process."""
-    if Processes().first:
+    if Processes().is_main:
         files: dict[str, Path | bytes] = {
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
@@ -230,7 +229,7 @@ def main(step: str, job: Path) -> None:
     try:
         STEPS[step](Job.read(job))
     except Stopped as stopped:
-        if Processes().first:
+        if Processes().is_main:
             sys.stderr.write(f"andon: {stopped}\n")
         sys.exit(3)
     except Refused as refusal:

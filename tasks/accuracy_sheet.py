@@ -12,7 +12,7 @@ from data.evaluation.accuracy_sheet import Item, publish_sheet, published_sheet
 from data.evaluation.human_evaluation import identity
 from data.evaluation.systems import find_systems
 from data.store import open_store
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import open_base
 
 
@@ -34,9 +34,9 @@ def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], item
         say("sheet: published")
         return published.address("sheet.csv")
     base = open_base(campaign.base, campaign.text)
-    scorer = next((system.run for system in systems if system.writer == "best of"), None)
+    scorer = next((system.run for system in systems if system.kind == "best of"), None)
     say(f"sheet: {items} articles for each of {', '.join(known)}")
-    answered = answer_all(store, campaign, base, systems, scorer, items, seed, Clock())
+    answered = run_systems(store, campaign, base, systems, scorer, items, seed, Clock())
     found = [
         Item(query.query_id, query.text, name, response.text)
         for name, responses in zip(known, answered.responses.values(), strict=True)

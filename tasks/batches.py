@@ -21,7 +21,7 @@ from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, open_store
 from data.store.manifest import Publication, read_manifest
-from models.evaluation.systems import beside
+from models.evaluation.systems import open_champion
 from models.lm.base import Base, open_base
 from models.questions.active import CANDIDATES, chosen_by_disagreement, drawn_at_random
 from models.questions.draw import BASE, CHAMPION, draw_questions
@@ -49,7 +49,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     base = open_base(campaign.base, campaign.text)
     policies, leader = {BASE: base}, champion(store, campaign.name)
     if leader is not None:
-        policies[CHAMPION] = beside(store, campaign, leader, base)
+        policies[CHAMPION] = open_champion(store, campaign, leader, base)
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
     asked_before = (queries_asked(batch.path(KEY_FILE)) for batch in batches(store, campaign.name))
     queries = load_queries(campaign.text, "train")

@@ -15,15 +15,15 @@ from data.campaign.queries import edition
 from data.canonical import Document, content_id
 from data.console import say
 from data.errors import Refused
-from data.evaluation.judgements import JUDGEMENTS, Contest, contests, judged, over, ratings
+from data.evaluation.judgements import JUDGEMENTS, PairResult, judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
 from data.measures.text_metrics import measure_texts, score_gaps
 from data.paths import run_prefix
 from data.reports.evaluation import evaluation_report, told_apart
-from data.runs.champion import about, history, rival
+from data.runs.champion import decisions_about, opponent_of, promotion_log
 from data.store import Store, open_store
 from data.store.manifest import publish, read_manifest
-from models.evaluation.systems import Answered, Clock, answer_all
+from models.evaluation.systems import Clock, SystemResponses, run_systems
 from models.lm.base import Base, open_base
 
 POLICY = "policy"
@@ -61,9 +61,11 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, aga
     a retrain that is run again asks no more; `again` does, beside the champion of now.
     """
     store, clock = open_store(store_uri), Clock()
-    leader, prefix = rival(store, campaign.name, run), run_prefix(campaign.name, run)
+    leader, prefix = opponent_of(store, campaign.name, run), run_prefix(campaign.name, run)
     finished = None if again else read_manifest(store, prefix)
-    if finished and any(each["kind"] == "promote" for each in about(history(store, campaign.name), run)):
+    if finished and any(
+        each["kind"] == "promote" for each in decisions_about(promotion_log(store, campaign.name), run)
+    ):
         say("evaluation: published")
         return str(finished.manifest["inputs"]["evaluation"])
     systems = [System(ZERO_SHOT, "model"), System(POLICY, "model", run, f"{prefix}/policy")]
@@ -96,13 +98,13 @@ def _evaluate(
 ) -> None:
     began, names = datetime.now(UTC), [system.name for system in systems]
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
-    answered = answer_all(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
+    answered = run_systems(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
     apart = other_rules(store, campaign, systems)
     for line in told_apart(apart):
         say(f"evaluation: {line}")
     queries = {query.query_id: query.text for query in answered.asked}
-    judgements = [] if campaign.judges is None else list(judged(campaign.judges, queries, answered.texts()))
-    found, anchor = contests(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
+    judgements = [] if campaign.judges is None else list(judge_pairs(campaign.judges, queries, answered.texts()))
+    found, anchor = pair_results(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
     facts: Document = {
         "systems": names,
         "runs": {system.name: system.run for system in systems if system.run},
@@ -133,7 +135,7 @@ def _evaluate(
         publish(store, prefix, "evaluation", files, inputs=inputs, facts=facts | clock.facts(), began=began)
 
 
-def _measured(campaign: Campaign, answered: Answered) -> Mapping[str, Mapping[str, float | None]]:
+def _measured(campaign: Campaign, answered: SystemResponses) -> Mapping[str, Mapping[str, float | None]]:
     sources = [query.text for query in answered.asked]
     references = [query.reference for query in answered.asked]
     return {
@@ -142,7 +144,7 @@ def _measured(campaign: Campaign, answered: Answered) -> Mapping[str, Mapping[st
     }
 
 
-def _of_policy(names: Sequence[str], found: Sequence[Contest], answered: Answered) -> Document:
+def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: SystemResponses) -> Document:
     """Return what a run and the promotion gate read of the evaluation of a policy; nothing of other evaluations."""
     if POLICY not in names:
         return {}
@@ -154,7 +156,7 @@ def _of_policy(names: Sequence[str], found: Sequence[Contest], answered: Answere
     }
     facts: Document = {}
     for name, (system, other) in asked.items():
-        contest = over(found, system, other)
+        contest = result_for(found, system, other)
         facts[name] = contest and contest.win_rate._asdict()
         if contest is not None:
             say(f"evaluation: win rate of {system} over {other} {contest.win_rate}")

@@ -15,13 +15,13 @@ from data.campaign.queries import edition
 from data.canonical import content_id
 from data.console import say
 from data.errors import Refused
-from data.evaluation.human_evaluation import comparisons, identity
+from data.evaluation.human_evaluation import human_evaluations, identity
 from data.evaluation.systems import find_systems, other_rules
 from data.paths import comparisons_of
 from data.reports.evaluation import told_apart
 from data.store import open_store
 from data.store.manifest import publish
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import open_base
 
 
@@ -38,19 +38,19 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     rules = [campaign.text.model_dump(), campaign.evaluation.queries, campaign.shown_instructions]
     shares = {"overlap_share": campaign.batch.overlap_share, "overlap_copies": campaign.batch.overlap_copies}
     request = content_id([*sorted((left, right)), campaign.base, *rules, *edition(campaign.text), shares, seed])
-    for earlier in comparisons(store, campaign.name):
+    for earlier in human_evaluations(store, campaign.name):
         if str(earlier["batch"]).endswith(request):
             say(f"comparison: batch {earlier['batch']} is published")
             return str(earlier["batch"])
     for line in told_apart(other_rules(store, campaign, systems)):
         say(f"comparison: {line} For the gate they count only of a run that was trained with these rules.")
-    number = len(comparisons(store, campaign.name)) + 1
+    number = len(human_evaluations(store, campaign.name)) + 1
     batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)
     base = open_base(campaign.base, campaign.text)
-    scorer = next((system.run for system in systems if system.writer == "best of"), None)
+    scorer = next((system.run for system in systems if system.kind == "best of"), None)
     count = campaign.evaluation.queries
     say(f"comparison: {left} and {right} on {count:,} test queries")
-    answered = answer_all(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
+    answered = run_systems(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
     questions: list[Question] = []
     equal = 0
     for query, one, other in zip(answered.asked, *answered.responses.values(), strict=True):

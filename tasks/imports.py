@@ -14,7 +14,7 @@ from data.campaign import Campaign
 from data.canonical import Document, content_id, sha256, sha256_of_file
 from data.console import say
 from data.errors import Refused
-from data.exchange.openai_2019 import VOCABULARY, PublishedLabel, read_published_labels
+from data.exchange.formats.openai_2019 import VOCABULARY, PublishedLabel, read_published_labels
 from data.ingest.pipeline import IngestResult, ingest
 from data.labels.label_sets import freeze
 from data.quality.assess_batch import assess_pending

@@ -5,9 +5,8 @@ from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
 from data.console import say
-from data.cord.cord import Stopped
 from data.cord.webhook import notify
-from data.errors import Refused
+from data.errors import Refused, Stopped
 from data.ingest.inbox import pending, record_refusal
 from data.paths import comparisons_of
 from data.store import folders, open_store

@@ -14,7 +14,7 @@ from data.labels.decisions import batch_statuses
 from data.labels.label_sets import freeze
 from data.labels.table import deliveries
 from data.quality.assess_batch import assess_pending
-from data.runs.champion import about, history
+from data.runs.champion import decisions_about, promotion_log
 from data.runs.registry import runs
 from data.simulation.labelers import write_answers
 from data.store import open_store
@@ -61,9 +61,9 @@ def labels_are_new(store_uri: str, campaign: str) -> bool:
     """Whether labels count that no finished run was trained on, or none that the gate has decided about."""
     store = open_store(store_uri)
     assess_pending(store, campaign)
-    frozen, decided = freeze(store, campaign), history(store, campaign)
+    frozen, decided = freeze(store, campaign), promotion_log(store, campaign)
     if frozen is None or any(
-        run["label_set"] == frozen and about(decided, run["run"]) for run in runs(store, campaign)
+        run["label_set"] == frozen and decisions_about(decided, run["run"]) for run in runs(store, campaign)
     ):
         say(f"labels: none of campaign {campaign} is new")
         return False

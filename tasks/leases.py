@@ -1,39 +1,38 @@
 """The lease of a campaign's training, held for as long as a flow trains it."""
 
-import os
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data.console import say
+from data.errors import LeaseLost
 from data.paths import run_prefix
-from data.runs.leases import Fenced, Lease, give_back, renew, silence_s, take
+from data.runs.leases import Lease, acquire, release, renew, ttl_s
 from data.store import open_store
 from data.store.manifest import read_manifest
-from data.store.user_state import me
+from data.store.user_state import username
 
 
 @contextmanager
 def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | None]:
     """Hold the campaign's lease, with a beat every fifth of the time after which a holder counts as dead.
 
-    A run that is published needs none. Raises Held where somebody else trains the campaign.
+    A run that is published needs none. Raises LeaseHeld while another process trains the campaign.
     """
     store = open_store(store_uri)
     if read_manifest(store, run_prefix(campaign, run)) is not None:
         yield None
         return
-    lease = take(store, campaign, f"{me()}@{socket.gethostname()} (process {os.getpid()}, {run})")
+    lease = acquire(store, campaign, username(), run)
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(silence_s() / 5):
+        while not ended.wait(ttl_s() / 5):
             try:
                 renew(store, lease)
-            except Fenced as refusal:
+            except LeaseLost as refusal:
                 return say(str(refusal))
-            except Exception as error:  # a store out of reach for a while; silence is what the lease is there for
+            except Exception as error:  # a store out of reach for a while: the lease is made for a silent holder
                 say(f"lease: no beat, {error}")
 
     beats = threading.Thread(target=beat, daemon=True)
@@ -43,4 +42,4 @@ def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | 
     finally:
         ended.set()
         beats.join()
-        give_back(store, lease)
+        release(store, lease)

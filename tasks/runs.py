@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from data.canonical import Document
 from data.paths import run_prefix
 from data.reports.run import run_report
-from data.reports.run_facts import evidence
+from data.reports.run_facts import gather
 from data.rounds.status import round_of
 from data.store.manifest import publish, read_manifest
 from models.training.job import Job
@@ -48,7 +48,7 @@ def publish_run(job: Job, evaluation: str) -> None:
         "recipe": campaign.recipe(),
         "campaign": campaign.model_dump(mode="json"),
     }
-    found = evidence(store, campaign, facts, done)
+    found = gather(store, campaign, facts, done)
     with tempfile.TemporaryDirectory() as scratch:
         metrics = Path(scratch) / "metrics.parquet"
         pq.write_table(metrics_table(found.histories), metrics)

@@ -13,12 +13,12 @@ from data.campaign import Campaign
 from data.campaign.queries import edition
 from data.canonical import content_id
 from data.console import say
-from data.cord.cord import Stopped, pulls
+from data.cord.cord import pulls, stopped_by
 from data.errors import Refused
-from data.runs.champion import rival
+from data.runs.champion import opponent_of
 from data.runs.stops import stops
 from data.store import open_store
-from models.evaluation.systems import beside
+from models.evaluation.systems import open_champion
 from models.lm.base import open_base
 from models.steps import STEPS
 from models.training.job import Job
@@ -30,8 +30,8 @@ from tasks.progress import progress_shown
 def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
     """Raise Refused where the champion, which a run stands beside in the end, reads other tokens than its base."""
     store = open_store(store_uri)
-    if (leader := rival(store, campaign.name, run)) is not None:
-        beside(store, campaign, leader, open_base(campaign.base, campaign.text))
+    if (leader := opponent_of(store, campaign.name, run)) is not None:
+        open_champion(store, campaign, leader, open_base(campaign.base, campaign.text))
 
 
 @task(cache_policy=NO_CACHE)
@@ -89,7 +89,7 @@ def _launch(step: str, job: Job, config: Path | str) -> None:
     if exit_code:
         # accelerate makes an exit code of 3 in one of several processes a 1, so the run's own record decides.
         if len(recorded := stops(store, name, job.run)) > before:
-            raise Stopped([each.pull for each in pulls(store) if each.pull.pull in recorded[-1]["pulls"]])
+            raise stopped_by([each.pull for each in pulls(store) if each.pull.pull in recorded[-1]["pulls"]])
         raise Refused(f"The {step} training ended with exit code {exit_code}; what it said stands above.")
 
 

@@ -26,10 +26,10 @@ FORBIDDEN = {
 FLOORS = {
     "data": [
         ["errors", "paths", "escape", "console", "measures"],
-        ["canonical"],
+        ["canonical", "answers"],
         ["store", "campaign", "render"],
-        ["batches", "cord", "exchange"],
-        ["labels", "simulation"],
+        ["batches", "cord"],
+        ["labels", "simulation", "exchange"],
         ["quality", "runs", "page"],
         ["ingest", "evaluation", "rounds"],
         ["reports"],

@@ -7,6 +7,7 @@ are over. 20 sound trainings of other seeds show how often it is pulled for noth
 finished lies in FOLDER, so `python -m bench.checks.bugbench FOLDER` goes on where it was interrupted.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.arguments import parser
 from data.batches.schema import write_table
 from data.campaign import Campaign, load_campaign
 from data.cord import cord
@@ -114,7 +116,7 @@ def trained(store: LocalStore, tree: Path, run: str, steps: list[str], seed: int
     if "reward" not in steps:  # the sound one, under this run's name
         ours, theirs = (f"{run_prefix('sentiment', name)}/reward/manifest.json" for name in (run, "run-sound"))
         store.put_new(ours, store.read(theirs))
-    command = [sys.executable, "-m", "bench.checks.bugbench", "train", store.uri, run, ",".join(steps)]
+    command = [sys.executable, "-m", "bench.checks.bugbench", "--train", store.uri, run, ",".join(steps)]
     command += [str(seed), str(updates)]
     environment = {**os.environ, "OTHER_REWARD": str(other), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
@@ -195,7 +197,13 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "train":
-        train(*sys.argv[2:])
+    arguments = parser("bench.checks.bugbench", __doc__)
+    arguments.add_argument("folder", type=Path, help="where finished work is kept", nargs="?")
+    arguments.add_argument("--train", nargs=5, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.train:  # the part of a child process: store, run, steps, seed and updates
+        train(*given.train)
+    elif given.folder:
+        main(given.folder)
     else:
-        main(Path(sys.argv[1]))
+        arguments.error("FOLDER is missing")

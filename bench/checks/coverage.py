@@ -6,13 +6,13 @@ coverage is itself known to 2 sqrt(0.05 / N): 3 points of 200, one of 2,000.
 """
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from bench.arguments import parser
 from data.evaluation.judgements import Judgement, ratings
 from data.measures.elo import Rating, elo_ratings
 from data.measures.intervals import Estimate, proportion
@@ -173,4 +173,8 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    arguments = parser("bench.checks.coverage", __doc__)
+    arguments.add_argument(
+        "evaluations", type=int, nargs="?", default=2_000, help="simulated evaluations (%(default)s)"
+    )
+    main(arguments.parse_args().evaluations)

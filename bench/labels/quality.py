@@ -8,7 +8,6 @@ one fault answers them in a Parquet file, and ingesting that file says what it f
 a first round, and once with one that likes the best sample best as often as a trained one did.
 """
 
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bench.arguments import parser
 from data.batches.composition import compose
 from data.batches.schema import Question, blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
@@ -26,6 +26,7 @@ from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, make_
 from data.store import LocalStore
 from data.store.manifest import publish
 
+BATCHES = 20  # of each fault; of sound ones twice as many
 DIAGNOSES = {
     "inverted": "answers look inverted",
     "off by one": "indices are off by one",
@@ -79,7 +80,7 @@ def found_in(
     return [finding["fault"] for finding in outcome.findings]
 
 
-def main(faults: Sequence[str] = FAULTS, batches: int = 20, questions: int = QUESTIONS) -> None:
+def main(faults: Sequence[str] = FAULTS, batches: int = BATCHES, questions: int = QUESTIONS) -> None:
     print("| fault | batches | reward model | stopped | right diagnosis | all that was named |\n" + "|---" * 6 + "|")
     for fault in faults:
         for with_reward_model in (False, True):
@@ -95,4 +96,11 @@ def main(faults: Sequence[str] = FAULTS, batches: int = 20, questions: int = QUE
 
 
 if __name__ == "__main__":
-    main(sys.argv[3:] or FAULTS, *map(int, sys.argv[1:3]))
+    arguments = parser("bench.labels.quality", __doc__)
+    arguments.add_argument("batches", type=int, nargs="?", default=BATCHES, help="batches of each fault (%(default)s)")
+    arguments.add_argument(
+        "questions", type=int, nargs="?", default=QUESTIONS, help="questions in a batch (%(default)s)"
+    )
+    arguments.add_argument("faults", nargs="*", metavar="FAULT", help=f"only these faults: {', '.join(FAULTS)}")
+    given = arguments.parse_args()
+    main(given.faults or FAULTS, given.batches, given.questions)

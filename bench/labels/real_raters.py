@@ -10,18 +10,19 @@ put together. Texts are split in half by their hash: thresholds may be set on th
 import ast
 import io
 import random
-import sys
 import tarfile
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.arguments import parser
 from bench.labels.quality import DIAGNOSES, found_in
 from data.batches.schema import Question, Sample
 from data.canonical import sha256
 from data.simulation.faulty_vendor import FAULTS, Choose
 
+BATCHES = 20  # of each fault; of sound ones twice as many
 INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 SOURCES = ("movieReviewSnippets", "tweets", "amazonReviewSnippets", "nytEditorialSnippets")
 QUESTIONS, GOLD, CLEAR = 2000, 100, 1.5  # the best of a gold question leads by so much in mean score
@@ -86,7 +87,7 @@ def asked(sources: dict[str, list[Rated]], seed: int) -> tuple[list[Question], l
     return questions, gold, choose
 
 
-def main(archive: str, batches: int = 20) -> None:
+def main(archive: str, batches: int = BATCHES) -> None:
     sources = read(Path(archive))
     print(f"{sum(map(len, sources.values())):,} texts, " + ", ".join(f"{len(t):,} {s}" for s, t in sources.items()))
     for half in (0, 1):
@@ -113,4 +114,8 @@ def main(archive: str, batches: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *(int(argument) for argument in sys.argv[2:3]))
+    arguments = parser("bench.labels.real_raters", __doc__)
+    arguments.add_argument("archive", help="the source distribution of vaderSentiment, a .tar.gz file")
+    arguments.add_argument("batches", type=int, nargs="?", default=BATCHES, help="batches of each fault (%(default)s)")
+    given = arguments.parse_args()
+    main(given.archive, given.batches)

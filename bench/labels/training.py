@@ -12,6 +12,7 @@ from statistics import fmean
 
 import numpy as np
 
+from bench.arguments import parser
 from data.batches.key import UNKNOWN
 from data.batches.schema import Question
 from data.campaign import load_campaign
@@ -21,8 +22,8 @@ from data.quality.assessment import LEAST_WEIGHT, skill_weights
 from data.simulation.scorers import scorer
 from models.lm.base import open_base
 from models.questions.draw import BASE, draw_questions
-from models.reward import model as reward
 from models.reward.dataset import base_responses
+from models.reward.model import new_reward_model, score_all, train_reward_model
 from models.reward.preferences import Comparison, best_of
 from models.steps import query_tokens
 
@@ -88,10 +89,10 @@ def main() -> None:
         for way, rows in ways(questions[:ASKED], answers, seed).items():
             rates = []
             for model_seed in (seed + other for other in MODELS):
-                model = reward.new_reward_model(base.model, model_seed)
+                model = new_reward_model(base.model, model_seed)
                 model.normalise(normal)
-                reward.train(model, rows, campaign.reward, model_seed)
-                chosen = reward.score_all(model, test).argmax(-1).tolist()
+                train_reward_model(model, rows, campaign.reward, model_seed)
+                chosen = score_all(model, test).argmax(-1).tolist()
                 rates.append(sum(a == b for a, b in zip(chosen, right, strict=True)) / len(right))
             found.setdefault(way, []).append(rates)
             print(f"seed {seed}, {way}, {len(rows):,} labels: {', '.join(f'{rate:.4f}' for rate in rates)}", flush=True)
@@ -102,4 +103,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.labels.training", __doc__)
+    arguments.parse_args()
     main()

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import matplotlib
 from scipy.stats import linregress, t
 
+from bench.arguments import parser
 from bench.learning import in_batches
 from bench.learning.outcomes import add_row, read_rows
 from data.rounds.status import round_to_decide
@@ -181,4 +182,9 @@ def main(root: Path, report: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument).resolve() for argument in sys.argv[1:]))  # commands run in the project's folder
+    arguments = parser("bench.learning.experiments", __doc__)
+    arguments.add_argument("folder", type=Path, help="where finished work is kept")
+    arguments.add_argument("picture", type=Path, nargs="?", metavar="REPORT.svg", help="only draw what is finished")
+    given = arguments.parse_args()
+    # Commands run in the project's folder, so paths must be absolute.
+    main(given.folder.resolve(), given.picture and given.picture.resolve())

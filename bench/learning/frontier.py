@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib
 
+from bench.arguments import parser
 from data.runs.registry import runs
 from data.store import LocalStore
 from data.store.manifest import Publication
@@ -93,4 +94,9 @@ def main(root: Path, report: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument).resolve() for argument in sys.argv[1:]))  # commands run in the project's folder
+    arguments = parser("bench.learning.frontier", __doc__)
+    arguments.add_argument("folder", type=Path, help="where finished work is kept")
+    arguments.add_argument("picture", type=Path, nargs="?", metavar="FRONTIER.svg", help="only draw what is finished")
+    given = arguments.parse_args()
+    # Commands run in the project's folder, so paths must be absolute.
+    main(given.folder.resolve(), given.picture and given.picture.resolve())

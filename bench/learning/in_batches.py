@@ -4,10 +4,10 @@ A batch asks nothing twice of a query, so it holds no more questions than there 
 samples take several batches; every batch is of the base, for there is no champion before the training.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
+from bench.arguments import parser
 from data.campaign import load_campaign
 from flows.cli.environment import prepare
 
@@ -34,4 +34,10 @@ def main(campaign: str, labels: int, seed: int, store: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    arguments = parser("bench.learning.in_batches", __doc__)
+    arguments.add_argument("campaign")
+    arguments.add_argument("labels", type=int)
+    arguments.add_argument("seed", type=int)
+    arguments.add_argument("store")
+    given = arguments.parse_args()
+    main(given.campaign, given.labels, given.seed, given.store)

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.arguments import parser
 from bench.learning.outcomes import add_row, read_rows
 from data.campaign import load_campaign
-from data.evaluation.judgements import Contest, contests, judged, over
+from data.evaluation.judgements import PairResult, judge_pairs, pair_results, result_for
 from data.runs.registry import runs
 from data.store import LocalStore
 
@@ -70,11 +71,11 @@ def go(arm: Arm, root: Path, base: str) -> dict[str, Any]:
 def of_systems(facts: dict[str, Any]) -> dict[str, Any]:
     """Return what an evaluation found of every system: over zero-shot, KL, and its copying."""
     found: dict[str, Any] = {}
-    judgements = [Contest.of(each) for each in facts["contests"]]
+    judgements = [PairResult.of(each) for each in facts["contests"]]
     for name in SYSTEMS.split(","):
         found[name] = {each: facts["texts"][name][each] for each in COPYING}
         found[name]["kl"] = facts["behaviours"].get(name, {}).get("kl")
-        contest = over(judgements, name, "zero-shot")
+        contest = result_for(judgements, name, "zero-shot")
         found[name]["win_rate"] = contest and contest.win_rate[:3]
     return found
 
@@ -105,8 +106,8 @@ def head_to_head(rows: list[dict[str, Any]], root: Path) -> Iterator[str]:
         sides = [each[each["system"] == "rl"] for each in (several, one)]
         both = sides[0].merge(sides[1], on="query_id", suffixes=("", "_one"))
         texts = {"several": list(both["response"]), "one": list(both["response_one"])}
-        contest = over(
-            contests(list(judged(judges, dict(zip(both["query_id"], both["query"], strict=True)), texts))),
+        contest = result_for(
+            pair_results(list(judge_pairs(judges, dict(zip(both["query_id"], both["query"], strict=True)), texts))),
             "several",
             "one",
         )
@@ -126,4 +127,8 @@ def main(root: Path, base: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), str(Path(sys.argv[2]).resolve()))  # commands run in the project's folder
+    arguments = parser("bench.learning.summaries", __doc__)
+    arguments.add_argument("folder", type=Path, help="where finished work is kept")
+    arguments.add_argument("base", type=Path, metavar="SMOLLM2", help="the folder that base/smollm2.py made")
+    given = arguments.parse_args()
+    main(given.folder.resolve(), str(given.base.resolve()))  # commands run in the project's folder

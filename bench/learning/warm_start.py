@@ -14,20 +14,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
+from bench.arguments import parser
 from bench.learning.experiments import Arm, outcomes
 from bench.learning.outcomes import add_row, read_rows
 from data.campaign import Campaign, load_campaign
-from data.evaluation.judgements import contests, judged, over
+from data.evaluation.judgements import judge_pairs, pair_results, result_for
 from data.evaluation.systems import ZERO_SHOT, System
 from data.paths import run_prefix
 from data.runs.registry import runs
 from data.store import LocalStore
 from data.store.manifest import Publication, publish, read_manifest
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, open_base, save_language_model
 from models.lm.tokens import encode_affixes, single_token
-from models.ppo import train as ppo
 from models.ppo.policy import PolicyModel
+from models.ppo.train import Metrics, train_policy
 from models.reward.ensemble import load_ensemble
 from models.steps import query_tokens
 
@@ -41,12 +42,12 @@ def trained(
     prefix = f"campaigns/{campaign.name}/{'warm' if before else 'long'}/{run['run']}"
     if (done := read_manifest(store, prefix)) is not None:
         return done
-    began, metrics = datetime.now(UTC), list[ppo.Metrics]()
+    began, metrics = datetime.now(UTC), list[Metrics]()
     reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
     assert reward is not None
     start = open_base(str(before.folder()), campaign.text) if before else base
-    with mock.patch.object(ppo, "PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
-        policy = ppo.train(
+    with mock.patch("models.ppo.train.PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
+        policy = train_policy(
             campaign.policy.model_copy(update={"episodes": episodes}),
             campaign.text,
             base.model,
@@ -77,13 +78,13 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     assert scratch is not None and warm is not None and campaign.judges is not None
     policies = dict(zip(SYSTEMS.values(), (scratch, long, warm), strict=True))
     systems = [System(ZERO_SHOT, "model"), *(System(n, "model", run, each.prefix) for n, each in policies.items())]
-    answered = answer_all(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
+    answered = run_systems(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
     asked = {query.query_id: query.text for query in answered.asked}
-    found = contests(list(judged(campaign.judges, asked, answered.texts())))
+    found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}
     for name, system in SYSTEMS.items():
         contest, behaviour, texts = (
-            over(found, system, ZERO_SHOT),
+            result_for(found, system, ZERO_SHOT),
             answered.behaviours[system],
             answered.texts()[system],
         )
@@ -94,7 +95,7 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
             "valid": round(behaviour.valid, 4),
             "different": round(len({*texts}) / len(texts), 4),
         }
-    contest = over(found, SYSTEMS["warm"], SYSTEMS["long"])
+    contest = result_for(found, SYSTEMS["warm"], SYSTEMS["long"])
     assert contest is not None
     return row | {"warm_over_long": [round(value, 4) for value in contest.win_rate[:3]]}
 
@@ -109,4 +110,7 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    arguments = parser("bench.learning.warm_start", __doc__)
+    arguments.add_argument("folder", type=Path, help="the folder of `make experiments`")
+    given = arguments.parse_args()
+    main(given.folder)

@@ -18,14 +18,15 @@ from pathlib import Path
 
 import torch
 
+from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from data.runs.stops import stops
 from data.store import LocalStore
 from models.lm.base import Base, open_base
 from models.lm.tokens import encode_query, single_token
-from models.ppo import train as ppo
+from models.ppo.train import Metrics, train_policy
 from models.training.job import Job, quarantined
 
 TIMES, CAMPAIGN = 20, load_campaign("sentiment", changes={"policy": {"batch": 8}})
@@ -36,13 +37,13 @@ def train(job: Job, base: Base, queries: Sequence[list[int]], tell: Connection) 
     checkpoints = job.checkpoints("policy", CAMPAIGN.checkpoints.policy_updates)
     ended = [time.monotonic()]
 
-    def log(metrics: ppo.Metrics) -> None:
+    def log(metrics: Metrics) -> None:
         ended.append(time.monotonic())
         tell.send(ended[-1] - ended[-2])
 
     try:
         with quarantined(job, "policy", checkpoints):
-            ppo.train(
+            train_policy(
                 CAMPAIGN.policy,
                 CAMPAIGN.text,
                 base.model,
@@ -99,4 +100,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.cord_latency", __doc__)
+    arguments.parse_args()
     main()

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from bench.arguments import parser
 from data.campaign.campaign import SHIPPED
 from data.campaign.queries import EMBEDDED
 from data.campaign.settings import Labelers
-from data.evaluation.judgements import contests, judged, ratings
+from data.evaluation.judgements import judge_pairs, pair_results, ratings
 from data.measures.text_metrics import measure_texts
 from data.measures.words import SENTENCE_END
 
@@ -69,8 +70,8 @@ def outside_of_long_texts() -> float:
     sources, references = texts(400), texts(55)
     answers = {f"system {number}": texts(55) for number in range(7)}
     began = time.perf_counter()
-    judgements = list(judged(JUDGES, {str(number): source for number, source in enumerate(sources)}, answers))
-    contests(judgements)
+    judgements = list(judge_pairs(JUDGES, {str(number): source for number, source in enumerate(sources)}, answers))
+    pair_results(judgements)
     ratings(judgements, list(answers), "system 0")
     for mine in answers.values():
         measure_texts(sources, mine, references, "tldr")
@@ -92,4 +93,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    arguments = parser("bench.speed.evaluation", __doc__)
+    arguments.add_argument("folder", type=Path, help="where the store of the measurement is made")
+    main(arguments.parse_args().folder)

@@ -1,12 +1,13 @@
 """What writing a large batch costs: `python -m bench.speed.export_scale 10000 100000 1000000`.
 
 So many questions of given samples go through the path of `andon export`: blinded, sorted by their ids, written as the
-vendor's Parquet files with their key, published into a store, and then written in every format of QUESTION_FORMATS from
+vendor's Parquet files with their key, published into a store, and then written in every format for questions from
 there. The batch is composed like `--preset vendor`: copies, repeats and gold are among the questions. A query has about
 300 characters and 64 tokens, a sample 120 and 24. Sampling is no part of it. Each size runs in a process of its own;
 prints microseconds of CPU a question, and the most memory the process held (`mb`; `idle`: before it wrote anything).
 """
 
+import argparse
 import json
 import os
 import random
@@ -19,12 +20,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.arguments import parser
 from data.batches.composition import plan_composition
 from data.batches.schema import Question, Sample
 from data.batches.writer import write_batch
 from data.campaign.settings import Batch
-from data.exchange import QUESTION_FORMATS
 from data.exchange.publishing import in_format
+from data.exchange.registry import question_writers
 from data.store import LocalStore
 from data.store.manifest import publish, read_manifest
 
@@ -76,22 +78,24 @@ def write(rows: int, folder: Path) -> dict[str, float]:
     step("batch and key", batch)
     published = read_manifest(store, "campaigns/c/batches/b1")
     assert published is not None
-    for name in QUESTION_FORMATS:
+    for name in question_writers():
         step(name, lambda name=name: in_format(published, name))  # type: ignore[misc]
     return {"questions": plan.count} | spent | {"all": sum(spent.values())}
 
 
-def main() -> None:
-    if sys.argv[1] == "write":
-        before = _peak_mb()
-        spent = write(int(sys.argv[2]), Path(sys.argv[3]))
-        print(json.dumps({name: round(value, 1) for name, value in spent.items()} | {"mb": _peak_mb(), "idle": before}))
-        return
-    for size in sys.argv[1:]:
+def main(sizes: list[int]) -> None:
+    for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "bench.speed.export_scale", "write", size, folder]
+            command = [sys.executable, "-m", "bench.speed.export_scale", str(size), "--into", folder]
             done = subprocess.run(command, capture_output=True, text=True)
             print(size, done.stdout.strip() or done.stderr[-400:], flush=True)
+
+
+def measure(size: int, folder: Path) -> None:
+    """The part of a child process: write a batch, and print what it cost."""
+    before = _peak_mb()
+    spent = write(size, folder)
+    print(json.dumps({name: round(value, 1) for name, value in spent.items()} | {"mb": _peak_mb(), "idle": before}))
 
 
 def _peak_mb() -> int:
@@ -100,4 +104,11 @@ def _peak_mb() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    arguments = parser("bench.speed.export_scale", __doc__)
+    arguments.add_argument("sizes", type=int, nargs="+", metavar="QUESTIONS", help="questions in each batch")
+    arguments.add_argument("--into", type=Path, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.into:
+        measure(given.sizes[0], given.into)
+    else:
+        main(given.sizes)

@@ -5,11 +5,11 @@ as `andon ingest` does, everything that it needs fetched from the server. Prints
 server's) and memory.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
+from bench.arguments import parser
 from bench.meter import cost_of, report
 from bench.speed.ingest_scale import deliver
 from data.ingest.pipeline import ingest
@@ -20,13 +20,13 @@ from tests.support import seaweed
 TIMES = 5
 
 
-def main() -> None:
+def main(rows: int) -> None:
     with tempfile.TemporaryDirectory() as temporary, seaweed.running(Path(temporary) / "server") as server:
         for turn in range(TIMES):
             folder = Path(temporary) / str(turn)
             (folder / "scratch").mkdir(parents=True)
             with patch.dict("os.environ", server.environment | {"ANDON_STATE": str(folder / "state")}):
-                _take_in(int(sys.argv[1]), folder, open_store(f"s3://{seaweed.BUCKET}/{turn}"))
+                _take_in(rows, folder, open_store(f"s3://{seaweed.BUCKET}/{turn}"))
 
 
 def _take_in(rows: int, folder: Path, store: Store) -> None:
@@ -40,4 +40,6 @@ def _take_in(rows: int, folder: Path, store: Store) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    arguments = parser("bench.speed.ingest_s3", __doc__)
+    arguments.add_argument("rows", type=int, help="rows of the answer file")
+    main(arguments.parse_args().rows)

@@ -7,6 +7,7 @@ start and for looking at 2,000 texts. Memory is the process's own peak, the larg
 processes held at one moment, looked at every hundredth of a second, pages that they share counted twice.
 """
 
+import argparse
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
+from bench.arguments import parser
 from bench.meter import Cost, cost_of, report
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.ingest.pipeline import ingest
@@ -78,7 +80,7 @@ def deliver(rows: int, folder: Path, store: Store) -> Path:
 def measured(rows: int) -> Cost:
     """Take in so many answers in a process of its own, and return what it cost; the median of several times by CPU."""
     with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run([sys.executable, "-m", "bench.speed.ingest_scale", "deliver", str(rows), scratch], check=True)
+        subprocess.run([sys.executable, "-m", "bench.speed.ingest_scale", str(rows), "--deliver", scratch], check=True)
         costs = sorted((_taken(rows, scratch, turn) for turn in range(TIMES)), key=lambda cost: cost["cpu"])
         commands = [_commanded(scratch, turn) for turn in range(TIMES)]
     seconds, peaks = zip(*commands, strict=True)
@@ -103,7 +105,7 @@ def _with_the_batch(store: Path, made: Path) -> None:
 
 
 def _taken(rows: int, scratch: str, turn: int) -> Cost:
-    command = [sys.executable, "-m", "bench.speed.ingest_scale", "take", str(rows), scratch, str(turn)]
+    command = [sys.executable, "-m", "bench.speed.ingest_scale", str(rows), "--take-in", scratch, str(turn)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         together, watched = 0, psutil.Process(process.pid)
         while process.poll() is None:
@@ -116,20 +118,19 @@ def _taken(rows: int, scratch: str, turn: int) -> Cost:
     return cost | {"together_gb": together / 1e9}
 
 
-def main() -> None:
-    if sys.argv[1] == "deliver":
-        deliver(int(sys.argv[2]), Path(sys.argv[3]), LocalStore(Path(sys.argv[3]) / "store"))
-        return
-    if sys.argv[1] == "take":
-        folder = Path(sys.argv[3]) / sys.argv[4]
-        (folder / "scratch").mkdir(parents=True)
-        _with_the_batch(folder, Path(sys.argv[3]))
-        answers = Path(sys.argv[3]) / "answers.parquet"
-        report(cost_of(int(sys.argv[2]), lambda: ingest(LocalStore(folder), CAMPAIGN, answers, folder / "scratch")))
-        return
+def take_in(rows: int, made: Path, turn: str) -> None:
+    """The part of a child process: ingest an answer file into a new store, and print what it cost."""
+    folder = made / turn
+    (folder / "scratch").mkdir(parents=True)
+    _with_the_batch(folder, made)
+    answers = made / "answers.parquet"
+    report(cost_of(rows, lambda: ingest(LocalStore(folder), CAMPAIGN, answers, folder / "scratch")))
+
+
+def main(sizes: list[int]) -> None:
     print("rows       CPU s  us a row  us a further row  peak MB  with child MB  andon ingest: CPU s  peak MB")
     before = measured(FEWEST)
-    for size in map(int, sys.argv[1:]):
+    for size in sizes:
         cost = measured(size)
         further = (cost["cpu"] - before["cpu"]) / (size - before["amount"])
         print(
@@ -142,4 +143,14 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    arguments = parser("bench.speed.ingest_scale", __doc__)
+    arguments.add_argument("sizes", type=int, nargs="+", metavar="ROWS", help="rows of each answer file")
+    arguments.add_argument("--deliver", type=Path, help=argparse.SUPPRESS)
+    arguments.add_argument("--take-in", nargs=2, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.deliver:
+        deliver(given.sizes[0], given.deliver, LocalStore(given.deliver / "store"))
+    elif given.take_in:
+        take_in(given.sizes[0], Path(given.take_in[0]), given.take_in[1])
+    else:
+        main(given.sizes)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import torch
 
+from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from models.lm.base import open_base
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import encode_query, pad_left, single_token
-from models.ppo import train as ppo
-from models.reward import model as reward
+from models.ppo.train import train_policy
+from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 
 RUNS = 5
@@ -49,17 +50,19 @@ def main() -> None:
 
     drawn = sample(base.model, padded, noise, rules).tokens.tolist()
     rows = [best_of(query, list(four), 0) for query, four in zip(queries[:64], drawn, strict=True)]
-    model = reward.new_reward_model(base.model, 0)
-    measure("reward training, k = 4", "questions", 64, lambda: reward.train(model, rows, campaign.reward, 0))
+    model = new_reward_model(base.model, 0)
+    measure("reward training, k = 4", "questions", 64, lambda: train_reward_model(model, rows, campaign.reward, 0))
 
     settings = campaign.policy.model_copy(update={"episodes": campaign.policy.batch})
     scored = model.requires_grad_(False)
 
     def update() -> None:
-        ppo.train(settings, rules, base.model, scored, queries, stop_token=stop, seed=0, log=lambda _: None)
+        train_policy(settings, rules, base.model, scored, queries, stop_token=stop, seed=0, log=lambda _: None)
 
     measure(f"PPO, {settings.epochs} epochs", "episodes", settings.batch, update)
 
 
 if __name__ == "__main__":
+    arguments = parser("bench.speed.learner", __doc__)
+    arguments.parse_args()
     main()

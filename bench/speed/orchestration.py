@@ -6,7 +6,6 @@ The same flow, `batch_round`, on a round that is done: every task looks at a man
 flow, and of each of its tasks, from this process to a server on this machine that has started up.
 """
 
-import argparse
 import os
 import resource
 import statistics
@@ -16,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.arguments import parser
 from data.campaign.campaign import SHIPPED
 from flows.cli.environment import prepare
 from flows.local_server import Platform
@@ -35,10 +35,7 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    asked = parser.parse_args()
+def main(repeats: int) -> None:
     with tempfile.TemporaryDirectory(prefix="andon-bench-") as folder:
         running = Platform(Path(folder), f"{folder}/store")
         try:
@@ -62,14 +59,14 @@ def main() -> None:
             from flows.batch_round import batch_round
 
             steps(1)
-            one, hundred = _timed(lambda: steps(1), asked.repeats), _timed(lambda: steps(101), asked.repeats)
+            one, hundred = _timed(lambda: steps(1), repeats), _timed(lambda: steps(101), repeats)
             sys.stdout.write(f"a flow of one step   {one[0]:.2f} s, {one[1]:.2f} CPU s\n")
             sys.stdout.write(f"a step more          {(hundred[0] - one[0]) / 100 * 1000:.1f} ms\n")
             store = f"{folder}/store"
             file = Path(folder) / "tiny.toml"
             file.write_text((SHIPPED / "sentiment.toml").read_text() + TINY)
             batch_round(str(file), store, preset="tiny", round_number=1)
-            done = _timed(lambda: batch_round(str(file), store, preset="tiny", round_number=1), asked.repeats)
+            done = _timed(lambda: batch_round(str(file), store, preset="tiny", round_number=1), repeats)
             sys.stdout.write(f"a round that is done {done[0]:.2f} s, {done[1]:.2f} CPU s\n")
         finally:
             running.stop()
@@ -87,4 +84,6 @@ def _timed(work: Callable[[], object], repeats: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    arguments = parser("bench.speed.orchestration", __doc__)
+    arguments.add_argument("--repeats", type=int, default=5, help="runs of each measurement (%(default)s)")
+    main(arguments.parse_args().repeats)

@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 
+from bench.arguments import parser
 from data.batches.schema import blind, write_parts, write_table
 from data.ingest.pipeline import ingest
 from data.page.accounts import add
@@ -184,9 +185,12 @@ def _cpu_seconds(process: int) -> float:
 
 
 if __name__ == "__main__":
-    people, questions = (int(each) for each in sys.argv[1:] or ("50", "5000"))
+    arguments = parser("bench.speed.page", __doc__)
+    arguments.add_argument("labelers", type=int, nargs="?", default=50, help="labelers at once (%(default)s)")
+    arguments.add_argument("questions", type=int, nargs="?", default=5_000, help="questions in the batch (%(default)s)")
+    given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(run(people, questions, Path(folder)))
+        result = asyncio.run(run(given.labelers, given.questions, Path(folder)))
     for name, value in result.items():
         print(f"{name:<34} {value:>10,}")
     bad = result["acknowledged_but_not_stored_so"] + result["answered_twice"] + result["ingested_twice_or_bad"]

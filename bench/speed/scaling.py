@@ -4,19 +4,19 @@ Tiny shape, one thread, the median of five passes after one to warm up; the line
 """
 
 import statistics
-import sys
 from collections.abc import Callable
 
 import matplotlib
 import torch
 
+from bench.arguments import parser
 from bench.meter import cost_of
-from bench.speed.ours import frozen, rules
+from bench.speed.andon_side import frozen, rules
 from bench.speed.shapes import token_rows
 from data.campaign.settings import Policy, Reward
 from models.lm.memory import keep_freed_memory
-from models.ppo import train as ppo
-from models.reward import model as reward
+from models.ppo.train import train_policy
+from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 
 matplotlib.use("Agg")
@@ -29,17 +29,17 @@ def reward_step(questions: int, k: int, response: int) -> Callable[[], object]:
     settings = Reward(batch=questions, lr=5e-5, held_out_share=0.1, normalisation_samples=64)
     queries, responses = token_rows(questions, 64), token_rows(questions * k, response, seed=1)
     rows = [best_of(queries[i], responses[i * k : (i + 1) * k], 0) for i in range(questions)]
-    model = reward.new_reward_model(frozen("tiny"), 0)
-    return lambda: reward.train(model, rows, settings, 0)
+    model = new_reward_model(frozen("tiny"), 0)
+    return lambda: train_reward_model(model, rows, settings, 0)
 
 
 def ppo_update(queries: int, k: int, response: int) -> Callable[[], object]:
     count = queries * k
     settings = Policy(episodes=count, batch=count, responses_per_query=k, lr=1e-5, kl_coefficient=0.1)
     base = frozen("tiny")
-    score = reward.new_reward_model(base, 0).requires_grad_(False)
+    score = new_reward_model(base, 0).requires_grad_(False)
     rows, text = token_rows(queries, 64), rules(64, response)
-    return lambda: ppo.train(settings, text, base, score, rows, stop_token=13, seed=0, log=lambda _: None)
+    return lambda: train_policy(settings, text, base, score, rows, stop_token=13, seed=0, log=lambda _: None)
 
 
 def median_seconds(work: Callable[[], object]) -> float:
@@ -71,4 +71,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    arguments = parser("bench.speed.scaling", __doc__)
+    arguments.add_argument("picture", help="the SVG file to write")
+    main(arguments.parse_args().picture)

@@ -23,7 +23,7 @@ from data.campaign.settings import (
     Sentinels,
     Settings,
     Supervised,
-    Text,
+    TextFormat,
     Vendor,
     Watching,
 )
@@ -37,7 +37,7 @@ class Campaign(Settings):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     base: str  # "embedded", a folder, or a name that transformers loads
     instructions: str = Field(min_length=1)
-    text: Text
+    text: TextFormat
     batch: Batch
     ask: Ask = Ask()
     vendor: Vendor = Vendor()

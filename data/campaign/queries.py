@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.campaign.cleaning import clean
-from data.campaign.settings import OWN, Text
+from data.campaign.settings import OWN, TextFormat
 from data.canonical import sha256, sha256_of_file
 from data.errors import Refused
 
@@ -31,52 +31,52 @@ class Query(NamedTuple):
     response: str | None = None  # a reference, where the source has one
 
 
-def load_queries(rules: Text, split: Split) -> list[Query]:
-    """Read the queries of a split from the source that a campaign names, cleaned by its rules.
+def load_queries(fmt: TextFormat, split: Split) -> list[Query]:
+    """Read the queries of a split from the source that a campaign names, cleaned by its fmt.
 
     `embedded` (novels) or `speeches`; a folder with train and test files (.parquet, .jsonl or .txt); or
     `hub:NAME[:CONFIG]` for a dataset by name, which needs a connection and the package `datasets`. Columns: text, and
     where there are any query_id and response; a text file holds one query a paragraph. A text of the test split is no
     query of the train split too, so no text that measures was trained on.
     """
-    found = queries = list(_cleaned(rules, split))
-    if split == "train" and _splits_may_overlap(rules):
-        measures = {query.text for query in _cleaned(rules, "test")}
+    found = queries = list(_cleaned(fmt, split))
+    if split == "train" and _splits_may_overlap(fmt):
+        measures = {query.text for query in _cleaned(fmt, "test")}
         queries = [query for query in found if query.text not in measures]
     if not queries:
         alone = " that is not in its test split too" if found else ""
-        raise Refused(f"There is no query in the {split} split of {rules.queries}{alone}.")
+        raise Refused(f"There is no query in the {split} split of {fmt.queries}{alone}.")
     if len({query.query_id for query in queries}) < len(queries):
         raise Refused(
-            f"Queries in {rules.queries} repeat a query_id, or where they have none, a text: give each a query_id of "
+            f"Queries in {fmt.queries} repeat a query_id, or where they have none, a text: give each a query_id of "
             "its own, or leave the second one out."
         )
     return queries
 
 
-def edition(rules: Text, split: Split = "test") -> list[str]:
+def edition(fmt: TextFormat, split: Split = "test") -> list[str]:
     """Return the hashes of the files that decide a split of a campaign's own queries; nothing of other sources.
 
     The train split is what its file has and the test file has not.
     """
-    if rules.source != OWN:
+    if fmt.source != OWN:
         return []
-    decide = [_file(rules.queries, split)] + (_files(rules.queries, "test") if split == "train" else [])
+    decide = [_file(fmt.queries, split)] + (_files(fmt.queries, "test") if split == "train" else [])
     return [sha256_of_file(path) for path in decide]
 
 
-def _cleaned(rules: Text, split: Split) -> Iterator[Query]:
-    source = rules.queries
-    rows = _from_hub(source[4:], split, rules) if source.startswith("hub:") else _from_files(source, split)
+def _cleaned(fmt: TextFormat, split: Split) -> Iterator[Query]:
+    source = fmt.queries
+    rows = _from_hub(source[4:], split, fmt) if source.startswith("hub:") else _from_files(source, split)
     for query in rows:
-        cleaned = clean(rules.cleaning, query.text)
+        cleaned = clean(fmt.cleaning, query.text)
         if cleaned.strip():
             yield query._replace(text=cleaned)
 
 
-def _splits_may_overlap(rules: Text) -> bool:
+def _splits_may_overlap(fmt: TextFormat) -> bool:
     """Whether a source may hold a text in both splits: the embedded ones do not, nor does one without a test split."""
-    return rules.source not in EMBEDDED and (rules.source != OWN or bool(_files(rules.queries, "test")))
+    return fmt.source not in EMBEDDED and (fmt.source != OWN or bool(_files(fmt.queries, "test")))
 
 
 def _files(source: str, split: Split) -> list[Path]:
@@ -133,14 +133,14 @@ def _query(row: object, source: Path | str, number: int) -> Query:
     return Query(own, str(text), response if response and response.strip() else None)
 
 
-def _from_hub(name: str, split: Split, rules: Text) -> Iterator[Query]:
+def _from_hub(name: str, split: Split, fmt: TextFormat) -> Iterator[Query]:
     """Read a dataset of the hub; one without a test split lends every fiftieth of its texts, chosen by content."""
     try:
         from datasets import get_dataset_split_names, load_dataset
     except ImportError as error:
         raise Refused(f"Queries of {name} come from the hub: pip install datasets, and be connected.") from error
     dataset, _, config = name.partition(":")
-    text, response = rules.columns or ("text", None)
+    text, response = fmt.columns or ("text", None)
     try:
         whole = "test" in get_dataset_split_names(dataset, config or None)
         rows = load_dataset(dataset, config or None, split=split if whole else "train")

@@ -7,6 +7,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from data.answers import BY_NAME
+from data.answers.ratings import Axis
+
 SHIPPED, OWN = ("embedded", "speeches"), "files of one's own"
 
 
@@ -24,7 +27,7 @@ class Settings(BaseModel):
         return value
 
 
-class Text(Settings):
+class TextFormat(Settings):
     """What a query and a response are (the paper has four tasks)."""
 
     queries: str = "embedded"  # or speeches, a folder of your own, hub:NAME; see data/campaign/queries.py
@@ -55,7 +58,7 @@ class Text(Settings):
         """Which texts the queries are: shipped ones by name, a dataset of the hub, or OWN, wherever they lie."""
         return self.queries if self.queries in SHIPPED or self.queries.startswith("hub:") else OWN
 
-    def differing(self, other: "Text") -> list[str]:
+    def differing(self, other: "TextFormat") -> list[str]:
         """Name the rules that are others there; where a machine keeps queries of one's own is none."""
         mine, theirs = (each.model_dump() | {"queries": each.source} for each in (self, other))
         return [name for name in mine if mine[name] != theirs[name]]
@@ -192,7 +195,7 @@ class Sentinels(Settings):
     samples: int = Field(default=32, ge=8)  # responses of an update that are scored a second time, elsewhere
     score_error: float = Field(
         default=0.25, gt=0
-    )  # of the base's deviation, the largest; in bf16, which moves scores, as models/monitoring/sentry.py says
+    )  # of the base's deviation, the largest; in bf16, which moves scores, as models/monitoring/monitor.py says
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
     ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
     first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained
@@ -227,20 +230,20 @@ class Vendor(Settings):
 class Ask(Settings):
     """What labelers are asked for; every answer of another kind is taken all the same."""
 
-    kind: Literal["best", "ranking", "ratings"] = "best"
-    axes: tuple[Literal["accuracy", "coverage", "coherence", "overall"], ...] = Field(
-        default=("overall",), min_length=1
-    )  # of ratings
+    kind: str = "best"  # one of data/answers/
+    axes: tuple[Axis, ...] = Field(default=("overall",), min_length=1)  # of ratings
     critique: bool = False  # what is wrong with the options, in words
     correction: bool = False  # the response that a labeler would have written
 
+    @field_validator("kind")
+    @classmethod
+    def _is_a_kind(cls, kind: str) -> str:
+        if kind not in BY_NAME:
+            raise ValueError(f"there is no kind {kind!r} of answers; write one of {', '.join(BY_NAME)}")
+        return kind
+
     def wording(self) -> str:
         """Return what is added to the instructions; empty where one option is chosen and nothing else asked."""
-        kinds = {
-            "best": "",
-            "ranking": "Rank the options, best first; options that are equally good share a place.",
-            "ratings": f"Rate every option from 1 (worst) to 7 (best) on: {', '.join(self.axes)}.",
-        }
         critique = "Say in a sentence what is wrong with them." if self.critique else ""
         correction = "If none is good, write the response that you would have liked." if self.correction else ""
-        return " ".join(filter(None, [kinds[self.kind], critique, correction]))
+        return " ".join(filter(None, [BY_NAME[self.kind].wording(self.axes), critique, correction]))

@@ -8,16 +8,17 @@ lies in the spool goes into the log with the next look at the cord from this mac
 
 import re
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from data.canonical import Document, plain, seal, unseal
 from data.cord.webhook import notify
-from data.errors import Refused
+from data.errors import Refused, Stopped
 from data.escape import one_line
 from data.store import LocalStore, Store, log
-from data.store.user_state import local_state, meant_for
+from data.store.user_state import local_state, spool_name
 
 LOG = "cord/log"
 EVERYTHING = "everything"
@@ -53,13 +54,13 @@ class Pulled(NamedTuple):
     release: Release | None
 
 
-class Stopped(Refused):
-    """The line is stopped: the message names the pulls. The CLI exits with 3."""
-
-    def __init__(self, pulls: list[Pull], what: str = "The line is stopped") -> None:
-        self.pulls = pulls
-        told = "; ".join(f"{p.pull} by {one_line(p.by)} ({p.scope}): {one_line(p.reason)}" for p in pulls)
-        super().__init__(f"{what} by {told or 'a pull'}. Look at it, then: andon release PULL --reason ...")
+def stopped_by(pulls: Sequence[Pull]) -> Stopped:
+    """Return the error that ends what these pulls stop; its message names them."""
+    texts = [f"{each.pull} by {one_line(each.by)} ({each.scope}): {one_line(each.reason)}" for each in pulls]
+    message = (
+        f"The line is stopped by {'; '.join(texts) or 'a pull'}. Look at it, then: andon release PULL --reason ..."
+    )
+    return Stopped([each.pull for each in pulls], message)
 
 
 def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidence: Document | None = None) -> Pull:
@@ -138,7 +139,7 @@ def open_pulls(store: Store, campaign: str | None = None, run: str | None = None
 def check(store: Store, campaign: str | None = None, run: str | None = None) -> None:
     """Raise Stopped where an unreleased pull stops this campaign or run."""
     if still := open_pulls(store, campaign, run):
-        raise Stopped(still)
+        raise stopped_by(still)
 
 
 def replay(store: Store) -> list[Pull]:
@@ -195,7 +196,7 @@ def _read(entries: list[Document]) -> list[Pulled]:
 
 
 def _spool_prefix(store: Store) -> str:
-    return f"spool/{meant_for(store)}"
+    return f"spool/{spool_name(store)}"
 
 
 def _spool_key(store: Store, made: Pull) -> str:

@@ -1,7 +1,7 @@
 """Sentinels: what a training's own numbers say when something is wrong, and what has then usually happened.
 
 Each is a pure function of the metrics of the updates so far (models/ppo/train.py, and the second opinion of
-models/monitoring/sentry.py) and the campaign's thresholds; it returns an Alarm or None. The curves of the 2019 bug
+models/monitoring/monitor.py) and the campaign's thresholds; it returns an Alarm or None. The curves of the 2019 bug
 looked healthy: its reward and its KL were those of a good run. What shows it is a score that does not go through the
 trainer's code, and whether the policy goes where that score points.
 """

@@ -2,7 +2,7 @@
 
 A look lists the log's keys and reads it only where there are more of them than before. Looking takes a twentieth of the
 time at most, and never waits more than a second. Where the store is out of reach nobody could stop the training, so it
-waits, looks again, and gives up after `patience` seconds.
+waits, looks again, and gives up after `timeout_s` seconds.
 """
 
 import time
@@ -10,16 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from data.cord import cord
-from data.cord.cord import LOG, Pull, Stopped
-from data.errors import Refused
+from data.cord.cord import LOG, Pull, stopped_by
+from data.errors import Refused, StoreUnreachable
 from data.store import Store
 
 LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
 BETWEEN_TRIES = 0.5  # seconds
-
-
-class OutOfReach(Refused):
-    """The store has been out of reach for too long: nobody could have stopped the training."""
 
 
 class Watch:
@@ -30,23 +26,23 @@ class Watch:
         store: Store,
         campaign: str,
         run: str,
-        patience: float,
+        timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] = time.sleep,
     ) -> None:
-        """`patience` is how many seconds the store may be out of reach; clock and sleep are for tests."""
-        self.store, self.campaign, self.run, self.patience = store, campaign, run, patience
+        """`timeout_s` is how many seconds the store may be out of reach; clock and sleep are for tests."""
+        self.store, self.campaign, self.run, self.timeout_s = store, campaign, run, timeout_s
         self.clock, self.sleep = clock, sleep
         self.entries: int | None = None  # that the log had at the last look
         self.next = float("-inf")
 
-    def look(self) -> None:
-        """Raise Stopped where a pull stops this run, and OutOfReach where nobody could tell for too long."""
+    def poll(self) -> None:
+        """Raise Stopped where a pull stops this run, and StoreUnreachable where nobody could tell for too long."""
         began = self.clock()
         if began < self.next:
             return
         if still := self._pulls():
-            raise Stopped(still)
+            raise stopped_by(still)
         ended = self.clock()
         self.next = ended + min(LONGEST_REST, SHARE * (ended - began))
 
@@ -58,8 +54,8 @@ class Watch:
                 return self._read()
             except Exception as error:  # whatever it is, we do not see the cord
                 waited = self.clock() - since
-                if waited >= self.patience:
-                    raise OutOfReach(
+                if waited >= self.timeout_s:
+                    raise StoreUnreachable(
                         f"Training stops: for {waited:.0f} s nobody could have stopped it, since the cord in "
                         f"{self.store.uri} cannot be read ({error}). Run the same command again when it can."
                     ) from error

@@ -34,7 +34,7 @@ class Item(NamedTuple):
     summary: str
 
 
-class Filled(NamedTuple):
+class Reading(NamedTuple):
     """What one reader found of one system."""
 
     sheet: str
@@ -69,7 +69,7 @@ def published_sheet(store: Store, campaign: str, request: Document) -> Publicati
     return read_manifest(store, f"{_prefix(campaign)}/{content_id(request)}")
 
 
-def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Filled]:
+def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Reading]:
     """Take a filled sheet in, once, and return what it says of every system; raise Refused where it is not whole."""
     if not (by := by.strip()):
         raise Refused("Who read the sheet? Say it with --by.")
@@ -90,19 +90,19 @@ def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Filled]
         return None if mine and mine[-1]["file_sha256"] == digest else entry | {"notes": notes}
 
     log.append(store, f"{_prefix(campaign)}/log", decide)
-    return [found for found in filled(store, campaign) if found.sheet == sheet["sheet"]]
+    return [found for found in readings(store, campaign) if found.sheet == sheet["sheet"]]
 
 
-def readings(store: Store, campaign: str) -> list[Document]:
+def sheet_log(store: Store, campaign: str) -> list[Document]:
     """Return the log of the sheets that were taken in."""
     return log.entries(store, f"{_prefix(campaign)}/log")
 
 
-def filled(store: Store, campaign: str) -> list[Filled]:
+def readings(store: Store, campaign: str) -> list[Reading]:
     """Return what every reader found of every system; of a sheet that a reader filled in twice, the last."""
-    last = {(entry["sheet"], entry["by"]): entry for entry in readings(store, campaign)}
+    last = {(entry["sheet"], entry["by"]): entry for entry in sheet_log(store, campaign)}
     return [
-        Filled(entry["sheet"], entry["by"], entry["at"], system, proportion(right, n))
+        Reading(entry["sheet"], entry["by"], entry["at"], system, proportion(right, n))
         for entry in last.values()
         for system, (right, n) in sorted(entry["counts"].items())
     ]

@@ -19,7 +19,7 @@ from data.labels.decisions import batch_statuses
 from data.labels.label_sets import label_set_document
 from data.measures.intervals import Estimate
 from data.paths import log_of, run_prefix
-from data.runs.champion import champion, promote, rival
+from data.runs.champion import champion, opponent_of, promote
 from data.runs.registry import find_run
 from data.store import Store, folders, log
 from data.store.manifest import Publication, read_manifest
@@ -83,18 +83,13 @@ def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
     finished = find_run(store, campaign, run).manifest
     first = read_manifest(store, finished["inputs"]["evaluation"])
     assert first is not None
-    folder, leader = f"{run_prefix(campaign, run)}/evaluations", rival(store, campaign, run)
-    own = first.manifest["facts"].get("rules")
+    folder, leader = f"{run_prefix(campaign, run)}/evaluations", opponent_of(store, campaign, run)
+    own = first.get("rules")
     if own is None and "campaign" in finished["facts"]:  # from before evaluations said by which settings they are
         own = content_id(Campaign.model_validate(finished["facts"]["campaign"]).measuring())
     found = [read_manifest(store, f"{folder}/{name}") for name in folders(store, folder)]
     known = [first, *sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))]
-    beside = [
-        each
-        for each in known
-        if each.manifest["facts"].get("runs", {}).get(CHAMPION) == leader
-        and each.manifest["facts"].get("rules", own) == own
-    ]
+    beside = [each for each in known if each.get("runs", {}).get(CHAMPION) == leader and each.get("rules", own) == own]
     return beside[0] if beside else first
 
 

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from data.answers.answer import won
 from data.batches.index import batches, key_rows
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.canonical import Document, sha256
-from data.evaluation.judgements import Contest, Judgement, contests, over
+from data.evaluation.judgements import Judgement, PairResult, pair_results, result_for
 from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
-from data.labels.table import Committed, active_labels, committed, deliveries, overall
+from data.labels.table import Committed, active_labels, committed, deliveries
 from data.measures.intervals import Estimate
 from data.measures.words import words
 from data.paths import comparisons_of
@@ -18,7 +19,7 @@ from data.store import Store
 from data.store.manifest import Publication
 
 
-class Compared(NamedTuple):
+class HumanResult(NamedTuple):
     """One comparison: what was asked, and what came of it."""
 
     batch: str
@@ -29,10 +30,10 @@ class Compared(NamedTuple):
     labelers: int
     decision: str  # about its answers: accept, hold or reject; "waits" where there are none
     why: str
-    contest: Contest | None  # None before answers count
+    contest: PairResult | None  # None before answers count
 
 
-class Preferred(NamedTuple):
+class HumanWinRate(NamedTuple):
     """How often people prefer one system to another, and how many people tell how much people differ."""
 
     win_rate: Estimate
@@ -43,22 +44,22 @@ def identity(system: System) -> str:
     """Name a system for good: which run's model it is, whatever it was called when it was asked about."""
     if system.run is None:
         return system.name
-    kind = {"best of": f"{system.name} of ", "model": ""}[system.writer]
+    kind = {"best of": f"{system.name} of ", "model": ""}[system.kind]
     return f"{kind}{system.run}" + ("/supervised" if system.model and system.model.endswith("/supervised") else "")
 
 
-def comparisons(store: Store, campaign: str) -> list[Publication]:
+def human_evaluations(store: Store, campaign: str) -> list[Publication]:
     """Return the published comparisons of a campaign, oldest first."""
     return batches(store, comparisons_of(campaign))
 
 
-def results(store: Store, campaign: str) -> list[Compared]:
+def human_results(store: Store, campaign: str) -> list[HumanResult]:
     """Return every comparison with what people answered."""
     found = []
     for batch, status, judgements in _answered(store, comparisons_of(campaign)):
         left, right = batch["systems"]
         found.append(
-            Compared(
+            HumanResult(
                 batch["batch"],
                 (left, right),
                 batch["questions"],
@@ -67,15 +68,15 @@ def results(store: Store, campaign: str) -> list[Compared]:
                 len({each.labeler for each in judgements}),
                 status.decision if status else "waits",
                 status.why if status else "",
-                over(contests([*judgements, *_ties(batch, judgements)]), left, right),
+                result_for(pair_results([*judgements, *_ties(batch, judgements)]), left, right),
             )
         )
     return found
 
 
 def preferred_by_people(
-    store: Store, campaign: str, system: str, other: str, rules: Text | None = None
-) -> Preferred | None:
+    store: Store, campaign: str, system: str, other: str, rules: TextFormat | None = None
+) -> HumanWinRate | None:
     """Return how often people prefer one system to another, by all accepted answers; None without any.
 
     With `rules`, by answers about texts that were made by them.
@@ -87,13 +88,13 @@ def preferred_by_people(
         if rules is None or _made_by(batch, rules):
             judgements += [*answers, *_ties(batch, answers)]
     turned = [each if each.left == system else _turned(each) for each in judgements]
-    contest = over(contests(turned), system, other)
+    contest = result_for(pair_results(turned), system, other)
     given = Counter(each.labeler for each in turned)
     telling = [count for count in given.values() if 3 * count * len(given) >= len(turned)]  # a third of an even share
-    return contest and Preferred(contest.win_rate, len(telling))
+    return contest and HumanWinRate(contest.win_rate, len(telling))
 
 
-def undecided(store: Store, campaign: str, system: str, other: str, rules: Text) -> list[tuple[str, str]]:
+def undecided(store: Store, campaign: str, system: str, other: str, rules: TextFormat) -> list[tuple[str, str]]:
     """Return each comparison of two systems, by these rules, whose answers neither count nor were rejected by a person,
     and why."""
     return [
@@ -115,13 +116,13 @@ def _answered(
             yield batch, status, _answers(store, batch, status, taken)
 
 
-def _made_by(batch: Publication, rules: Text) -> bool:
-    made = batch.manifest["facts"].get("campaign")
-    return made is None or not rules.differing(Text.model_validate(made["text"]))
+def _made_by(batch: Publication, rules: TextFormat) -> bool:
+    made = batch.get("campaign")
+    return made is None or not rules.differing(TextFormat.model_validate(made["text"]))
 
 
 def _equal(batch: Publication) -> int:
-    return int(batch.manifest["facts"].get("equal", 0))
+    return int(batch.get("equal", 0))
 
 
 def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgement]:
@@ -164,10 +165,7 @@ def _answers(
 
 def _won(label: Committed) -> float:
     """Return what an answer gives to the first of its two samples."""
-    if label.best_sample is not None:
-        return 1.0 - label.best_sample
-    first, second = overall(label.ratings) if label.ratings else (0.0, 0.0)
-    return 0.5 if first == second else float(first > second)
+    return won(label.best_sample, label.details)
 
 
 def _turned(each: Judgement) -> Judgement:

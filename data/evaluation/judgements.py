@@ -41,7 +41,7 @@ class Judgement(NamedTuple):
     right_words: int
 
 
-class Contest(NamedTuple):
+class PairResult(NamedTuple):
     """How often one system is preferred to another."""
 
     left: str
@@ -55,12 +55,14 @@ class Contest(NamedTuple):
         return {"left": self.left, "right": self.right, **rates}
 
     @staticmethod
-    def of(document: Document) -> "Contest":
+    def of(document: Document) -> "PairResult":
         rates = (Estimate(**document[name]) for name in ("win_rate", "equal_length"))
-        return Contest(document["left"], document["right"], *rates)
+        return PairResult(document["left"], document["right"], *rates)
 
 
-def judged(judges: Labelers, queries: Mapping[str, str], responses: Mapping[str, Sequence[str]]) -> Iterator[Judgement]:
+def judge_pairs(
+    judges: Labelers, queries: Mapping[str, str], responses: Mapping[str, Sequence[str]]
+) -> Iterator[Judgement]:
     """Show every pair of systems on every query, by its id, to a judge, in random order; equal texts tie unseen."""
     lengths = {name: [len(words(text)) for text in texts] for name, texts in responses.items()}
     for left, right in combinations(responses, 2):
@@ -73,7 +75,7 @@ def judged(judges: Labelers, queries: Mapping[str, str], responses: Mapping[str,
             yield Judgement(query, left, right, choice.labeler_id, won, lengths[left][number], lengths[right][number])
 
 
-def contests(judgements: Iterable[Judgement]) -> list[Contest]:
+def pair_results(judgements: Iterable[Judgement]) -> list[PairResult]:
     """Return what the answers to each pair of systems come to, in the order in which they were given."""
     by_pair: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
     for each in judgements:
@@ -83,17 +85,17 @@ def contests(judgements: Iterable[Judgement]) -> list[Contest]:
         won, queries, labelers = ([getattr(e, name) for e in mine] for name in ("won", "query", "labeler"))
         lengths = [e.left_words for e in mine], [e.right_words for e in mine]
         equal_length = length_controlled(won, *lengths, queries, labelers)
-        found.append(Contest(left, right, win_rate(won, queries, labelers), equal_length))
+        found.append(PairResult(left, right, win_rate(won, queries, labelers), equal_length))
     return found
 
 
-def over(found: Iterable[Contest], system: str, other: str) -> Contest | None:
+def result_for(found: Iterable[PairResult], system: str, other: str) -> PairResult | None:
     """Return the contest of two systems as seen by the first one; None where nobody judged it."""
     for each in found:
         if (each.left, each.right) == (system, other):
             return each
         if (each.left, each.right) == (other, system):
-            return Contest(system, other, _turned(each.win_rate), _turned(each.equal_length))
+            return PairResult(system, other, _turned(each.win_rate), _turned(each.equal_length))
     return None
 
 

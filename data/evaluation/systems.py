@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from data.campaign import Campaign
 from data.campaign.queries import load_queries
-from data.campaign.settings import Text
-from data.errors import Refused
+from data.campaign.settings import TextFormat
+from data.errors import Refused, SystemUnavailable
 from data.paths import run_prefix
 from data.runs.champion import champion
 from data.runs.registry import find_run, runs
@@ -20,15 +20,11 @@ BEST_OF = re.compile(r"best-of-(\d{1,3})")
 LEAD = 3
 
 
-class Lacking(Refused):
-    """A system that a campaign cannot have, or has not yet."""
-
-
 class System(NamedTuple):
     """Whoever answers queries: people, a rule, a language model, or the base's best of n by a reward model."""
 
     name: str  # in tables
-    writer: Literal["reference", "lead", "model", "best of"]
+    kind: Literal["reference", "lead", "model", "best of"]
     run: str | None = None  # whose model it is
     model: str | None = None  # where the model is published; None: the base
     n: int = 1
@@ -52,7 +48,7 @@ def all_systems(store: Store, campaign: Campaign) -> list[str]:
     for name in NAMES:
         try:
             system = _find(store, campaign, name)
-        except Lacking:
+        except SystemUnavailable:
             continue
         found.setdefault(system[1:], name)
     return list(found.values())
@@ -61,13 +57,15 @@ def all_systems(store: Store, campaign: Campaign) -> list[str]:
 def _find(store: Store, campaign: Campaign, name: str) -> System:
     if name == "reference":
         if not any(query.response for query in load_queries(campaign.text, "test")):
-            raise Lacking(f"{name}: none of the test queries has a reference response in {campaign.text.queries}.")
+            raise SystemUnavailable(
+                f"{name}: none of the test queries has a reference response in {campaign.text.queries}."
+            )
         return System(name, "reference")
     if name == ZERO_SHOT:
         return System(name, "model")
     if name == f"lead-{LEAD}":
         if not campaign.text.summarizes:
-            raise Lacking(
+            raise SystemUnavailable(
                 f"{name} is a summary's baseline, the first sentences of the query; campaign {campaign.name} continues "
                 "its queries (its text.suffix asks for nothing)."
             )
@@ -79,7 +77,7 @@ def _find(store: Store, campaign: Campaign, name: str) -> System:
     if name == CHAMPION:
         leader = champion(store, campaign.name)
         if leader is None:
-            raise Lacking(f"Campaign {campaign.name} has no champion yet, so its champion is zero-shot.")
+            raise SystemUnavailable(f"Campaign {campaign.name} has no champion yet, so its champion is zero-shot.")
         return _policy(store, campaign, name, leader)
     if name.startswith("run-"):
         return _policy(store, campaign, name, name)
@@ -97,7 +95,7 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
             return _policy(store, campaign, name, run["run"])
     how = f"andon retrain {campaign.name}{' with a preset that has [supervised]' if tuned else ''}"
     kind = "that began with references" if tuned else "that began from the base itself"
-    raise Lacking(
+    raise SystemUnavailable(
         f"Campaign {campaign.name} has no {name} model of {campaign.base} in {store.uri}: no run {kind} is finished "
         f"({how})."
     )
@@ -106,7 +104,10 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
 def _policy(store: Store, campaign: Campaign, name: str, run: str) -> System:
     base = find_run(store, campaign.name, run)["base"]
     if base != campaign.base:
-        raise Lacking(f"{name} was trained from the base {base}, and this evaluation is of {campaign.base}: --base.")
+        raise SystemUnavailable(
+            f"{name} was trained from the base {base}, and this evaluation uses {campaign.base}. "
+            "Name its base with --base."
+        )
     return System(name, "model", run, f"{run_prefix(campaign.name, run)}/policy")
 
 
@@ -114,10 +115,15 @@ def _best_of(store: Store, campaign: Campaign, name: str) -> System:
     matched = BEST_OF.fullmatch(name)
     n = int(matched[1]) if matched else campaign.evaluation.best_of
     if n < 2:
-        raise Lacking(f"{name}: of how many? Say best-of-4, or set best_of in [evaluation] of {campaign.name}.")
+        raise SystemUnavailable(
+            f"{name} does not say how many responses to choose from. Write best-of-4, or set best_of in "
+            f"[evaluation] of {campaign.name}."
+        )
     scorer = last_reward_run(store, campaign)
     if scorer is None:
-        raise Lacking(f"{name} chooses by a reward model, and campaign {campaign.name} has no finished run yet.")
+        raise SystemUnavailable(
+            f"{name} chooses by a reward model, and campaign {campaign.name} has no finished run yet."
+        )
     return System(f"best-of-{n}", "best of", scorer, None, n)
 
 
@@ -132,8 +138,8 @@ def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> 
     found = {}
     for system in systems:
         run = read_manifest(store, run_prefix(campaign.name, system.run)) if system.run and system.model else None
-        trained = run.manifest["facts"].get("campaign") if run else None  # a run that is evaluated first has none yet
-        if trained and (differs := campaign.text.differing(Text.model_validate(trained["text"]))):
+        trained = run.get("campaign") if run else None  # a run that is evaluated first has none yet
+        if trained and (differs := campaign.text.differing(TextFormat.model_validate(trained["text"]))):
             found[system.name] = differs
     return found
 

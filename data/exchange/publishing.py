@@ -5,27 +5,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data.campaign.settings import Ask
-from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
+from data.exchange.registry import question_writer
 from data.store.manifest import Publication, publish, read_manifest
 
 
 def questions_of(batch: Publication) -> Questions:
     """Return the questions of a batch as its vendor's files have them, with what its campaign asked."""
     files = [batch.path(name) for name in batch.names() if name.startswith("questions-")]
-    campaign = batch.manifest["facts"].get("campaign", {})
+    campaign = batch.get("campaign", {})
     return Questions(files, Ask.model_validate(campaign.get("ask", {})))
 
 
 def in_format(batch: Publication, name: str) -> Publication:
-    """Return a batch in one of QUESTION_FORMATS; written where nobody asked for it before, in constant memory."""
+    """Return a batch in a format for questions, written when it is first asked for, in constant memory."""
     prefix = f"{batch.prefix}/vendor/{name}"
     published = read_manifest(batch.store, prefix)
     if published is not None:
         return published
     began = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as scratch:
-        made = QUESTION_FORMATS[name].write(questions_of(batch), Path(scratch))
+        made = question_writer(name)(questions_of(batch), Path(scratch))
         files: dict[str, Path | bytes] = {path.name: path for path in made}
         inputs = {"batch": batch["batch"]}
         return publish(batch.store, prefix, "vendor", files, inputs=inputs, facts={}, began=began)

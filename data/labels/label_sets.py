@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
 from data.batches.index import batches, key_rows
 from data.batches.schema import TESTS, read_key
@@ -20,7 +21,6 @@ from data.labels.decisions import batch_statuses, labels_seen
 from data.labels.table import (
     AT_ONCE,
     Committed,
-    Ranking,
     active,
     active_labels,
     committed,
@@ -37,17 +37,16 @@ NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
 
 class Label(NamedTuple):
-    """One label that counts; ranking and ratings as data.labels.table.LABEL has them."""
+    """One label that counts."""
 
     batch_id: str
     question_id: str
     labeler_id: str
     best_sample: int | None
     weight: float = 1.0
-    ranking: Ranking | None = None
-    ratings: str | None = None
     critique: str | None = None
     correction: str | None = None
+    details: Details = NO_DETAILS
 
 
 def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
@@ -158,10 +157,9 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
             row.labeler_id,
             row.best_sample,
             weight,
-            row.ranking,
-            row.ratings,
             row.critique,
             row.correction,
+            row.details,
         )
         for row, weight in rows
     ]

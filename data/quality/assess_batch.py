@@ -7,6 +7,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.answers import DETAILED
 from data.batches.index import batches
 from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
@@ -36,7 +37,8 @@ def assess_batch(
     """Assess all answers to a batch so far, and record it where it says something new."""
     taken = deliveries(store, campaign)
     seen = _accepted(taken)[batch["batch"]]
-    columns = ["question_id", "labeler_id", "best_sample", "best_shown", "ranking", "seconds", "supersedes"]
+    columns = ["question_id", "labeler_id", "best_sample", "best_shown", "seconds", "supersedes"]
+    columns += [kind.name for kind in DETAILED]
     labels = committed_table(store, taken, batch["batch"], columns)
     if labels["supersedes"].null_count < len(labels):
         labels = committed_table(store, taken, batch["batch"])
@@ -61,7 +63,7 @@ def assess_pending(store: Store, campaign: str) -> None:
     taken, seen = _accepted(deliveries(store, campaign)), labels_seen(store, campaign)
     for batch in batches(store, campaign):
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
-            settings = batch.manifest["facts"].get("campaign")
+            settings = batch.get("campaign")
             thresholds = Campaign.model_validate(settings).quality if settings else Quality()
             assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
@@ -81,7 +83,7 @@ def _others(
     named, counted = skips(store, deliveries(store, campaign), batch["batch"])
     asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
     skipped = len(named) + counted
-    ties = pc.sum(pc.equal(pc.list_value_length(labels["ranking"]), 1)).as_py() or 0
+    ties = sum(kind.undecided(labels[kind.name]) for kind in DETAILED)
     return {
         "texts": _texts(batch, key, labels),
         "drift": watched_rate(key, naming),

@@ -61,7 +61,7 @@ def _scorecard(
     for entry in mine:
         sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates")})
     named, more = skips(store, mine, name)
-    vendor = batch.manifest["facts"].get("campaign", {}).get("vendor", {})
+    vendor = batch.get("campaign", {}).get("vendor", {})
     exported, arrived = batch.manifest["ended"], [entry["at"] for entry in mine if entry["accepted"]]
     cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
     counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, status))

@@ -11,9 +11,9 @@ from data.batches.index import batches
 from data.campaign import Campaign
 from data.canonical import Document, content_id
 from data.cord.cord import EVERYTHING, pulls
-from data.evaluation.accuracy_sheet import filled, readings
+from data.evaluation.accuracy_sheet import readings, sheet_log
 from data.evaluation.gate import under_champion
-from data.evaluation.human_evaluation import Compared, results
+from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.paths import comparisons_of
@@ -25,7 +25,7 @@ from data.reports import lineage_chart
 from data.reports.evaluation import copy_figures, table
 from data.rounds.lineage import ancestors, lineage
 from data.rounds.status import rounds
-from data.runs.champion import about, history
+from data.runs.champion import decisions_about, promotion_log
 from data.runs.registry import runs
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
@@ -48,19 +48,19 @@ def report_campaign(store: Store, name: str) -> Publication:
     began, namespace = datetime.now(UTC), comparisons_of(name)
     finished, measured = runs(store, name), _evaluations(store, name)
     pulled = pulls(store)
-    logs: list[Sized] = [history(store, name), pulled, decision_log(store, name), deliveries(store, name)]
+    logs: list[Sized] = [promotion_log(store, name), pulled, decision_log(store, name), deliveries(store, name)]
     logs += [
         batches(store, name),
         batches(store, namespace),
         deliveries(store, namespace),
         decision_log(store, namespace),
     ]
-    logs += [finished, measured, readings(store, name), [each for each in pulled if each.release]]
+    logs += [finished, measured, sheet_log(store, name), [each for each in pulled if each.release]]
     inputs: Document = {"campaign": name, "version": VERSION, "state": [len(each) for each in logs]}
     prefix = f"campaigns/{name}/reports/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:
         return known
-    decisions, cards, people = history(store, name), scorecards(store, name), results(store, name)
+    decisions, cards, people = promotion_log(store, name), scorecards(store, name), human_results(store, name)
     told = [_told(store, name, run, decisions) for run in finished]
     leader: str | None = decisions[-1]["run"] if decisions else None
     graph = lineage(store, name)
@@ -82,7 +82,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         cards=cards,
         costs=costs(cards, lambda card: card.currency),
         people=people,
-        sheets=filled(store, name),
+        sheets=readings(store, name),
         measured=[(each, table(each.manifest["facts"])) for each in measured[-1:]],
         origin=Markup(lineage_chart.lineage(origin, str(leader))) if origin else None,
         samples=_samples(store, finished),
@@ -99,7 +99,7 @@ def _evaluations(store: Store, name: str) -> list[Publication]:
 
 
 def _told(store: Store, name: str, run: Publication, decisions: Sequence[Document]) -> Told:
-    said = about(decisions, run["run"])
+    said = decisions_about(decisions, run["run"])
     decision = "none yet"
     if said:
         kind = {"promote": "promoted", "keep": "not promoted", "rollback": "rolled back"}[said[-1]["kind"]]
@@ -151,7 +151,7 @@ def _copied(
     return copy_figures(pq.read_table(last.path("responses.parquet")).to_pylist(), last.manifest["facts"]["systems"])
 
 
-def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Compared]) -> list[str]:
+def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[HumanResult]) -> list[str]:
     plots = []
     for name, title in (
         ("win_rate", "Win rate over zero-shot"),

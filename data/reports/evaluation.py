@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from data.campaign import Campaign
-from data.evaluation.judgements import Contest, over
+from data.evaluation.judgements import PairResult, result_for
 from data.measures.calibration import best_of_kl
 from data.measures.copying import copied_bigrams
 from data.measures.text_metrics import ROUGE
@@ -47,10 +47,10 @@ def evaluation_report(campaign: Campaign, facts: Facts, responses: Rows) -> str:
 
 def table(facts: Facts) -> list[dict[str, str]]:
     """Return a row of words and numbers for every system; columns that nothing was measured for are left out."""
-    found = [Contest.of(each) for each in facts["contests"]]
+    found = [PairResult.of(each) for each in facts["contests"]]
     rows = []
     for name in facts["systems"]:
-        contest = over(found, name, facts["anchor"])
+        contest = result_for(found, name, facts["anchor"])
         row = {"system": shown(facts, name), f"over {facts['anchor']}": str(contest.win_rate) if contest else ""}
         row["at equal length"] = str(contest.equal_length) if contest else ""
         if rating := facts["elo"].get(name):
@@ -91,11 +91,14 @@ def divergence(facts: Facts, system: str) -> float | None:
     return measured["kl"] if measured else None
 
 
-def matrix(facts: Facts) -> list[tuple[str, list[Contest | None]]]:
+def matrix(facts: Facts) -> list[tuple[str, list[PairResult | None]]]:
     """Return for every system its contests with all others, in the order of the systems; empty without judges."""
-    found = [Contest.of(each) for each in facts["contests"]]
+    found = [PairResult.of(each) for each in facts["contests"]]
     return (
-        [(shown(facts, name), [over(found, name, other) for other in facts["systems"]]) for name in facts["systems"]]
+        [
+            (shown(facts, name), [result_for(found, name, other) for other in facts["systems"]])
+            for name in facts["systems"]
+        ]
         if found
         else []
     )

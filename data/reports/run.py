@@ -10,8 +10,8 @@ from data.canonical import content_id
 from data.cord.cord import pulls
 from data.errors import Refused
 from data.evaluation.gate import evaluation_of
-from data.evaluation.human_evaluation import comparisons
-from data.evaluation.judgements import Contest, over
+from data.evaluation.human_evaluation import human_evaluations
+from data.evaluation.judgements import PairResult, result_for
 from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.measures.intervals import Estimate
@@ -20,8 +20,8 @@ from data.render import charts
 from data.render.page import PAGES
 from data.reports import lineage_chart
 from data.reports.evaluation import copy_figures, frontier, matrix, samples, table
-from data.reports.run_facts import RunEvidence, evidence
-from data.runs.champion import history
+from data.reports.run_facts import RunReportInput, gather
+from data.runs.champion import promotion_log
 from data.runs.registry import find_run
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
@@ -36,8 +36,8 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     began, published = datetime.now(UTC), find_run(store, name, run)
     namespace = comparisons_of(name)
     pulled = pulls(store)
-    logs: list[Sized] = [history(store, name), pulled, decision_log(store, name), deliveries(store, name)]
-    logs += [comparisons(store, name), deliveries(store, namespace), decision_log(store, namespace)]
+    logs: list[Sized] = [promotion_log(store, name), pulled, decision_log(store, name), deliveries(store, name)]
+    logs += [human_evaluations(store, name), deliveries(store, namespace), decision_log(store, namespace)]
     judged = f"{run_prefix(name, run)}/evaluations"
     measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
     logs += [[each for each in pulled if each.release], measured]
@@ -56,14 +56,14 @@ def report_run(store: Store, name: str, run: str) -> Publication:
         raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
     campaign, measured = Campaign.model_validate(published["campaign"]), steps["evaluation"].manifest["facts"]
     facts = {**published.manifest["facts"], **{rate: measured.get(rate) for rate in DECIDING}}
-    page = run_report(campaign, evidence(store, campaign, facts, steps))
+    page = run_report(campaign, gather(store, campaign, facts, steps))
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
 
-def run_report(campaign: Campaign, of: RunEvidence) -> str:
+def run_report(campaign: Campaign, of: RunReportInput) -> str:
     """Render the report of a run."""
     facts = of.facts
-    contest = over([Contest.of(each) for each in of.evaluation["contests"]], "policy", "zero-shot")
+    contest = result_for([PairResult.of(each) for each in of.evaluation["contests"]], "policy", "zero-shot")
     won = {row["query"]: row["won"] for row in of.judgements if (row["left"], row["right"]) == ("zero-shot", "policy")}
     shown = [row for row in of.responses if row["system"] in ("zero-shot", "policy")]
     ids = list(dict.fromkeys(row["query_id"] for row in shown))[:SAMPLES_SHOWN]
@@ -89,14 +89,14 @@ def run_report(campaign: Campaign, of: RunEvidence) -> str:
     )
 
 
-def _watched(of: RunEvidence) -> Mapping[str, float]:
+def _watched(of: RunReportInput) -> Mapping[str, float]:
     """Return the worst that the sentinels measured in a run; nothing of runs from before there were any."""
     worst = {"score_error": max, "paid_error": max, "ratio_error": max, "kl": max, "base_gap": min, "followed": min}
     seen = {name: [step[name] for step in of.histories["policy"] if name in step] for name in worst}
     return {name: worst[name](values) for name, values in seen.items() if values} if seen["score_error"] else {}
 
 
-def _plots(campaign: Campaign, of: RunEvidence) -> list[str]:
+def _plots(campaign: Campaign, of: RunReportInput) -> list[str]:
     policy, trained, facts = of.histories["policy"], of.histories["reward"], of.facts
     win_rates = [*of.earlier, (facts["round"], facts["win_rate"])]
     points = [(f"round {number}", rate["value"], rate["low"], rate["high"]) for number, rate in win_rates if rate]

@@ -13,12 +13,12 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.cord.cord import Pulled
 from data.evaluation.gate import Verdict, gate
-from data.evaluation.human_evaluation import Compared, results
+from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.label_sets import label_agreement, read_label_set
 from data.measures.agreement import PairAgreement
 from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
-from data.runs.champion import about, champion, history, rival
+from data.runs.champion import champion, decisions_about, opponent_of, promotion_log
 from data.runs.registry import runs
 from data.runs.stops import pulls_about
 from data.store import Store
@@ -36,7 +36,7 @@ class Step(NamedTuple):
     device: str
 
 
-class RunEvidence(NamedTuple):
+class RunReportInput(NamedTuple):
     """All that a report says of a run."""
 
     facts: Mapping[str, Any]  # what the run says of itself
@@ -53,14 +53,14 @@ class RunEvidence(NamedTuple):
     labels: Sequence[Scorecard] = ()  # the batches that it learned from, as they are now
     learned: Mapping[str, int] = {}  # by batch, the labels that it was given
     agreed: PairAgreement | None = None  # of their labelers; None if some labels do not name one best
-    people: Sequence[Compared] = ()
+    people: Sequence[HumanResult] = ()
     steps: Sequence[Step] = ()
     is_champion: bool = False
 
 
-def evidence(
+def gather(
     store: Store, campaign: Campaign, facts: Mapping[str, Any], steps: Mapping[str, Publication]
-) -> RunEvidence:
+) -> RunReportInput:
     """Gather what the store knows of a run, finished or about to be: `steps` are its published steps by name."""
     run, name, evaluation = facts["run"], campaign.name, steps["evaluation"]
     document, labels = read_label_set(store, name, facts["label_set"])
@@ -68,7 +68,7 @@ def evidence(
     graph = lineage(store, name)
     node = graph.get(run, Node(run, "run", "", (facts["label_set"], facts["base"])))
     tables = {each: _rows(evaluation, f"{each}.parquet") for each in ("responses", "judgements")}
-    return RunEvidence(
+    return RunReportInput(
         facts,
         steps["reward"].manifest["facts"],
         {
@@ -79,8 +79,8 @@ def evidence(
         evaluation.manifest["facts"],
         tables["responses"],
         tables["judgements"],
-        gate(store, campaign, run, facts["label_set"], evaluation, rival(store, name, run)),
-        about(history(store, name), run),
+        gate(store, campaign, run, facts["label_set"], evaluation, opponent_of(store, name, run)),
+        decisions_about(promotion_log(store, name), run),
         [(each["round"], each["win_rate"]) for each in before],
         ancestors(graph, node),
         pulls_about(store, name, run),
@@ -89,7 +89,7 @@ def evidence(
         label_agreement(labels, batches(store, name))
         if all(label.best_sample is not None for label in labels)
         else None,
-        [each for each in results(store, name) if run in each.systems],
+        [each for each in human_results(store, name) if run in each.systems],
         [_step(each, published) for each, published in steps.items()],
         champion(store, name) == run,
     )

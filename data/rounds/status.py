@@ -7,8 +7,8 @@ from data.batches.index import batches
 from data.labels.decisions import batch_statuses, decision_log
 from data.labels.label_sets import label_set_document
 from data.labels.table import added, deliveries
-from data.runs.champion import about
-from data.runs.champion import history as promotions
+from data.runs.champion import decisions_about
+from data.runs.champion import promotion_log as promotions
 from data.runs.registry import runs
 from data.store import Store
 
@@ -40,7 +40,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     promoted = promotions(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
     # of several runs of a round the champion, else the newest that the gate has decided about, else the newest
-    weighed = sorted(runs(store, campaign), key=lambda run: (bool(about(promoted, run["run"])), run["run"] == leader))
+    weighed = sorted(
+        runs(store, campaign), key=lambda run: (bool(decisions_about(promoted, run["run"])), run["run"] == leader)
+    )
     finished = {run["round"]: run for run in weighed}
     published = batches(store, campaign)
     decided = batch_statuses(store, campaign)
@@ -52,7 +54,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
         if run is not None:
             waits_for = f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion"
-            if not about(promoted, run["run"]):  # stopped between its end and the gate
+            if not decisions_about(promoted, run["run"]):  # stopped between its end and the gate
                 waits_for = THE_GATE
         else:
             waits_for = "a retrain" if answered else "labels"

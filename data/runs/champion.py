@@ -10,7 +10,7 @@ from data.runs.registry import find_run
 from data.store import Store, log
 
 
-def history(store: Store, campaign: str) -> list[Document]:
+def promotion_log(store: Store, campaign: str) -> list[Document]:
     """Return every decision: promote, keep (the gate did not hold for a `candidate`) and rollback. `run` is the
     champion from then on."""
     return log.entries(store, log_of(campaign))
@@ -18,11 +18,11 @@ def history(store: Store, campaign: str) -> list[Document]:
 
 def champion(store: Store, campaign: str) -> str | None:
     """Return the run whose policy the next round samples from; None means the base."""
-    so_far = history(store, campaign)
+    so_far = promotion_log(store, campaign)
     return so_far[-1]["run"] if so_far else None
 
 
-def about(decisions: Sequence[Document], run: str) -> list[Document]:
+def decisions_about(decisions: Sequence[Document], run: str) -> list[Document]:
     """Return what was decided about a run: promoted, not promoted, or rolled back from."""
     return [
         each
@@ -31,9 +31,9 @@ def about(decisions: Sequence[Document], run: str) -> list[Document]:
     ]
 
 
-def rival(store: Store, campaign: str, run: str) -> str | None:
+def opponent_of(store: Store, campaign: str, run: str) -> str | None:
     """Return the champion that a run has to beat: that of now, or the one before it where it is champion itself."""
-    so_far = history(store, campaign)
+    so_far = promotion_log(store, campaign)
     leader: str | None = so_far[-1]["run"] if so_far else None
     if leader != run:
         return leader

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from data.errors import Refused, Unavailable
-from data.runs.leases import Fenced
+from data.errors import LeaseLost, Refused, Unavailable
 from data.store import LocalStore, Store, folders
 from data.store.manifest import Publication, publish, read_manifest
-from data.store.user_state import local_state, meant_for
+from data.store.user_state import local_state, spool_name
 
 KEPT = 2
 
@@ -21,7 +20,7 @@ class Checkpoints:
 
     def __init__(self, store: Store, prefix: str, every: int) -> None:
         self.store = store
-        self.aside = LocalStore(local_state().root / "checkpoints" / meant_for(store))
+        self.aside = LocalStore(local_state().root / "checkpoints" / spool_name(store))
         self.prefix = f"{prefix}/checkpoints"
         self.every = every
 
@@ -51,7 +50,7 @@ class Checkpoints:
         """Publish a checkpoint, then drop all but the last two."""
         try:
             self._save(self.store, step, files)
-        except Fenced:
+        except LeaseLost:
             raise
         except Exception:  # whatever keeps the store from taking it, hours of training are in here
             self._save(self.aside, step, files)

@@ -1,15 +1,16 @@
 """Where a training was stopped, and the pulls that concern a run."""
 
+from collections.abc import Sequence
+
 from data.canonical import Document
 from data.cord import cord
-from data.cord.cord import Pull
 from data.paths import run_prefix
 from data.store import Store, log
 
 
-def record_stop(store: Store, campaign: str, run: str, step: str, update: int, pulls: list[Pull]) -> None:
+def record_stop(store: Store, campaign: str, run: str, step: str, update: int, pulls: Sequence[str]) -> None:
     """Record in a run that `step` of it was stopped after `update` updates: its state is quarantined."""
-    entry = {"kind": "stopped", "step": step, "update": update, "pulls": [made.pull for made in pulls]}
+    entry = {"kind": "stopped", "step": step, "update": update, "pulls": list(pulls)}
     log.append(store, _stops(campaign, run), lambda _: entry)
 
 

@@ -19,7 +19,7 @@ from data.store.s3 import S3Store
 ROUNDS, CONTENDERS = 2, 4
 
 
-def faults(store: Store, scratch: Path) -> list[str]:
+def violations(store: Store, scratch: Path) -> list[str]:
     """Name what the store does not hold of its contract; `scratch` is an empty folder. Raises Refused out of reach."""
     prefix = f"doctor/checkpoints/{secrets.token_hex(6)}"
     names = [f"{prefix}/{number}" for number in range(ROUNDS)]

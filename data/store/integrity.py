@@ -21,14 +21,14 @@ class Verified(NamedTuple):
 
     objects: int
     damaged: list[str]  # one line each
-    unproven: list[str]  # keys of which no hash is kept: attempts that died, deliveries that nobody took in yet
+    unchecked: list[str]  # keys of which no hash is kept: attempts that died, deliveries that nobody took in yet
 
 
 def verify(store: Store) -> Verified:
     """Read every object once; look for holes in logs and for files that a manifest names and nobody finds."""
     keys = [key for folder in FOLDERS for key in store.keys(folder)]
     damaged: list[str] = []
-    unproven: list[str] = []
+    unchecked: list[str] = []
     published: dict[str, str] = {}  # key -> sha256
     for prefix in sorted({key.rsplit("/", 1)[0] for key in keys if "/log/" in key}):
         try:
@@ -42,12 +42,12 @@ def verify(store: Store) -> Verified:
     for key in keys:
         fault = _fault(store, key, published)
         if fault is None:
-            unproven.append(key)
+            unchecked.append(key)
         elif fault:
             damaged.append(fault)
     for key in sorted(published.keys() - set(keys)):
         damaged.append(f"{key} is missing from {store.uri}: restore it from a backup.")
-    return Verified(len(keys), damaged, unproven)
+    return Verified(len(keys), damaged, unchecked)
 
 
 def _files(store: Store, manifest: str) -> dict[str, str]:

@@ -32,6 +32,10 @@ class Publication:
         """Return one entry of what the step said of itself (its `facts`)."""
         return self.manifest["facts"][name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return one of its facts, or `default` for one that it does not have, as in older stores."""
+        return self.manifest["facts"].get(name, default)
+
     def names(self) -> list[str]:
         return sorted(self.manifest["files"])
 

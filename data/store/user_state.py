@@ -11,7 +11,7 @@ from data.store.base import Store
 from data.store.local import LocalStore
 
 
-def me() -> str:
+def username() -> str:
     """Return the name that this person is logged in by."""
     try:
         return getpass.getuser()
@@ -38,6 +38,6 @@ def state_folder() -> Path:
     return kept / "andon"
 
 
-def meant_for(store: Store) -> str:
+def spool_name(store: Store) -> str:
     """Return the name under which things wait for this store, by whatever link or relative path it was opened."""
     return content_id(store.uri if "://" in store.uri else os.path.realpath(store.uri))

@@ -13,7 +13,7 @@ from data.errors import Refused
 from data.escape import one_line
 from data.runs.leases import holder
 from data.store import Store, folders, open_store
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.options import STORE, By, Json, Reason, StoreUri, app, finish
 from flows.cli.output import Result
 
@@ -37,7 +37,7 @@ def pull(
     if len(scopes) > 1:
         raise Refused("Name one of --scope, --campaign and --run; without any, everything stops.")
     opened = open_store(store)
-    made = cord.pull(opened, reason, by=by or me(), scope=scopes[0])
+    made = cord.pull(opened, reason, by=by or username(), scope=scopes[0])
     lines = [f"{made.pull}: {made.scope} is stopped", f"to go on: andon release {made.pull} --reason ..."]
     if made.spooled:
         lines[0] = f"{made.pull}: kept on this machine, for {opened.uri} cannot be reached"
@@ -59,7 +59,7 @@ def release(
 ) -> None:
     """Release a pull: what was stopped goes on when its command is run again."""
     opened = open_store(store)
-    cord.release(opened, pull_id, by=by or me(), reason=reason)
+    cord.release(opened, pull_id, by=by or username(), reason=reason)
     still = [each.pull for each in cord.open_pulls(opened)]
     rest = f"still stopped by {', '.join(still)}" if still else "the line is free"
     finish({"released": pull_id, "open": still}, as_json, [f"{pull_id} is released; {rest}"])
@@ -90,9 +90,9 @@ def _unknown(store: Store, scope: str) -> str | None:
     if kind == "campaign":
         known = name in campaigns
     else:
-        training = [str(entry["holder"]) for each in campaigns if (entry := holder(store, each))]
+        training = [held.run for each in campaigns if (held := holder(store, each))]
         known = any(name in folders(store, f"campaigns/{each}/runs") for each in campaigns)
-        known = known or any(f", {name})" in each for each in training)  # as tasks/leases.py names who holds one
+        known = known or name in training
     there = ", ".join(campaigns) or "nothing"
     return None if known else f"there is no {kind} {name} in {store.uri} yet (its campaigns: {there})"
 

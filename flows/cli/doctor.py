@@ -13,7 +13,7 @@ from data.cord import cord
 from data.errors import Refused
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
-from data.store.conformance import faults
+from data.store.conformance import violations
 from data.store.integrity import verify
 from flows.cli.options import STORE, Json, StoreUri, app, finish
 
@@ -80,7 +80,7 @@ def _store(uri: str, whole: bool) -> list[Finding]:
         if isinstance(store, LocalStore) and not store.root.is_dir():
             return [Finding("store", False, f"{store.uri} is not there yet; the first export or demo makes it")]
         with tempfile.TemporaryDirectory() as scratch:
-            broken = faults(store, Path(scratch))
+            broken = violations(store, Path(scratch))
     except Refused as refusal:
         return [Finding("store", True, str(refusal))]
     if broken:
@@ -110,12 +110,13 @@ def _leases(store: Store) -> list[Finding]:
     for campaign in folders(store, "campaigns"):
         held = leases.holder(store, campaign)
         if held is not None:
-            state = "trains" if held["alive"] else "is silent, and the next retrain takes over from it; it trained"
-            found.append(Finding("leases", False, f"{held['holder']} {state} {campaign} since {held['at']}"))
+            state = "is in force" if held.alive else "has expired; the next retrain will take it over"
+            text = f"the lease on {campaign}, held by {held.text} since {held.since}, {state}"
+            found.append(Finding("leases", False, text))
     return found or [Finding("leases", False, "nobody trains")]
 
 
 def _objects(store: Store) -> list[Finding]:
     looked = verify(store)
-    said = f"{looked.objects:,} objects, {len(looked.unproven):,} of which nothing refers to and no hash is kept"
+    said = f"{looked.objects:,} objects, {len(looked.unchecked):,} of which nothing refers to and no hash is kept"
     return [Finding("objects", True, line) for line in looked.damaged] or [Finding("objects", False, said)]

@@ -9,7 +9,7 @@ from data.campaign import Campaign, load_campaign
 from data.campaign.campaign import shipped_campaigns
 from data.cord.cord import open_pulls
 from data.errors import Refused
-from data.evaluation.accuracy_sheet import Filled, read_sheet
+from data.evaluation.accuracy_sheet import Reading, read_sheet
 from data.evaluation.gate import evaluation_of, promote_by_hand
 from data.evaluation.systems import all_systems, find_systems
 from data.reports.campaign import report_campaign
@@ -18,7 +18,7 @@ from data.runs.champion import rollback
 from data.runs.registry import find_run, runs
 from data.store import folders, open_store
 from data.store.manifest import read_manifest
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.environment import prepare
 from flows.cli.options import STORE, Base, By, Json, Name, Preset, Reason, StoreUri, app, finish, name_of
 from flows.cli.output import Result, evaluation_lines
@@ -182,7 +182,7 @@ def sheet(
     """
     settings, opened = load_campaign(campaign, preset, {"base": base} if base else None), open_store(store)
     if filled is not None:
-        found = read_sheet(opened, settings.name, filled, by or me())
+        found = read_sheet(opened, settings.name, filled, by or username())
         return finish(
             {"filled": [each._asdict() | {"accurate": each.accurate._asdict()} for each in found]},
             as_json,
@@ -198,7 +198,7 @@ def sheet(
     finish({"sheet": address}, as_json, [address, then])
 
 
-def _lines(found: list[Filled]) -> list[str]:
+def _lines(found: list[Reading]) -> list[str]:
     return [f"{each.system:<40} {each.accurate}  of {each.accurate.n}, read by {each.by}" for each in found]
 
 
@@ -218,10 +218,10 @@ def promote_run(
     The log and the reports say despite what.
     """
     opened, settings = open_store(store), load_campaign(campaign)
-    trained_with = find_run(opened, settings.name, run).manifest["facts"].get("campaign")  # not before runs said so
+    trained_with = find_run(opened, settings.name, run).get("campaign")  # not before runs said so
     settings = Campaign.model_validate(trained_with) if trained_with else settings
     evaluation = evaluation_of(opened, settings.name, run)
-    entry = promote_by_hand(opened, settings, run, reason, by or me(), evaluation)
+    entry = promote_by_hand(opened, settings, run, reason, by or username(), evaluation)
     against = entry["against"] if entry else []
     lines = [
         f"champion of {campaign}: {run}" + ("" if entry else ", as before: nothing was recorded"),
@@ -235,7 +235,7 @@ def roll_back(campaign: Name, reason: Reason, by: By = None, store: StoreUri = S
     """Make the champion before this one champion again."""
     opened = open_store(store)
     name = name_of(campaign, opened)
-    entry = rollback(opened, name, reason, by or me())
+    entry = rollback(opened, name, reason, by or username())
     stopped = [each.pull for each in open_pulls(opened, name, entry["run"])] if entry["run"] else []
     lines = [f"champion of {campaign}: {entry['run'] or 'the base'}"]
     lines += [f"  nothing is sampled from it before {each} is released" for each in stopped]

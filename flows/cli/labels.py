@@ -9,8 +9,8 @@ import typer
 from data.batches.index import namespace_of
 from data.errors import Refused
 from data.evaluation.gate import under_champion
-from data.exchange import LABEL_FORMATS
 from data.exchange.labeled import Labeled
+from data.exchange.registry import all_formats, label_writer, label_writers, listing
 from data.ingest.inbox import put_in_inbox
 from data.labels.decisions import Decision, batch_statuses, override
 from data.labels.label_sets import freeze, labeled_rows
@@ -18,7 +18,7 @@ from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors
 from data.store import open_store
-from data.store.user_state import me
+from data.store.user_state import username
 from flows.cli.environment import prepare
 from flows.cli.options import STORE, By, Json, Name, Reason, StoreUri, app, finish, name_of
 from flows.cli.output import Result
@@ -42,7 +42,7 @@ def decide(
     opened = open_store(store)
     of = name_of(campaign, opened)
     name = namespace_of(opened, of, batch)
-    override(opened, name, batch, decision, reason, labeler, by or me())
+    override(opened, name, batch, decision, reason, labeler, by or username())
     status = batch_statuses(opened, name)[batch]
     whom = f"labeler {labeler} in batch {batch}" if labeler else f"batch {batch}"
     result: Result = {"batch": batch, "labeler": labeler, "decision": decision, "status": status.decision}
@@ -84,7 +84,7 @@ def quality(
 @app.command()
 def dataset(
     campaign: Name,
-    form: Annotated[str, typer.Argument(help="trl, trl-implicit, hh-rlhf or openai2019", metavar="FORMAT")],
+    form: Annotated[str, typer.Argument(help=listing(label_writers()), metavar="FORMAT")],
     file: Annotated[Path, typer.Argument(help="where to write it", metavar="FILE")],
     label_set: Annotated[str | None, typer.Option("--label-set", help="which; without it, all that counts now")] = None,
     store: StoreUri = STORE,
@@ -96,16 +96,15 @@ def dataset(
     """
     opened = open_store(store)
     name = name_of(campaign, opened)
-    if form not in LABEL_FORMATS:
-        raise Refused(f"There is no format {form} for labels; there are: {', '.join(LABEL_FORMATS)}.")
+    write = label_writer(form)
     if label_set is None:
         assess_pending(opened, name)
     frozen = label_set or freeze(opened, name)
     if frozen is None:
         raise Refused(f"Campaign {name} has no labels that count in {opened.uri}: ingest some, or andon decide.")
     rows = labeled_rows(opened, name, frozen)
-    LABEL_FORMATS[form].write(Labeled(rows), file)
-    lost = sorted(LABEL_FORMATS[form].loses)
+    write(Labeled(rows), file)
+    lost = sorted(all_formats()[form].loses)
     result: Result = {"label_set": frozen, "labels": len(rows), "file": str(file), "lost": lost}
     finish(result, as_json, [f"{len(rows):,} labels: {file}", f"not in it: {', '.join(lost)}"])
 

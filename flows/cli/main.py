@@ -9,8 +9,7 @@ import io
 import sys
 
 from data.console import INTERRUPTED
-from data.cord.cord import Stopped
-from data.errors import Refused
+from data.errors import Refused, Stopped
 from flows.cli import cord, doctor, evaluation, labels, page, rounds, status  # noqa: F401  (they register their commands)
 from flows.cli.options import app, refuse
 

@@ -10,7 +10,7 @@ from data.batches.index import batches
 from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
-from data.evaluation.human_evaluation import results
+from data.evaluation.human_evaluation import human_results
 from data.ingest.inbox import refusals
 from data.ingest.pipeline import IngestResult
 from data.labels.table import added, deliveries
@@ -176,10 +176,10 @@ def status_result(store_uri: str) -> Result:
                 "labels": sum(added(entry) for entry in deliveries(store, name)),
                 "runs": [run["run"] for run in runs(store, name)],
                 "rounds": [turn._asdict() for turn in rounds(store, name)],
-                "training": holder(store, name),
+                "training": (held := holder(store, name)) and held.document(),
                 "comparisons": [
                     each._asdict() | {"contest": each.contest and each.contest.document()}
-                    for each in results(store, name)
+                    for each in human_results(store, name)
                 ],
                 "refused": [
                     {"file": file, "reason": reason}
@@ -205,8 +205,8 @@ def status_lines(result: Result) -> list[str]:
         lines.append(f"{campaign['campaign']}   champion: {campaign['champion'] or 'the base'}")
         lines += [f"  its champion learned from {each} (andon rollback)" for each in campaign["withdrawn"]]
         if training := campaign["training"]:
-            silent = "" if training["alive"] else "  (silent: the next retrain takes over)"
-            lines.append(f"  trained by {training['holder']} since {_minute(training['at'])} UTC{silent}")
+            silent = "" if training["alive"] else "  (expired: the next retrain takes over)"
+            lines.append(f"  trained by {training['holder']} since {_minute(training['since'])} UTC{silent}")
         if campaign["refused"]:
             last = campaign["refused"][-1]
             lines.append(

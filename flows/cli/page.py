@@ -15,7 +15,7 @@ from andon_launcher import command
 from data.batches.index import batches
 from data.campaign import load_campaign
 from data.errors import Refused
-from data.evaluation.human_evaluation import comparisons
+from data.evaluation.human_evaluation import human_evaluations
 from data.page import accounts as roster
 from data.page.answers import collect, mark_delivered
 from data.paths import name_in
@@ -90,7 +90,7 @@ def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Publicatio
 
 
 def _batch(store: Store, name: str, batch: str | None, campaign: str) -> Publication:
-    published = {str(each["batch"]): each for each in [*comparisons(store, name), *batches(store, name)]}
+    published = {str(each["batch"]): each for each in [*human_evaluations(store, name), *batches(store, name)]}
     if not published:
         raise Refused(f"Campaign {name} has no batch in {store.uri}: run andon export {campaign} first.")
     if batch is not None and batch not in published:

@@ -10,7 +10,7 @@ from data.campaign import load_campaign
 from data.cord.cord import check
 from data.errors import Refused
 from data.evaluation.systems import find_systems
-from data.exchange import check_format
+from data.exchange.registry import answer_formats, listing, question_writer, question_writers
 from data.ingest.receive import check_name
 from data.labels.decisions import batch_statuses, decision_log
 from data.paths import comparisons_of
@@ -50,7 +50,7 @@ def export(
     base: Base = None,
     preset: Preset = None,
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="also csv, jsonl, label-studio or argilla; may be repeated")
+        list[str] | None, typer.Option("--format", help=f"write also {listing(question_writers())}; may be repeated")
     ] = None,
     vendor: Annotated[
         str | None, typer.Option("--vendor", help="print links for this vendor, with deadlines; the store is in S3")
@@ -72,7 +72,7 @@ def export(
     settings = load_campaign(campaign, preset, {"base": base} if base else None)
     name, opened = settings.name, open_store(store)
     for each in formats or []:
-        check_format(each)
+        question_writer(each)
     if vendor is not None:
         from data.store.presigned import in_s3
 
@@ -104,9 +104,7 @@ def ingest(
     campaign: Name,
     file: Annotated[
         Path,
-        typer.Argument(
-            help="answers as Parquet, CSV, JSON or JSONL, or as Label Studio and Argilla export them", metavar="FILE"
-        ),
+        typer.Argument(help=f"a file of answers, in the format {listing(answer_formats())}", metavar="FILE"),
     ],
     store: StoreUri = STORE,
     despite: Annotated[

@@ -47,7 +47,7 @@ class Clock:
         return {"seconds": round(time.perf_counter() - self.began, 2), "model_seconds": round(self.of_models, 2)}
 
 
-class Answered(NamedTuple):
+class SystemResponses(NamedTuple):
     """The queries that every system answered, and what each of them did."""
 
     asked: list[Asked]
@@ -75,7 +75,7 @@ class Answered(NamedTuple):
         return pa.Table.from_pylist(rows, RESPONSES)
 
 
-def answer_all(
+def run_systems(
     store: Store,
     campaign: Campaign,
     base: Base,
@@ -84,25 +84,25 @@ def answer_all(
     count: int,
     seed: int,
     clock: Clock,
-) -> Answered:
+) -> SystemResponses:
     """Ask every system, one model in memory at a time; `scorer` is the run whose reward model scores the responses."""
-    rules, referenced = campaign.text, any(system.writer == "reference" for system in systems)
-    drawn = draw_queries(base, rules, count, referenced)
+    fmt, referenced = campaign.text, any(system.kind == "reference" for system in systems)
+    drawn = draw_queries(base, fmt, count, referenced)
     score = clock.models(lambda: _scorer(store, campaign, scorer))
     answers: dict[str, list[Response | None]] = {}
     behaviours: dict[str, Behaviour] = {}
 
     def ask(system: System) -> None:
         model = base if system.model is None else _opened(store, campaign, system, base)
-        chooses = _scorer(store, campaign, system.run) if system.writer == "best of" and system.run != scorer else score
-        answers[system.name] = respond(system, model.model, base, chooses, drawn, rules, seed)
+        chooses = _scorer(store, campaign, system.run) if system.kind == "best of" and system.run != scorer else score
+        answers[system.name] = respond(system, model.model, base, chooses, drawn, fmt, seed)
         if system.model is not None:
-            far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], rules, seed)
+            far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], fmt, seed)
             behaviours[system.name] = far
             say(f"evaluation: {system.name}: KL {far.kl:.1f} nats a sequence, {far.valid:.0%} valid")
 
     for system in systems:
-        if system.writer in ("reference", "lead"):
+        if system.kind in ("reference", "lead"):
             ask(system)
         else:
             clock.models(lambda system=system: ask(system))  # type: ignore[misc]
@@ -115,7 +115,7 @@ def answer_all(
     asked = [drawn[i] for i in whole]
     responses = {name: [r for i in whole if (r := mine[i]) is not None] for name, mine in answers.items()}
     scores = clock.models(lambda: scores_of(score, asked, list(responses.values()))) if score is not None else []
-    return Answered(asked, responses, dict(zip(responses, scores, strict=False)), behaviours)
+    return SystemResponses(asked, responses, dict(zip(responses, scores, strict=False)), behaviours)
 
 
 def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | None:
@@ -123,7 +123,7 @@ def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | Non
     return None if published is None else load_ensemble(published.folder())
 
 
-def beside(store: Store, campaign: Campaign, leader: str, base: Base) -> Base:
+def open_champion(store: Store, campaign: Campaign, leader: str, base: Base) -> Base:
     """Open the policy of a run that is champion; raise Refused where it reads other tokens than the base."""
     system = System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy")
     return _opened(store, campaign, system, base)

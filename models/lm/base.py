@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.canonical import content_id
 from data.errors import Refused
 from models.lm.memory import keep_freed_memory
@@ -42,7 +42,7 @@ class Base:
     vocabulary: str
 
 
-def open_base(name: str, rules: Text | None = None) -> Base:
+def open_base(name: str, fmt: TextFormat | None = None) -> Base:
     """Load `embedded`, a folder or a hub name; raise Refused where there is no such causal language model.
 
     By the rules of a campaign it must hold a query, what stands around it, and a response.
@@ -67,9 +67,9 @@ def open_base(name: str, rules: Text | None = None) -> Base:
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Refused(f"The base {name} cannot be loaded as a causal language model: {first}") from error
-    if rules and (longest := getattr(model.config, "max_position_embeddings", None)):
-        around = len(encode_affixes(tokenizer, rules).around([]))
-        if (needed := rules.query_tokens + around + rules.response_tokens) > int(longest):
+    if fmt and (longest := getattr(model.config, "max_position_embeddings", None)):
+        around = len(encode_affixes(tokenizer, fmt).around([]))
+        if (needed := fmt.query_tokens + around + fmt.response_tokens) > int(longest):
             parts = "query, affixes and response" if around else "query and response"
             raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {needed} for {parts}.")
     model.eval().requires_grad_(False).to(best_device())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import DynamicCache, PreTrainedModel
 
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from models.lm.base import hidden_states, logits
 from models.lm.precision import autocast
 from models.lm.shared_query import query_positions
@@ -33,9 +33,9 @@ class Samples(NamedTuple):
     values: Tensor  # [B, k, R], of the state before each token; zero without a value head
 
 
-def draw_noise(queries: int, k: int, rules: Text, draw: torch.Generator) -> Tensor:
+def draw_noise(queries: int, k: int, fmt: TextFormat, draw: torch.Generator) -> Tensor:
     """Draw the random numbers [B, k, R] that decide k responses to each query."""
-    return torch.rand(queries, k, rules.response_tokens, generator=draw)
+    return torch.rand(queries, k, fmt.response_tokens, generator=draw)
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def sample(
     model: PreTrainedModel,
     queries: Tensor,
     noise: Tensor,
-    rules: Text,
+    fmt: TextFormat,
     value_head: nn.Module | None = None,
     look: Look = unwatched,
 ) -> Samples:
@@ -77,7 +77,7 @@ def sample(
             position = position + 1
             with autocast(device):
                 state = hidden_states(model, tokens[-1], sees, position, **step).last_hidden_state
-        token, logprob = draw_tokens(logits(model, state / rules.temperature), points)
+        token, logprob = draw_tokens(logits(model, state / fmt.temperature), points)
         tokens.append(token)
         logprobs.append(logprob)
         value = torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()).squeeze(-1)
@@ -104,7 +104,7 @@ def sample_valid(
     model: PreTrainedModel,
     queries: Sequence[list[int]],
     k: int,
-    rules: Text,
+    fmt: TextFormat,
     stop: int,
     draw: torch.Generator,
     *,
@@ -126,9 +126,9 @@ def sample_valid(
             tries += together
             for part in in_chunks(waiting, chunk):
                 padded = pad_left([queries[i] for i in part]).to(device)
-                noise = draw_noise(len(part), together * max(k, 4), rules, draw)
-                drawn = sample(model, padded, noise, rules)
-                cut, valid = truncate(drawn.tokens, stop, rules.truncate_after)
+                noise = draw_noise(len(part), together * max(k, 4), fmt, draw)
+                drawn = sample(model, padded, noise, fmt)
+                cut, valid = truncate(drawn.tokens, stop, fmt.truncate_after)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
                     found[i].update(dict.fromkeys(kept))

@@ -1,4 +1,4 @@
-"""From text to the fixed shapes of the paper and back: query rules, truncation, validity, padding.
+"""From text to the fixed shapes of the paper and back: query fmt, truncation, validity, padding.
 
 Padding is -1 here, an id that no vocabulary has: it cannot be sampled, embedded or mistaken for an end of text.
 Queries are padded on the left, responses on the right, so a response follows its query without a gap.
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.errors import Refused
 
 PAD = -1
@@ -37,30 +37,30 @@ class Affixes(NamedTuple):
 NO_AFFIXES = Affixes()
 
 
-def encode_affixes(tokenizer: Any, rules: Text) -> Affixes:
-    prefix, suffix = (tokenizer.encode(text, add_special_tokens=False) for text in (rules.prefix, rules.suffix))
+def encode_affixes(tokenizer: Any, fmt: TextFormat) -> Affixes:
+    prefix, suffix = (tokenizer.encode(text, add_special_tokens=False) for text in (fmt.prefix, fmt.suffix))
     return Affixes(tuple(prefix), tuple(suffix))
 
 
-def encode_query(tokenizer: Any, text: str, rules: Text) -> list[int] | None:
+def encode_query(tokenizer: Any, text: str, fmt: TextFormat) -> list[int] | None:
     """Return at most `query_tokens` ids by the campaign's start and end rules; None where the text has no such part."""
     ids = _text_ids(tokenizer, text)
-    if rules.query_starts_after is not None:
-        start = single_token(tokenizer, rules.query_starts_after)
+    if fmt.query_starts_after is not None:
+        start = single_token(tokenizer, fmt.query_starts_after)
         if start not in ids:
             return None
         ids = ids[ids.index(start) + 1 :]
-    ids = ids[: rules.query_tokens]
-    if rules.query_ends_at is None:
+    ids = ids[: fmt.query_tokens]
+    if fmt.query_ends_at is None:
         return ids or None
-    stop = single_token(tokenizer, rules.query_ends_at)
+    stop = single_token(tokenizer, fmt.query_ends_at)
     ends = [index for index, token in enumerate(ids) if token == stop]
     return ids[: ends[-1] + 1] if ends else None
 
 
-def encode_response(tokenizer: Any, text: str, rules: Text) -> list[int]:
+def encode_response(tokenizer: Any, text: str, fmt: TextFormat) -> list[int]:
     """Return the ids of a response that is given as text, as long as the policy could have made it."""
-    return _text_ids(tokenizer, " " + text.strip())[: rules.response_tokens]
+    return _text_ids(tokenizer, " " + text.strip())[: fmt.response_tokens]
 
 
 def _text_ids(tokenizer: Any, text: str) -> list[int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypedDict
 import torch
 
 from data.batches.schema import read_key
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.measures.intervals import Estimate, proportion
 from data.store.manifest import Publication
 from models.lm.base import Base
@@ -40,13 +40,13 @@ class Pair(TypedDict):
 MOST = 32  # pairs
 
 
-def canaries(base: Base, batches: Sequence[Publication], rules: Text) -> list[Canary]:
+def canaries(base: Base, batches: Sequence[Publication], fmt: TextFormat) -> list[Canary]:
     """Return the known questions of some batches, each once."""
     found: dict[str, Canary] = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
         for row in read_key(batch.path("key/samples.parquet"), tokens=True):
-            if row["gold"] is not None and (tokens := question_tokens(base, row, rules, same)) is not None:
+            if row["gold"] is not None and (tokens := question_tokens(base, row, fmt, same)) is not None:
                 found[row["item"]] = Canary(*tokens, row["gold"])
     return list(found.values())
 

@@ -38,7 +38,7 @@ class LiveWall:
         if not self.zero_shot:
             self.zero_shot, _ = self._write(self.base.model)
         responses, scores = self._write(policy.language_model)
-        if not Processes().first:  # the others had to sample, too: they may hold parts of the policy
+        if not Processes().is_main:  # the others had to sample, too: they may hold parts of the policy
             return
         queries = [decode(self.base.tokenizer, query) for query in self.queries]
         samples = [LiveSample(*row) for row in zip(queries, self.zero_shot, responses, scores, strict=True)]
@@ -50,13 +50,13 @@ class LiveWall:
     @torch.no_grad()
     def _write(self, model: PreTrainedModel) -> tuple[list[str], list[float]]:
         """Return one truncated response to each query, and its score."""
-        rules, tokenizer = self.campaign.text, self.base.tokenizer
+        fmt, tokenizer = self.campaign.text, self.base.tokenizer
         device = next(model.parameters()).device
-        around = encode_affixes(tokenizer, rules).around
-        noise = draw_noise(len(self.queries), 1, rules, torch.Generator().manual_seed(0))
+        around = encode_affixes(tokenizer, fmt).around
+        noise = draw_noise(len(self.queries), 1, fmt, torch.Generator().manual_seed(0))
         contexts = pad_left([around(query) for query in self.queries]).to(device)
-        tokens = sample(model, contexts, noise, rules).tokens
-        cut, valid = truncate(tokens, single_token(tokenizer, rules.truncate_at), rules.truncate_after)
-        scores: Tensor = self.score(pad_left(self.queries).to(device), cut).masked_fill(~valid, rules.invalid_score)
+        tokens = sample(model, contexts, noise, fmt).tokens
+        cut, valid = truncate(tokens, single_token(tokenizer, fmt.truncate_at), fmt.truncate_after)
+        scores: Tensor = self.score(pad_left(self.queries).to(device), cut).masked_fill(~valid, fmt.invalid_score)
         texts = [decode(tokenizer, [token for token in row if token != PAD]) for row in cut[:, 0].tolist()]
         return texts, scores[:, 0].tolist()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from models.lm.base import hidden_size, trainable_copy
 from models.lm.logprobs import _states, chosen_logprobs, response_logprobs
 from models.lm.sampling import sample
@@ -77,7 +77,7 @@ def roll_out(
     queries: Tensor,
     contexts: Tensor,
     noise: Tensor,
-    rules: Text,
+    fmt: TextFormat,
     stop: int,
     part: int,
     look: Look = unwatched,
@@ -86,15 +86,15 @@ def roll_out(
 
     Sampling takes the whole batch at once, measuring `part` queries at a time. The reward model sees only the queries.
     """
-    sampled = sample(policy.language_model, contexts, noise, rules, policy.value_head, look)
+    sampled = sample(policy.language_model, contexts, noise, fmt, policy.value_head, look)
     pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
     values = sampled.values
     if policy.value_body is not None:
         values = torch.cat([policy.values(context, tokens) for context, tokens in pairs])
     look()
-    base_logprobs = response_logprobs(reference, contexts, sampled.tokens, rules.temperature, part)
+    base_logprobs = response_logprobs(reference, contexts, sampled.tokens, fmt.temperature, part)
     look()
-    cut, valid = truncate(sampled.tokens, stop, rules.truncate_after)
+    cut, valid = truncate(sampled.tokens, stop, fmt.truncate_after)
     scores = torch.cat([score(q, c) for q, c in zip(queries.split(part), cut.split(part), strict=True)])
-    scores = scores.masked_fill(~valid, rules.invalid_score)
+    scores = scores.masked_fill(~valid, fmt.invalid_score)
     return Rollout(queries, contexts, sampled.tokens, sampled.logprobs, values, base_logprobs, scores, valid)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from data.campaign.settings import Policy, Text
+from data.campaign.settings import Policy, TextFormat
 from data.errors import Refused
 from data.runs.checkpoints import Checkpoints
 from models.lm.sampling import draw_noise
@@ -26,7 +26,7 @@ from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
 from models.training.loop import Look, progress, unwatched
 from models.training.processes import Processes
-from models.training.sharding import settle, shard
+from models.training.sharding import shard, unshard
 
 Metrics = dict[str, float]
 Show = Callable[[int, PolicyModel, Metrics], None]  # is given the updates done, the policy, what the last one measured
@@ -47,15 +47,15 @@ class Update(NamedTuple):
 
     number: int
     rollout: Rollout
-    earned: Tensor  # [B, k, R], the reward of every token
-    price: float  # beta, as it was paid
-    moved: Tensor  # [B, k], by how much each response became likelier in all epochs but the last, nats
+    rewards: Tensor  # [B, k, R], of every token
+    kl_coefficient: float  # beta, as it was used in the rewards
+    logprob_delta: Tensor  # [B, k], nats by which each response became likelier in all epochs but the last
     metrics: Metrics
 
 
-def train(
+def train_policy(
     settings: Policy,
-    rules: Text,
+    fmt: TextFormat,
     base: PreTrainedModel,
     score: Score,
     queries: Sequence[list[int]],
@@ -97,14 +97,16 @@ def train(
         facts = {"kl_coefficient": kl.beta, "history": history}
         chosen = [queries[i] for i in cursor(len(queries), update * count, count, seed)]
         draw = torch.Generator().manual_seed(seed * 1_000_003 + update)
-        noise = draw_noise(count, settings.responses_per_query, rules, draw)
+        noise = draw_noise(count, settings.responses_per_query, fmt, draw)
         with save_when_stopped(checkpoints, update, policy, optimizer, facts):
             look()
-            rollout = _roll_out_together(policy, base, score, chosen, noise, settings, rules, affixes, stop_token, look)
-        earned = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
-        metrics, moved = improve(policy, optimizer, rollout, earned, settings, rules, remaining=1 - update / updates)
+            rollout = _roll_out_together(policy, base, score, chosen, noise, settings, fmt, affixes, stop_token, look)
+        rewards = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
+        metrics, logprob_delta = improve(
+            policy, optimizer, rollout, rewards, settings, fmt, remaining=1 - update / updates
+        )
         metrics = {"update": update, "episodes": (update + 1) * settings.batch, "kl_coefficient": kl.beta, **metrics}
-        metrics |= inspect(Update(update, rollout, earned, kl.beta, moved, metrics))
+        metrics |= inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))
         kl.update(metrics["kl"], settings.batch)
         history.append(metrics)
         log(metrics)
@@ -112,7 +114,7 @@ def train(
         save_state(checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
     with save_when_stopped(checkpoints, updates, policy, optimizer, {"kl_coefficient": kl.beta, "history": history}):
         last_look()
-    return settle(policy, model)
+    return unshard(policy, model)
 
 
 def cursor(length: int, start: int, count: int, seed: int) -> list[int]:
@@ -132,7 +134,7 @@ def _roll_out_together(
     queries: Sequence[list[int]],
     noise: Tensor,
     settings: Policy,
-    rules: Text,
+    fmt: TextFormat,
     affixes: Affixes,
     stop_token: int,
     look: Look,
@@ -149,7 +151,7 @@ def _roll_out_together(
         processes.share_rows(plain),
         processes.share_rows(contexts),
         processes.share_rows(noise),
-        rules,
+        fmt,
         stop_token,
         settings.micro_batch,
         look,
@@ -163,7 +165,7 @@ def improve(
     rollout: Rollout,
     rewards: Tensor,
     settings: Policy,
-    rules: Text,
+    fmt: TextFormat,
     *,
     remaining: float,
 ) -> tuple[Metrics, Tensor]:
@@ -193,7 +195,7 @@ def improve(
         sums = torch.zeros(1, len(SUMMED), device=rewards.device)
         changes = []
         for contexts, tokens, old_logprobs, old_values, advantage, target in pieces:
-            logprobs, values, entropy = policy(contexts, tokens, rules.temperature)
+            logprobs, values, entropy = policy(contexts, tokens, fmt.temperature)
             of_policy = policy_loss(logprobs, old_logprobs, advantage, settings.clip).sum() / total
             of_value = value_loss(values, old_values, target, settings.value_clip).sum() / total
             (of_policy + settings.value_coefficient * of_value).backward()

@@ -38,7 +38,7 @@ def _entropy(shares: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def directions(base: Base, queries: Sequence[list[int]], chunk: int = 64) -> Tensor:
+def embeddings(base: Base, queries: Sequence[list[int]], chunk: int = 64) -> Tensor:
     """Return a unit vector [N, d] for each query: the base's mean state over its tokens, less that of all queries."""
     device = next(base.model.parameters()).device
     means = []
@@ -55,13 +55,14 @@ def directions(base: Base, queries: Sequence[list[int]], chunk: int = 64) -> Ten
     return torch.nn.functional.normalize(together - together.mean(0), dim=-1)
 
 
-def greedy(worth: Tensor, places: Tensor, count: int) -> list[int]:
-    """Take `count` of N: each time the one with the most worth [N] times distance to the nearest taken [N, d]."""
-    nearest = torch.full_like(worth, -1.0)  # cosine
-    left = torch.ones_like(worth, dtype=torch.bool)
+def greedy(acquisition: Tensor, places: Tensor, count: int) -> list[int]:
+    """Take `count` of N, one at a time: the one with the highest acquisition score [N] times its distance to the
+    nearest of those taken, whose embeddings are [N, d]."""
+    nearest = torch.full_like(acquisition, -1.0)  # cosine
+    left = torch.ones_like(acquisition, dtype=torch.bool)
     taken: list[int] = []
-    for _ in range(min(count, len(worth))):
-        gain = (worth.clamp(min=1e-9) * (1 - nearest)).masked_fill(~left, -1.0)
+    for _ in range(min(count, len(acquisition))):
+        gain = (acquisition.clamp(min=1e-9) * (1 - nearest)).masked_fill(~left, -1.0)
         best = int(gain.argmax())
         taken.append(best)
         left[best] = False
@@ -76,8 +77,8 @@ def drawn_at_random(questions: Iterable[Question]) -> Iterator[Question]:
 def chosen_by_disagreement(
     base: Base, ensemble: Ensemble, candidates: Sequence[Question], count: int
 ) -> list[Question]:
-    """Return `count` of the candidates, each with its score in nats, in the order in which they were taken."""
+    """Return `count` of the candidates, each with its acquisition in nats, in the order in which they were taken."""
     rows = [Comparison(q.query_tokens, [sample.tokens for sample in q.samples]) for q in candidates]
-    worth = disagreement(ensemble.scores(rows)).cpu()
-    taken = greedy(worth, directions(base, [q.query_tokens for q in candidates]), count)
-    return [replace(candidates[n], selection_reason=DISAGREEMENT, selection_score=float(worth[n])) for n in taken]
+    acquisition = disagreement(ensemble.scores(rows)).cpu()
+    taken = greedy(acquisition, embeddings(base, [q.query_tokens for q in candidates]), count)
+    return [replace(candidates[n], selection_reason=DISAGREEMENT, selection_score=float(acquisition[n])) for n in taken]

@@ -31,9 +31,9 @@ def draw_questions(
     Without a champion all samples are the base's. With one, a share of probes takes half of its samples from each (they
     measure the win rate and train the reward model too), and the rest takes all from the champion (paper, section 2.2).
     """
-    rules, k = campaign.text, campaign.batch.samples
+    fmt, k = campaign.text, campaign.batch.samples
     base = policies[BASE]
-    stop = single_token(base.tokenizer, rules.truncate_at)
+    stop = single_token(base.tokenizer, fmt.truncate_at)
     shuffled = random.Random(seed)
     fresh = [query for query in queries if query.query_id not in used]
     again = [query for query in queries if query.query_id in used]
@@ -45,7 +45,7 @@ def draw_questions(
         missing = count - drawn
         if missing <= 0:
             break
-        encoded = [(query, ids) for query in part if (ids := encode_query(base.tokenizer, query.text, rules))]
+        encoded = [(query, ids) for query in part if (ids := encode_query(base.tokenizer, query.text, fmt))]
         encoded = encoded[: missing + missing // 8 + 1]  # a few will not yield enough valid responses
         for writers, share in _mixes(policies, k, campaign.batch.probe_share):
             taken = round(len(encoded) * share)

@@ -13,9 +13,9 @@ from data.campaign.settings import Reward
 from data.errors import Refused
 from data.rounds.plan import Point
 from models.lm.base import Base
-from models.reward import model as reward
 from models.reward.dataset import Split
 from models.reward.ensemble import Ensemble
+from models.reward.model import measure_held_out, new_reward_model, train_reward_model
 from models.reward.preferences import Comparison
 from models.training.loop import Look, unwatched
 
@@ -41,10 +41,10 @@ def learning_curve(
     points = []
     for part in PARTS:
         count = round(part * len(order))
-        model = reward.new_reward_model(base.model, seed)
+        model = new_reward_model(base.model, seed)
         model.normalise(normal, look=look)
-        reward.train(model, [split.train[i] for i in order[:count]], settings, seed, look=look)
-        found = reward.evaluate(partial(Ensemble([model]).scores, look=look), split.held_out).accuracy
+        train_reward_model(model, [split.train[i] for i in order[:count]], settings, seed, look=look)
+        found = measure_held_out(partial(Ensemble([model]).scores, look=look), split.held_out).accuracy
         points.append(Point(round(part * everything), round(found.value * found.n), found.n))
         say(f"learning curve: {count:,} of {len(order):,} labels: held-out accuracy {found}")
     return points

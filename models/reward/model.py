@@ -28,7 +28,7 @@ from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
 from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import Processes
-from models.training.sharding import settle, shard
+from models.training.sharding import shard, unshard
 
 
 class Normalisation(NamedTuple):
@@ -125,7 +125,7 @@ def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwat
     return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
 
 
-def train(
+def train_reward_model(
     model: RewardModel,
     rows: Sequence[Comparison],
     settings: Reward,
@@ -154,7 +154,7 @@ def train(
         optimizer.step(remaining=1 - start / len(rows))
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
         save_state(checkpoints, step + 1, trained, optimizer, {"history": history})
-    settle(trained, model)
+    unshard(trained, model)
     return history
 
 
@@ -163,7 +163,7 @@ def _backward(
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
     sums = torch.zeros(1, 2)
-    for part, counts in processes.pieces(batch, micro_batch):
+    for part, counts in processes.micro_batches(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
         loss = preference_loss(scores, label).sum() * counts / len(batch)
@@ -183,7 +183,7 @@ class HeldOut(NamedTuple):
     calibration: tuple[float, list[Bin]] | None  # expected error and bins; None where no label names one best of all
 
 
-def evaluate(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
+def measure_held_out(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
     """Measure accuracy and loss of scores [members, N, k] on held-out comparisons, beside chance."""
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)

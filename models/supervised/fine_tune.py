@@ -22,7 +22,7 @@ from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
 from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import Processes
-from models.training.sharding import settle, shard
+from models.training.sharding import shard, unshard
 
 Example = tuple[list[int], list[int]]  # a context, as the policy reads it, and its reference response
 
@@ -69,7 +69,7 @@ def fine_tune(
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
         loss = torch.zeros(1, device=next(model.parameters()).device)
-        for part, counts in processes.pieces(batch, settings.micro_batch):
+        for part, counts in processes.micro_batches(batch, settings.micro_batch):
             of_part = response_loss(model, part) * counts / tokens
             of_part.backward()
             loss += of_part.detach()
@@ -77,7 +77,7 @@ def fine_tune(
         optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
         history.append({"examples": step * settings.batch + len(batch), "loss": float(processes.gather(loss).sum())})
         save_state(checkpoints, step + 1, model, optimizer, {"history": history})
-    return settle(model, tuned).eval().requires_grad_(False), history
+    return unshard(model, tuned).eval().requires_grad_(False), history
 
 
 @torch.no_grad()

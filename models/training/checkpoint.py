@@ -15,13 +15,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from data.cord.cord import Stopped
-from data.cord.watch import OutOfReach
+from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from models.training import termination
 from models.training.adam import Adam
 from models.training.processes import Processes
-from models.training.sharding import as_parts, whole
+from models.training.sharding import as_parts, full
 
 
 def save_state(
@@ -36,7 +35,7 @@ def save_state(
 
     `facts` is the rest of the state, as JSON.
     """
-    leaving = bool(Processes().agree(termination.told())) and not now  # all at the same step
+    leaving = bool(Processes().broadcast(termination.stop_requested())) and not now  # all at the same step
     if checkpoints is None or not (now or leaving or checkpoints.due(step)):
         return
     tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
@@ -44,11 +43,11 @@ def save_state(
         tensors |= {f"{moment}.{name}": tensor for moment, tensor in moments.items()}
     with tempfile.TemporaryDirectory() as scratch:
         weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
-        save_file({name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}, weights)
+        save_file({name: full(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}, weights)
         rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}), "utf-8")
         checkpoints.save(step, {path.name: path for path in (weights, rest)})
     if leaving:
-        termination.leave()
+        termination.exit_saved()
 
 
 @contextmanager
@@ -58,7 +57,7 @@ def save_when_stopped(
     """Save the state after `step` steps where what runs inside, which must not change it, finds the line stopped."""
     try:
         yield
-    except (Stopped, OutOfReach):
+    except (Stopped, StoreUnreachable):
         save_state(checkpoints, step, model, optimizer, facts, now=True)
         raise
 

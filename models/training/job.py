@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.campaign import Campaign
-from data.cord.cord import Stopped
 from data.cord.watch import Watch
+from data.errors import Stopped
 from data.paths import run_prefix
 from data.runs.checkpoints import Checkpoints
 from data.runs.leases import Lease, fenced
@@ -58,13 +58,13 @@ class Job(NamedTuple):
 
     def look(self) -> Look:
         """Return how this run's trainings look at the cord."""
-        patience = self.campaign.watching.unreachable_seconds
-        return WatchTogether(Watch(open_store(self.store), self.campaign.name, self.run, patience))
+        timeout_s = self.campaign.watching.unreachable_seconds
+        return WatchTogether(Watch(open_store(self.store), self.campaign.name, self.run, timeout_s))
 
 
 def say(line: str) -> None:
     """Tell what begins or what came out, once however many processes there are."""
-    if Processes().first:
+    if Processes().is_main:
         LOGGER.info(line)
 
 
@@ -74,7 +74,7 @@ def quarantined(job: Job, step: str, *saved: Checkpoints) -> Iterator[None]:
     try:
         yield
     except Stopped as stopped:
-        if Processes().first:
+        if Processes().is_main:
             update = next((newest for checkpoints in reversed(saved) if (newest := checkpoints.newest())), 0)
             say(f"{step}: stopped after update {update}; it goes on from there when the pull is released")
             record_stop(open_store(job.store), job.campaign.name, job.run, step, update, stopped.pulls)

@@ -37,5 +37,5 @@ def progress(steps: range, title: str, unit: str, first: int = 0) -> Iterator[in
     bar = tqdm(steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=total)
     for done, step in enumerate(bar, first + 1):
         yield step
-        if in_a_log and 10 * done // total > 10 * (done - 1) // total and Processes().first:
+        if in_a_log and 10 * done // total > 10 * (done - 1) // total and Processes().is_main:
             LOGGER.info(f"{title}: {unit} {done:,} of {total:,}")

@@ -25,13 +25,13 @@ class Processes:
         self.state = PartialState(cpu=not torch.cuda.is_available())  # gloo, where accelerate looks for GPUs only
         self.rank = self.state.process_index
         self.count = self.state.num_processes
-        self.first = self.rank == 0
+        self.is_main = self.rank == 0
 
     def wait(self) -> None:
         """Wait until all processes are here."""
         self.state.wait_for_everyone()
 
-    def agree(self, number: int) -> int:
+    def broadcast(self, number: int) -> int:
         """Return the first process's number, on every process."""
         if self.count == 1:
             return number
@@ -44,7 +44,7 @@ class Processes:
         size = -(-len(items) // self.count)
         return items[self.rank * size : (self.rank + 1) * size]
 
-    def pieces(self, batch: Sequence[T], size: int) -> Iterator[tuple[Sequence[T], float]]:
+    def micro_batches(self, batch: Sequence[T], size: int) -> Iterator[tuple[Sequence[T], float]]:
         """Yield this process's share of a batch in pieces, as many on every process, each with 1, or 0 if not its turn.
 
         A process with less to do computes a piece that counts for nothing: the others may need it for theirs.

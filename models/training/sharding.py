@@ -31,7 +31,7 @@ def sharded() -> bool:
 def shard(model: Model) -> Model:
     """Return what is trained in the model's place: itself, or a copy in parts, while the model waits on the processor.
 
-    `settle` ends it. All processes must run the same forward passes, for every block is put together by all of them.
+    `unshard` ends it. All processes must run the same forward passes, for every block is put together by all of them.
     """
     if not sharded():
         return model
@@ -46,12 +46,12 @@ def shard(model: Model) -> Model:
 
 
 @torch.no_grad()
-def settle(parts: Model, model: Model) -> Model:
+def unshard(parts: Model, model: Model) -> Model:
     """Put what was trained back into the model that `shard` was given, and return it."""
     if parts is model:
         return model
     for trained, parameter in zip(parts.parameters(), model.parameters(), strict=True):
-        parameter.copy_(whole(trained))
+        parameter.copy_(full(trained))
     return model.to(next(parts.parameters()).device)
 
 
@@ -62,7 +62,7 @@ def blocks(model: nn.Module) -> Iterator[nn.Module]:
     return (each for each in list(model.modules()) if type(each).__name__ in named)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full(tensor: Tensor) -> Tensor:
     """Return a tensor put together from its parts; all processes must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 

@@ -13,12 +13,12 @@ from types import FrameType
 
 PR_SET_PDEATHSIG = 1
 GRACE_S = 60  # for the step under way and its checkpoint; Kubernetes and Prefect send SIGKILL after 30 by default
-LEFT = 128 + signal.SIGTERM  # the exit code of a training that saved and left
+SAVED_EXIT_CODE = 128 + signal.SIGTERM  # the exit code of a training that saved and left
 
-_told = threading.Event()
+_stop_requested = threading.Event()
 
 
-class Left(SystemExit):
+class ExitAfterSave(SystemExit):
     """The training has saved its state and leaves."""
 
 
@@ -37,16 +37,16 @@ def die_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def told() -> bool:
+def stop_requested() -> bool:
     """Whether this process was asked to save and leave."""
-    return _told.is_set()
+    return _stop_requested.is_set()
 
 
-def leave() -> None:
+def exit_saved() -> None:
     """End the training; its state is saved."""
-    raise Left(LEFT)
+    raise ExitAfterSave(SAVED_EXIT_CODE)
 
 
 def _tell(number: int, frame: FrameType | None) -> None:
-    _told.set()
+    _stop_requested.set()
     signal.alarm(GRACE_S)  # its default action ends a process that cannot come to its next step

@@ -1,10 +1,10 @@
 """How all processes of a training look at the cord as one: the first one looks, and all leave at the same step."""
 
-from data.cord.cord import Stopped
-from data.cord.watch import OutOfReach, Watch
+from data.cord.watch import Watch
+from data.errors import Stopped, StoreUnreachable
 from models.training.processes import Processes
 
-GO_ON, STOPPED, OUT_OF_REACH = range(3)
+GO_ON, STOPPED, UNREACHABLE = range(3)
 
 
 class WatchTogether:
@@ -15,17 +15,17 @@ class WatchTogether:
         self.processes = Processes()
 
     def __call__(self) -> None:
-        seen: Stopped | OutOfReach | None = None
-        if self.processes.first:
+        seen: Stopped | StoreUnreachable | None = None
+        if self.processes.is_main:
             try:
-                self.watch.look()
-            except (Stopped, OutOfReach) as error:
+                self.watch.poll()
+            except (Stopped, StoreUnreachable) as error:
                 seen = error
-        verdict = GO_ON if seen is None else STOPPED if isinstance(seen, Stopped) else OUT_OF_REACH
-        verdict = self.processes.agree(verdict)
+        verdict = GO_ON if seen is None else STOPPED if isinstance(seen, Stopped) else UNREACHABLE
+        verdict = self.processes.broadcast(verdict)
         if seen is not None:
             raise seen
         if verdict == STOPPED:
             raise Stopped([])
-        if verdict == OUT_OF_REACH:
-            raise OutOfReach("Training stops: the first process cannot see the cord.")
+        if verdict == UNREACHABLE:
+            raise StoreUnreachable("Training stops: the first process cannot see the cord.")

@@ -18,9 +18,9 @@ import pytest
 from data.campaign.settings import Quality
 from data.cord import cord
 from data.errors import Refused
-from data.ingest import reader_json as delivered_json
+from data.exchange import json_rows
+from data.exchange.columns import Chunk
 from data.ingest import sandbox as untrusted
-from data.ingest.columns import Chunk
 from data.ingest.match import RowLimits
 from data.ingest.parse import parse_rows
 from data.ingest.receive import receive
@@ -245,7 +245,7 @@ def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
             raise ZeroDivisionError("of a kind\nthat nobody knows")
         return parse_rows(part, name)
 
-    monkeypatch.setattr(delivered_json, "ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(json_rows, "ROWS_AT_ONCE", 150)
     monkeypatch.setattr(untrusted, "parse_rows", failing)
     (tmp_path / "a.json").write_text(json.dumps(rows()))
     said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.cord import cord
-from data.cord.cord import Stopped, check, open_pulls, pull, pulls, release
-from data.errors import Refused
+from data.cord.cord import check, open_pulls, pull, pulls, release
+from data.errors import Refused, Stopped
 from data.store import LocalStore, log
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.errors import Refused
-from data.ingest.columns import MOST_COLUMNS, MOST_ROWS
+from data.exchange.columns import MOST_COLUMNS, MOST_ROWS
 from tests.support.validating import read_rows
 
 

@@ -20,6 +20,6 @@ def test_every_column_of_a_schema_is_explained(schema: pa.Schema) -> None:
 
 
 def test_a_column_that_nobody_explained_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dictionary, "KEY", KEY_SCHEMA.append(pa.field("mystery", pa.int8())))
+    monkeypatch.setattr(dictionary, "KEY_SCHEMA", KEY_SCHEMA.append(pa.field("mystery", pa.int8())))
     with pytest.raises(Refused, match="no meaning for mystery"):
         dictionary.dictionary()

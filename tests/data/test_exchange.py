@@ -12,10 +12,11 @@ import pytest
 from data.batches.schema import Question, Sample, blind, write_parts
 from data.campaign.settings import Ask
 from data.errors import Refused
-from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, label_studio
+from data.exchange.formats import argilla, label_studio
 from data.exchange.labeled import Labeled
 from data.exchange.publishing import in_format
 from data.exchange.questions import Questions, ShownQuestion
+from data.exchange.registry import label_writers, question_writers
 from data.ingest.parse import parse_rows
 from data.ingest.reader import open_answers
 from data.store import LocalStore
@@ -51,6 +52,8 @@ def read_back(name: str, files: list[Path]) -> list[ShownQuestion]:
             )
             for row in rows
         ]
+    if name == "parquet":
+        return list(Questions(files))
     if name == "jsonl":
         return [ShownQuestion(**json.loads(line)) for line in files[0].read_text(encoding="utf-8").splitlines()]
     if name == "label-studio":
@@ -72,15 +75,15 @@ def read_back(name: str, files: list[Path]) -> list[ShownQuestion]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(QUESTION_FORMATS))
+@pytest.mark.parametrize("name", question_writers())
 def test_every_format_shows_the_same_texts_in_the_same_order(name: str, questions: Questions, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    found = read_back(name, QUESTION_FORMATS[name].write(questions, tmp_path / name))
+    found = read_back(name, question_writers()[name](questions, tmp_path / name))
     assert [s[:2] + s[3:] for s in found] == [s[:2] + s[3:] for s in questions]
 
 
 def test_a_spreadsheet_is_given_no_formula(questions: Questions, tmp_path: Path) -> None:
-    (file,) = QUESTION_FORMATS["csv"].write(questions, tmp_path)
+    (file,) = question_writers()["csv"](questions, tmp_path)
     with file.open(encoding="utf-8", newline="") as rows:
         assert not [cell for row in csv.reader(rows) for cell in row if cell.startswith(("=", "+", "-", "@", "\t"))]
 
@@ -448,7 +451,7 @@ LABELED = Labeled(
 
 @pytest.mark.parametrize("name", ["trl", "trl-implicit", "hh-rlhf"])
 def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_path: Path) -> None:
-    LABEL_FORMATS[name].write(LABELED, tmp_path / "pairs.jsonl")
+    label_writers()[name](LABELED, tmp_path / "pairs.jsonl")
     pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     assert len(pairs) == 3 and all(pair["chosen"].endswith("s2") for pair in pairs)
     assert {pair["rejected"][-2:] for pair in pairs} == {"s0", "s1", "s3"}
@@ -457,9 +460,9 @@ def test_a_label_of_four_becomes_three_pairs_that_all_prefer_it(name: str, tmp_p
 
 
 def test_our_2019_file_comes_back_through_our_importer(tmp_path: Path) -> None:
-    from data.exchange.openai_2019 import read_published_labels
+    from data.exchange.formats.openai_2019 import read_published_labels
 
-    LABEL_FORMATS["openai2019"].write(LABELED, tmp_path / "offline.json")
+    label_writers()["openai2019"](LABELED, tmp_path / "offline.json")
     (label,) = read_published_labels(tmp_path / "offline.json")
     assert (label.query, label.samples, label.best) == ([1, 2], [[5], [6], [7], [8]], 2)
     assert len(json.loads((tmp_path / "offline.json").read_text())[0]["query"]) == 64

@@ -9,8 +9,8 @@ import pytest
 
 from data.batches.schema import Question, Sample, blind, write_parts
 from data.campaign.settings import Ask
-from data.exchange import QUESTION_FORMATS
 from data.exchange.questions import Questions
+from data.exchange.registry import question_writers
 from data.ingest.parse import parse_rows
 from data.ingest.reader import open_answers
 
@@ -36,7 +36,7 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
     questions = Questions([path for _, path in write_parts(table, tmp_path)], ASKS[kind])
     folder = tmp_path / tool
     folder.mkdir()
-    QUESTION_FORMATS[tool].write(questions, folder)
+    question_writers()[tool](questions, folder)
     script = [str(SDKS), str(ROOT / "tests" / "exchange_tools.py"), tool, str(folder)]
     found = subprocess.run(script, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

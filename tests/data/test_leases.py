@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from data.errors import LeaseHeld, LeaseLost
 from data.paths import run_prefix
 from data.runs import leases
-from data.runs.leases import Fenced, Held
 from data.store import LocalStore, log
 from data.store.manifest import read_manifest
 from tasks.leases import training_lease
@@ -31,34 +31,34 @@ def of_another_machine(store: LocalStore) -> leases.Lease:
 
 
 def test_the_second_taker_is_told_who_holds_the_lease(store: LocalStore) -> None:
-    mine = leases.take(store, "c", "ann")
-    with pytest.raises(Held, match="trained by ann since"):
-        leases.take(store, "c", "ben")
-    leases.take(store, "another", "ben")
-    leases.give_back(store, mine)
-    assert leases.take(store, "c", "ben").epoch > mine.epoch
+    mine = leases.acquire(store, "c", "ann")
+    with pytest.raises(LeaseHeld, match="trained by ann@"):
+        leases.acquire(store, "c", "ben")
+    leases.acquire(store, "another", "ben")
+    leases.release(store, mine)
+    assert leases.acquire(store, "c", "ben").epoch > mine.epoch
 
 
 def test_a_silent_holder_is_taken_over_from_and_can_commit_nothing_any_more(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zombie = of_another_machine(store)
-    with pytest.raises(Held, match="worker-2"):
-        leases.take(store, "c", "ann")
+    with pytest.raises(LeaseHeld, match="worker-2"):
+        leases.acquire(store, "c", "ann")
     kept = leases.fenced(store, zombie)
     assert kept.put_new("campaigns/c/runs/r/reward/manifest.json", b"{}")
 
     monkeypatch.setenv("ANDON_LEASE_S", "0")
-    mine = leases.take(store, "c", "ann")
+    mine = leases.acquire(store, "c", "ann")
     assert mine.epoch > zombie.epoch
     for write in (
         lambda: kept.put_new("campaigns/c/runs/r/policy/manifest.json", b"{}"),
         lambda: kept.drop("campaigns/c/runs/r/policy/checkpoints/00000001/manifest.json"),
         lambda: leases.renew(store, zombie),
     ):
-        with pytest.raises(Fenced, match="ann"):
+        with pytest.raises(LeaseLost, match="ann"):
             write()
-    leases.give_back(store, zombie)
+    leases.release(store, zombie)
     assert leases.holder(store, "c") is not None, "what a zombie gives back is not its own"
     assert leases.fenced(store, mine).put_new("campaigns/c/runs/r/policy/manifest.json", b"{}")
 
@@ -67,24 +67,37 @@ def test_a_beat_keeps_the_lease(store: LocalStore) -> None:
     lease = of_another_machine(store)
     store.put_new(f"{leases._beats('c', lease.epoch)}/20200101T000000000000.json", b"{}")
     found = leases.holder(store, "c")
-    assert found is not None and not found["alive"], "its last beat is years old"
+    assert found is not None and not found.alive, "its last beat is years old"
     leases.renew(store, lease)
-    with pytest.raises(Held):
-        leases.take(store, "c", "ann")
+    with pytest.raises(LeaseHeld):
+        leases.acquire(store, "c", "ann")
 
 
 def test_a_holder_whose_process_is_gone_from_this_machine_is_taken_over_from_at_once(store: LocalStore) -> None:
-    code = "import sys, data.runs.leases as l, data.store as s; l.take(s.open_store(sys.argv[1]), 'c', 'gone')"
+    code = "import sys, data.runs.leases as l, data.store as s; l.acquire(s.open_store(sys.argv[1]), 'c', 'gone')"
     subprocess.run([sys.executable, "-c", code, store.uri], check=True, cwd=Path(__file__).parents[2])
     found = leases.holder(store, "c")
-    assert found is not None and found["holder"] == "gone" and not found["alive"]
-    assert leases.take(store, "c", "ann").epoch == 2
+    assert found is not None and found.by == "gone" and not found.alive
+    assert leases.acquire(store, "c", "ann").epoch == 2
+
+
+def test_a_holder_is_read_from_fields_and_from_the_text_of_older_stores(store: LocalStore) -> None:
+    leases.acquire(store, "c", "ann", "run-1")
+    held = leases.holder(store, "c")
+    assert held is not None and (held.by, held.run, held.alive) == ("ann", "run-1", True)
+    assert held.text == f"ann@{held.host} (process {held.pid}, run-1)"
+    process = ELSEWHERE | {"host": "worker-2", "pid": 12}
+    entry = {"kind": "take", "campaign": "old", "holder": "bob@worker-2 (process 12, run-2)", "process": process}
+    log.append(store, leases.LOG, lambda _: entry)
+    old = leases.holder(store, "old")
+    assert old is not None and (old.by, old.run, old.host, old.pid) == ("bob", "run-2", "worker-2", 12)
+    assert old.text == entry["holder"]
 
 
 def test_a_training_holds_the_lease_until_it_ends_and_a_published_run_needs_none(store: LocalStore) -> None:
     with training_lease(store.uri, "c", "run-1") as lease:
         assert lease is not None
-        with pytest.raises(Held), training_lease(store.uri, "c", "run-2"):
+        with pytest.raises(LeaseHeld), training_lease(store.uri, "c", "run-2"):
             raise AssertionError("two trainings")
     assert leases.holder(store, "c") is None
     with pytest.raises(RuntimeError), training_lease(store.uri, "c", "run-1"):
@@ -107,11 +120,11 @@ def test_a_takeover_between_a_zombies_look_and_its_commit_fences_it(
 
     def woken_too_late(key: str, data: bytes) -> bool:
         monkeypatch.setattr(store, "put_new", real)
-        assert leases.take(store, "c", "ann").epoch > zombie.epoch
+        assert leases.acquire(store, "c", "ann").epoch > zombie.epoch
         return real(key, data)
 
     monkeypatch.setattr(store, "put_new", woken_too_late)
-    with pytest.raises(Fenced, match="ann"):
+    with pytest.raises(LeaseLost, match="ann"):
         leases.fenced(store, zombie).put_new(manifest, b"{}")
     assert store.keys("campaigns") == []
     epochs = [entry["epoch"] for entry in log.entries(store, leases.LOG) if entry["kind"] == "commit"]
@@ -119,14 +132,14 @@ def test_a_takeover_between_a_zombies_look_and_its_commit_fences_it(
 
 
 def test_commits_name_their_epoch_once_and_do_not_end_the_lease(store: LocalStore) -> None:
-    lease = leases.take(store, "c", "ann")
+    lease = leases.acquire(store, "c", "ann")
     own = leases.fenced(store, lease)
     for _ in range(2):
         own.put_new("campaigns/c/runs/r/policy/manifest.json", b"{}")
     own.put_new("campaigns/c/runs/r/policy/checkpoints/00000001/manifest.json", b"{}")
     commits = [entry for entry in log.entries(store, leases.LOG) if entry["kind"] == "commit"]
     assert [(entry["epoch"], entry["key"]) for entry in commits] == [(1, "campaigns/c/runs/r/policy/manifest.json")]
-    with pytest.raises(Held):
-        leases.take(store, "c", "ben")
-    leases.give_back(store, lease)
+    with pytest.raises(LeaseHeld):
+        leases.acquire(store, "c", "ben")
+    leases.release(store, lease)
     assert leases.holder(store, "c") is None

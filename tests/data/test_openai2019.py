@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from data.batches.index import batches
 from data.campaign import Campaign, load_campaign
 from data.errors import Refused
-from data.exchange.openai_2019 import PAD, VOCABULARY, read_published_labels
+from data.exchange.formats.openai_2019 import PAD, VOCABULARY, read_published_labels
 from data.labels.label_sets import read_label_set
 from data.store import LocalStore
 from models.lm.base import EMBEDDED, open_base

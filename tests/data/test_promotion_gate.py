@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from data.campaign import Campaign
-from data.cord.cord import Stopped, pull, release
-from data.errors import Refused
+from data.cord.cord import pull, release
+from data.errors import Refused, Stopped
 from data.evaluation.gate import decide_by_gate, evaluation_of, gate, promote_by_hand, under_champion
 from data.evaluation.systems import System, all_systems, other_rules
 from data.labels.decisions import batch_statuses, decision_log, override
@@ -14,7 +14,7 @@ from data.labels.label_sets import freeze
 from data.reports.campaign import report_campaign
 from data.reports.evaluation import told_apart
 from data.rounds.status import round_to_decide, round_to_finish, rounds
-from data.runs.champion import about, champion, history, rival, rollback
+from data.runs.champion import champion, decisions_about, opponent_of, promotion_log, rollback
 from data.store import Store
 from data.store.manifest import Publication, publish
 from flows.cli.evaluation import promote_run
@@ -59,7 +59,7 @@ def test_what_was_decided_is_not_decided_again(sent: Round, run: Made, campaign_
     assert decided(sent.store, campaign_c, worse) == "nothing"
     rollback(sent.store, "c", "worse to read", "ann")
     assert decided(sent.store, campaign_c, first) == "nothing", "a rolled back run is not promoted again by itself"
-    kinds = [entry["kind"] for entry in history(sent.store, "c")]
+    kinds = [entry["kind"] for entry in promotion_log(sent.store, "c")]
     assert kinds == ["promote", "keep", "rollback"] and champion(sent.store, "c") is None
 
 
@@ -147,14 +147,17 @@ def test_the_rival_is_the_champion_of_the_time_and_its_evaluation_decides(
 ) -> None:
     decided(sent.store, campaign_c, run("run-1", 0.8))
     alone = run("run-2", 0.9)
-    assert rival(sent.store, "c", "run-2") == "run-1" and evaluation_of(sent.store, "c", "run-2").prefix == alone.prefix
+    assert (
+        opponent_of(sent.store, "c", "run-2") == "run-1"
+        and evaluation_of(sent.store, "c", "run-2").prefix == alone.prefix
+    )
     where = "campaigns/c/runs/run-2/evaluations/later"
     facts = {"runs": {"policy": "run-2", "champion": "run-1"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.6)}
     publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     later = evaluation_of(sent.store, "c", "run-2")
     assert later.prefix == where
     assert promote_by_hand(sent.store, campaign_c, "run-2", None, "ann", later) is not None
-    assert rival(sent.store, "c", "run-2") == "run-1" and rival(sent.store, "c", "run-1") == "run-2"
+    assert opponent_of(sent.store, "c", "run-2") == "run-1" and opponent_of(sent.store, "c", "run-1") == "run-2"
 
 
 def test_neither_a_second_try_nor_other_settings_decide(sent: Round, run: Made, campaign_c: Campaign) -> None:
@@ -165,7 +168,7 @@ def test_neither_a_second_try_nor_other_settings_decide(sent: Round, run: Made, 
     publish(sent.store, f"{folder}/second-seed", "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     assert evaluation_of(sent.store, "c", "run-2").prefix == first.prefix, "the first one beside this champion"
     promote_if_better.fn(sent.store.uri, campaign_c, "run-2")
-    assert history(sent.store, "c")[-1]["evaluation"] == first.prefix
+    assert promotion_log(sent.store, "c")[-1]["evaluation"] == first.prefix
     alone = run("run-3", 0.9)
     facts = {"runs": {"policy": "run-3", "champion": "run-1"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.9)}
     folder = "campaigns/c/runs/run-3/evaluations"
@@ -182,13 +185,13 @@ def test_who_was_rolled_back_may_pass_the_gate_against_a_later_champion(
     decided(sent.store, campaign_c, run("run-1", 0.8))
     rollback(sent.store, "c", "it repeats itself", "ann")
     decided(sent.store, campaign_c, run("run-2", 0.8))
-    assert rival(sent.store, "c", "run-1") == "run-2"
+    assert opponent_of(sent.store, "c", "run-1") == "run-2"
     where = "campaigns/c/runs/run-1/evaluations/later"
     facts = {"runs": {"policy": "run-1", "champion": "run-2"}, "win_rate": bound(0.9), "champion_win_rate": bound(0.6)}
     publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
     evaluation = evaluation_of(sent.store, "c", "run-1")
     assert promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation) is not None
-    said = [(each["kind"], each["run"]) for each in about(history(sent.store, "c"), "run-1")]
+    said = [(each["kind"], each["run"]) for each in decisions_about(promotion_log(sent.store, "c"), "run-1")]
     assert said == [("promote", "run-1"), ("rollback", None), ("promote", "run-1")], "and nothing about others"
 
 
@@ -223,7 +226,7 @@ def test_by_hand_too_the_bar_is_that_of_the_runs_own_settings(
     stricter = campaign.model_copy(update={"promotion": campaign.promotion.model_copy(update={"win_rate_above": 0.9})})
     monkeypatch.setattr("flows.cli.evaluation.load_campaign", lambda _: stricter)
     promote_run(name, "run-1", None, "ann", sent.store.uri, True)
-    assert champion(sent.store, name) == "run-1" and history(sent.store, name)[-1]["against"] == []
+    assert champion(sent.store, name) == "run-1" and promotion_log(sent.store, name)[-1]["against"] == []
 
 
 def test_who_decided_about_labels_is_recorded(sent: Round) -> None:

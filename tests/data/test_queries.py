@@ -10,14 +10,14 @@ import pytest
 from data.campaign import Campaign, load_campaign
 from data.campaign.cleaning import clean
 from data.campaign.queries import Query, edition, load_queries
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.errors import Refused
 from tasks.training import run_id
 
 ROWS = [{"query_id": f"q{i}", "text": f"Passage {i} of a book.", "response": f"Summary {i}."} for i in range(5)]
 
 
-def rules(**changes: object) -> Text:
+def rules(**changes: object) -> TextFormat:
     return load_campaign("sentiment", changes={"text": changes}).text
 
 

@@ -153,7 +153,7 @@ def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campa
     early = cord.pull(sent.store, "its gold check", by="a sentinel", scope="run:run-1")
     cord.release(sent.store, early.pull, by="bob", reason="a typo")
     made = cord.pull(sent.store, "they praise murder", by="ann")
-    record_stop(sent.store, campaign.name, "run-1", "policy", 3, [made])
+    record_stop(sent.store, campaign.name, "run-1", "policy", 3, [made.pull])
     sent.store.put_new(f"campaigns/{campaign.name}/runs/run-9/stops/x", b"")
     cord.pull(sent.store, "it diverges", by="a sentinel", scope="run:run-9")
 

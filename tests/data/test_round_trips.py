@@ -13,15 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from data.answers.base import compact
+from data.answers.ratings import AXES
 from data.batches.schema import content_sha256
-from data.exchange import LABEL_FORMATS, QUESTION_FORMATS, argilla, hh_rlhf, label_studio
+from data.exchange.formats import argilla, hh_rlhf, label_studio
+from data.exchange.formats.openai_2019 import VOCABULARY, read_published_labels
 from data.exchange.labeled import Labeled
-from data.exchange.openai_2019 import VOCABULARY, read_published_labels
 from data.exchange.questions import ShownQuestion, option_names
-from data.ingest.fields import AXES
+from data.exchange.registry import all_formats, label_writers, question_writers
 from data.ingest.parse import parse_rows
 from data.ingest.reader import open_answers
-from data.labels.table import compact
 
 Answer = dict[str, Any]
 PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -147,7 +148,7 @@ def expected(answer: Answer, loses: frozenset[str]) -> Answer:
 
 
 def test_every_format_is_tried() -> None:
-    assert set(TOOLS) == {"parquet", *QUESTION_FORMATS}
+    assert set(TOOLS) == {*question_writers()}
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
@@ -162,7 +163,7 @@ def test_an_answer_comes_back_from_a_tool_without_what_it_loses(
     (row,) = [row for part in open_answers(tmp_path / "a").chunks for row in parse_rows(part, "a").to_pylist()]
     assert row["problem"] is None
     ids = {"question_id": question.question_id, "content_sha256": question.content_sha256, "labeler_id": "a"}
-    loses = frozenset(QUESTION_FORMATS[tool].loses) if tool in QUESTION_FORMATS else frozenset()
+    loses = all_formats()[tool].loses
     given_back = {name: v for name, v in row.items() if v is not None and v is not False and name not in ("row", *ids)}
     assert given_back == expected(answer, loses) and {name: row[name] for name in ids} == ids
 
@@ -195,12 +196,12 @@ CHANGED = {
 TEXTS = {"query", "response", "end of the query"}  # what is lost with `texts`
 
 
-@pytest.mark.parametrize("name", sorted(LABEL_FORMATS))
+@pytest.mark.parametrize("name", label_writers())
 @pytest.mark.parametrize("aspect", sorted(CHANGED))
 def test_a_change_shows_in_the_file_exactly_where_it_is_not_lost(name: str, aspect: str, tmp_path: Path) -> None:
     for file, labels in (("a", LABELED), ("b", CHANGED[aspect])):
-        LABEL_FORMATS[name].write(labels, tmp_path / file)
-    lost = LABEL_FORMATS[name].loses
+        label_writers()[name](labels, tmp_path / file)
+    lost = all_formats()[name].loses
     same = (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert same == (aspect in lost or ("texts" in lost and aspect in TEXTS))
 
@@ -211,7 +212,7 @@ LABELS = st.lists(
 
 
 def lines(name: str, labels: Labeled, path: Path) -> list[dict[str, str]]:
-    LABEL_FORMATS[name].write(labels, path)
+    label_writers()[name](labels, path)
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
@@ -238,5 +239,5 @@ def test_the_tokens_of_2019_come_back(tmp_path: Path, drawn: list[tuple[list[int
         ({"query": "", "query_tokens": query, "samples": [{"text": "", "tokens": t} for t in samples]}, best)
         for query, samples, best in drawn
     ]
-    LABEL_FORMATS["openai2019"].write(Labeled(rows), tmp_path / "offline.json")
+    label_writers()["openai2019"](Labeled(rows), tmp_path / "offline.json")
     assert [tuple(label) for label in read_published_labels(tmp_path / "offline.json")] == drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import Refused
-from data.evaluation.accuracy_sheet import COLUMNS, Item, filled, publish_sheet, read_sheet, readings
+from data.evaluation.accuracy_sheet import COLUMNS, Item, publish_sheet, read_sheet, readings, sheet_log
 from data.store import LocalStore
 
 ITEMS = [
@@ -75,9 +75,9 @@ def test_filled_in_it_is_counted_by_system_once(store: LocalStore, tmp_path: Pat
     assert [each.system for each in found] == ["a", "b"] and {each.accurate.n for each in found} == {30}
     assert sum(each.accurate.value * 30 for each in found) == pytest.approx(30)
     assert found[0].accurate.low < found[0].accurate.value < found[0].accurate.high
-    assert read_sheet(store, "c", path, "ann") == found and len(filled(store, "c")) == 2
+    assert read_sheet(store, "c", path, "ann") == found and len(readings(store, "c")) == 2
     read_sheet(store, "c", fill(other, tmp_path / "bob.csv", lambda row: "no"), "bob")
-    assert len(filled(store, "c")) == 4
+    assert len(readings(store, "c")) == 4
 
 
 def test_two_who_agree_are_two_readers_and_a_corrected_sheet_counts_last(store: LocalStore, tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_two_who_agree_are_two_readers_and_a_corrected_sheet_counts_last(store: 
     assert {each.by for each in read_sheet(store, "c", first, "bob")} == {"ann", "bob"}
     corrected = fill(rows, tmp_path / "corrected.csv", lambda row: "no")
     read_sheet(store, "c", corrected, "ann")
-    assert {(each.by, each.accurate.value) for each in filled(store, "c")} == {("ann", 0.0), ("bob", 1.0)}
+    assert {(each.by, each.accurate.value) for each in readings(store, "c")} == {("ann", 0.0), ("bob", 1.0)}
     read_sheet(store, "c", first, "ann")
-    assert {(each.by, each.accurate.value) for each in filled(store, "c")} == {("ann", 1.0), ("bob", 1.0)}
-    assert len(readings(store, "c")) == 4
+    assert {(each.by, each.accurate.value) for each in readings(store, "c")} == {("ann", 1.0), ("bob", 1.0)}
+    assert len(sheet_log(store, "c")) == 4
     with first.open("a") as file:
         file.write(",,,,\r\n")  # as spreadsheets leave it
     assert read_sheet(store, "c", first, "ann")
@@ -110,4 +110,4 @@ def test_what_is_not_whole_is_refused_with_the_place(store: LocalStore, tmp_path
         read_sheet(store, "c", path, "ann")
     with pytest.raises(Refused, match="There is no sheet"):
         read_sheet(store, "c", tmp_path / "nowhere.csv", "ann")
-    assert filled(store, "c") == []
+    assert readings(store, "c") == []

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from data.cord import cord
-from data.cord.cord import Stopped, pull, release
-from data.cord.watch import OutOfReach, Watch
+from data.cord.cord import pull, release
+from data.cord.watch import Watch
+from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import Base
@@ -61,48 +62,48 @@ def watch(store: Counting, clock: Clock) -> Watch:
 
 
 def test_every_pull_that_stops_the_run_is_seen_and_no_other(store: Counting, watch: Watch) -> None:
-    watch.look()
+    watch.poll()
     pull(store, "r", by="ann", scope="run:run-2")
     pull(store, "r", by="ann", scope="campaign:cnndm")
-    watch.look()
+    watch.poll()
     made = pull(store, "r", by="ann", scope="run:run-1")
     for _ in range(2):
         with pytest.raises(Stopped, match=made.pull):
-            watch.look()
+            watch.poll()
     release(store, made.pull, by="bob", reason="r")
-    watch.look()
+    watch.poll()
 
 
 def test_looking_takes_a_twentieth_of_the_time_and_waits_no_more_than_a_second(
     store: Counting, watch: Watch, clock: Clock
 ) -> None:
     store.cost = 0.01
-    watch.look()
+    watch.poll()
     before, began = store.listings, clock.now
     while clock.now < began + 10:
-        watch.look()
+        watch.poll()
         clock.now += 0.001
     assert 20 < store.listings - before < 60
     store.cost, clock.now = 2.0, clock.now + 1
-    watch.look()
+    watch.poll()
     pull(LocalStore(store.root), "r", by="ann")
     clock.now += 1.0
     with pytest.raises(Stopped):
-        watch.look()
+        watch.poll()
 
 
 def test_a_store_that_comes_back_in_time_is_waited_for(store: Counting, watch: Watch, clock: Clock) -> None:
-    watch.look()
+    watch.poll()
     store.away_until = clock.now + 59
-    watch.look()
+    watch.poll()
     assert clock.now >= store.away_until
 
 
 def test_a_store_out_of_reach_for_too_long_stops_the_training(store: Counting, watch: Watch, clock: Clock) -> None:
-    watch.look()
+    watch.poll()
     store.away_until = clock.now + 1_000
-    with pytest.raises(OutOfReach, match="no route to host"):
-        watch.look()
+    with pytest.raises(StoreUnreachable, match="no route to host"):
+        watch.poll()
     assert 60 <= clock.now < 62
 
 
@@ -112,19 +113,19 @@ def test_a_store_that_is_gone_does_not_look_like_a_line_that_is_free(
 ) -> None:
     if pulled_before:
         release(store, pull(store, "r", by="ann").pull, by="bob", reason="r")
-    watch.look()
+    watch.poll()
     store.root.rename(store.root.with_name("unmounted"))
-    with pytest.raises(OutOfReach):
-        watch.look()
+    with pytest.raises(StoreUnreachable):
+        watch.poll()
 
 
 def test_a_pull_that_waits_on_this_machine_stops_it_too(store: Counting, watch: Watch, clock: Clock) -> None:
-    watch.look()
+    watch.poll()
     store.away_until = clock.now + 1
     made = pull(store, "r", by="ann")
     assert made.spooled
     with pytest.raises(Stopped, match=made.pull):
-        watch.look()
+        watch.poll()
 
 
 def stopping(at: int, error: Exception) -> Callable[[], None]:
@@ -155,7 +156,7 @@ def test_stopped_anywhere_and_run_again_the_result_is_the_same(
 
 
 def test_without_the_store_the_state_is_kept_on_this_machine(tiny: Base, tmp_path: Path, clock: Clock) -> None:
-    from tests.models.test_resume import train_reward
+    from tests.models.test_resume import reward_training
 
     class Full(LocalStore):
         def put_file(self, key: str, source: Path) -> bool:
@@ -163,10 +164,10 @@ def test_without_the_store_the_state_is_kept_on_this_machine(tiny: Base, tmp_pat
 
     store = Full(tmp_path / "store")
     checkpoints = Checkpoints(store, "runs/r/step", 1_000)
-    with pytest.raises(OutOfReach):
-        train_reward(tiny, checkpoints, stopping(3, OutOfReach("gone")))
+    with pytest.raises(StoreUnreachable):
+        reward_training(tiny, checkpoints, stopping(3, StoreUnreachable("gone")))
     assert not store.keys("runs/r/step/checkpoints/00000003/manifest.json") and checkpoints.newest() == 3
     again = Checkpoints(LocalStore(tmp_path / "store"), "runs/r/step", 1_000)
-    assert train_reward(tiny, again) == train_reward(tiny, None)
+    assert reward_training(tiny, again) == reward_training(tiny, None)
     again.clear()
     assert again.latest() is None and again.newest() == 0

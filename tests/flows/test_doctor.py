@@ -12,7 +12,7 @@ from data.canonical import seal
 from data.cord import cord
 from data.runs import leases
 from data.store import open_store, s3
-from data.store.conformance import faults
+from data.store.conformance import violations
 from flows.cli import main as cli  # noqa: F401  (registers all commands)
 from flows.cli.options import app
 from tests.support import careless_s3
@@ -38,7 +38,7 @@ def test_a_sound_installation_and_store_are_said_to_be(tmp_path: Path) -> None:
 
 
 def test_the_tests_own_s3_server_holds_the_contract(s3_uri: str, tmp_path: Path) -> None:
-    assert faults(open_store(s3_uri), tmp_path) == []
+    assert violations(open_store(s3_uri), tmp_path) == []
 
 
 def test_a_server_that_ignores_conditions_is_refused(
@@ -49,7 +49,7 @@ def test_a_server_that_ignores_conditions_is_refused(
         s3._client.cache_clear()
         said = doctor("s3://bucket/store", code=1)["store"]
         assert "does not hold conditional puts" in said or "do not match their checksum" in said
-        found = faults(open_store("s3://bucket/store"), tmp_path)
+        found = violations(open_store("s3://bucket/store"), tmp_path)
     assert any("does not hold conditional puts" in fault for fault in found)
     assert any("do not match their checksum" in fault for fault in found)
     s3._client.cache_clear()
@@ -65,10 +65,10 @@ def test_a_store_out_of_reach_is_named(s3_uri: str, monkeypatch: pytest.MonkeyPa
 def test_pulls_and_holders_are_told_and_damage_is_found(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     made = cord.pull(store, "a test", by="ann")
-    leases.take(store, "c", "ann")
+    leases.acquire(store, "c", "ann")
     store.put_new("campaigns/c/label_sets/ls1.json", seal({"labels": 1}))
     said = doctor(str(tmp_path), "--verify")
-    assert made.pull in said["cord"] and "ann trains c since" in said["leases"] and "3 objects" in said["objects"]
+    assert made.pull in said["cord"] and "lease on c, held by ann@" in said["leases"] and "3 objects" in said["objects"]
     entry = tmp_path / "cord/log/0000000001.json"
     entry.write_bytes(entry.read_bytes().replace(b"a test", b"a tesu"))
     assert "is damaged" in doctor(str(tmp_path), code=1)["cord"]

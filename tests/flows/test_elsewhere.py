@@ -14,7 +14,7 @@ import pytest
 
 from data.canonical import plain
 from data.errors import Refused
-from data.store.user_state import me, state_folder
+from data.store.user_state import state_folder, username
 from tests.support.vendor import Round
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def homeless() -> Path:
 
 def test_a_user_id_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert me() == "unknown"
+    assert username() == "unknown"
 
 
 def test_a_user_without_a_home_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

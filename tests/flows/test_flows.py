@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from data.runs.champion import champion, history
+from data.runs.champion import champion, promotion_log
 from data.store import LocalStore
 from data.store.manifest import publish, read_manifest
 from tests.support.command import Andon, files_of
@@ -127,7 +127,7 @@ def test_promotion_and_rollback_are_entries_of_a_log(
     assert andon("rollback", tiny_toml, "--reason", "no")["champion"] == first
     assert andon("rollback", tiny_toml, "--reason", "no")["champion"] is None
     assert "no champion" in andon("rollback", tiny_toml, "--reason", "no", code=1)["message"]
-    assert [entry["kind"] for entry in history(store, "sentiment")] == [
+    assert [entry["kind"] for entry in promotion_log(store, "sentiment")] == [
         *("promote", "promote", "rollback", "promote", "rollback", "rollback")
     ]
     assert andon("evaluate", tiny_toml, second, "--queries", 12)["pairs"] == 12

@@ -18,7 +18,7 @@ from data.errors import Refused
 from data.ingest.inbox import Delivery, record_refusal
 from data.page import accounts as roster
 from data.quality.scorecard import find_batch
-from data.runs.leases import take
+from data.runs.leases import acquire
 from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
 from flows.cli import main as cli
@@ -64,7 +64,7 @@ def test_pulled_seen_released(andon: Any) -> None:
 def test_who_misspells_a_scope_is_told_and_the_pull_stands(andon: Any, tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     store.put_new("campaigns/sentiment/runs/run-1/manifest.json", b"{}")
-    take(store, "sentiment", "ann@host (process 12, run-2)")  # as tasks/leases.py says it: nothing is published yet
+    acquire(store, "sentiment", "ann", "run-2")  # nothing of it is published yet
     for option, name in (("--campaign", "sentimnt"), ("--run", "nope"), ("--run", "run")):
         pulled = andon("pull", "--reason", "r", option, name, "--json")
         assert pulled.code == 0 and pulled.document()["scope"].endswith(name)
@@ -137,9 +137,9 @@ def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
     said = andon("label", "sentiment")
     assert said.code == 1 and said.err.count("\n") == 1 and str(tmp_path / "a file") in said.err
     monkeypatch.setenv("ANDON_LEASE_S", "soon")
-    with pytest.raises(Refused, match="ANDON_LEASE_S is a number of seconds, not 'soon'"):
-        take(sent.store, "sentiment", "ann")
-        take(sent.store, "sentiment", "bob")
+    with pytest.raises(Refused, match="ANDON_LEASE_S is 'soon', expected a number of seconds"):
+        acquire(sent.store, "sentiment", "ann")
+        acquire(sent.store, "sentiment", "bob")
 
 
 class Tomorrow(datetime):

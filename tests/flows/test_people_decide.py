@@ -18,7 +18,7 @@ from data.batches.schema import Question, Sample, blind, write_parts, write_tabl
 from data.campaign import Campaign
 from data.campaign.settings import Batch
 from data.evaluation.gate import gate, promote_by_hand
-from data.evaluation.human_evaluation import _won, comparisons, preferred_by_people, results
+from data.evaluation.human_evaluation import _won, human_evaluations, human_results, preferred_by_people
 from data.ingest.pipeline import ingest
 from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze
@@ -92,10 +92,10 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
     compare(sent, "run-1", "zero-shot", winner="run-1")
     assert freeze(sent.store, "c") == before, "nothing is trained on them"
     assert namespace_of(sent.store, "c", "h001-x") == comparisons_of("c") and namespace_of(sent.store, "c", "b1") == "c"
-    if results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
+    if human_results(sent.store, "c")[0].decision != "accept":  # who all agree may be one program; a person looks
         assert preferred_by_people(sent.store, "c", "run-1", "zero-shot") is None
         override(sent.store, namespace_of(sent.store, "c", "h001-x"), "h001-x", "accept", "I know them", None)
-    (found,) = results(sent.store, "c")
+    (found,) = human_results(sent.store, "c")
     assert found.contest is not None and found.contest.win_rate.value == 1.0 and found.labelers == 4
     turned = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
     assert turned is not None and turned.win_rate.value == 0.0
@@ -105,15 +105,17 @@ def test_peoples_answers_decide_and_no_label_set_reads_them(sent: Round, run: Ma
 
 
 def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None:
-    label = Committed("a", "b", "q", "e", None, None, None, None, ratings='{"accuracy": [7, 1], "overall": [3, 5]}')
+    label = Committed(
+        "a", "b", "q", "e", None, None, None, None, details={"ratings": '{"accuracy": [7, 1], "overall": [3, 5]}'}
+    )
     assert _won(label) == 0.0
-    assert _won(label._replace(ratings='{"accuracy": [7, 1], "coverage": [3, 5]}')) == 1.0
+    assert _won(label._replace(details={"ratings": '{"accuracy": [7, 1], "coverage": [3, 5]}'})) == 1.0
 
 
 def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run: Made, campaign_c: Campaign) -> None:
     evaluation, label_set = run("run-1", 0.8), str(freeze(sent.store, "c"))
     compare(sent, "run-1", "zero-shot", winner="zero-shot", rules=campaign_c)
-    if results(sent.store, "c")[0].decision != "accept":
+    if human_results(sent.store, "c")[0].decision != "accept":
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
     longer = campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"truncate_after": 3})})
     assert not gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).holds, "people prefer zero-shot"
@@ -132,7 +134,7 @@ def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_
 ) -> None:
     evaluation = run("run-1", 0.9)
     compare(sent, "run-1", "zero-shot", winner="run-1", people=2, guest=guest)
-    if results(sent.store, "c")[0].decision != "accept":
+    if human_results(sent.store, "c")[0].decision != "accept":
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
     against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
     assert len(against) == 1 and "only 2 people judged enough of it beside zero-shot" in against[0]
@@ -148,9 +150,9 @@ def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monk
             return read(store, name)
 
         monkeypatch.setattr(f"data.evaluation.human_evaluation.{read.__name__}", counted)
-    (batch,) = comparisons(sent.store, "c")
+    (batch,) = human_evaluations(sent.store, "c")
     monkeypatch.setattr("data.evaluation.human_evaluation.batches", lambda store, name: [batch] * 5)
-    assert len(results(sent.store, "c")) == 5
+    assert len(human_results(sent.store, "c")) == 5
     assert asked == [f"{what} of {comparisons_of('c')}" for what in ("batch_statuses", "deliveries")]
 
 
@@ -164,7 +166,7 @@ def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> N
 @pytest.mark.parametrize("turncoats", [0.02, 0.2])
 def test_people_who_agree_about_systems_are_no_labelers_who_hardly_agree(sent: Round, turncoats: float) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1", count=200, people=12, copies=3, turncoats=turncoats)
-    (found,) = results(sent.store, "c")
+    (found,) = human_results(sent.store, "c")
     assert "agree" not in found.why, "they agree about the systems, whose samples have the same number throughout"
     assert batch_statuses(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
 
@@ -174,19 +176,19 @@ def test_a_comparison_is_not_held_for_being_clearer_than_those_of_other_systems(
         asked = partial(compare, sent, f"run-{number}", "zero-shot", winner="zero-shot", count=200, people=12, copies=3)
         asked(turncoats=turncoats, batch=f"h00{number}-x")
         if number < 4:
-            assert results(sent.store, "c")[-1].decision == "accept"
-    assert "not what it was" not in results(sent.store, "c")[-1].why
+            assert human_results(sent.store, "c")[-1].decision == "accept"
+    assert "not what it was" not in human_results(sent.store, "c")[-1].why
 
 
 def test_people_who_throw_coins_hardly_agree(sent: Round) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1", count=200, people=12, copies=3, turncoats=0.5)
-    assert "labelers hardly agree" in results(sent.store, "c")[0].why
+    assert "labelers hardly agree" in human_results(sent.store, "c")[0].why
 
 
 def test_nothing_is_promoted_while_what_people_said_waits(sent: Round, run: Made, campaign_c: Campaign) -> None:
     evaluation, label_set = run("run-1", 0.8), str(freeze(sent.store, "c"))
     compare(sent, "run-1", "zero-shot", winner="zero-shot", answered=0.5)
-    assert results(sent.store, "c")[0].decision != "accept"
+    assert human_results(sent.store, "c")[0].decision != "accept"
     against = gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).against
     assert len(against) == 1 and against[0].startswith("what people said of it beside zero-shot waits for a decision")
     override(sent.store, comparisons_of("c"), "h001-x", "reject", "one program wrote them", None)
@@ -198,7 +200,7 @@ def test_nothing_is_promoted_while_what_people_said_waits(sent: Round, run: Made
 def test_equal_words_are_ties_of_whoever_answered(sent: Round) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1", count=80, people=8, equal=80)
     override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
-    (found,) = results(sent.store, "c")
+    (found,) = human_results(sent.store, "c")
     assert found.contest is not None and found.contest.win_rate.value == 0.75 and found.contest.win_rate.n == 160
     assert (found.equal, found.answers, found.labelers) == (80, 80, 8)
     said = preferred_by_people(sent.store, "c", "zero-shot", "run-1")
@@ -208,7 +210,7 @@ def test_equal_words_are_ties_of_whoever_answered(sent: Round) -> None:
 def test_where_everybody_answers_everything_a_tie_is_everybodys_too(sent: Round) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1", count=40, people=4, equal=20, everybody=True)
     override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
-    (found,) = results(sent.store, "c")
+    (found,) = human_results(sent.store, "c")
     assert found.contest is not None and found.answers == 160
     assert found.contest.win_rate.value == pytest.approx((40 + 0.5 * 20) / 60)
 
@@ -216,7 +218,7 @@ def test_where_everybody_answers_everything_a_tie_is_everybodys_too(sent: Round)
 def test_of_half_the_answers_half_of_the_equal_words_count(sent: Round) -> None:
     compare(sent, "run-1", "zero-shot", winner="run-1", count=80, equal=40, answered=0.5)
     override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
-    (found,) = results(sent.store, "c")
+    (found,) = human_results(sent.store, "c")
     assert found.contest is not None and found.answers == 40
     assert found.contest.win_rate.value == pytest.approx((40 + 0.5 * 20) / 60)
 
@@ -240,7 +242,7 @@ def test_ties_do_not_depend_on_the_order_in_which_answers_came(tmp_path: Path) -
             order=order,
         )
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
-        (found,) = results(sent.store, "c")
+        (found,) = human_results(sent.store, "c")
         assert found.contest is not None and found.answers == 130
         assert found.contest.win_rate.n == pytest.approx(130 + 40 * 1.3, abs=2), "as often answered as the others"
         rates.append(found.contest.win_rate)

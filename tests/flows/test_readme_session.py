@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.campaign.queries import Split, load_queries
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from tests.support.command import Andon
 from tests.support.shown_commands import ROOT, markdown_blocks
 
@@ -49,7 +49,9 @@ def test_the_five_commands_on_texts_of_ones_own(
     (tmp_path / settings["text"]["queries"]).mkdir()
     splits: tuple[tuple[Split, int], ...] = (("train", 60), ("test", 40))
     for split, count in splits:
-        texts = [query.text for query in load_queries(Text(**(settings["text"] | {"queries": "embedded"})), split)]
+        texts = [
+            query.text for query in load_queries(TextFormat(**(settings["text"] | {"queries": "embedded"})), split)
+        ]
         (tmp_path / "my-texts" / f"{split}.txt").write_text("\n\n".join(texts[:: len(texts) // count]))
 
     (session,) = (lines for language, lines in markdown_blocks(README) if language == "sh")

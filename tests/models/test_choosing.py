@@ -12,7 +12,7 @@ from data.paths import run_prefix
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.lm.base import Base
-from models.questions.active import chosen_by_disagreement, directions, disagreement, drawn_at_random, greedy
+from models.questions.active import chosen_by_disagreement, disagreement, drawn_at_random, embeddings, greedy
 from models.reward.ensemble import Ensemble
 from models.reward.model import new_reward_model
 from tasks.batches import last_reward_model
@@ -50,7 +50,7 @@ def test_the_second_of_two_like_questions_yields_to_another() -> None:
 
 def test_a_direction_does_not_depend_on_the_queries_beside_it(tiny: Base) -> None:
     queries = [[5, 9, 300, 7], [8] * 40, [1, 2]]
-    together, one_by_one = directions(tiny, queries), directions(tiny, queries, chunk=1)
+    together, one_by_one = embeddings(tiny, queries), embeddings(tiny, queries, chunk=1)
     torch.testing.assert_close(together, one_by_one, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(together.norm(dim=-1), torch.ones(3))
 

@@ -10,13 +10,13 @@ import torch
 from data.campaign import load_campaign
 from data.campaign.settings import Labelers
 from data.errors import Refused
-from data.evaluation.judgements import contests, judged, over, ratings
+from data.evaluation.judgements import judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import System
 from data.measures.words import lead
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.evaluation.responses import Asked, behaviour, respond, scores_of
-from models.evaluation.systems import Clock, answer_all
+from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, trainable_copy
 from models.reward.ensemble import Ensemble
 from models.reward.model import new_reward_model
@@ -67,10 +67,10 @@ def test_the_best_of_n_is_chosen_by_the_run_it_names_whoever_scores_all(tiny: Ba
         now = datetime.now(UTC)
         publish(store, f"campaigns/sentiment/runs/{name}/reward", "reward", files, inputs={}, facts={}, began=now)
     systems = System("zero-shot", "model"), System("best-of-8", "best of", "run-a", None, 8)
-    by_a, by_b = (answer_all(store, campaign, tiny, systems, each, 24, 0, Clock()) for each in ("run-a", "run-b"))
+    by_a, by_b = (run_systems(store, campaign, tiny, systems, each, 24, 0, Clock()) for each in ("run-a", "run-b"))
     assert by_a.texts() == by_b.texts() and by_a.scores != by_b.scores
     other = systems[0], systems[1]._replace(run="run-b")
-    assert answer_all(store, campaign, tiny, other, "run-a", 24, 0, Clock()).texts() != by_a.texts()
+    assert run_systems(store, campaign, tiny, other, "run-a", 24, 0, Clock()).texts() != by_a.texts()
 
 
 def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
@@ -91,37 +91,39 @@ def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_p
     text = RULES.model_copy(update={"queries": str(tmp_path / "queries"), "query_starts_after": None})
     campaign = load_campaign("sentiment", changes={"base": tiny.name}).model_copy(update={"text": text})
     systems = System("reference", "reference"), System("lead-3", "lead")
-    found = answer_all(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
+    found = run_systems(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
     assert len(found.asked) == 15 and all(each.reference for each in found.asked)
 
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:
     texts = {"good": ["She was delighted and happy."] * 300, "bad": ["He was miserable and cruel."] * 300}
-    (found,) = contests(judged(JUDGES, SHOWN, texts))
+    (found,) = pair_results(judge_pairs(JUDGES, SHOWN, texts))
     assert (found.left, found.right, found.win_rate.value) == ("good", "bad", 1.0)
-    turned = over([found], "bad", "good")
+    turned = result_for([found], "bad", "good")
     assert turned is not None and turned.win_rate.value == 0.0 and turned.win_rate.high == 1 - found.win_rate.low
-    assert over([found], "good", "other") is None
+    assert result_for([found], "good", "other") is None
 
 
 def test_judges_who_read_the_source_are_shown_it() -> None:
     sources = {f"q{n}": f"The harvest of {n} was abundant. The treaty was signed." for n in range(300)}
     of_its_own = [f"The harvest of {n} was abundant." for n in range(300)]
     texts = {"its own": of_its_own, "the next": [*of_its_own[1:], of_its_own[0]]}
-    (found,) = contests(judged(JUDGES.model_copy(update={"prefers": "faithful"}), sources, texts))
+    (found,) = pair_results(judge_pairs(JUDGES.model_copy(update={"prefers": "faithful"}), sources, texts))
     assert found.win_rate.value == 1.0
 
 
 def test_fondness_of_a_position_cancels_out_and_equal_texts_tie() -> None:
     fond = JUDGES.model_copy(update={"slot_bias": 50.0, "count": 1})
     texts = {"a": ["The table stood in the room."] * 300, "b": ["The table stood in this room."] * 300}
-    (found,) = contests(judged(fond, SHOWN, texts))
+    (found,) = pair_results(judge_pairs(fond, SHOWN, texts))
     assert 0.4 < found.win_rate.value < 0.6
-    assert {each.won for each in judged(fond, SHOWN, {"a": texts["a"], "b": texts["a"]})} == {0.5}
+    assert {each.won for each in judge_pairs(fond, SHOWN, {"a": texts["a"], "b": texts["a"]})} == {0.5}
 
 
 def test_all_systems_stand_on_one_scale_with_intervals() -> None:
     glad = ["He was sad.", "He sat there.", "He was happy."]
     texts = {name: [text] * 300 for name, text in zip(("low", "middle", "high"), glad, strict=True)}
-    rated = ratings(list(judged(JUDGES.model_copy(update={"error_rate": 0.4}), SHOWN, texts)), list(texts), "middle")
+    rated = ratings(
+        list(judge_pairs(JUDGES.model_copy(update={"error_rate": 0.4}), SHOWN, texts)), list(texts), "middle"
+    )
     assert rated["middle"].elo == 0 and rated["low"].high < 0 < rated["high"].low

@@ -15,7 +15,7 @@ from data.campaign import load_campaign
 from data.campaign.settings import Policy
 from models.lm.logprobs import response_logprobs
 from models.lm.tokens import PAD, truncate
-from models.ppo.train import train
+from models.ppo.train import train_policy
 
 VOCABULARY, LENGTH, STOP, BETA = 8, 3, 0, 0.3
 CAMPAIGN = load_campaign("sentiment")
@@ -69,7 +69,7 @@ def test_ppo_arrives_at_the_optimum_that_theory_knows(seed: int) -> None:
     rho, reward = distribution(base), known.of_all()
     optimum = (rho + reward / BETA).log_softmax(-1)
     history: list[dict[str, float]] = []
-    policy = train(SETTINGS, RULES, base, known, QUERY, stop_token=STOP, seed=seed, log=history.append)
+    policy = train_policy(SETTINGS, RULES, base, known, QUERY, stop_token=STOP, seed=seed, log=history.append)
     learned = distribution(policy.language_model)
     assert abs(float(learned.exp().sum()) - 1) < 1e-4, "all responses are counted"
 

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 
 from data.campaign import load_campaign
-from data.campaign.settings import Policy, Text
+from data.campaign.settings import Policy, TextFormat
 from models.lm.base import Base, fingerprint
 from models.lm.sampling import draw_noise
 from models.lm.tokens import pad_left, single_token
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
-from models.ppo.train import improve, train
+from models.ppo.train import improve, train_policy
 from models.training.adam import BETAS, EPSILON, Adam
 
 CAMPAIGN = load_campaign("sentiment")
-RULES: Text = CAMPAIGN.text
+RULES: TextFormat = CAMPAIGN.text
 SETTINGS: Policy = CAMPAIGN.policy.model_copy(
     update={"episodes": 64, "batch": 32, "responses_per_query": 4, "micro_batch": 3, "lr": 1e-3}
 )
@@ -169,7 +169,7 @@ def test_the_adapted_price_is_the_one_that_is_paid(tiny: Base) -> None:
     settings = SETTINGS.model_copy(update={"kl_target": 1e-6, "kl_horizon": 100.0, "kl_coefficient": 0.5, "lr": 3e-3})
     log: list[dict[str, float]] = []
     stop = single_token(tiny.tokenizer, ".")
-    train(settings, RULES, tiny.model, count_of(5), QUERIES, stop_token=stop, seed=0, log=log.append)
+    train_policy(settings, RULES, tiny.model, count_of(5), QUERIES, stop_token=stop, seed=0, log=log.append)
     first, second = log
     assert abs(first["kl"]) < 1e-3 and first["kl_coefficient"] == 0.5
     change = min(max(first["kl"] / 1e-6 - 1, -0.2), 0.2) * 32 / 100
@@ -210,7 +210,7 @@ def test_what_scores_above_an_invalid_response_is_learned_and_what_scores_below_
     stop = single_token(tiny.tokenizer, ".")
     log: list[dict[str, float]] = []
     every_valid_one = lambda q, r: torch.full(r.shape[:2], worth)  # noqa: E731
-    train(settings, RULES, tiny.model, every_valid_one, QUERIES, stop_token=stop, seed=0, log=log.append)
+    train_policy(settings, RULES, tiny.model, every_valid_one, QUERIES, stop_token=stop, seed=0, log=log.append)
     early, late = (sum(step["valid"] for step in part) / 3 for part in (log[:3], log[-3:]))
     assert direction * (late - early) > 0.2, (early, late)
 
@@ -220,7 +220,9 @@ def test_training_leaves_the_reference_alone_and_repeats_itself(tiny: Base) -> N
     logs: list[list[dict[str, float]]] = [[], []]
     prints = []
     for log in logs:
-        policy = train(SETTINGS, RULES, tiny.model, count_of(5), QUERIES, stop_token=stop, seed=3, log=log.append)
+        policy = train_policy(
+            SETTINGS, RULES, tiny.model, count_of(5), QUERIES, stop_token=stop, seed=3, log=log.append
+        )
         prints.append(fingerprint(policy))
     assert logs[0] == logs[1] and prints[0] == prints[1]
     assert fingerprint(tiny.model) == tiny.fingerprint
@@ -239,7 +241,7 @@ def test_the_rate_falls_from_its_start_to_one_step_above_zero(tiny: Base, monkey
 
     monkeypatch.setattr(Adam, "step", noted)
     settings = SETTINGS.model_copy(update={"episodes": 128, "batch": 32, "epochs": 2, "lr": 0.008})
-    train(settings, RULES, tiny.model, count_of(13), QUERIES, stop_token=13, seed=0, log=lambda _: None)
+    train_policy(settings, RULES, tiny.model, count_of(13), QUERIES, stop_token=13, seed=0, log=lambda _: None)
     assert rates == pytest.approx([0.008, 0.008, 0.006, 0.006, 0.004, 0.004, 0.002, 0.002])
 
 

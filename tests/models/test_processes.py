@@ -28,17 +28,17 @@ from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import open_base
 from models.lm.tokens import single_token
-from models.ppo import train as ppo
-from models.reward import model as reward
+from models.ppo.train import train_policy
+from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
-from models.supervised import fine_tune as supervised
+from models.supervised.fine_tune import fine_tune
 from models.training.processes import Processes
 from models.training.sharding import DTensor
 
 base, campaign = open_base(sys.argv[1]), load_campaign("sentiment")
 draw = torch.Generator().manual_seed(0)
 rows = [best_of([5] * (1 + i % 7), torch.randint(100, 400, (4, 8), generator=draw).tolist(), i % 4) for i in range(23)]
-model = reward.new_reward_model(base.model, 0)
+model = new_reward_model(base.model, 0)
 normal = [best_of(row.query, row.responses[:1], 0) for row in rows]
 before = model.normalise(normal)
 saved = Checkpoints(LocalStore(Path(sys.argv[2])), "reward", 2)
@@ -51,10 +51,10 @@ def look():
         raise Stopped([])
 
 try:
-    reward.train(model, rows, campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2}), 0, saved, look)
+    train_reward_model(model, rows, campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2}), 0, saved, look)
 except Stopped:
-    model = reward.new_reward_model(base.model, 0)
-history = reward.train(model, rows, campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2}), 0, saved)
+    model = new_reward_model(base.model, 0)
+history = train_reward_model(model, rows, campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2}), 0, saved)
 assert saved.newest() == 4 and looks == 4
 after = model.normalise(normal)
 
@@ -67,16 +67,16 @@ updates, parts = [], set()
 def show(update, policy, metrics):
     parts.update((p.numel(), p.to_local().numel()) for p in policy.parameters() if isinstance(p, DTensor))
 
-policy = ppo.train(
+policy = train_policy(
     settings, campaign.text, base.model, model.requires_grad_(False), queries,
     stop_token=single_token(base.tokenizer, "."), seed=0, log=updates.append, show=show,
 )
-tuned, losses = supervised.fine_tune(
+tuned, losses = fine_tune(
     base.model, [([5, 6, i], [7, 8, i, 9]) for i in range(10)], Supervised(batch=4, lr=1e-3, dropout=0), 0
 )
 weights = [[float(p.double().sum()), float(p.double().abs().sum())]
            for m in (model, policy, tuned) for p in m.parameters()]
-if Processes().first:
+if Processes().is_main:
     print(json.dumps({"count": Processes().count, "parts": sorted(parts), "weights": weights,
                       "normalised": [before, after], "reward": history, "policy": updates, "supervised": losses}))
 """

@@ -10,17 +10,17 @@ from transformers import FalconConfig, FalconForCausalLM
 
 from data.campaign import Campaign, load_campaign
 from data.campaign.settings import Supervised
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.lm.base import Base, fingerprint
 from models.lm.tokens import single_token
-from models.ppo import train as ppo
-from models.reward import model as reward
+from models.ppo.train import train_policy
+from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 from models.steps import policy_step, reward_step, supervised_step
-from models.supervised import fine_tune as supervised
+from models.supervised.fine_tune import fine_tune
 from models.training.job import Job
 from models.training.loop import Look, unwatched
 
@@ -48,20 +48,20 @@ class Dying(Checkpoints):
         return super().due(step)
 
 
-def train_reward(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
+def reward_training(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
     draw = torch.Generator().manual_seed(0)
     rows = [best_of([5, 6, i], torch.randint(100, 400, (4, 8), generator=draw).tolist(), i % 4) for i in range(30)]
-    model = reward.new_reward_model(base.model, 3)
-    history = reward.train(model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, checkpoints, look)
+    model = new_reward_model(base.model, 3)
+    history = train_reward_model(model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, checkpoints, look)
     return fingerprint(model), history
 
 
-def train_policy(
+def policy_training(
     base: Base, checkpoints: Checkpoints | None, look: Look = unwatched, last_look: Look = unwatched
 ) -> tuple[str, History]:
     changes = {"episodes": 8 * STEPS, "batch": 8, "kl_target": 1.0, "kl_horizon": 50.0, "lr": 1e-3}
     history: History = []
-    policy = ppo.train(
+    policy = train_policy(
         CAMPAIGN.policy.model_copy(update=changes),
         CAMPAIGN.text,
         base.model,
@@ -77,9 +77,9 @@ def train_policy(
     return fingerprint(policy), history
 
 
-def fine_tune(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
+def fine_tuning(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(24)]
-    model, history = supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints, look)
+    model, history = fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints, look)
     return fingerprint(model), history
 
 
@@ -87,7 +87,7 @@ def test_dropout_is_on_in_this_stage_whatever_the_base_calls_it(tiny: Base, tiny
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(8)]
     for base in (tiny, tiny_llama):
         tuned = {
-            fingerprint(supervised.fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3, dropout=share), 3)[0])
+            fingerprint(fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3, dropout=share), 3)[0])
             for share in (0.0, 0.1, 0.5)
         }
         assert len(tuned) == 3, base.name
@@ -99,7 +99,7 @@ def test_a_base_that_has_a_module_for_it_is_tuned_too(tiny: Base) -> None:
     config.attention_dropout = 0.1
     model = FalconForCausalLM(config).eval().requires_grad_(False)
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(8)]
-    tuned, history = supervised.fine_tune(model, examples, Supervised(batch=4, lr=1e-3), 3)
+    tuned, history = fine_tune(model, examples, Supervised(batch=4, lr=1e-3), 3)
     assert len(history) == 2 and fingerprint(tuned) != fingerprint(model)
 
 
@@ -117,7 +117,7 @@ def test_a_step_that_is_published_keeps_no_checkpoints(campaign: Campaign, tmp_p
         assert not job.checkpoints(step, 1).newest(), name
 
 
-TRAININGS = pytest.mark.parametrize("training", [train_reward, train_policy, fine_tune])
+TRAININGS = pytest.mark.parametrize("training", [reward_training, policy_training, fine_tuning])
 
 
 @TRAININGS
@@ -154,9 +154,9 @@ def test_a_pull_in_the_last_update_loses_nothing(tiny: Base, tmp_path: Path) -> 
             raise Stopped([])
 
     with pytest.raises(Stopped):
-        train_policy(tiny, checkpoints, last_look=pulled)
+        policy_training(tiny, checkpoints, last_look=pulled)
     assert checkpoints.newest() == STEPS
-    assert train_policy(tiny, checkpoints, last_look=pulled) == train_policy(tiny, None)
+    assert policy_training(tiny, checkpoints, last_look=pulled) == policy_training(tiny, None)
     assert asked == [0, STEPS], "and nothing is trained again"
 
 
@@ -164,19 +164,19 @@ def test_only_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tiny: Base,
     store = LocalStore(tmp_path)
     checkpoints = Checkpoints(store, "runs/r/step", 1)
     with pytest.raises(Killed):
-        train_policy(tiny, Dying(store, 1, 4))
+        policy_training(tiny, Dying(store, 1, 4))
     manifests = [key for key in store.keys("runs") if key.endswith("manifest.json")]
     assert [key.split("/")[-2] for key in manifests] == ["00000003", "00000004"]
     (weights,) = tmp_path.glob("runs/r/step/checkpoints/00000004/*/state.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
     found = checkpoints.latest()
     assert found is not None and found[0] == 3
-    assert train_policy(tiny, checkpoints) == train_policy(tiny, None)
+    assert policy_training(tiny, checkpoints) == policy_training(tiny, None)
     checkpoints.clear()
     assert checkpoints.latest() is None and not store.keys("runs")
 
 
 def test_a_checkpoint_holds_no_pickle(tiny: Base, tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        train_reward(tiny, Dying(LocalStore(tmp_path), 1, 1))
+        reward_training(tiny, Dying(LocalStore(tmp_path), 1, 1))
     assert {path.suffix for path in tmp_path.glob("runs/**/*") if path.is_file()} == {".safetensors", ".json"}

@@ -12,7 +12,14 @@ from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD, pad_left, truncate
 from models.reward.dataset import base_responses
 from models.reward.ensemble import Ensemble
-from models.reward.model import RewardModel, evaluate, load_reward_model, new_reward_model, score_all, train
+from models.reward.model import (
+    RewardModel,
+    load_reward_model,
+    measure_held_out,
+    new_reward_model,
+    score_all,
+    train_reward_model,
+)
 from models.reward.preferences import Comparison, best_of, ranked, rated
 
 SETTINGS = load_campaign("sentiment").reward
@@ -46,7 +53,7 @@ def test_the_head_starts_with_the_papers_spread_and_the_body_with_the_bases(tiny
 
 
 def test_training_it_leaves_the_base_alone(tiny: Base, model: RewardModel) -> None:
-    train(model, comparisons(32), SETTINGS, seed=0)
+    train_reward_model(model, comparisons(32), SETTINGS, seed=0)
     assert fingerprint(tiny.model) == tiny.fingerprint
 
 
@@ -74,17 +81,17 @@ def test_it_reads_the_last_real_token_of_the_truncated_response(model: RewardMod
 
 def test_it_learns_which_response_was_chosen(model: RewardModel) -> None:
     settings = SETTINGS.model_copy(update={"lr": 3e-3, "batch": 16})
-    history = train(model, comparisons(1000), settings, seed=0)
+    history = train_reward_model(model, comparisons(1000), settings, seed=0)
     assert sum(step["loss"] for step in history[-10:]) < 0.5 * sum(step["loss"] for step in history[:10])
-    held_out = evaluate(Ensemble([model]).scores, comparisons(200, seed=9))
+    held_out = measure_held_out(Ensemble([model]).scores, comparisons(200, seed=9))
     assert held_out.accuracy.low > 0.6 and held_out.chance == 0.25
 
 
 def test_labels_of_the_wrong_index_teach_the_opposite(model: RewardModel) -> None:
     settings = SETTINGS.model_copy(update={"lr": 3e-3, "batch": 16})
     wrong = [best_of(q, r, (c[0].shares.index(1.0) + 1) % 4) for q, r, c, *_ in comparisons(1000)]
-    train(model, wrong, settings, seed=0)
-    assert evaluate(Ensemble([model]).scores, comparisons(200, seed=9)).accuracy.high < 0.25
+    train_reward_model(model, wrong, settings, seed=0)
+    assert measure_held_out(Ensemble([model]).scores, comparisons(200, seed=9)).accuracy.high < 0.25
 
 
 def test_every_label_is_used_once_an_epoch(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +104,7 @@ def test_every_label_is_used_once_an_epoch(model: RewardModel, monkeypatch: pyte
 
     monkeypatch.setattr(model, "tensors", watch)
     rows = comparisons(37)
-    history = train(model, rows, SETTINGS, seed=0)
+    history = train_reward_model(model, rows, SETTINGS, seed=0)
     assert sorted(map(repr, seen)) == sorted(map(repr, rows)) and seen != rows
     assert history[-1]["labels"] == 37
 
@@ -159,6 +166,6 @@ def test_a_query_is_always_on_the_same_side_of_the_split() -> None:
 def test_calibration_reads_only_labels_that_name_one_best_of_all() -> None:
     rows = [best_of([1], [[2], [3]], 0), best_of([1], [[2], [3]], 1), ranked([1], [[2], [3]], [[0, 1]])]
     rows += [rated([1], [[2], [3]], [1.0, 5.0])]
-    sure = evaluate(lambda _: torch.tensor([[[50.0, 0.0]] * 4]), rows).calibration
+    sure = measure_held_out(lambda _: torch.tensor([[[50.0, 0.0]] * 4]), rows).calibration
     assert sure is not None and sure[0] == pytest.approx(0.5) and sum(each.n for each in sure[1]) == 4
-    assert evaluate(lambda _: torch.zeros(1, 2, 2), rows[2:]).calibration is None
+    assert measure_held_out(lambda _: torch.zeros(1, 2, 2), rows[2:]).calibration is None

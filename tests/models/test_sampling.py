@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from data.campaign import load_campaign
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from models.lm.base import Base, logits
 from models.lm.logprobs import response_logprobs
 from models.lm.sampling import MOST_TRIES, draw_noise, sample, sample_valid
@@ -25,7 +25,7 @@ def draw(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def noise(queries: int, k: int, seed: int = 0, rules: Text = RULES) -> Tensor:
+def noise(queries: int, k: int, seed: int = 0, rules: TextFormat = RULES) -> Tensor:
     return draw_noise(queries, k, rules, draw(seed))
 
 

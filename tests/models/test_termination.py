@@ -15,7 +15,7 @@ import time
 from models.training import termination
 termination.listen()
 print("listens", flush=True)
-while not termination.told():
+while not termination.stop_requested():
     time.sleep(0.01)
 print("was told", flush=True)
 """

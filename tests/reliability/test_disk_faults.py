@@ -39,7 +39,7 @@ def read_all(store: Store) -> object:
 def test_one_flipped_bit_in_any_object_is_named_and_no_reader_returns_other_data(
     store: LocalStore, tmp_path: Path
 ) -> None:
-    assert verify(store).damaged == [] and verify(store).unproven == []
+    assert verify(store).damaged == [] and verify(store).unchecked == []
     with on_machine(tmp_path / "state", 0):
         whole, refusals = read_all(store), 0
         keys = [key for folder in ("campaigns", "cord", "leases") for key in store.keys(folder)]

@@ -144,7 +144,7 @@ BUGS = (
     Bug(
         "invalid responses pay instead of being replaced",
         "models/ppo/policy.py",
-        (("scores.masked_fill(~valid, rules.invalid_score)", "scores + rules.invalid_score * ~valid"),),
+        (("scores.masked_fill(~valid, fmt.invalid_score)", "scores + fmt.invalid_score * ~valid"),),
         "tests/models/test_ppo.py::test_an_invalid_response_scores_exactly_what_the_campaign_says",
     ),
     Bug(

@@ -14,7 +14,7 @@ from data.campaign import Campaign
 from data.evaluation.gate import decide_by_gate
 from data.evaluation.judgements import JUDGEMENTS
 from data.labels.label_sets import freeze
-from data.reports.run_facts import RunEvidence
+from data.reports.run_facts import RunReportInput
 from data.store.manifest import Publication, publish
 from tests.support.vendor import Round
 
@@ -26,7 +26,7 @@ def rate(value: float, low: float) -> dict[str, Any]:
     return {"value": value, "low": low, "high": 0.9, "n": 512}
 
 
-def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A fine day.") -> RunEvidence:
+def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A fine day.") -> RunReportInput:
     """What a store might know of a run: two systems, equal but for their scores."""
     facts = {
         "run": "run-x1",
@@ -82,7 +82,7 @@ def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A
         {"query": f"q{n}", "left": "zero-shot", "right": "policy", "labeler": "j", "won": float(n % 2)}
         for n in range(20)
     ]
-    return RunEvidence(
+    return RunReportInput(
         facts,
         reward | {"normalised_after": [normalised], "models": 1},
         histories,

@@ -23,7 +23,7 @@ from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze, read_label_set
 from data.labels.table import committed
 from data.runs import leases
-from data.runs.champion import history, promote
+from data.runs.champion import promote, promotion_log
 from data.runs.checkpoints import Checkpoints
 from data.simulation.faulty_vendor import make_questions
 from data.store import LocalStore, Store, log
@@ -75,7 +75,7 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
     freeze(store, "c")
     done("freeze")
     if read_manifest(store, RUN) is None:
-        lease = leases.take(store, "c", "trainer")
+        lease = leases.acquire(store, "c", "trainer")
         own = leases.fenced(store, lease)
         checkpoints = Checkpoints(own, f"{RUN}/policy", 1)
         latest = checkpoints.latest()
@@ -86,7 +86,7 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
         publish(own, RUN, "run", {"report.html": b"<!doctype html>"}, inputs={}, facts={"run": "r1"}, began=NOW)
         done("run")
         checkpoints.clear()
-        leases.give_back(store, lease)
+        leases.release(store, lease)
     promote(store, "c", "r1", "it reads well")
     done("promote")
     if not any(each.pull.reason == REASON for each in cord.pulls(store)):
@@ -116,7 +116,7 @@ def visible(store: Store) -> tuple[Any, ...]:
         tuple((name, len(read_label_set(store, "c", name)[1])) for name in sets),
         bool(policy),
         bool(run) or (checkpoint[0] if checkpoint else 0),  # once the run is there nobody looks for a checkpoint
-        tuple(entry["run"] for entry in history(store, "c")),
+        tuple(entry["run"] for entry in promotion_log(store, "c")),
         tuple((each.pull.reason, each.release is not None) for each in cord.pulls(store)),
     )
 

@@ -6,10 +6,10 @@ import time
 import torch
 
 from data.campaign import load_campaign
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from models.lm.base import open_base
 from models.lm.tokens import single_token
-from models.ppo import train as ppo
+from models.ppo.train import train_policy
 from models.steps import query_tokens
 from models.training.job import Job, quarantined
 
@@ -21,7 +21,7 @@ def main(store: str) -> None:
     checkpoints = job.checkpoints("policy", campaign.checkpoints.policy_updates)
     try:
         with quarantined(job, "policy", checkpoints):
-            ppo.train(
+            train_policy(
                 campaign.policy,
                 campaign.text,
                 base.model,

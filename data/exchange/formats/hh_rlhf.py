@@ -7,10 +7,10 @@ of a turn.
 import json
 from pathlib import Path
 
+from data.exchange.format import Format
 from data.exchange.labeled import LOST_BY_ALL, Labeled
 from data.exchange.questions import write_lines
 
-LOSES = LOST_BY_ALL | {"tokens", "label"}
 HUMAN, ASSISTANT = "\n\nHuman: ", "\n\nAssistant: "
 
 
@@ -24,3 +24,11 @@ def write(labeled: Labeled, path: Path) -> None:
 
 def _transcript(query: str, response: str) -> str:
     return f"{HUMAN}{query}{ASSISTANT}{response}"
+
+
+FORMAT = Format(
+    name="hh-rlhf",
+    help="hh-rlhf: two whole transcripts a line",
+    loses=LOST_BY_ALL | {"tokens", "label"},
+    write_labels=write,
+)

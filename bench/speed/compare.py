@@ -11,13 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.arguments import parser
 from bench.meter import Cost
-from bench.speed.floors import Machine
+from bench.speed.roofline import Machine
 
 RUNS = 5
 PEER = Path(".venv-peer")
 EPISODES = {"tiny": 64, "124m": 16}
-# work of ours, of the peer, shape, query and response length, factor to reach, unit
+# work of Andon, of TRL, shape, query and response length, factor to reach, unit
 ROWS = [
     ("reward", "reward", "tiny", 64, 24, 8.0, "questions"),
     ("reward", "reward-tuned", "tiny", 64, 24, None, "questions"),
@@ -39,9 +40,9 @@ HEADER = (
 
 def run(side: str, work: str, shape: str, query: int, response: int) -> Cost:
     """Run one piece of work in a process of its own with one thread."""
-    python = str(PEER / "bin" / "python") if side == "peer" else sys.executable
+    python = str(PEER / "bin" / "python") if side == "trl_side" else sys.executable
     # The last TRL with a PPOTrainer lies beside the one with today's RewardTrainer.
-    path = [str(PEER / "trl-1.12")] if work == "ppo" and side == "peer" else []
+    path = [str(PEER / "trl-1.12")] if work == "ppo" and side == "trl_side" else []
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([*path, "."]),
@@ -49,13 +50,13 @@ def run(side: str, work: str, shape: str, query: int, response: int) -> Cost:
         "TRL_EXPERIMENTAL_SILENCE": "1",
     }
     done = subprocess.run(
-        [python, "-m", f"bench.{side}", work, shape, str(query), str(response)],
+        [python, "-m", f"bench.speed.{side}", work, shape, str(query), str(response)],
         env=environment,
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        sys.exit(f"bench.{side} {work} {shape} failed:\n{done.stderr[-2000:]}")
+        sys.exit(f"bench.speed.{side} {work} {shape} failed:\n{done.stderr[-2000:]}")
     cost: Cost = json.loads(done.stdout.splitlines()[-1])
     return cost
 
@@ -67,19 +68,20 @@ def main(only: list[str]) -> None:
         print(f"{shape}: {rates}, {machine.byte_rate / 1e9:.1f} GB/s", flush=True)
     print(HEADER)
     print("|" + "---|" * 11, flush=True)
-    for ours, peers, shape, query, response, reach, unit in ROWS:
-        if only and not {ours, shape, f"{ours}-{shape}"} & set(only):
+    for andon, trl, shape, query, response, reach, unit in ROWS:
+        if only and not {andon, shape, f"{andon}-{shape}"} & set(only):
             continue
         pairs = [
-            (run("ours", ours, shape, query, response), run("peer", peers, shape, query, response)) for _ in range(RUNS)
+            (run("andon_side", andon, shape, query, response), run("trl_side", trl, shape, query, response))
+            for _ in range(RUNS)
         ]
         mine, theirs = ([cost["amount"] / cost["cpu"] for cost in side] for side in zip(*pairs, strict=True))
         factor = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
-        batch = EPISODES[shape] if ours == "ppo" else 8
-        floor = 1 / machines[shape].floor(ours, query, response, batch)
+        batch = EPISODES[shape] if andon == "ppo" else 8
+        floor = 1 / machines[shape].floor(andon, query, response, batch)
         peak_mine, peak_theirs = (max(cost["peak_gb"] for cost in side) for side in zip(*pairs, strict=True))
         print(
-            f"| {peers}, {unit} | {shape} | {query}, {response} | {statistics.median(theirs):,.2f} "
+            f"| {trl}, {unit} | {shape} | {query}, {response} | {statistics.median(theirs):,.2f} "
             f"| {statistics.median(mine):,.2f} | {factor:.1f} | {reach or ''} | {floor:,.1f} "
             f"| {statistics.median(mine) / floor:.0%} | {peak_theirs:.1f} | {peak_mine:.1f} |",
             flush=True,
@@ -87,4 +89,11 @@ def main(only: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    arguments = parser("bench.speed.compare", __doc__)
+    arguments.add_argument(
+        "only",
+        nargs="*",
+        metavar="WORK",
+        help="only these, as in ppo, 124m or ppo-124m",
+    )
+    main(arguments.parse_args().only)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data.campaign import load_campaign
 from data.cord import cord
+from data.errors import Stopped
 from data.measures.intervals import proportion
 from data.store import LocalStore
 from data.store.manifest import Publication, publish
@@ -21,12 +22,12 @@ from models.lm.base import Base, best_device, fingerprint
 from models.lm.sampling import draw_noise
 from models.lm.tokens import pad_left, single_token
 from models.monitoring.canaries import Canary, recalled, remembered
-from models.monitoring.guard import check_reward_model, sentry_of
-from models.monitoring.selftest import reference_differs
-from models.monitoring.sentry import furthest
-from models.ppo import train as ppo
+from models.monitoring.monitor import furthest
+from models.monitoring.preflight import reference_differs
+from models.monitoring.run_checks import check_reward_model, open_monitor
 from models.ppo.objective import token_rewards
 from models.ppo.policy import PolicyModel, roll_out
+from models.ppo.train import Inspect, Metrics, train_policy
 from models.reward.dataset import base_responses
 from models.reward.ensemble import Ensemble, load_ensemble
 from models.reward.model import HeldOut, new_reward_model
@@ -71,16 +72,16 @@ def prepared(tiny: Base, tmp_path: Path) -> Prepared:
 
 def trained(
     prepared: Prepared, score: Ensemble, watched: bool = True, known: list[list[int]] = QUERIES
-) -> tuple[str, list[ppo.Metrics]]:
+) -> tuple[str, list[Metrics]]:
     """Train as the policy's step does; return a hash of the weights and the metrics."""
     job, base, scorer = prepared
-    history: list[ppo.Metrics] = []
+    history: list[Metrics] = []
 
     def look() -> None:
         cord.check(LocalStore(Path(job.store)), CAMPAIGN.name, job.run)
 
-    def go(inspect: ppo.Inspect) -> str:
-        policy = ppo.train(
+    def go(inspect: Inspect) -> str:
+        policy = train_policy(
             CAMPAIGN.policy, CAMPAIGN.text, base.model, score, QUERIES, stop_token=single_token(base.tokenizer, "."),
             seed=job.seed, log=history.append, look=look, inspect=inspect,
         )  # fmt: skip
@@ -89,9 +90,9 @@ def trained(
     if not watched:
         return go(lambda update: {}), history
     try:
-        with sentry_of(job, base, score, scorer, known, history) as inspect:
+        with open_monitor(job, base, score, scorer, known, history) as inspect:
             return go(inspect), history
-    except cord.Stopped:
+    except Stopped:
         return "", history
 
 
@@ -99,11 +100,11 @@ def pulls(prepared: Prepared) -> set[str]:
     return {each.pull.by for each in cord.pulls(LocalStore(Path(prepared.job.store)))}
 
 
-def test_a_sound_training_is_left_alone_and_has_the_same_bits_as_without_a_sentry(prepared: Prepared) -> None:
+def test_a_sound_training_is_left_alone_and_has_the_same_bits_as_without_a_monitor(prepared: Prepared) -> None:
     score = load_ensemble(prepared.scorer.folder())
     alone, _ = trained(prepared, score, watched=False)
-    with_sentry, history = trained(prepared, score)
-    assert with_sentry == alone
+    with_monitor, history = trained(prepared, score)
+    assert with_monitor == alone
     assert pulls(prepared) == set() and len(history) == 3
     assert all(m["score_error"] < 1e-3 and m["paid_error"] < 1e-5 for m in history)
 
@@ -120,7 +121,7 @@ def kl_rewarded(scores: Tensor, logprobs: Tensor, reference: Tensor, kl_coeffici
 def test_a_sign_that_is_flipped_stops_the_training_within_two_updates(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch, broken: Callable[..., Tensor]
 ) -> None:
-    monkeypatch.setattr(ppo, "token_rewards", broken)
+    monkeypatch.setattr("models.ppo.train.token_rewards", broken)
     _, history = trained(prepared, load_ensemble(prepared.scorer.folder()))
     assert "sentinel:paid otherwise" in pulls(prepared) and len(history) <= 2
 

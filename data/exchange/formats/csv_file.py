@@ -1,4 +1,8 @@
-"""Answer files of CSV, read as text throughout: readers that infer types turn ids into numbers, and NA into nothing."""
+"""CSV, for those who work in a spreadsheet. CSV loses nothing; a spreadsheet may, so texts need not come back.
+
+A cell that a spreadsheet would run as a formula gets an apostrophe in front (CWE-1236). Answers are read as text
+throughout, because readers that infer types turn ids into numbers, and NA into nothing.
+"""
 
 import csv
 from collections.abc import Iterator
@@ -11,14 +15,31 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from data.errors import Refused
-from data.escape import first_line
-from data.ingest.columns import AnswerFile, Chunk, check_columns
+from data.escape import first_line, harmless
+from data.exchange.columns import AnswerFile, Chunk, check_columns
+from data.exchange.content import Content
+from data.exchange.format import Format
+from data.exchange.questions import Questions
 
 LONGEST_ROW = 16 << 20  # bytes of a row of CSV
 MOST_BROKEN = 1_000  # rows of a CSV file with too few or too many cells
 
 
-def read_csv(path: Path) -> AnswerFile:
+def write(questions: Questions, folder: Path) -> list[Path]:
+    path = folder / "questions.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        for number, question in enumerate(questions):
+            if number == 0:
+                options = [f"option_{position}" for position in range(len(question.options))]
+                table.writerow(["question_id", "query", *options, "content_sha256", "instructions"])
+            texts = map(harmless, [question.query, *question.options])
+            table.writerow([question.question_id, *texts, question.content_sha256, question.instructions])
+    return [path]
+
+
+def read(content: Content) -> AnswerFile:
+    path = content.path
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             names = next(csv.reader(file, strict=True), [])
@@ -76,3 +97,13 @@ def _held(batch: pa.RecordBatch) -> NDArray[np.bool_]:
     said = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in batch.columns]
     held: NDArray[np.bool_] = np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in said])
     return held
+
+
+FORMAT = Format(
+    name="csv",
+    help="CSV in UTF-8 for a spreadsheet, one question or answer a row",
+    write_questions=write,
+    recognise=lambda content: not content.is_json,
+    read=read,
+    is_general=True,
+)

@@ -1,9 +1,9 @@
-"""Answer files of JSON: one answer an object, or what Label Studio and Argilla export; as an array, or a line each."""
+"""Objects of JSON files, and answers as rows of text: what the formats that are JSON share."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,48 +12,35 @@ import pyarrow as pa
 
 from data.batches.contract import ALL_COLUMNS
 from data.errors import Refused
-from data.escape import first_line
-from data.exchange import argilla, label_studio
-from data.ingest.columns import ROWS_AT_ONCE, AnswerFile, Chunk, check_columns
+from data.escape import first_line, valid_utf8
+from data.exchange.columns import ROWS_AT_ONCE, AnswerFile, Chunk, check_columns
 
 MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
-READ_FOR_NAMES = 1_000  # objects of JSON, whose columns are the names that any of them has
 PAGE = re.compile(r'\s*\{\s*"items"\s*:\s*\[')  # as Argilla's server wraps its records
 
 
-def read_json(path: Path) -> AnswerFile:
-    """Read a full export of Label Studio, records of Argilla, or one answer an object: an array, or a line each."""
-    found = _objects(path)
-    first = list(islice(found, READ_FOR_NAMES))
-    if not first:
-        raise Refused(f"{path.name} has no rows: nothing was answered.")
-    names = list(dict.fromkeys(_utf8(name) for row in first for name in row))  # a skip may leave out what others have
-    everything, ours = chain(first, found), "question_id" in names
-    if "annotations" in names and not ours:
-        return AnswerFile([], _json_chunks(label_studio.answers(everything)))
-    if ({"responses", "fields"} <= {*names} or argilla.is_flat(names)) and not ours:
-        return AnswerFile([], _json_chunks(argilla.answers(everything)))
-    if {"query", "sample0"} <= {*names}:
-        raise Refused(f"{path.name} is a label file of the 2019 release: take it in with andon import.")
+def read_rows(path: Path, names: list[str], objects: Iterable[Mapping[str, Any]]) -> AnswerFile:
+    """Read one answer an object; `names` are those of the columns."""
     _, ignored, texts = check_columns(path, names)
-    return AnswerFile(ignored, _json_chunks(everything, texts), texts)
+    return AnswerFile(ignored, json_chunks(objects, texts), texts)
 
 
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of an array, of a page with an array as `items`, or of lines."""
+def is_page(head: str) -> bool:
+    """Tell whether a file begins as a page of Argilla's server, which wraps its records in `items`."""
+    return PAGE.match(head) is not None
+
+
+def read_objects(path: Path, is_lines: bool) -> Iterator[dict[str, Any]]:
+    """Yield the objects of lines, or of an array or of a page with an array as `items`."""
     try:
         with path.open(encoding="utf-8-sig") as file:
-            head = file.read(64)
-            page = PAGE.match(head) is not None
-            lines = head.lstrip().startswith("{") and not page
-            file.seek(0)
-            if not lines and path.stat().st_size > MOST_BYTES_OF_JSON:
+            if not is_lines and path.stat().st_size > MOST_BYTES_OF_JSON:
                 raise Refused(
                     f"{path.name} is a JSON array of over {MOST_BYTES_OF_JSON:,} bytes: "
                     "deliver it in parts, or as Parquet."
                 )
-            content: Any = _lines(path, file) if lines else ONCE.decode(file.read())
-            for row in content["items"] if page else content:
+            content: Any = _lines(path, file) if is_lines else ONCE.decode(file.read())
+            for row in content["items"] if isinstance(content, dict) else content:
                 if not isinstance(row, dict):
                     raise Refused(f"{path.name} is JSON without objects: deliver one object an answer.")
                 yield row
@@ -83,7 +70,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 ONCE = json.JSONDecoder(object_pairs_hook=_once)
 
 
-def _json_chunks(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Chunk]:
+def json_chunks(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -> Iterator[Chunk]:
+    """Yield answers as chunks of text, numbered from 1."""
     number, waiting = 1, iter(rows)
     while part := list(islice(waiting, ROWS_AT_ONCE)):
         columns = {
@@ -96,10 +84,5 @@ def _json_chunks(rows: Iterable[Mapping[str, Any]], texts: Sequence[str] = ()) -
 def _as_text(value: object) -> str | None:
     """Write a value of JSON as a CSV file would."""
     if value is None or isinstance(value, str):
-        return _utf8(value) if value else value
+        return valid_utf8(value) if value else value
     return json.dumps(value)
-
-
-def _utf8(text: str) -> str:
-    """Return text that may hold half a surrogate pair, as JSON can write one, as text that files and logs can."""
-    return text.encode("utf-8", "replace").decode()

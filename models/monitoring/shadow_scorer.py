@@ -26,15 +26,15 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bias
 
 
-class SecondOpinion:
-    """The child, started once; `ask` waits for its answer."""
+class ShadowScorer:
+    """The child, started once; `score` waits for its answer."""
 
     def __init__(self, store: str, reward: str, stop: int, after: int) -> None:
         where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
-        child = command("models.monitoring.second_opinion", where, reward, str(stop), str(after))
+        child = command("models.monitoring.shadow_scorer", where, reward, str(stop), str(after))
         self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
+    def score(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
         """Return the score of each response to its query, whole as it was sampled; None where it is invalid."""
         assert self.child.stdin is not None and self.child.stdout is not None
         try:

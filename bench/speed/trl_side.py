@@ -1,4 +1,4 @@
-"""The same work as users do it today, in an own process: `python -m bench.speed.peer WORK SHAPE [QUERY RESPONSE]`.
+"""The same work as users do it today, in an own process: `python -m bench.speed.trl_side WORK SHAPE [QUERY RESPONSE]`.
 
 Reward training is TRL's RewardTrainer with its defaults (pairs only: best-of-four becomes three pairs; bf16 with
 gradient checkpointing, eight pairs a step), and as `reward-tuned` without checkpointing, in fp32, and with as many
@@ -6,7 +6,6 @@ questions a step as ours. PPO is TRL's PPOTrainer of 1.12, the last release that
 `transformers.generate`. Only this file needs the environment of `make bench-peer`.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +17,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import GPT2ForSequenceClassification, PreTrainedTokenizerFast
 
+from bench.arguments import parser
 from bench.meter import Cost, cost_of, report
-from bench.speed.shapes import VOCABULARY, language_model, token_rows
+from bench.speed.shapes import SHAPES, VOCABULARY, language_model, token_rows
 
 K = 4
 QUESTIONS = {"tiny": 24, "124m": 8}
@@ -133,6 +133,10 @@ WORK: dict[str, Callable[[str, int, int], Cost]] = {
 
 
 if __name__ == "__main__":
-    work, shape, *lengths = sys.argv[1:]
-    query, response = (int(length) for length in lengths or ("64", "24"))
-    report(WORK[work](shape, query, response))
+    arguments = parser("bench.speed.trl_side", __doc__)
+    arguments.add_argument("work", choices=WORK)
+    arguments.add_argument("shape", choices=SHAPES)
+    arguments.add_argument("query", type=int, nargs="?", default=64, help="tokens of a query (%(default)s)")
+    arguments.add_argument("response", type=int, nargs="?", default=24, help="tokens of a response (%(default)s)")
+    given = arguments.parse_args()
+    report(WORK[given.work](given.shape, given.query, given.response))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
-from data.campaign.settings import Text
+from data.campaign.settings import TextFormat
 from data.cord.sentinels import Alarm
 from models.lm.logprobs import response_logprobs
 from models.lm.sampling import draw_noise, sample
@@ -26,12 +26,12 @@ SAMPLES, TRIES = 256, 8  # valid responses of the base, and how many times as ma
 
 
 @torch.no_grad()
-def self_test(
+def run_preflight(
     policy: PolicyModel,
     reference: PreTrainedModel,
     score: Score,
     queries: list[list[int]],
-    rules: Text,
+    fmt: TextFormat,
     affixes: Affixes,
     stop: int,
 ) -> list[Alarm]:
@@ -40,20 +40,20 @@ def self_test(
     device = next(reference.parameters()).device
     few = sorted(queries[: 16 * QUERIES], key=len)[:: 16 * QUERIES // QUERIES][:QUERIES] or queries[:QUERIES]
     contexts = pad_left([affixes.around(query) for query in few]).to(device)
-    noise = draw_noise(len(few), 2, rules, torch.Generator().manual_seed(0))
-    drawn = sample(policy.language_model, contexts, noise, rules, policy.value_head)
-    plain = [_plain(model, contexts, drawn.tokens, rules.temperature) for model in (policy.language_model, reference)]
+    noise = draw_noise(len(few), 2, fmt, torch.Generator().manual_seed(0))
+    drawn = sample(policy.language_model, contexts, noise, fmt, policy.value_head)
+    plain = [_plain(model, contexts, drawn.tokens, fmt.temperature) for model in (policy.language_model, reference)]
     fast = {
         "sampling": (drawn.logprobs, plain[0]),
-        "training": (policy(contexts, drawn.tokens, rules.temperature)[0], plain[0]),
-        "the reference": (response_logprobs(reference, contexts, drawn.tokens, rules.temperature, 1), plain[1]),
+        "training": (policy(contexts, drawn.tokens, fmt.temperature)[0], plain[0]),
+        "the reference": (response_logprobs(reference, contexts, drawn.tokens, fmt.temperature, 1), plain[1]),
     }
     for name, (ours, expected) in fast.items():
         error = float((ours - expected).abs().mean())
         if not error <= MOST:
             causes = ("temperature is missing", "positions or padding are wrong", "logits are shifted", "dropout is on")
             found.append(Alarm("self-test", f"log-probs of {name} are off by {error:.3f} nats a token", causes))
-    found.append(_padding(score, pad_left(few).to(device), drawn.tokens, rules, stop))
+    found.append(_padding(score, pad_left(few).to(device), drawn.tokens, fmt, stop))
     return [alarm for alarm in found if alarm is not None]
 
 
@@ -62,7 +62,7 @@ def scores_of_base(
     reference: PreTrainedModel,
     ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
     queries: list[list[int]],
-    rules: Text,
+    fmt: TextFormat,
     affixes: Affixes,
     at_once: int,
 ) -> list[float]:
@@ -75,8 +75,8 @@ def scores_of_base(
     often = -(-TRIES * SAMPLES // len(order))
     # Nothing of the checkpoint's own ways to generate: no top-k, top-p or penalties, and no stop at the end of text.
     plainly = GenerationConfig(
-        do_sample=True, temperature=rules.temperature, top_k=0, top_p=1.0, repetition_penalty=1.0, eos_token_id=None,
-        min_new_tokens=rules.response_tokens, max_new_tokens=rules.response_tokens, pad_token_id=0,
+        do_sample=True, temperature=fmt.temperature, top_k=0, top_p=1.0, repetition_penalty=1.0, eos_token_id=None,
+        min_new_tokens=fmt.response_tokens, max_new_tokens=fmt.response_tokens, pad_token_id=0,
     )  # fmt: skip
     found: list[float] = []
     with torch.random.fork_rng():
@@ -94,10 +94,10 @@ def scores_of_base(
 
 
 @torch.no_grad()
-def reference_differs(reference: PreTrainedModel, rollout: Rollout, rules: Text) -> Alarm | None:
+def reference_differs(reference: PreTrainedModel, rollout: Rollout, fmt: TextFormat) -> Alarm | None:
     """The reference of a rollout must be the base, also when the policy has left it: some rows by plain code."""
     some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
-    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], rules.temperature)
+    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], fmt.temperature)
     error = float((rollout.reference[some, :1] - plain).abs().mean())
     if error <= MOST:
         return None
@@ -133,9 +133,9 @@ def _shared(policy: PolicyModel, reference: PreTrainedModel) -> Alarm | None:
     return Alarm("self-test", "policy and reference share weights", ("the reference is no copy",))
 
 
-def _padding(score: Score, queries: Tensor, tokens: Tensor, rules: Text, stop: int) -> Alarm | None:
+def _padding(score: Score, queries: Tensor, tokens: Tensor, fmt: TextFormat, stop: int) -> Alarm | None:
     """A score must not depend on the padding around its query and response."""
-    short = truncate(tokens, stop, rules.truncate_after)[0]
+    short = truncate(tokens, stop, fmt.truncate_after)[0]
     wider = torch.nn.functional.pad(queries, (7, 0), value=PAD), torch.nn.functional.pad(short, (0, 5), value=PAD)
     error = float((score(queries, short) - score(*wider)).abs().max())
     if error <= 0.25:

@@ -1,7 +1,7 @@
-"""The label files of 2019 (offline_5k.json and its like): one JSON array of best-of-k labels, read and written.
+"""The label files of 2019, such as offline_5k.json: one JSON array of best-of-k labels, read and written.
 
-Each holds token ids of GPT-2's vocabulary, padded with 50259, an id
-outside of it. There is no text, id, labeler or time.
+Each label has token ids of GPT-2's vocabulary, padded with 50259, an id outside of it. It has no text, id, labeler or
+time, so it answers no batch: `andon import` publishes a batch from such a file.
 """
 
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.errors import Refused
+from data.exchange.format import Format
 from data.exchange.labeled import LOST_BY_ALL, Labeled
 
-LOSES = LOST_BY_ALL | {"texts"}
 QUERY_TOKENS, RESPONSE_TOKENS = 64, 24
 PAD = 50259
 VOCABULARY = 50257
@@ -81,3 +81,13 @@ def _tokens(value: object, name: str, place: str) -> list[int]:
     if not kept:
         raise Refused(f"{place}: {name} is empty.")
     return kept
+
+
+FORMAT = Format(
+    name="openai2019",
+    help="the label files published in 2019: token ids of GPT-2, best of k",
+    loses=LOST_BY_ALL | {"texts"},
+    write_labels=write,
+    recognise=lambda content: {"query", "sample0"} <= {*content.names},
+    elsewhere="is a label file of the 2019 release: take it in with andon import.",
+)

@@ -9,13 +9,13 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from data.campaign.settings import Policy, Sentinels, Text
+from data.campaign.settings import Policy, Sentinels, TextFormat
 from data.cord import cord
 from data.cord.sentinels import Alarm, alarms
 from data.store import Store
 from models.lm.precision import precision
 from models.lm.tokens import PAD, Affixes
-from models.monitoring.second_opinion import SecondOpinion
+from models.monitoring.shadow_scorer import ShadowScorer
 from models.ppo.policy import Rollout
 from models.ppo.train import Metrics, Update
 
@@ -23,7 +23,7 @@ STANDING_EVERY = 10  # updates
 MOVED = 0.05  # nats, the least deviation of what an update moved that is not bf16's rounding
 
 
-class Sentry:
+class Monitor:
     """Sees every update of one run; `history` is the list to which the run's metrics are logged.
 
     `standing` says what no longer is as it must stay; it is asked every STANDING_EVERY updates.
@@ -33,30 +33,30 @@ class Sentry:
         self,
         limits: Sentinels,
         policy: Policy,
-        rules: Text,
+        fmt: TextFormat,
         stop: int,
         base_scores: tuple[float, float],
-        opinion: SecondOpinion,
+        shadow: ShadowScorer,
         history: list[Metrics],
         queries: list[list[int]],
         affixes: Affixes,
         standing: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
-        self.limits, self.policy, self.rules, self.stop = limits, policy, rules, stop
+        self.limits, self.policy, self.fmt, self.stop = limits, policy, fmt, stop
         self.base_mean, self.base_std = base_scores
-        self.opinion, self.history = opinion, history
+        self.shadow, self.history = shadow, history
         self.asked, self.affixes = {tuple(query) for query in queries}, affixes
         self.standing, self.report = standing, report
 
     def __call__(self, update: Update) -> Metrics:
         """Return what was measured beside the update's own metrics; report every alarm."""
         rollout = update.rollout
-        measured = self._second_scores(rollout) | text_measures(rollout, self.stop, self.rules.truncate_after)
+        measured = self._second_scores(rollout) | text_measures(rollout, self.stop, self.fmt.truncate_after)
         measured["paid_error"] = paid_error(update)
         kl = (rollout.logprobs - rollout.reference).sum(-1)
-        if float(update.moved.std()) > MOVED:
-            measured["followed"] = correlation(update.moved, rollout.scores - update.price * kl)
+        if float(update.logprob_delta.std()) > MOVED:
+            measured["followed"] = correlation(update.logprob_delta, rollout.scores - update.kl_coefficient * kl)
         measured["other_queries"] = self._other_queries(rollout)
         found = alarms([*self.history, update.metrics | measured], self.limits, self.policy)
         if update.number % STANDING_EVERY == 0:
@@ -76,9 +76,9 @@ class Sentry:
         batch, k = rollout.scores.shape
         flat = torch.linspace(0, batch * k - 1, min(self.limits.samples, batch * k)).long().tolist()
         queries = [[token for token in rollout.queries[i // k].tolist() if token != PAD] for i in flat]
-        scores = self.opinion.ask(queries, [rollout.tokens[i // k, i % k].tolist() for i in flat])
+        scores = self.shadow.score(queries, [rollout.tokens[i // k, i % k].tolist() for i in flat])
         used = [float(rollout.scores[i // k, i % k]) for i in flat]
-        should = [self.rules.invalid_score if score is None else score for score in scores]
+        should = [self.fmt.invalid_score if score is None else score for score in scores]
         errors = [abs(a - b) / self.base_std for a, b in zip(used, should, strict=True)]
         error = furthest(errors, rounded=precision(rollout.tokens.device.type) == "bf16")
         valid = [(i // k, score) for i, score in zip(flat, scores, strict=True) if score is not None]
@@ -100,9 +100,9 @@ def furthest(errors: list[float], rounded: bool) -> float:
 def paid_error(update: Update) -> float:
     """The largest distance of a token's reward from -beta (lp - lpref), with the score on top of the last."""
     rollout = update.rollout
-    should = update.price * (rollout.reference - rollout.logprobs)
+    should = update.kl_coefficient * (rollout.reference - rollout.logprobs)
     should[..., -1] += rollout.scores
-    return float((update.earned - should).abs().max())
+    return float((update.rewards - should).abs().max())
 
 
 def correlation(one: Tensor, other: Tensor) -> float:

@@ -15,9 +15,9 @@ from data.store.manifest import Publication
 from models.lm.base import Base, best_device, fingerprint
 from models.lm.tokens import encode_affixes, single_token
 from models.monitoring.canaries import Canary, Pair, ranked_right, recalled
-from models.monitoring.second_opinion import SecondOpinion
-from models.monitoring.selftest import reference_differs, scores_of_base, self_test
-from models.monitoring.sentry import Sentry, pull_for
+from models.monitoring.monitor import Monitor, pull_for
+from models.monitoring.preflight import reference_differs, run_preflight, scores_of_base
+from models.monitoring.shadow_scorer import ShadowScorer
 from models.ppo.policy import PolicyModel, Rollout
 from models.ppo.train import Inspect, Metrics
 from models.reward.ensemble import Ensemble
@@ -49,7 +49,7 @@ def check_reward_model(
     `agreed`: how often two labelers of its label set did.
     """
     gold = ranked_right(ensemble, known, best_device())
-    if Processes().first:
+    if Processes().is_main:
         learned, limits = while_training(history), job.campaign.sentinels
         for alarm in of_reward_model(
             held_out.accuracy, held_out.of_one_best, learned, held_out.chance, gold, agreed, limits
@@ -66,11 +66,11 @@ def while_training(history: Sequence[Mapping[str, float]]) -> Estimate:
 
 
 @contextmanager
-def sentry_of(
+def open_monitor(
     job: Job, base: Base, score: Ensemble, scorer: Publication, queries: list[list[int]], history: list[Metrics]
 ) -> Iterator[Inspect]:
     """Test what is about to train, and watch it train; from the first process only."""
-    if not Processes().first:
+    if not Processes().is_main:
         yield lambda update: {}
         return
     text = job.campaign.text
@@ -92,22 +92,22 @@ def sentry_of(
 
     published = (scorer["base_score_mean"], scorer["base_score_std"])
     policy = PolicyModel(base.model).to(best_device())
-    for alarm in [*self_test(policy, base.model, score, queries, text, affixes, stop), *standing()]:
+    for alarm in [*run_preflight(policy, base.model, score, queries, text, affixes, stop), *standing()]:
         report(job, alarm)
     del policy  # a whole copy, that the training would keep
-    opinion = SecondOpinion(job.store, scorer.prefix, stop, text.truncate_after)
+    shadow = ShadowScorer(job.store, scorer.prefix, stop, text.truncate_after)
     try:
-        if (known := scorer.manifest["facts"].get("base_score_queries", 0)) >= FEW_SCORES:
-            scores = scores_of_base(base.model, opinion.ask, queries, text, affixes, job.campaign.policy.batch)
+        if (known := scorer.get("base_score_queries", 0)) >= FEW_SCORES:
+            scores = scores_of_base(base.model, shadow.score, queries, text, affixes, job.campaign.policy.batch)
             if other := unlike_base(scores, (*published, known), limits):
                 report(job, other)
-        yield Sentry(
+        yield Monitor(
             limits,
             job.campaign.policy,
             text,
             stop,
             published,
-            opinion,
+            shadow,
             history,
             queries,
             affixes,
@@ -115,4 +115,4 @@ def sentry_of(
             lambda alarm: report(job, alarm),
         )
     finally:
-        opinion.close()
+        shadow.close()
