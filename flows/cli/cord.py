@@ -11,6 +11,7 @@ from data.cord import cord
 from data.cord.cord import Pulled
 from data.errors import Refused
 from data.escape import one_line
+from data.paths import CAMPAIGNS, runs_prefix
 from data.runs.leases import holder
 from data.store import Store, folders, open_store
 from data.store.user_state import username
@@ -86,12 +87,12 @@ def _unknown(store: Store, scope: str) -> str | None:
     kind, _, name = scope.partition(":")
     if scope == cord.EVERYTHING:
         return None
-    campaigns = list(folders(store, "campaigns"))
+    campaigns = list(folders(store, CAMPAIGNS))
     if kind == "campaign":
         known = name in campaigns
     else:
         training = [held.run for each in campaigns if (held := holder(store, each))]
-        known = any(name in folders(store, f"campaigns/{each}/runs") for each in campaigns)
+        known = any(name in folders(store, runs_prefix(each)) for each in campaigns)
         known = known or name in training
     there = ", ".join(campaigns) or "nothing"
     return None if known else f"there is no {kind} {name} in {store.uri} yet (its campaigns: {there})"

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 from data.cord import cord
 from data.errors import Refused
+from data.paths import CAMPAIGNS
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
 from data.store.conformance import violations
@@ -107,7 +108,7 @@ def _cord(store: Store) -> list[Finding]:
 
 def _leases(store: Store) -> list[Finding]:
     found = []
-    for campaign in folders(store, "campaigns"):
+    for campaign in folders(store, CAMPAIGNS):
         held = leases.holder(store, campaign)
         if held is not None:
             state = "is in force" if held.alive else "has expired; the next retrain will take it over"

@@ -12,6 +12,7 @@ from data.errors import Refused
 from data.evaluation.accuracy_sheet import Reading, read_sheet
 from data.evaluation.gate import evaluation_of, promote_by_hand
 from data.evaluation.systems import all_systems, find_systems
+from data.paths import CAMPAIGNS
 from data.reports.campaign import report_campaign
 from data.reports.run import report_run
 from data.runs.champion import rollback
@@ -108,7 +109,7 @@ def report(
 ) -> None:
     """Write the report of a run or of a campaign, with all that is known by now, and print where it is."""
     opened = open_store(store)
-    names = list(folders(opened, "campaigns"))
+    names = list(folders(opened, CAMPAIGNS))
     for name in names:
         if any(run["run"] == wanted for run in runs(opened, name)):
             address = report_run(opened, name, wanted).address("report.html")

@@ -15,7 +15,7 @@ from data.ingest.inbox import refusals
 from data.ingest.pipeline import IngestResult
 from data.labels.table import added, deliveries
 from data.measures.intervals import Estimate, proportion
-from data.paths import comparisons_of
+from data.paths import CAMPAIGNS, comparisons_of
 from data.reports.evaluation import table
 from data.rounds.plan import WORTH, Plan
 from data.rounds.status import rounds
@@ -152,21 +152,17 @@ def demo_table(store_uri: str, campaign: str, result: Result) -> list[str]:
     lines = ["", f"store                     {result['store']}", *run_lines(result), ""]
     for row in pq.read_table(evaluation.path("responses.parquet")).to_pylist()[: 4 * len(evaluation["systems"])]:
         if row["system"] == evaluation["systems"][0]:
-            lines += [f"  query      ... {_one_line(row['query'])[-90:]}"]
+            lines += [f"  query      ... {one_line(row['query'])[-90:]}"]
         if row["system"] in ("zero-shot", "policy"):
-            lines += [f"  {row['system']:<10} {_one_line(row['response'])}"] + [""] * (row["system"] == "policy")
+            lines += [f"  {row['system']:<10} {one_line(row['response'])}"] + [""] * (row["system"] == "policy")
     return lines
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def status_result(store_uri: str) -> Result:
     """Return every campaign of a store with its rounds."""
     store = open_store(store_uri)
     found = []
-    for name in folders(store, "campaigns"):
+    for name in folders(store, CAMPAIGNS):
         found.append(
             {
                 "campaign": name,

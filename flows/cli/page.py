@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from andon_launcher import command
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.campaign import load_campaign
 from data.errors import Refused
 from data.evaluation.human_evaluation import human_evaluations
@@ -20,7 +20,6 @@ from data.page import accounts as roster
 from data.page.answers import collect, mark_delivered
 from data.paths import name_in
 from data.store import Store, open_store
-from data.store.manifest import Publication
 from flows.cli.ingest import ingest_by_hand
 from flows.cli.options import STORE, Json, Name, StoreUri, app, finish
 from flows.cli.output import ingested_lines
@@ -76,7 +75,7 @@ def label(
     _take_in(opened, store, campaign, name, asked, as_json)
 
 
-def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Publication, as_json: bool) -> None:
+def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Batch, as_json: bool) -> None:
     """Write what was answered as an answer file, and ingest it by the way that every vendor's goes."""
     with tempfile.TemporaryDirectory() as folder:
         collected = collect(store, name, batch["batch"], Path(folder))
@@ -89,7 +88,7 @@ def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Publicatio
     finish(result, as_json, ingested_lines(outcome, campaign))
 
 
-def _batch(store: Store, name: str, batch: str | None, campaign: str) -> Publication:
+def _batch(store: Store, name: str, batch: str | None, campaign: str) -> Batch:
     published = {str(each["batch"]): each for each in [*human_evaluations(store, name), *batches(store, name)]}
     if not published:
         raise Refused(f"Campaign {name} has no batch in {store.uri}: run andon export {campaign} first.")

@@ -136,6 +136,13 @@ def test_every_function_that_a_page_names_is_defined() -> None:
         assert named <= defined, (name_of(page), named - defined)
 
 
+def test_contributing_names_every_package_of_data_and_models() -> None:
+    files = [file for layer in ("data", "models") for file in ROOT.glob(f"{layer}/*/__init__.py")]
+    packages = {f"{file.parent.relative_to(ROOT)}/" for file in files}
+    named = set(re.findall(r"^\| `([^`]+)`", (ROOT / "CONTRIBUTING.md").read_text(), re.M))
+    assert packages <= named, packages - named
+
+
 def test_every_variable_of_the_environment_that_a_page_names_is_read() -> None:
     sources = "".join(path.read_text() for path in SOURCES)
     for page in PAGES:
