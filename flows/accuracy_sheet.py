@@ -1,4 +1,4 @@
-"""Flow: write a table of summaries to be read for accuracy."""
+"""Flow: write a table of summaries for a person to check for accuracy."""
 
 from prefect import flow
 
@@ -19,5 +19,5 @@ def accuracy_sheet(
     base: BaseModel = None,
     preset: Preset = None,
 ) -> str:
-    """Publish the sheet, and return the address of the file to fill in."""
+    """Publish the sheet, and return the address of the file to complete."""
     return write_sheet(store, configured(campaign, preset, base=base), tuple(systems), items, seed)

@@ -1,4 +1,4 @@
-"""How a flow ends before its end: a pulled cord is no failure, and a person's Ctrl-C no reason to wait for minutes."""
+"""How a flow ends early: by a pulled cord, which is no failure, or by Ctrl-C, which must not take minutes."""
 
 import functools
 import os
@@ -21,67 +21,67 @@ from data.store import open_store
 
 P = ParamSpec("P")
 R = TypeVar("R")
-PATIENCE_S = 60.0  # for what a flow gives back when it is asked to end
+EXIT_TIMEOUT_S = 60.0  # for a flow to release what it holds after SIGTERM
 
 
 def stoppable(body: Callable[P, R]) -> Callable[P, R]:
-    """Let a flow's body, or a flow called in it, end its flow run in a state that names the pull.
+    """Make a pulled cord end the flow run in a state that names the pull, also if the pull stopped a flow inside it.
 
-    Where it is interrupted and Prefect's server is a child of this process, the process ends here: what the body held
-    is given back, and Prefect would go on asking a server that heard the same Ctrl-C.
+    If the flow is interrupted and Prefect's server is a child of this process, the process exits here. The body has
+    released what it held by then, and Prefect would keep asking a server that got the same Ctrl-C.
     """
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with _asked_in_vain():
+            with _exit_after_timeout():
                 return body(*args, **kwargs)
         except (Stopped, CancelledRun) as stopped:
-            return cast(R, Cancelled(name="Stopped", message=str(stopped)))  # Prefect takes it for the final state
-        except (KeyboardInterrupt, TerminationSignal) as asked:
+            return cast(R, Cancelled(name="Stopped", message=str(stopped)))  # Prefect makes it the final state
+        except (KeyboardInterrupt, TerminationSignal) as interrupt:
             if get_current_settings().api.url is not None:
                 raise
-            _leave(asked.signal if isinstance(asked, TerminationSignal) else signal.SIGINT)
+            _exit(interrupt.signal if isinstance(interrupt, TerminationSignal) else signal.SIGINT)
 
     return run
 
 
 def check_line(store: str, campaign: str, run: str | None = None) -> None:
-    """Raise Stopped where a pull stops this campaign, or this run of it."""
+    """Raise Stopped if a pull stops this campaign, or this run of it."""
     check(open_store(store), campaign, run)
 
 
 @contextmanager
-def _asked_in_vain() -> Iterator[None]:
-    """End a process some time after SIGTERM, should it not have ended by then.
+def _exit_after_timeout() -> Iterator[None]:
+    """Exit some time after SIGTERM if the process still runs.
 
-    Prefect's handler raises in whatever runs, and where that is a finalizer Python drops the exception: the flow would
-    go on without its server, which heard the same signal.
+    Prefect's handler raises an exception in the code that runs. If that code is a finalizer, Python drops the
+    exception, and the flow would continue without its server, which got the same signal.
     """
-    raises = signal.getsignal(signal.SIGTERM)
-    on_its_own = get_current_settings().api.url is None and threading.current_thread() is threading.main_thread()
-    if not on_its_own or not callable(raises):
+    raise_in_flow = signal.getsignal(signal.SIGTERM)
+    has_own_server = get_current_settings().api.url is None and threading.current_thread() is threading.main_thread()
+    if not has_own_server or not callable(raise_in_flow):
         yield
         return
 
-    def asked(number: int, frame: FrameType | None) -> None:
-        late = threading.Timer(PATIENCE_S, _leave, [number])
-        late.daemon = True
-        late.start()
-        raises(number, frame)
+    def handle(number: int, frame: FrameType | None) -> None:
+        timer = threading.Timer(EXIT_TIMEOUT_S, _exit, [number])
+        timer.daemon = True
+        timer.start()
+        raise_in_flow(number, frame)
 
-    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, raises)
+        signal.signal(signal.SIGTERM, raise_in_flow)
 
 
-def _leave(number: int) -> NoReturn:
+def _exit(number: int) -> NoReturn:
     from prefect.server.api.server import SubprocessASGIServer
 
     SubprocessASGIServer().stop()  # the one that is running
-    with suppress(OSError):  # whoever read it may be gone
+    with suppress(OSError):  # its reader may be gone
         sys.stderr.write(INTERRUPTED)
         sys.stderr.flush()
     os._exit(128 + number)

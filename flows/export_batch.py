@@ -23,9 +23,9 @@ def export_batch(
     preset: Preset = None,
     round_number: RoundNumber = None,
 ) -> str:
-    """Publish the batch of a round (by default the round that is due) and return its id.
+    """Publish the batch of a round, by default of the round that is due, and return its id.
 
-    Nothing is sampled while the line is stopped, nor from a champion whose run is.
+    Nothing is sampled while the line or the run of the champion is stopped.
     """
     settings = configured(campaign, preset, questions=questions, base=base)
     check_line(store, settings.name, champion(open_store(store), settings.name))
