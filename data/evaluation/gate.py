@@ -20,8 +20,8 @@ from data.evaluation.human_evaluation import preferred_by_people, undecided
 from data.evaluation.systems import CHAMPION, ZERO_SHOT
 from data.labels.decisions import batch_statuses
 from data.labels.label_sets import label_set_document
-from data.measures.intervals import Proportion
-from data.paths import log_of, run_prefix
+from data.measures.intervals import Estimate
+from data.paths import promotion_log_prefix, run_prefix
 from data.runs.champion import (
     DecisionSettings,
     ObjectionEntry,
@@ -56,7 +56,7 @@ class Objection(NamedTuple):
     code: GateCode
     about: str  # a batch, a pull, or the system that the run is compared with
     text: str  # for people
-    rate: Proportion | None = None
+    rate: Estimate | None = None
 
     def entry(self) -> ObjectionEntry:
         """Return it as the log keeps it, without its text."""
@@ -165,7 +165,7 @@ def evaluation_of(store: Store, campaign: str, run: str, settings: Campaign | No
 class JudgedRate(NamedTuple):
     """How often a run was preferred to an opponent, and by whom."""
 
-    rate: Proportion
+    rate: Estimate
     people: int | None = None  # how many; None: the campaign's judges
 
     @property
@@ -182,7 +182,7 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
     measured = facts["win_rate"]
     if opponent != ZERO_SHOT:
         measured = facts.get("champion_win_rate") if facts.get("runs", {}).get(CHAMPION) == opponent else None
-    return None if measured is None else JudgedRate(Proportion(**measured))
+    return None if measured is None else JudgedRate(Estimate(**measured))
 
 
 def _withdrawn(store: Store, campaign: str, label_set: str) -> Iterator[Objection]:
@@ -236,7 +236,7 @@ def decide_by_gate(
         return None if last is not None and _same(last, kept) else kept
 
     check(store, campaign.name, run)
-    return cast(PromotionEntry | None, log.append(store, log_of(campaign.name), decide))
+    return cast(PromotionEntry | None, log.append(store, promotion_log_prefix(campaign.name), decide))
 
 
 def promote_by_hand(

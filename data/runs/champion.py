@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 from data.canonical import Document
 from data.cord.cord import check
 from data.errors import Refused
-from data.paths import log_of
+from data.paths import promotion_log_prefix
 from data.runs.registry import find_run
 from data.store import Store, log
 
@@ -48,7 +48,7 @@ PromotionEntry = TypedDict(
 
 def promotion_log(store: Store, campaign: str) -> list[PromotionEntry]:
     """Return every decision, oldest first: promote, keep (the gate did not let a `candidate` pass) and rollback."""
-    return cast(list[PromotionEntry], log.entries(store, log_of(campaign)))
+    return cast(list[PromotionEntry], log.entries(store, promotion_log_prefix(campaign)))
 
 
 def champion(store: Store, campaign: str) -> str | None:
@@ -98,7 +98,7 @@ def promote(
         check(store, campaign, run)
         return {"kind": "promote", "run": run, "reason": reason} | further(leader)
 
-    return cast(PromotionEntry | None, log.append(store, log_of(campaign), decide))
+    return cast(PromotionEntry | None, log.append(store, promotion_log_prefix(campaign), decide))
 
 
 def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntry:
@@ -121,6 +121,6 @@ def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntr
         stack.pop()
         return {"kind": "rollback", "run": stack[-1], "from": entries[-1]["run"], "reason": reason, "by": by}
 
-    entry = log.append(store, log_of(campaign), decide)
+    entry = log.append(store, promotion_log_prefix(campaign), decide)
     assert entry is not None
     return cast(PromotionEntry, entry)
