@@ -12,7 +12,7 @@ import pytest
 
 from data.campaign import load_campaign
 from data.campaign.campaign import SHIPPED
-from data.campaign.queries import load_queries
+from data.campaign.queries import Split, load_queries
 from flows.cli import main as cli
 
 QUERIES = "queries"  # folder beside the weights of the tiny base
@@ -64,7 +64,8 @@ def write_queries(base: Path, train: int = 400, test: int = 100) -> None:
     """Write some of the embedded queries to where the tiny campaign has its own."""
     text = load_campaign("sentiment").text
     (base / QUERIES).mkdir()
-    for split, count in (("train", train), ("test", test)):
+    counts: dict[Split, int] = {"train": train, "test": test}
+    for split, count in counts.items():
         rows = [{"query_id": query.query_id, "text": query.text} for query in load_queries(text, split)[:count]]
         pq.write_table(pa.Table.from_pylist(rows), base / QUERIES / f"{split}.parquet")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from web.visible import visible
 
 from data.cord import cord
 from data.errors import Refused
+from data.escape import visible
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
 from data.page.accounts import LOG, add, labelers, owner, revoke
