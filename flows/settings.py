@@ -4,7 +4,7 @@ from typing import Any
 
 from data.campaign import Campaign, load_campaign
 from data.errors import Refused
-from data.evaluation.gate import settings_in_force
+from data.evaluation.deciding import settings_in_force
 from data.store import Store
 
 

@@ -15,7 +15,7 @@ from data.campaign.queries import edition
 from data.canonical import Document, content_id
 from data.console import say
 from data.errors import Refused
-from data.evaluation.gate import evaluation_of, evaluations_by
+from data.evaluation.deciding import evaluation_of, evaluations_by
 from data.evaluation.judgements import JUDGEMENTS, PairResult, judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
 from data.measures.text_metrics import measure_texts, score_gaps

@@ -6,7 +6,8 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign
 from data.console import say
 from data.cord.webhook import notify
-from data.evaluation.gate import decide_by_gate, evaluation_of
+from data.evaluation.deciding import evaluation_of
+from data.evaluation.gate import decide_by_gate
 from data.runs.champion import champion
 from data.runs.registry import find_run
 from data.store import open_store

@@ -12,29 +12,26 @@ from enum import StrEnum
 from typing import NamedTuple, cast
 
 from data.campaign import Campaign
-from data.canonical import Document, content_id
+from data.canonical import Document
 from data.cord.cord import check, open_pulls
 from data.errors import Refused
 from data.escape import one_line
+from data.evaluation.deciding import decision_settings, settings_in_force
 from data.evaluation.human_evaluation import preferred_by_people, undecided
 from data.evaluation.systems import CHAMPION, ZERO_SHOT
 from data.labels.decisions import batch_statuses
 from data.labels.label_sets import label_set_document
 from data.measures.intervals import Estimate
-from data.paths import promotion_log_prefix, run_prefix
+from data.paths import promotion_log_prefix
 from data.runs.champion import (
-    DecisionSettings,
     ObjectionEntry,
     PromotionEntry,
     champion,
-    decisions_about,
-    opponent_of,
     promote,
-    promotion_log,
 )
 from data.runs.registry import find_run
-from data.store import Store, folders, log
-from data.store.manifest import Publication, read_manifest
+from data.store import Store, log
+from data.store.manifest import Publication
 
 FEWEST_PEOPLE = 3  # the spread of two is known to within a factor of ten, of one not at all
 
@@ -112,54 +109,6 @@ def gate(
         objections.append(Objection(GateCode.PULLED, pull.pull, text))
     objections += _withdrawn(store, campaign.name, label_set)
     return Verdict(not objections, tuple(speaks_for), tuple(objections))
-
-
-def decision_settings(campaign: Campaign) -> DecisionSettings:
-    """Return the settings by which a run is decided, and which are no part of its id."""
-    document = campaign.model_dump(mode="json", include={"evaluation", "judges", "promotion"})
-    return cast(DecisionSettings, document)
-
-
-def settings_in_force(store: Store, campaign: str, run: str) -> Campaign | None:
-    """Return a run's own settings, with those of the last decision about it; None for runs that do not name theirs."""
-    own = find_run(store, campaign, run).get("campaign")
-    if own is None:
-        return None
-    decisions = decisions_about(promotion_log(store, campaign), run)
-    recorded = [dict(entry["settings"]) for entry in decisions if "settings" in entry]
-    return Campaign.model_validate(own | (recorded[-1] if recorded else {}))
-
-
-def evaluations_by(store: Store, campaign: str, run: str, settings: Campaign | None) -> list[Publication]:
-    """Return the evaluations of a finished run by these settings, oldest first; None: by those of its first one."""
-    finished = find_run(store, campaign, run)
-    first = read_manifest(store, finished.manifest["inputs"]["evaluation"])
-    assert first is not None
-    rules, own = content_id(settings.measuring()) if settings else None, first.get("rules")
-    if finished.get("campaign") is not None:
-        now = content_id(Campaign.model_validate(finished["campaign"]).measuring())
-        own = own or now  # evaluations did not always say by which settings they are
-        rules = own if rules == now else rules  # nor had a campaign always the settings that it has now
-    folder = f"{run_prefix(campaign, run)}/evaluations"
-    others = [each for name in folders(store, folder) if (each := read_manifest(store, f"{folder}/{name}")) is not None]
-    known = {each.prefix: each for each in [first, *sorted(others, key=lambda each: str(each.manifest["ended"]))]}
-    return [each for each in known.values() if each.get("rules", own) in (rules or own, None)]
-
-
-def evaluation_of(store: Store, campaign: str, run: str, settings: Campaign | None = None) -> Publication:
-    """Return the evaluation that decides about a finished run: the first one beside the champion that it has to beat.
-
-    Only an evaluation by `settings` decides, by default those in force, and never a later one by the same settings:
-    else somebody tries until one suits.
-    """
-    leader = opponent_of(store, campaign, run)
-    by_rules = evaluations_by(store, campaign, run, settings or settings_in_force(store, campaign, run))
-    beside = [each for each in by_rules if each.get("runs", {}).get(CHAMPION) == leader]
-    if chosen := [*beside, *by_rules]:
-        return chosen[0]
-    first = read_manifest(store, find_run(store, campaign, run).manifest["inputs"]["evaluation"])
-    assert first is not None
-    return first
 
 
 class JudgedRate(NamedTuple):

@@ -9,7 +9,7 @@ from data.campaign import Campaign
 from data.canonical import content_id
 from data.cord.cord import pulls
 from data.errors import Refused
-from data.evaluation.gate import evaluation_of, settings_in_force
+from data.evaluation.deciding import evaluation_of, settings_in_force
 from data.evaluation.human_evaluation import human_evaluations
 from data.evaluation.judgements import PairResult, result_for
 from data.labels.decisions import decision_log

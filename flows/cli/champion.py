@@ -6,7 +6,8 @@ import typer
 
 from data.campaign import load_campaign
 from data.cord.cord import open_pulls
-from data.evaluation.gate import evaluation_of, promote_by_hand, settings_in_force
+from data.evaluation.deciding import evaluation_of, settings_in_force
+from data.evaluation.gate import promote_by_hand
 from data.runs.champion import rollback
 from data.store import open_store
 from data.store.user_state import username

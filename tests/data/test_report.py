@@ -8,7 +8,8 @@ import pytest
 from data.campaign import Campaign
 from data.campaign.settings import Supervised
 from data.cord import cord
-from data.evaluation.gate import GateCode, Objection, Verdict, evaluation_of, promote_by_hand
+from data.evaluation.deciding import evaluation_of
+from data.evaluation.gate import GateCode, Objection, Verdict, promote_by_hand
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from data.quality.scorecard import scorecards
