@@ -21,8 +21,8 @@ from data.quality.assess_batch import assess_pending
 from data.rounds.status import round_to_finish
 from data.store import open_store
 from data.store.manifest import publish, read_manifest
-from models.lm.base import Base, open_base
-from models.lm.tokens import decode
+from models.lm.base import open_base
+from models.lm.prompts import Prompts
 
 LABELER = "openai-2019"
 
@@ -39,7 +39,8 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestRe
             "use --base openai-community/gpt2, or a checkpoint with its tokenizer."
         )
     origin = sha256_of_file(file)
-    questions = [_question(base, label) for label in labels]
+    prompts = base.prompts(campaign.text)
+    questions = [_question(prompts, label) for label in labels]
     mark = content_id([LABELER, origin])
     known = [batch["batch"] for batch in batches(store, campaign.name) if batch["batch"].endswith(mark)]
     batch_id = known[0] if known else f"r{round_to_finish(store, campaign.name):03d}-{mark}"
@@ -70,10 +71,10 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestRe
     return outcome
 
 
-def _question(base: Base, label: PublishedLabel) -> Question:
-    samples = tuple(Sample(decode(base.tokenizer, tokens), tokens, LABELER) for tokens in label.samples)
+def _question(prompts: Prompts, label: PublishedLabel) -> Question:
+    samples = tuple(Sample(prompts.decode(tokens), tokens, LABELER) for tokens in label.samples)
     query_id = "q" + sha256(repr(label.query).encode())[:16]
-    return Question(query_id, decode(base.tokenizer, label.query), label.query, samples)
+    return Question(query_id, prompts.decode(label.query), label.query, samples)
 
 
 def _answers(questions: list[Question], labels: list[PublishedLabel], instructions: str, secret: bytes) -> pa.Table:

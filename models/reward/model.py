@@ -18,7 +18,6 @@ from transformers import AutoModel, PreTrainedModel
 from data.campaign.settings import Reward
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Proportion, proportion
-from data.runs.checkpoints import Checkpoints
 from models.lm.base import best_device, body, hidden_size, trainable_copy
 from models.lm.precision import autocast
 from models.lm.shared_query import shared_query, states_at_end
@@ -26,8 +25,9 @@ from models.lm.tokens import pad_left, pad_right
 from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
-from models.training.processes import Processes
+from models.training.processes import Processes, processes
 from models.training.sharding import shard, unshard
 
 
@@ -113,14 +113,14 @@ def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwat
 
     Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
     """
-    processes = Processes()
+    group = processes()
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
     scores = []
-    for part in in_chunks(order, chunk * processes.count):
+    for part in in_chunks(order, chunk * group.count):
         look()
-        mine = processes.share(part) or part[:1]
+        mine = group.share(part) or part[:1]
         part_scores = model(*model.tensors([rows[i] for i in mine]))
-        scores.append(processes.gather_ragged(part_scores, len(part)))
+        scores.append(group.gather_ragged(part_scores, len(part)))
     together = torch.cat(scores)
     return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
 
@@ -130,46 +130,45 @@ def train_reward_model(
     rows: Sequence[Comparison],
     settings: Reward,
     seed: int,
-    checkpoints: Checkpoints | None = None,
-    look: Look = unwatched,
+    hooks: Hooks = NO_HOOKS,
 ) -> list[dict[str, float]]:
     """Train for one epoch with linear decay; return loss and accuracy of every step.
 
     The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one;
     `look` raises where the line is stopped, after which the state is saved.
     """
-    processes = Processes()
+    group = processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     trained = shard(model)
     optimizer = Adam(trained.parameters(), settings.lr)
-    first, facts = restore_state(checkpoints, trained, optimizer)
+    first, facts = restore_state(hooks.checkpoints, trained, optimizer)
     history: list[dict[str, float]] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
-        with save_when_stopped(checkpoints, step, trained, optimizer, {"history": history}):
-            look()
+        with save_when_stopped(hooks.checkpoints, step, trained, optimizer, {"history": history}):
+            hooks.look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
-        loss, right = _backward(trained, batch, settings.micro_batch, processes)
-        processes.sum_gradients(trained.parameters())
+        loss, right = _backward(trained, batch, settings.micro_batch, group)
+        group.sum_gradients(trained.parameters())
         optimizer.step(remaining=1 - start / len(rows))
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
-        save_state(checkpoints, step + 1, trained, optimizer, {"history": history})
+        save_state(hooks.checkpoints, step + 1, trained, optimizer, {"history": history})
     unshard(trained, model)
     return history
 
 
 def _backward(
-    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, processes: Processes
+    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, group: Processes
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
     sums = torch.zeros(1, 2)
-    for part, counts in processes.micro_batches(batch, micro_batch):
+    for part, counts in group.micro_batches(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
         loss = preference_loss(scores, label).sum() * counts / len(batch)
         loss.backward()
         sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
-    loss_sum, right = processes.gather(sums.to(model.gain.device)).sum(0).tolist()
+    loss_sum, right = group.gather(sums.to(model.gain.device)).sum(0).tolist()
     return loss_sum, right
 
 
