@@ -14,8 +14,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 
 from data.console import say
-from data.escape import one_line
+from data.escape import as_code, one_line
 from data.ingest.pipeline import IngestResult
+from data.paths import batch_prefix
 from data.rounds.status import rounds
 from data.runs.champion import champion
 from data.runs.registry import find_run
@@ -29,7 +30,7 @@ from data.store.s3 import S3Store
 @task(cache_policy=NO_CACHE)
 def show_batch(store_uri: str, campaign: str, batch_id: str) -> None:
     """Show which files of a batch go to labelers."""
-    batch = read_manifest(open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}")
+    batch = read_manifest(open_store(store_uri), batch_prefix(campaign, batch_id))
     assert batch is not None
     files = [{"send to labelers": batch.address(name)} for name in batch.names() if name.startswith("questions-")]
     said = f"{batch['questions']:,} questions of {batch_id}; links for a vendor: andon export {campaign} --vendor NAME"
@@ -66,14 +67,14 @@ def show_ingested(store: Store, campaign: str, file: str, outcome: IngestResult,
     """Show what a delivery added, what its answers are worth, and what a person has to do about it."""
     lines = [
         f"# {outcome.batch}: {outcome.decision}",
-        f"{_code(file)}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
+        f"{as_code(file)}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
         f"{outcome.duplicates:,} duplicates.",
-        *(f"- **{finding['fault']}**: {_code(str(finding['evidence']))}" for finding in outcome.findings),
-        *(f"- quarantined {count:,}: {_code(reason)}" for reason, count in outcome.reasons.items()),
+        *(f"- **{finding['fault']}**: {as_code(str(finding['evidence']))}" for finding in outcome.findings),
+        *(f"- quarantined {count:,}: {as_code(reason)}" for reason, count in outcome.reasons.items()),
     ]
     if outcome.decision != "accept":
         lines.append("Nothing is trained on these labels before a person has looked and decided:")
-        lines.append(_code(f"andon decide {campaign} {outcome.batch} accept --reason ...") + " (or reject)")
+        lines.append(as_code(f"andon decide {campaign} {outcome.batch} accept --reason ...") + " (or reject)")
     if report is not None:
         link, said = _link(store, report, "report.html")
         lines.append(f"[Quality report]({link}): {said}")
@@ -82,8 +83,10 @@ def show_ingested(store: Store, campaign: str, file: str, outcome: IngestResult,
 
 def show_refused(campaign: str, key: str, reason: str) -> None:
     """Show that a delivery was refused, and why."""
-    said = f"# Refused\n\n{_code(key)}\n\n{_code(reason)}\n\nThe vendor delivers another file, or a person takes it: "
-    said += _code(f"andon ingest {campaign} FILE --despite ...")
+    said = (
+        f"# Refused\n\n{as_code(key)}\n\n{as_code(reason)}\n\nThe vendor delivers another file, or a person takes it: "
+    )
+    said += as_code(f"andon ingest {campaign} FILE --despite ...")
     show_artifact(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=said)
 
 
@@ -125,7 +128,3 @@ def _link(store: Store, published: Publication, name: str) -> tuple[str, str]:
         return f"file://{address}", f"on the worker's disk: {address}"
     link = download_link(store, published.key(name))
     return link.url, f"{address}; the link works until {link.ends}"
-
-
-def _code(text: str) -> str:
-    return "`" + one_line(text).replace("`", "'") + "`"

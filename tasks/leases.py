@@ -1,7 +1,5 @@
 """The lease of a campaign's training, held for as long as a flow trains it."""
 
-import os
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +17,13 @@ from data.store.user_state import username
 def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | None]:
     """Hold the campaign's lease, with a beat every fifth of the time after which a holder counts as dead.
 
-    A run that is published needs none. Raises Held where somebody else trains the campaign.
+    A run that is published needs none. Raises LeaseHeld while another process trains the campaign.
     """
     store = open_store(store_uri)
     if read_manifest(store, run_prefix(campaign, run)) is not None:
         yield None
         return
-    lease = acquire(store, campaign, f"{username()}@{socket.gethostname()} (process {os.getpid()}, {run})")
+    lease = acquire(store, campaign, username(), run)
     ended = threading.Event()
 
     def beat() -> None:
@@ -34,7 +32,7 @@ def training_lease(store_uri: str, campaign: str, run: str) -> Iterator[Lease | 
                 renew(store, lease)
             except LeaseLost as refusal:
                 return say(str(refusal))
-            except Exception as error:  # a store out of reach for a while; silence is what the lease is there for
+            except Exception as error:  # a store out of reach for a while: the lease is made for a silent holder
                 say(f"lease: no beat, {error}")
 
     beats = threading.Thread(target=beat, daemon=True)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from data.batches.index import Batch
 from data.batches.schema import shown_order
 from data.canonical import Document, plain
 from data.errors import Refused
 from data.page.answers import Question, questions, save, saved
 from data.store import Store
-from data.store.manifest import Publication
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
 WORDS = ("note", "critique", "correction")
@@ -34,9 +34,7 @@ class Answered(NamedTuple):
 class Desk:
     """Hands out the questions of one batch and takes the answers."""
 
-    def __init__(
-        self, store: Store, campaign: str, batch: Publication, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, store: Store, campaign: str, batch: Batch, clock: Callable[[], float] = time.monotonic) -> None:
         self.store, self.campaign, self.batch, self._clock = store, campaign, str(batch["batch"]), clock
         self.questions: Mapping[str, Question] = questions(batch)
         self.instructions = next(iter(self.questions.values())).instructions

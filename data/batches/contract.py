@@ -2,10 +2,12 @@
 
 import re
 
+from data.answers import KINDS
+
 REQUIRED = ("question_id", "content_sha256", "labeler_id")
 
 
-ANSWER_COLUMNS = ("best", "ranking", "ratings")
+ANSWER_COLUMNS = tuple(kind.name for kind in KINDS)
 
 
 ONE_OF = (*ANSWER_COLUMNS, "skip")  # a file has at least one of these columns

@@ -7,6 +7,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from data.answers import BY_NAME
+from data.answers.ratings import Axis
+
 SHIPPED, OWN = ("embedded", "speeches"), "files of one's own"
 
 
@@ -227,20 +230,20 @@ class Vendor(Settings):
 class Ask(Settings):
     """What labelers are asked for; every answer of another kind is taken all the same."""
 
-    kind: Literal["best", "ranking", "ratings"] = "best"
-    axes: tuple[Literal["accuracy", "coverage", "coherence", "overall"], ...] = Field(
-        default=("overall",), min_length=1
-    )  # of ratings
+    kind: str = "best"  # one of data/answers/
+    axes: tuple[Axis, ...] = Field(default=("overall",), min_length=1)  # of ratings
     critique: bool = False  # what is wrong with the options, in words
     correction: bool = False  # the response that a labeler would have written
 
+    @field_validator("kind")
+    @classmethod
+    def _is_a_kind(cls, kind: str) -> str:
+        if kind not in BY_NAME:
+            raise ValueError(f"there is no kind {kind!r} of answers; write one of {', '.join(BY_NAME)}")
+        return kind
+
     def wording(self) -> str:
         """Return what is added to the instructions; empty where one option is chosen and nothing else asked."""
-        kinds = {
-            "best": "",
-            "ranking": "Rank the options, best first; options that are equally good share a place.",
-            "ratings": f"Rate every option from 1 (worst) to 7 (best) on: {', '.join(self.axes)}.",
-        }
         critique = "Say in a sentence what is wrong with them." if self.critique else ""
         correction = "If none is good, write the response that you would have liked." if self.correction else ""
-        return " ".join(filter(None, [kinds[self.kind], critique, correction]))
+        return " ".join(filter(None, [BY_NAME[self.kind].wording(self.axes), critique, correction]))

@@ -18,7 +18,7 @@ from data.evaluation.systems import CHAMPION, ZERO_SHOT
 from data.labels.decisions import batch_statuses
 from data.labels.label_sets import label_set_document
 from data.measures.intervals import Proportion
-from data.paths import log_of, run_prefix
+from data.paths import promotion_log_prefix, run_prefix
 from data.runs.champion import champion, opponent_of, promote
 from data.runs.registry import find_run
 from data.store import Store, folders, log
@@ -162,7 +162,7 @@ def decide_by_gate(
         return None if {name: last.get(name) for name in kept} == kept else kept
 
     check(store, campaign.name, run)
-    return log.append(store, log_of(campaign.name), decide)
+    return log.append(store, promotion_log_prefix(campaign.name), decide)
 
 
 def promote_by_hand(

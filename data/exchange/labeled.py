@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from data.answers import DETAILED
+
 # Of what a label says, all formats of trainers lose:
-LOST_BY_ALL = frozenset({"labeler", "weight", "time", "shown order", "ranking", "ratings"})
+LOST_BY_ALL = frozenset({"labeler", "weight", "time", "shown order", *(kind.name for kind in DETAILED)})
 
 
 class Labeled(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
+from data.answers.base import option_names
 from data.campaign.settings import Ask
 
 OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what reading another form than ours raises
@@ -47,31 +48,9 @@ def _shown(row: dict[str, str]) -> ShownQuestion:
     return ShownQuestion(row["question_id"], row["content_sha256"], row["instructions"], row["query"], options)
 
 
-def option_names(count: int) -> list[str]:
-    """Name the options of a question by the position at which each is shown."""
-    return [f"option_{position}" for position in range(count)]
-
-
-def position_of(name: object) -> object:
-    """Return the position that an option's name holds, or what was given where it is no such name."""
-    digits = str(name).removeprefix("option_")
-    return int(digits) if digits != str(name) and digits.isdecimal() and digits.isascii() else name
-
-
 def unreadable(said: object) -> dict[str, str]:
     """Return what an export says in no form that is known as an answer, so that its row is set aside with all of it."""
     return {"best": f"unreadable: {json.dumps(said)}"}
-
-
-def rating_names(ask: Ask, count: int) -> list[str]:
-    """Name the ratings that are asked for, one an axis and option."""
-    return [f"{axis}_{option}" for axis in ask.axes for option in option_names(count)]
-
-
-def ratings_of(given: dict[str, object], count: int) -> dict[str, list[object]]:
-    """Return ratings by axis from ratings by name; None where an option was not rated."""
-    axes = dict.fromkeys(name.partition("_option_")[0] for name in given)
-    return {axis: [given.get(f"{axis}_{option}") for option in option_names(count)] for axis in axes}
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> Path:

@@ -1,8 +1,8 @@
 """Delivered rows beside the questions that they answer: which sample each position was, and which rows do not fit."""
 
 import json
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,14 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.answers import DETAILED
+from data.answers.answer import NO_DETAILS, text_of, to_samples
+from data.answers.base import BadAnswer
 from data.batches.key import Key
 from data.batches.schema import QUESTION_ID
 from data.campaign.settings import Quality
 from data.escape import shown
-from data.ingest.fields import BadRow, one_name, to_samples
-from data.labels.table import SKIPPED, compact
+from data.ingest.fields import one_name
+from data.labels.table import SKIPPED
 
-RANKING = pa.list_(pa.list_(pa.int8()))
 MATCHED = pa.schema(
     [
         ("row", pa.int64()),
@@ -27,9 +29,8 @@ MATCHED = pa.schema(
         ("best", pa.int32()),  # as delivered
         ("best_shown", pa.int8()),  # null where no single option is said to be best
         ("best_sample", pa.int8()),
-        ("ranking", RANKING),  # of samples
-        ("ratings", pa.string()),  # JSON, by sample
-        ("said", pa.string()),  # JSON of an answer that says more than best_sample; null for others
+        *((kind.name, kind.stored_type) for kind in DETAILED),  # by sample
+        ("said", pa.string()),  # JSON of an answer with details; null for a best option alone
         ("seconds", pa.float64()),
         ("confidence", pa.float64()),
         ("note", pa.string()),
@@ -159,69 +160,40 @@ def _by_sample(part: pa.RecordBatch, question: pa.Array, key: Key) -> dict[str, 
     slots = given.fill_null(-1).to_numpy().astype(np.int64)
     usable = (slots >= 0) & (slots < key.k)
     samples = key.shown[places, np.where(usable, slots, 0)]
-    found: dict[str, NDArray[Any]] = {name: np.full(count, None, object) for name in ("ranking", "ratings", "said")}
+    names = [kind.name for kind in DETAILED]
+    details: dict[str, NDArray[Any]] = {name: np.full(count, None, object) for name in (*names, "said")}
     problems = np.full(count, None, object)
-    more = pc.or_(pc.is_valid(part.column("ranking")), pc.is_valid(part.column("ratings")))
+    more = reduce(pc.or_, (pc.is_valid(part.column(name)) for name in names))
+    read = lru_cache(100_000)(_read)  # many rows share few different answers
     rows = np.flatnonzero(pc.and_(more, pc.is_valid(question)).to_numpy(zero_copy_only=False))
-    read = _reader(key.k)
-    answers = zip(*(part.column(name).take(rows).to_pylist() for name in ("best", "ranking", "ratings")), strict=True)
+    answers = zip(*(part.column(name).take(rows).to_pylist() for name in ("best", *names)), strict=True)
     for row, answer, order in zip(rows.tolist(), answers, map(tuple, key.shown[places[rows]].tolist()), strict=True):
         if answer[0] is not None and not usable[row]:
-            continue  # out of range is said already
-        slot, ranking, ratings, problems[row] = read(*answer, order)
+            continue  # out of range is a problem already
+        slot, by_sample, problems[row] = read(*answer, order)
         usable[row] = slot is not None
         if slot is not None:
             slots[row], samples[row] = slot, order[slot]
-        found["ranking"][row], found["ratings"][row] = ranking, ratings
-        found["said"][row] = compact([None if slot is None else order[slot], ranking, ratings])
+        for name, value in by_sample.items():
+            details[name][row] = value
+        details["said"][row] = text_of(None if slot is None else order[slot], by_sample)
     return {
         "best_shown": pa.array(slots, pa.int8(), mask=~usable, safe=False),
         "best_sample": pa.array(samples, pa.int8(), mask=~usable, safe=False),
-        "ranking": pa.array(found["ranking"], RANKING),
-        "ratings": pa.array(found["ratings"], pa.string()),
-        "said": pa.array(found["said"], pa.string()),
+        **{kind.name: pa.array(details[kind.name], kind.stored_type) for kind in DETAILED},
+        "said": pa.array(details["said"], pa.string()),
         "problem": pa.array(problems, pa.string()),
     }
 
 
-Read = Callable[..., tuple[int | None, list[list[int]] | None, str | None, str | None]]
-
-
-def _reader(k: int) -> Read:
-    """Return how an answer of more than a choice is read, which few different answers of many rows share."""
-
-    @lru_cache(100_000)
-    def read(
-        best: int | None, ranking: str | None, ratings: str | None, order: tuple[int, ...]
-    ) -> tuple[int | None, list[list[int]] | None, str | None, str | None]:
-        try:
-            slot, groups = _ranked(best, ranking, k)
-            return slot, groups and to_samples(groups, order), _rated(ratings, order), None
-        except BadRow as bad:
-            return None, None, None, str(bad)
-
-    return read
-
-
-def _ranked(best: int | None, ranking: str | None, k: int) -> tuple[int | None, list[list[int]] | None]:
-    """Return the position that is best, where it is one, and the groups of positions."""
-    if ranking is None:
-        return best, None
-    groups = json.loads(ranking)
-    if max(map(max, groups)) >= k:
-        raise BadRow(f"ranking names an option beyond {k - 1}: {shown(ranking)}")
-    if best is not None and best not in groups[0]:
-        raise BadRow(f"best is {best}, which the ranking does not put first: {shown(ranking)}")
-    return (groups[0][0] if len(groups[0]) == 1 else None), groups
-
-
-def _rated(ratings: str | None, order: tuple[int, ...]) -> str | None:
-    if ratings is None:
-        return None
-    axes = json.loads(ratings)
-    if any(len(numbers) != len(order) for numbers in axes.values()):
-        raise BadRow(f"ratings are not of {len(order)} options: {shown(ratings)}")
-    return compact({axis: [numbers[order.index(s)] for s in range(len(order))] for axis, numbers in axes.items()})
+def _read(best: int | None, *values: Any) -> tuple[int | None, Mapping[str, Any], str | None]:
+    """Read an answer with details, its values in the order of DETAILED and then the shown order of its question."""
+    *given, order = values
+    rows = {kind.name: value for kind, value in zip(DETAILED, given, strict=True) if value is not None}
+    try:
+        return *to_samples(best, rows, order), None
+    except BadAnswer as bad:
+        return None, NO_DETAILS, str(bad)
 
 
 def _bad(part: pa.RecordBatch, problem: pa.Array, wrong: NDArray[np.int64]) -> pa.RecordBatch:

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.batches.contract import ALL_COLUMNS, ANSWER_COLUMNS, TEXT_COLUMN
+from data.answers import KINDS
+from data.answers.base import BadAnswer
+from data.batches.contract import ALL_COLUMNS, TEXT_COLUMN
 from data.batches.key import text_hashes
 from data.batches.schema import SCHEMA_VERSION
 from data.errors import Refused
 from data.escape import shown
 from data.exchange.columns import Chunk
 from data.ingest import fields
-from data.ingest.fields import BadRow
-from data.labels.table import compact
 
 PARSED = pa.schema(
     [
@@ -29,9 +29,7 @@ PARSED = pa.schema(
         ("question_id", pa.string()),
         ("content_sha256", pa.string()),
         ("labeler_id", pa.string()),
-        ("best", pa.int32()),  # position as shown
-        ("ranking", pa.string()),  # JSON: groups of positions, best first
-        ("ratings", pa.string()),  # JSON: {axis: [a number a position]}
+        *((kind.name, kind.row_type) for kind in KINDS),  # by position as shown
         ("skip", pa.bool_()),
         ("seconds", pa.float64()),
         ("confidence", pa.float64()),
@@ -51,9 +49,7 @@ FIELD_READERS: dict[str, Callable[[Any], Any]] = {
     "labeler_id": fields.labeler,
     **{name: fields.optional(name) for name in ("seconds", "confidence", "note", "critique", "correction")},
     **{name: fields.optional(name) for name in ("flags", "answered_at", "supersedes", "batch_id")},
-    "best": fields.index,
-    "ranking": lambda value: compact(fields.ranking(value)),
-    "ratings": lambda value: compact(fields.ratings(value)),
+    **{kind.name: kind.read for kind in KINDS},
     "skip": fields.is_skip,
 }
 
@@ -110,8 +106,7 @@ def _texts(chunk: pa.RecordBatch) -> pa.Array:
 
 def _fits(found: dict[str, pa.Array]) -> pa.Array:
     """Say where a row answers in more than one way, or in none."""
-    answered = [pc.is_valid(found[name]) for name in ANSWER_COLUMNS]
-    answers = pc.or_(pc.or_(*answered[:2]), answered[2])
+    answers = reduce(pc.or_, (pc.is_valid(found[kind.name]) for kind in KINDS))
     skipped = pc.fill_null(found["skip"], False)
     none = pa.scalar(None, pa.string())
     return pc.if_else(
@@ -132,7 +127,7 @@ def _read(column: pa.Array, reader: Callable[[Any], Any], kind: pa.DataType) -> 
         try:
             values.append(reader(value))
             problems.append(None)
-        except BadRow as bad:
+        except BadAnswer as bad:
             values.append(None)
             problems.append(str(bad))
     return pa.array(values, kind).take(encoded.indices), pa.array(problems, pa.string()).take(encoded.indices)

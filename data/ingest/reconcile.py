@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data.batches.key import Key
 from data.escape import shown
-from data.labels.table import active, answer_keys, label_id
+from data.labels.table import active, answer_keys, details_of, label_id
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -95,10 +95,12 @@ def _correct(
     if not len(rows):
         return
     ids = set(known["label_id"].to_pylist())
-    names = ["question_id", "labeler_id", "best_sample", "ranking", "ratings", "supersedes"]
+    names = ["question_id", "labeler_id", "best_sample", "supersedes"]
     standing_ids = known["label_id"].take(place[rows]).to_pylist() if len(known) else [None] * len(rows)
-    for row, given, stood in zip(rows.tolist(), good.select(names).take(rows).to_pylist(), standing_ids, strict=True):
-        if label_id(batch, *given.values()) in ids:
+    corrections = zip(rows.tolist(), good.select(names).take(rows).to_pylist(), details_of(good, rows), strict=True)
+    for (row, given, details), stood in zip(corrections, standing_ids, strict=True):
+        question, labeler, best, supersedes = given.values()
+        if label_id(batch, question, labeler, best, details, supersedes) in ids:
             duplicate[row] = True  # the same correction again
         elif not stands[row] or given["supersedes"] != stood:
             named = shown(given["supersedes"])

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
-from data.batches.index import batches, key_rows
+from data.batches.index import Batch, batches, key_rows
 from data.batches.schema import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.errors import Refused
@@ -20,7 +21,6 @@ from data.labels.decisions import batch_statuses, labels_seen
 from data.labels.table import (
     AT_ONCE,
     Committed,
-    Ranking,
     active,
     active_labels,
     committed,
@@ -28,25 +28,23 @@ from data.labels.table import (
     deliveries,
 )
 from data.measures.intervals import Proportion, proportion
-from data.paths import KEY_FILE
+from data.paths import KEY_FILE, label_set_key
 from data.store import Store
-from data.store.manifest import Publication
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
 
 class Label(NamedTuple):
-    """One label that counts; ranking and ratings as data.labels.table.LABEL has them."""
+    """One label that counts."""
 
     batch_id: str
     question_id: str
     labeler_id: str
     best_sample: int | None
     weight: float = 1.0
-    ranking: Ranking | None = None
-    ratings: str | None = None
     critique: str | None = None
     correction: str | None = None
+    details: Details = NO_DETAILS
 
 
 def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
@@ -83,7 +81,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
         "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
         "weights": weights,
     }
-    store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
+    store.put_new(label_set_key(campaign, label_set), seal(document))
     return label_set
 
 
@@ -138,7 +136,7 @@ def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict
 
 def label_set_document(store: Store, campaign: str, label_set: str) -> Document:
     """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
-    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
+    key = label_set_key(campaign, label_set)
     try:
         return unseal(store.read(key), f"{key} in {store.uri}")
     except (FileNotFoundError, ValueError) as error:
@@ -157,16 +155,15 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
             row.labeler_id,
             row.best_sample,
             weight,
-            row.ranking,
-            row.ratings,
             row.critique,
             row.correction,
+            row.details,
         )
         for row, weight in rows
     ]
 
 
-def label_agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
+def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> Proportion | None:
     """Return how often two labelers of a label set chose the same sample of a question; None without copies.
 
     Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.

@@ -1,8 +1,9 @@
 """The labels that were committed: their schema, their names, and what of them stands."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from data.answers import DETAILED
+from data.answers.answer import NO_DETAILS, Details, named, text_of
 from data.canonical import Document, canonical_json, sha256
+from data.paths import label_log_prefix
 from data.store import Store, log
 from data.store.manifest import checked
-
-Ranking = tuple[tuple[int, ...], ...]  # groups of options, best first; options that tie share a group
 
 LABEL = pa.schema(
     [
@@ -25,8 +27,7 @@ LABEL = pa.schema(
         ("labeler_id", pa.string()),
         ("best_sample", pa.int8()),  # null where a ranking's first group holds several, or there are ratings only
         ("best_shown", pa.int8()),  # the position at which it was shown
-        ("ranking", pa.list_(pa.list_(pa.int8()))),  # groups of samples, best first; samples that tie share a group
-        ("ratings", pa.string()),  # JSON {axis: [a number from 1 to 7 for each sample]}
+        *((kind.name, kind.stored_type) for kind in DETAILED),
         ("source_row", pa.int64()),
         ("seconds", pa.float64()),
         ("confidence", pa.float64()),
@@ -53,10 +54,9 @@ class Committed(NamedTuple):
     best_shown: int | None
     seconds: float | None
     supersedes: str | None
-    ranking: Ranking | None = None
-    ratings: str | None = None  # JSON, {axis: [a number a sample]}
     critique: str | None = None
     correction: str | None = None
+    details: Details = NO_DETAILS
 
 
 def label_id(
@@ -64,14 +64,13 @@ def label_id(
     question: str,
     labeler: str,
     best: int | None,
-    ranking: Any = None,
-    ratings: str | None = None,
+    details: Details = NO_DETAILS,
     supersedes: str | None = None,
 ) -> str:
     """Name a label by all that it says: a correction is a label of its own."""
     said: list[Any] = [batch, question, labeler, best]
-    if ranking or ratings:
-        said.append([ranking, ratings])
+    if more := named(details):
+        said.append(more)
     return sha256(canonical_json([*said, supersedes] if supersedes else said))
 
 
@@ -106,20 +105,29 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
     )
     ids = [hashlib.sha256(text).hexdigest() for text in texts.cast(pa.binary()).to_pylist()]
     rows = np.flatnonzero(pc.invert(plain).to_numpy(zero_copy_only=False))
-    said = ["question_id", "labeler_id", "best_sample", "ranking", "ratings", "supersedes"]
-    for row, given in zip(rows.tolist(), placed.select(said).take(rows).to_pylist(), strict=True):
-        ids[row] = label_id(batch, *given.values())
+    columns = ["question_id", "labeler_id", "best_sample", "supersedes"]
+    said = zip(details_of(placed, rows), placed.select(columns).take(rows).to_pylist(), strict=True)
+    for row, (details, given) in zip(rows.tolist(), said, strict=True):
+        question, labeler, best, supersedes = given.values()
+        ids[row] = label_id(batch, question, labeler, best, details, supersedes)
     return pa.array(ids, pa.string())
 
 
 def answer_keys(labels: pa.Table) -> pa.Array:
-    """Return what answers say beyond their best sample as text, equal for equal answers; null for a choice alone."""
-    more = pc.or_(pc.is_valid(labels["ranking"]), pc.is_valid(labels["ratings"]))
+    """Return answers with details as text, equal for equal answers; null for a best sample alone."""
+    more = reduce(pc.or_, (pc.is_valid(labels[kind.name]) for kind in DETAILED))
     texts = np.full(len(labels), None, object)
     rows = np.flatnonzero(more.to_numpy())
-    columns = labels.select(["best_sample", "ranking", "ratings"]).take(rows).to_pylist()
-    texts[rows] = [compact(list(row.values())) for row in columns]
+    best = labels["best_sample"].take(rows).to_pylist()
+    texts[rows] = [text_of(*answer) for answer in zip(best, details_of(labels, rows), strict=True)]
     return pa.array(texts, pa.string())
+
+
+def details_of(labels: pa.Table, rows: NDArray[np.int64]) -> Iterator[Details]:
+    """Yield the details of some rows; an empty mapping for a best sample alone."""
+    names = [kind.name for kind in DETAILED]
+    for given in labels.select(names).take(rows).to_pylist():
+        yield {name: value for name, value in given.items() if value is not None}
 
 
 def active(labels: pa.Table) -> NDArray[np.int64]:
@@ -179,13 +187,19 @@ def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Tab
 
 def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:
     """Yield the labels of the log's entries one by one."""
-    names = Committed._fields
+    names, kinds = Committed._fields[:-1], [kind.name for kind in DETAILED]
     for entry in entries:
-        table = committed_table(store, [entry], batch, names)
+        table = committed_table(store, [entry], batch, [*names, *kinds])
         for part in table.to_batches(AT_ONCE):
             given = part.to_pydict()
-            given["ranking"] = [groups and tuple(map(tuple, groups)) for groups in given["ranking"]]
-            yield from map(Committed, *(given[name] for name in names))
+            detailed = {name: given[name] for name in kinds if part[name].null_count < len(part)}
+            details: Iterable[Details] = repeat(NO_DETAILS, len(part))
+            if detailed:
+                details = (
+                    {name: value for name, value in zip(detailed, values, strict=True) if value is not None}
+                    for values in zip(*detailed.values(), strict=True)
+                )
+            yield from map(Committed, *(given[name] for name in names), details)
 
 
 def active_labels(labels: Iterable[Committed]) -> list[Committed]:
@@ -195,18 +209,6 @@ def active_labels(labels: Iterable[Committed]) -> list[Committed]:
     return [label for label in all_of_them if label.label_id not in corrected]
 
 
-def overall(ratings: str) -> list[float]:
-    """Return one number a sample: the axis `overall` where it was asked for, else the mean of all axes."""
-    axes: dict[str, list[float]] = json.loads(ratings)
-    numbers = [axes["overall"]] if "overall" in axes else list(axes.values())
-    return [sum(column) / len(column) for column in zip(*numbers, strict=True)]
-
-
 def deliveries(store: Store, campaign: str) -> list[Document]:
     """Return the log of what was ingested."""
-    return log.entries(store, f"campaigns/{campaign}/labels/log")
-
-
-def compact(value: object) -> str:
-    """Write a ranking or ratings as JSON, equal ones as equal text."""
-    return json.dumps(value, separators=(",", ":"))
+    return log.entries(store, label_log_prefix(campaign))

@@ -1,6 +1,6 @@
 """The data dictionary, docs/data-dictionary.md, made from the schemas; `python -m data.reports.dictionary` writes it.
 
-The schemas decide which columns there are and of which type; here is only what each column means. A column without a
+The schemas define the columns and their types. This file only defines the meaning of each column. A column without a
 meaning is an error.
 """
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from data.answers import DETAILED, KINDS
 from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED
 from data.batches.schema import KEY_SCHEMA, SCHEMA_VERSION, questions_schema
 from data.errors import Refused
@@ -23,7 +24,7 @@ SAMPLES = 4  # of a question, in the page; a batch may have more or fewer
 
 
 class Table(NamedTuple):
-    """One table of the contract: what a row is, where it lies, its columns with their types, and what they mean."""
+    """One table of the contract: its rows, its file, its columns with their types, and their meanings."""
 
     title: str
     about: str
@@ -32,90 +33,88 @@ class Table(NamedTuple):
 
 
 IDS = {
-    "question_id": "`q` and sixteen consonants, drawn from a secret of the batch; says nothing of the question",
-    "content_sha256": "hash of instructions, query and options as shown: an answer must return it unchanged",
-    "labeler_id": "who answered: any printable name of up to 200 bytes, the same for the same person",
+    "question_id": "`q` and sixteen consonants, drawn from a secret of the batch; reveals nothing about the question",
+    "content_sha256": "hash of instructions, query and options as shown; an answer must return it unchanged",
+    "labeler_id": "name of the labeler: up to 200 bytes, printable, always the same for the same person",
 }
 SAID = {
-    "ranking": "groups of options, best first; options that tie share a group, those left out were not ranked",
-    "ratings": "JSON, an axis to a number from 1 to 7 for each option: accuracy, coverage, coherence, overall",
-    "seconds": "how long the answer took",
-    "confidence": "how sure the labeler was, as the vendor measures it",
-    "note": "anything else that was said",
-    "critique": "what is wrong with the options, in the labeler's words",
+    **{kind.name: kind.meaning for kind in DETAILED},
+    "seconds": "duration of the answer",
+    "confidence": "confidence of the labeler, on the vendor's scale",
+    "note": "any other comment of the labeler",
+    "critique": "the labeler's criticism of the options",
     "correction": "the response that the labeler would have written",
-    "flags": "`stop_run` pulls the Andon cord; other flags are kept",
-    "answered_at": "ISO 8601 with its offset; kept in UTC",
+    "flags": "`stop_run` pulls the Andon cord; other flags are stored",
+    "answered_at": "ISO 8601 with an offset; stored in UTC",
 }
 OPTION = "text of the option shown at this position, counted from 0"
 QUESTIONS = {
     **IDS,
-    "query": "what the options continue or summarise",
+    "query": "the text that the options continue or summarize",
     **{f"option_{position}": OPTION for position in range(SAMPLES)},
-    "instructions": "what the labeler is asked",
-    "schema_version": f"of this table: {SCHEMA_VERSION}",
+    "instructions": "the instructions for the labeler",
+    "schema_version": f"version of this table: {SCHEMA_VERSION}",
 }
 DELIVERED = {
     **IDS,
-    "best": "the best option, as its position from 0 as shown",
     **SAID,
-    "ranking": "JSON such as `[[2],[0,3]]`, or lists in Parquet: positions as shown; " + SAID["ranking"],
-    "skip": "true where the labeler did not decide; there is no answer beside it",
+    **{kind.name: "; ".join(filter(None, [kind.delivered, kind.meaning])) for kind in KINDS},
+    "skip": "true if the labeler did not decide; then the row has no other answer",
     "supersedes": "id of the label that this answer corrects",
-    "batch_id": "may come back; it is compared with what was sent",
-    "schema_version": "may come back; it is compared with what was sent",
+    "batch_id": "may be returned; it is compared with the exported value",
+    "schema_version": "may be returned; it is compared with the exported value",
 }
 KEY_MEANS = {
     **IDS,
-    "query_id": "of the query among those of the campaign",
-    "query": "its text",
-    "query_tokens": "its tokens, as the policy read them",
-    "samples": "the responses in the order in which they were drawn: text, exact tokens, and the policy that wrote it",
-    "shown": "shown[position] is the index of the sample that stood there",
-    "item": "the same for all copies of a question",
-    "role": "`main`, `overlap` (a copy for somebody else), `repeat` (for the same labeler), `gold`, `drift`",
-    "gold": "index of the sample known to be best; null without one",
-    "watched": "of a drift question, the sample whose share of choices is watched",
-    "selection_reason": "`random`, `disagreement` or `rework`; null where nobody chose",
-    "selection_score": "nats by which the reward models disagreed",
+    "query_id": "id of the query in the campaign",
+    "query": "text of the query",
+    "query_tokens": "tokens of the query, as the policy read them",
+    "samples": "the responses in the order of sampling: text, exact tokens, and the policy that wrote them",
+    "shown": "shown[position] is the index of the sample at that position",
+    "item": "id that all copies of a question share",
+    "role": "`main`, `overlap` (a copy for another labeler), `repeat` (for the same labeler), `gold`, `drift`",
+    "gold": "index of the sample that is known to be best, or null",
+    "watched": "index of the watched sample of a drift question",
+    "selection_reason": "`random`, `disagreement` or `rework`; null if the question was not selected",
+    "selection_score": "disagreement of the reward models in nats",
 }
 LABEL_MEANS = {
     **IDS,
     **SAID,
-    "label_id": "hash of batch, question, labeler and answer: the same answer is the same label however it comes",
-    "batch_id": "the batch that asked",
-    "best_sample": "index of the sample chosen; null where several are best, or where there are ratings only",
-    "best_shown": "the position at which it was shown",
-    "source_row": "row of the delivered file, from 1",
-    "supersedes": "the label that this one corrects; what it corrects no longer counts",
+    "label_id": "hash of batch, question, labeler and answer; it does not depend on the delivered file",
+    "batch_id": "id of the batch",
+    "best_sample": "index of the chosen sample; null if several are best, or if there are only ratings",
+    "best_shown": "position of the chosen sample as shown",
+    "source_row": "row of the delivered file, counted from 1",
+    "supersedes": "id of the label that this one corrects; the corrected label no longer counts",
 }
 DECIDED_MEANS = {
-    "label_id": "of the label",
-    "labeler_id": "who gave it",
-    "decision": "`accept`, `hold` or `reject`; a test is never trained on, whatever is decided",
-    "weight": "with which it is trained on",
-    "reasons": "why, in words",
-    "rules": "version of the rules that decided",
+    "label_id": "id of the label",
+    "labeler_id": "the labeler",
+    "decision": "`accept`, `hold` or `reject`; gold and drift questions are never used for training in any case",
+    "weight": "weight in training",
+    "reasons": "the reasons in words",
+    "rules": "version of the rules",
 }
 JUDGED_MEANS = {
     "query": "id of the query",
-    "left": "one system",
-    "right": "the other",
-    "labeler": "who judged",
-    "won": "1 where the left one did, 0 where the right one did, 0.5 for a tie",
+    "left": "first system",
+    "right": "second system",
+    "labeler": "the judge",
+    "won": "1 if the left response was preferred, 0 if the right one was, 0.5 for a tie",
     "left_words": "length of the left response",
     "right_words": "length of the right response",
 }
 
 FORMATS_ABOUT = (
-    "`andon export --format` writes questions for a labeling tool, `andon ingest` reads answers in any format that it "
-    "recognises, and `andon dataset` writes labels for a trainer. The last column names what does not come back from a "
-    "tool, or does not reach a trainer. A format is one file of `data/exchange/formats/`."
+    "`andon export --format` writes questions for a labeling tool, `andon ingest` reads answers in every format with a "
+    "yes in the column, and `andon dataset` writes labels for a trainer. The last column names what a format loses: "
+    "what a tool does not return, or a trainer does not get. Each format is one file in `data/exchange/formats/`."
 )
 
 
 def tables() -> list[Table]:
-    """Return every table of the contract, those of vendors first."""
+    """Return every table of the contract, the vendors' tables first."""
     answers = [
         (name, "required" if name in REQUIRED else "one of these" if name in ONE_OF else "optional")
         for name in ALL_COLUMNS
@@ -123,41 +122,41 @@ def tables() -> list[Table]:
     return [
         Table(
             "Questions, for labelers",
-            "`questions-*.parquet` of a batch, and the same columns in CSV and JSON Lines. One row a question; as many "
-            f"`option_n` as the campaign has samples ({SAMPLES} here). Nothing in it tells who wrote an option.",
+            "`questions-*.parquet` of a batch, and the same columns in CSV and JSON Lines. One row is a question. "
+            f"There are as many `option_n` as the campaign has samples ({SAMPLES} here). No column tells who wrote an "
+            "option.",
             _columns(questions_schema(SAMPLES)),
             QUESTIONS,
         ),
         Table(
             "Answers, from labelers",
-            "A file in a format that is read below, one row an answer. Text is enough for every column. Exactly one "
-            "of `best`, `ranking`, `ratings` and `skip` is an answer; `best` may stand beside a ranking that begins "
-            "with it. "
-            "Other columns are ignored, and named when the file is ingested.",
+            "A file in one of the formats below, with one row for each answer. Every column may be text. A row has "
+            f"`skip`, or at least one of {', '.join(f'`{kind.name}`' for kind in KINDS)}. If it has a `best` and a "
+            "ranking, the ranking starts with it. Other columns are ignored; ingest names them.",
             answers,
             DELIVERED,
         ),
         Table(
-            "Key, which stays with us",
-            "`key/samples.parquet` of a batch: which sample stood where. One row a question, in the vendor's order.",
+            "Key, which stays in the store",
+            "`key/samples.parquet` of a batch: the sample at each position. One row is a question, in vendor order.",
             _columns(KEY_SCHEMA),
             KEY_MEANS,
         ),
         Table(
             "Labels",
-            "What was accepted of a delivery. Everything names samples, no longer positions, except `best_shown`.",
+            "The accepted rows of a delivery. All columns name samples, not positions, except `best_shown`.",
             _columns(LABEL),
             LABEL_MEANS,
         ),
         Table(
             "Decisions",
-            "`labels.parquet` of a quality report: what was decided on every label, and why.",
+            "`labels.parquet` of a quality report: the decision on every label, with its reasons.",
             _columns(DECIDED),
             DECIDED_MEANS,
         ),
         Table(
             "Judgements",
-            "`judgements.parquet` of an evaluation: which of two responses was preferred, blind.",
+            "`judgements.parquet` of an evaluation: blind preferences between two responses.",
             _columns(JUDGEMENTS),
             JUDGED_MEANS,
         ),
@@ -165,7 +164,7 @@ def tables() -> list[Table]:
 
 
 def _columns(schema: pa.Schema) -> list[tuple[str, str]]:
-    """Return names and types as a reader of Parquet in any language knows them."""
+    """Return names and types as a Parquet reader of any language shows them."""
     return [(field.name, str(field.type).replace("element: ", "").replace("item: ", "")) for field in schema]
 
 
@@ -180,12 +179,12 @@ def _formats() -> list[str]:
 
 
 def dictionary() -> str:
-    """Return the page as Markdown; Refused where schemas and meanings do not match."""
+    """Return the page as Markdown; raise Refused if schemas and meanings do not match."""
     parts = [
         "# Data dictionary",
-        "Written by `python -m data.reports.dictionary` from the schemas that the code reads and writes; a test "
-        "compares them. Every table is Parquet unless it says otherwise. How the contract changes is in "
-        "[CHANGELOG.md](../CHANGELOG.md); what is refused is in [bad-input.md](bad-input.md).",
+        "For people who read or write the tables of a store. `python -m data.reports.dictionary` writes this page from "
+        "the schemas that the code uses; a test compares them. Every table is Parquet unless it says otherwise. "
+        "[CHANGELOG.md](../CHANGELOG.md) has the changes of the contract, [bad-input.md](bad-input.md) refused input.",
     ]
     for table in tables():
         names = [name for name, _ in table.columns]

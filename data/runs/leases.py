@@ -1,72 +1,118 @@
 """Who may train a campaign, by epoch: one retrain at a time, whatever a scheduler believes.
 
-The holder is read off one log, and the number of the entry that took a lease is its epoch. A holder shows that it
-lives by beats, small keys named by their time; one that has been silent for too long, or whose process is gone from
-this machine, is taken over from. Time decides only when a takeover may begin. What a zombie may still write is decided
-by the log: a commit is an entry that names its epoch, and of a commit and a takeover that meet, one sees the other. So
-after a takeover no step is committed under an older epoch, however late a process wakes.
+One log says who holds the lease. The number of the entry that took it is its epoch. A holder shows that it lives by
+beats, small keys named by their time. If a holder has been silent for too long, or its process is gone from this
+machine, the next retrain takes the lease over. Time decides only when a takeover may begin. If a commit and a takeover
+race, the log orders them, so at most one succeeds: a commit is an entry that names its epoch. After a takeover no step
+is committed under an older epoch, however late a process wakes.
 """
 
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused
+from data.escape import shown
 from data.store import Store, log
 
 LOG = "leases/log"
 BEAT = "%Y%m%dT%H%M%S%f"
+OLD_HOLDER = re.compile(r"(?P<by>.*)@(?P<host>[^@]*) \(process (?P<pid>\d+), (?P<run>[^)]+)\)")
+
+
+class Process(TypedDict):
+    """A process, and when it started in ticks since boot: a pid may be given to another process."""
+
+    host: str
+    pid: int
+    started: str | None
+
+
+class LeaseEntry(TypedDict):
+    """One entry of the log. Each kind has its own fields besides the first four."""
+
+    kind: Literal["take", "give back", "commit"]
+    campaign: str
+    number: int
+    at: str
+    by: NotRequired[str]  # take: the user
+    run: NotRequired[str | None]  # take: what is trained
+    process: NotRequired[Process]  # take
+    holder: NotRequired[str]  # take, instead of `by` and `run`: one text, written before those fields existed
+    epoch: NotRequired[int]  # give back, commit: the number of the take
+    key: NotRequired[str]  # commit: the manifest that is written next
 
 
 class Lease(NamedTuple):
-    """The right to train a campaign, until it is given back or taken over."""
+    """The right to train a campaign, until it is released or taken over."""
 
     campaign: str
     epoch: int
     holder: str
 
 
+class Holder(NamedTuple):
+    """Who holds a lease, since when, and whether it lives."""
+
+    by: str
+    run: str | None
+    host: str
+    pid: int
+    since: str
+    alive: bool
+
+    @property
+    def text(self) -> str:
+        """Name the holder for people."""
+        return f"{self.by}@{self.host} (process {self.pid}" + (f", {self.run})" if self.run else ")")
+
+    def document(self) -> Document:
+        """Return the fields and the text, as `andon status --json` shows them."""
+        return self._asdict() | {"holder": self.text}
+
+
 def ttl_s() -> float:
     """Return after how many silent seconds a holder counts as dead; a beat comes five times as often."""
-    said = os.environ.get("ANDON_LEASE_S", "300")
+    value = os.environ.get("ANDON_LEASE_S", "300")
     try:
-        return float(said)
+        return float(value)
     except ValueError as error:
-        raise Refused(f"ANDON_LEASE_S is a number of seconds, not {ascii(said[:40])}.") from error
+        raise Refused(f"ANDON_LEASE_S is {shown(value, 40)}, expected a number of seconds. Correct it.") from error
 
 
-def acquire(store: Store, campaign: str, holder: str) -> Lease:
-    """Take the lease of a campaign, or take it over from a dead holder; raise Held where one lives."""
+def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lease:
+    """Take the lease of a campaign to train `run`, or take it over from a dead holder; raise LeaseHeld otherwise."""
 
-    def decide(so_far: list[Document]) -> Document:
-        current = _last(so_far, campaign)
+    def decide(entries: list[Document]) -> Document:
+        current = _last(entries, campaign)
         if current is not None and _alive(store, current):
             raise LeaseHeld(
-                f"Campaign {campaign} is trained by {current['holder']} since {current['at']}: wait until it has "
-                f"ended. A holder that is dead is taken over from after {ttl_s():.0f} silent seconds."
+                f"Campaign {campaign} is trained by {_holder(store, current).text} since {current['at']}. Wait until "
+                f"that training has ended. A holder that is silent for {ttl_s():.0f} seconds loses the lease."
             )
-        process = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
-        return {"kind": "take", "campaign": campaign, "holder": holder, "process": process}
+        process: Process = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+        return {"kind": "take", "campaign": campaign, "by": by, "run": run, "process": process}
 
     entry = log.append(store, LOG, decide)
     assert entry is not None
-    return Lease(campaign, entry["number"], holder)
+    return Lease(campaign, entry["number"], _holder(store, cast(LeaseEntry, entry)).text)
 
 
 def renew(store: Store, lease: Lease) -> None:
-    """Show that the holder lives; raise Fenced where the lease is another's by now."""
+    """Show that the holder lives; raise LeaseLost where the lease is another's by now."""
     check(store, lease)
     store.put_new(f"{_beats(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
 
 
 def release(store: Store, lease: Lease) -> None:
-    """Let the next one train; where the lease was taken over, do nothing."""
+    """Let the next process train. Do nothing if the lease was taken over."""
 
-    def decide(so_far: list[Document]) -> Document | None:
-        current = _last(so_far, lease.campaign)
+    def decide(entries: list[Document]) -> Document | None:
+        current = _last(entries, lease.campaign)
         mine = current is not None and current["number"] == lease.epoch
         return {"kind": "give back", "campaign": lease.campaign, "epoch": lease.epoch} if mine else None
 
@@ -74,43 +120,53 @@ def release(store: Store, lease: Lease) -> None:
 
 
 def check(store: Store, lease: Lease) -> None:
-    """Raise Fenced where the lease is not the last one of its campaign."""
-    _refuse_others(log.entries(store, LOG), lease)
+    """Raise LeaseLost where the lease is not the last one of its campaign."""
+    _refuse_others(store, log.entries(store, LOG), lease)
 
 
 def commit(store: Store, lease: Lease, key: str) -> None:
-    """Enter into the log that this epoch commits `key`, before it is written; raise Fenced after a takeover."""
+    """Enter into the log that this epoch commits `key`, before it is written; raise LeaseLost after a takeover."""
 
-    def decide(so_far: list[Document]) -> Document | None:
-        _refuse_others(so_far, lease)
+    def decide(entries: list[Document]) -> Document | None:
+        _refuse_others(store, entries, lease)
         entry = {"kind": "commit", "campaign": lease.campaign, "epoch": lease.epoch, "key": key}
-        return None if any(entry.items() <= earlier.items() for earlier in so_far) else entry
+        return None if any(entry.items() <= earlier.items() for earlier in entries) else entry
 
     log.append(store, LOG, decide)
 
 
-def _refuse_others(entries: list[Document], lease: Lease) -> None:
+def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
     takes = [entry for entry in entries if entry["kind"] == "take" and entry["campaign"] == lease.campaign]
-    if takes[-1]["number"] != lease.epoch:
+    last = cast(LeaseEntry, takes[-1])
+    if last["number"] != lease.epoch:
         raise LeaseLost(
-            f"Campaign {lease.campaign} is trained by {takes[-1]['holder']} since {takes[-1]['at']}, which took over "
+            f"Campaign {lease.campaign} is trained by {_holder(store, last).text} since {last['at']}, which took over "
             f"from {lease.holder}: this process may write nothing more."
         )
 
 
-def holder(store: Store, campaign: str) -> Document | None:
-    """Return the entry of who holds the lease, and whether it is `alive`; None where nobody does."""
+def holder(store: Store, campaign: str) -> Holder | None:
+    """Return who holds the lease of a campaign; None if nobody does."""
     current = _last(log.entries(store, LOG), campaign)
-    return current and current | {"alive": _alive(store, current)}
+    return current and _holder(store, current)
+
+
+def _holder(store: Store, entry: LeaseEntry) -> Holder:
+    """Read an entry that took a lease, also one from before it said user and run in fields of their own."""
+    process, alive = entry["process"], _alive(store, entry)
+    by, run = entry.get("by", entry.get("holder", "")), entry.get("run")
+    if "by" not in entry and (parts := OLD_HOLDER.fullmatch(by)):
+        by, run = parts["by"], parts["run"]
+    return Holder(by, run, process["host"], process["pid"], entry["at"], alive)
 
 
 def fenced(store: Store, lease: Lease) -> Store:
-    """Return the store as the holder may use it: nothing is committed or removed under a lease that is another's."""
+    """Return the store as the holder may use it: after a takeover it refuses to commit and to remove."""
     return _Fenced(store, lease)
 
 
 class _Fenced:
-    """A store in which a step is committed by epoch; checkpoints, of which a zombie's are copies, only look at it."""
+    """A store that enters each step into the log before its manifest; for a checkpoint it only checks the epoch."""
 
     def __init__(self, store: Store, lease: Lease) -> None:
         self.uri = store.uri
@@ -130,13 +186,13 @@ class _Fenced:
         self._store.drop(key)
 
 
-def _last(entries: list[Document], campaign: str) -> Document | None:
-    """Return the take that stands for a campaign; None where it was given back."""
+def _last(entries: list[Document], campaign: str) -> LeaseEntry | None:
+    """Return the take in force for a campaign; None if it was released."""
     mine = [entry for entry in entries if entry["campaign"] == campaign and entry["kind"] != "commit"]
-    return mine[-1] if mine and mine[-1]["kind"] == "take" else None
+    return cast(LeaseEntry, mine[-1]) if mine and mine[-1]["kind"] == "take" else None
 
 
-def _alive(store: Store, entry: Document) -> bool:
+def _alive(store: Store, entry: LeaseEntry) -> bool:
     process = entry["process"]
     if process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"]:
         return False  # this machine knows better than any clock

@@ -10,9 +10,10 @@ from typing import NamedTuple, TypedDict
 
 import torch
 
+from data.batches.index import Batch
 from data.batches.schema import read_key
 from data.measures.intervals import Proportion, proportion
-from data.store.manifest import Publication
+from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.prompts import Prompts
 from models.lm.tokens import pad_left, pad_right
@@ -40,12 +41,12 @@ class Pair(TypedDict):
 MOST = 32  # pairs
 
 
-def canaries(base: Base, batches: Sequence[Publication], prompts: Prompts) -> list[Canary]:
+def canaries(base: Base, batches: Sequence[Batch], prompts: Prompts) -> list[Canary]:
     """Return the known questions of some batches, each once."""
     found: dict[str, Canary] = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
-        for row in read_key(batch.path("key/samples.parquet"), tokens=True):
+        for row in read_key(batch.path(KEY_FILE), tokens=True):
             if row["gold"] is not None and (tokens := question_tokens(prompts, row, same)) is not None:
                 found[row["item"]] = Canary(*tokens, row["gold"])
     return list(found.values())

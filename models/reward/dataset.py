@@ -7,17 +7,18 @@ import torch
 from torch import Tensor
 
 from data.batches.composition import DISAGREEMENT
+from data.batches.index import Batch
 from data.batches.schema import TESTS, read_key
 from data.campaign.queries import is_held_out
 from data.errors import Refused
 from data.labels.label_sets import Label
-from data.store.manifest import Publication
+from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD
 from models.reward.preferences import Comparison
-from models.reward.targets import correction_wins, has_a_best, scales, target_of
+from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
 from models.training.loop import Look, in_chunks, unwatched
 
 
@@ -29,7 +30,7 @@ class Split(NamedTuple):
 
 
 def split_comparisons(
-    base: Base, batches: Sequence[Publication], labels: Sequence[Label], prompts: Prompts, held_out_share: float
+    base: Base, batches: Sequence[Batch], labels: Sequence[Label], prompts: Prompts, held_out_share: float
 ) -> Split:
     """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
 
@@ -39,13 +40,13 @@ def split_comparisons(
     questions = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
-        for row in read_key(batch.path("key/samples.parquet")):
+        for row in read_key(batch.path(KEY_FILE)):
             questions[row["question_id"]] = (same, row)
-    split, scale = Split([], []), scales(labels)
+    split, habits = Split([], []), habits_of(labels)
     for label in labels:
         same, row = questions[label.question_id]
         asked = question_tokens(prompts, row, same)
-        if not asked or row["role"] in TESTS or (said := target_of(label, *asked, scale)) is None:
+        if not asked or row["role"] in TESTS or (said := target_of(label, *asked, habits)) is None:
             continue
         held_out = is_held_out(row["query_id"], held_out_share)
         if held_out and row["selection_reason"] == DISAGREEMENT:  # chosen for being hard: they would bias the measure
@@ -71,11 +72,11 @@ def question_tokens(prompts: Prompts, row: Mapping[str, Any], same: bool) -> tup
 
 
 def preferred(
-    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Publication, prompts: Prompts
+    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Batch, prompts: Prompts
 ) -> dict[str, int]:
     """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
     same = batch["vocabulary"] == base.vocabulary
-    rows = [row for row in read_key(batch.path("key/samples.parquet")) if row["role"] not in TESTS]
+    rows = [row for row in read_key(batch.path(KEY_FILE)) if row["role"] not in TESTS]
     asked = {row["question_id"]: question_tokens(prompts, row, same) for row in rows}
     known = {name: tokens for name, tokens in asked.items() if tokens is not None}
     if not known:

@@ -11,12 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-
-class Choice(NamedTuple):
-    """One choice: the options it was made among, and the share of the votes that each of them got (sum 1)."""
-
-    among: tuple[int, ...]
-    shares: tuple[float, ...]
+from data.answers.base import Choice
+from data.answers.ranking import choices
 
 
 class Comparison(NamedTuple):
@@ -41,16 +37,10 @@ def ranked(
 
     A full ranking of k is k - 1 choices, since the last one is none.
     """
-    left = list(range(len(responses)))
     named = [option for group in groups for option in group]
-    if len(set(named)) < len(named) or not set(named) <= set(left):
-        raise ValueError(f"a ranking names each of {len(left)} options at most once, not {groups}")
-    choices = []
-    for group in groups:
-        if len(left) > len(group):
-            choices.append(Choice(tuple(left), tuple((option in group) / len(group) for option in left)))
-        left = [option for option in left if option not in group]
-    return Comparison(query, responses, tuple(choices), weight=weight)
+    if len(set(named)) < len(named) or not set(named) <= set(range(len(responses))):
+        raise ValueError(f"a ranking names each of {len(responses)} options at most once, not {groups}")
+    return Comparison(query, responses, choices(groups, len(responses)), weight=weight)
 
 
 def voted(query: list[int], responses: list[list[int]], votes: Sequence[float]) -> Comparison:

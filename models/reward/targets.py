@@ -5,53 +5,23 @@ not used: filtering training labels by confidence made reward models worse (Stie
 the scale of scores by the mean and deviation of each labeler, since some people never give a seven.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
-
+from data.answers.answer import Habits, favourite, habits, target
+from data.answers.base import Choice
 from data.labels.label_sets import Label
-from data.labels.table import overall
-from models.reward.preferences import Choice, Comparison, ranked, rated
+from models.reward.preferences import Comparison
 
 
-class Scale(NamedTuple):
-    """How one labeler rates."""
-
-    mean: float
-    std: float
+def habits_of(labels: Sequence[Label]) -> Habits:
+    """Return how each labeler uses each kind of answer, such as the mean and deviation of their ratings."""
+    return habits([(label.labeler_id, label.details) for label in labels])
 
 
-def scales(labels: Sequence[Label]) -> dict[str, Scale]:
-    """Return how each labeler rates; who gives everything the same number has no deviation, and teaches nothing."""
-    given: dict[str, list[float]] = defaultdict(list)
-    for label in labels:
-        if label.ratings is not None:
-            given[label.labeler_id] += overall(label.ratings)
-    return {name: Scale(float(np.mean(numbers)), float(np.std(numbers))) for name, numbers in given.items()}
-
-
-def target_of(
-    label: Label, query: list[int], responses: list[list[int]], scale: Mapping[str, Scale]
-) -> Comparison | None:
-    """Return what a label says of k responses: the order it gives, or its ratings, or both; None where it is neither.
-
-    A tie over all options is an equal share for each of them.
-    """
-    k, weight = len(responses), label.weight
-    choices: tuple[Choice, ...] = ()
-    if label.ranking is not None:
-        choices = ranked(query, responses, label.ranking).choices
-        if len(label.ranking[0]) == k:
-            choices = (Choice(tuple(range(k)), (1 / k,) * k),)
-    elif label.best_sample is not None:
-        choices = ranked(query, responses, [[label.best_sample]]).choices
-    ratings: tuple[float, ...] = ()
-    if label.ratings is not None and (own := scale[label.labeler_id]).std > 0:
-        numbers = [(number - own.mean) / own.std for number in overall(label.ratings)]
-        ratings = rated(query, responses, numbers).ratings
-    return Comparison(query, responses, choices, ratings, weight) if choices or ratings else None
+def target_of(label: Label, query: list[int], responses: list[list[int]], known: Habits) -> Comparison | None:
+    """Return what a label says of k responses: the order it gives, or its ratings, or both; None if it is neither."""
+    choices, ratings = target(label.best_sample, label.details, label.labeler_id, len(responses), known)
+    return Comparison(query, responses, choices, ratings, label.weight) if choices or ratings else None
 
 
 def has_a_best(row: Comparison) -> bool:
@@ -60,21 +30,12 @@ def has_a_best(row: Comparison) -> bool:
     return max(numbers) > min(numbers)
 
 
-def corrected(label: Label) -> int | None:
-    """Return the sample that a correction corrects: the one that the label likes best; None where there is none."""
-    if label.best_sample is not None:
-        return label.best_sample
-    if label.ranking is not None:
-        return label.ranking[0][0]
-    return None if label.ratings is None else int(np.argmax(overall(label.ratings)))
-
-
 def correction_wins(label: Label, query: list[int], responses: list[list[int]], better: list[int]) -> Comparison | None:
     """Return the preference of a correction, as tokens, to the sample it corrects.
 
     It takes the place of another sample, which nothing is said about, so that all comparisons have k responses.
     """
-    old = corrected(label)
+    old = favourite(label.best_sample, label.details, len(responses))
     if old is None or not better or better == responses[old]:
         return None
     new = (old + 1) % len(responses)

@@ -23,7 +23,7 @@ from data.quality.assess_batch import assess_pending
 from data.rounds.status import rounds
 from data.simulation.faulty_vendor import make_questions
 from data.simulation.scorers import scorer
-from flows.cli.output import ingested_lines
+from flows.cli.ingest import ingested_lines
 from tests.support.vendor import SHARES, Round
 
 

@@ -32,7 +32,7 @@ def of_another_machine(store: LocalStore) -> leases.Lease:
 
 def test_the_second_taker_is_told_who_holds_the_lease(store: LocalStore) -> None:
     mine = leases.acquire(store, "c", "ann")
-    with pytest.raises(LeaseHeld, match="trained by ann since"):
+    with pytest.raises(LeaseHeld, match="trained by ann@"):
         leases.acquire(store, "c", "ben")
     leases.acquire(store, "another", "ben")
     leases.release(store, mine)
@@ -67,7 +67,7 @@ def test_a_beat_keeps_the_lease(store: LocalStore) -> None:
     lease = of_another_machine(store)
     store.put_new(f"{leases._beats('c', lease.epoch)}/20200101T000000000000.json", b"{}")
     found = leases.holder(store, "c")
-    assert found is not None and not found["alive"], "its last beat is years old"
+    assert found is not None and not found.alive, "its last beat is years old"
     leases.renew(store, lease)
     with pytest.raises(LeaseHeld):
         leases.acquire(store, "c", "ann")
@@ -77,8 +77,21 @@ def test_a_holder_whose_process_is_gone_from_this_machine_is_taken_over_from_at_
     code = "import sys, data.runs.leases as l, data.store as s; l.acquire(s.open_store(sys.argv[1]), 'c', 'gone')"
     subprocess.run([sys.executable, "-c", code, store.uri], check=True, cwd=Path(__file__).parents[2])
     found = leases.holder(store, "c")
-    assert found is not None and found["holder"] == "gone" and not found["alive"]
+    assert found is not None and found.by == "gone" and not found.alive
     assert leases.acquire(store, "c", "ann").epoch == 2
+
+
+def test_a_holder_is_read_from_fields_and_from_the_text_of_older_stores(store: LocalStore) -> None:
+    leases.acquire(store, "c", "ann", "run-1")
+    held = leases.holder(store, "c")
+    assert held is not None and (held.by, held.run, held.alive) == ("ann", "run-1", True)
+    assert held.text == f"ann@{held.host} (process {held.pid}, run-1)"
+    process = ELSEWHERE | {"host": "worker-2", "pid": 12}
+    entry = {"kind": "take", "campaign": "old", "holder": "bob@worker-2 (process 12, run-2)", "process": process}
+    log.append(store, leases.LOG, lambda _: entry)
+    old = leases.holder(store, "old")
+    assert old is not None and (old.by, old.run, old.host, old.pid) == ("bob", "run-2", "worker-2", 12)
+    assert old.text == entry["holder"]
 
 
 def test_a_training_holds_the_lease_until_it_ends_and_a_published_run_needs_none(store: LocalStore) -> None:

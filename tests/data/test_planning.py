@@ -13,12 +13,12 @@ from data.errors import Refused
 from data.labels.decisions import Decision, override
 from data.measures.agreement import alpha_interval, count_classes
 from data.rounds.plan import Point, caught, foreseen_accuracy, noise_ceiling, plan
-from flows.cli import main as cli  # noqa: F401  (registers all commands)
-from flows.cli.options import app
-from flows.cli.output import plan_lines
+from flows.cli.main import app
+from flows.cli.plan import plan_lines
 from tests.support.vendor import Round
 
 CAMPAIGN = load_campaign("sentiment", "vendor")
+MEASURE = "andon plan sentiment --measure"
 
 
 def test_a_small_batch_has_gold_enough_to_say_anything_or_none() -> None:
@@ -31,7 +31,7 @@ def test_a_plan_without_copies_foresees_no_alpha_and_says_so() -> None:
     alone = load_campaign("sentiment", "vendor", {"batch": {"overlap_share": 0.0}})
     found = plan(alone, 2000, 0.1, 20, None, [])
     assert found.alpha is None and json.loads(json.dumps(found._asdict(), allow_nan=False))["alpha"] is None
-    said = "\n".join(plan_lines(found))
+    said = "\n".join(plan_lines(found, MEASURE))
     assert "no question is copied" in said and "too few to judge one person by" in said
 
 
@@ -94,11 +94,11 @@ def test_the_curve_goes_on_as_it_came_and_not_beyond_the_ceiling() -> None:
 
 
 def test_few_held_out_labels_tell_less_and_the_lines_say_so() -> None:
-    for drop, held_out, said in ((0.3, 10**6, "worth it"), (0.1, 100, "cannot be told")):
+    for drop, held_out, said in ((0.3, 10**6, "worth it"), (0.1, 100, "too few held-out labels to tell")):
         accuracies = {n: 0.7 - drop * (n / 500) ** -0.4 for n in (500, 1000, 2000, 4000)}
         curve = [Point(n, round(held_out * accuracy), held_out) for n, accuracy in accuracies.items()]
-        lines = plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.6, curve))
+        lines = plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.6, curve), MEASURE)
         assert lines[-1].split(": ")[-1].startswith(said)
         assert "4,000 labels" in lines[-2]
     flat = [Point(n, 500_000, 10**6) for n in (500, 1000, 2000, 4000)]
-    assert "hardly worth it" in plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.35, flat))[-1]
+    assert "hardly worth it" in plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.35, flat), MEASURE)[-1]

@@ -86,8 +86,8 @@ import os, signal, sys, threading
 from flows.cli.environment import prepare
 prepare(sys.argv[1])
 from prefect import flow
-from flows import stopping
-stopping.PATIENCE_S = 0.1
+from flows import cancellation
+cancellation.EXIT_TIMEOUT_S = 0.1
 
 class Finalizer:
     def __del__(self):  # what is raised in here is dropped
@@ -95,7 +95,7 @@ class Finalizer:
         sum(range(1000))
 
 @flow
-@stopping.stoppable
+@cancellation.stoppable
 def deaf():
     Finalizer()
     threading.Event().wait()

@@ -1,6 +1,10 @@
 """Every command, option, file and variable that README and docs show exists and would be accepted."""
 
+import os
 import re
+import subprocess
+import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,9 @@ from tests.support.shown_commands import (
     check,
     inline_codes,
     make_targets,
+    prose,
     shown_commands,
+    words_of,
 )
 
 CODE = ("flows", "tasks", "models", "data", "web", "base", "bench", "tests", "deploy", "campaigns", "docs")
@@ -37,6 +43,31 @@ def test_every_command_that_a_page_shows_would_be_accepted(page: Path) -> None:
         check(shown)
 
 
+def test_every_program_that_the_makefile_starts_would_accept_its_arguments() -> None:
+    recipes = re.findall(
+        r"^\t(?:\S+=\S+ )*\$\(BIN\)/(python -m (?!pip|pytest).+)$", (ROOT / "Makefile").read_text(), re.M
+    )
+    assert len(recipes) > 10
+    for recipe in recipes:
+        check(Shown("Makefile", recipe, False))
+
+
+@pytest.mark.flow
+def test_prefect_knows_the_commands_that_pages_show() -> None:
+    flags: dict[tuple[str, ...], set[str]] = {}
+    for shown in (shown for page in PAGES for shown in shown_commands(page)):
+        for program, *words in words_of(shown.text):
+            if program == "prefect":
+                words = [word for word in words if word != "--no-prompt"]  # of prefect itself
+                command = tuple(takewhile(lambda word: not word.startswith("-"), words[:2]))
+                flags.setdefault(command, set()).update(word for word in words if word.startswith("--"))
+    assert ("worker", "start") in flags and ("deploy",) in flags
+    for command, used in flags.items():
+        called = [sys.executable, "-m", "prefect", *command, "--help"]
+        done = subprocess.run(called, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+        assert done.returncode == 0 and all(flag in done.stdout for flag in used), (command, used, done.stdout)
+
+
 def test_commands_are_found_and_wrong_ones_are_refused() -> None:
     commands = [shown for page in PAGES for shown in shown_commands(page)]
     assert {"README.md", "docs/andon.md", "docs/deploy.md"} <= {shown.page for shown in commands}
@@ -51,6 +82,8 @@ def test_commands_are_found_and_wrong_ones_are_refused() -> None:
         "python -m data.nothing",
         "python -m data.errors",
         "python -m data.reports.dictionary --fast",
+        "python -m bench.speed.ingest_scale many",
+        "python -m bench.speed.large everything",
         "python nothing.py",
         "rm -r andon-store",
         "cd docs; andon exprot sentiment",
@@ -103,8 +136,24 @@ def test_every_function_that_a_page_names_is_defined() -> None:
         assert named <= defined, (name_of(page), named - defined)
 
 
+def test_contributing_names_every_package_of_data_and_models() -> None:
+    files = [file for layer in ("data", "models") for file in ROOT.glob(f"{layer}/*/__init__.py")]
+    packages = {f"{file.parent.relative_to(ROOT)}/" for file in files}
+    named = set(re.findall(r"^\| `([^`]+)`", (ROOT / "CONTRIBUTING.md").read_text(), re.M))
+    assert packages <= named, packages - named
+
+
 def test_every_variable_of_the_environment_that_a_page_names_is_read() -> None:
     sources = "".join(path.read_text() for path in SOURCES)
     for page in PAGES:
         named = set(re.findall(r"\bANDON_[A-Z_0-9]+", page.read_text()))
         assert all(f"{name}" in sources for name in named), (name_of(page), named)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_page_begins_with_who_it_is_for(page: Path) -> None:
+    first = prose(page.read_text("utf-8")).split("\n\n")
+    opening = next(part for part in first if not part.startswith("#"))
+    assert page.parent == ROOT or re.search(r"\b[Ff]or (people|teams|labelers|vendors|everyone|those)\b", opening), (
+        opening
+    )

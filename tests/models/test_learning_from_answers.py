@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from data.answers import DETAILED
 from data.batches.index import batches
 from data.campaign import load_campaign
 from data.campaign.queries import is_held_out
@@ -15,18 +16,19 @@ from models.lm.base import Base
 from models.reward.dataset import split_comparisons
 from models.reward.model import measure_held_out
 from models.reward.preferences import Comparison, agreement, preference_loss, targets
-from models.reward.targets import correction_wins, has_a_best, scales, target_of
+from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
 from tests.support.vendor import Round
 
 QUERY, RESPONSES = [9], [[1], [2], [3], [4]]
 
 
 def label(who: str = "ann", **said: Any) -> Label:
-    return Label("b1", "q1", who, **{"best_sample": None, **said})
+    details = {kind.name: said.pop(kind.name) for kind in DETAILED if kind.name in said}
+    return Label("b1", "q1", who, **{"best_sample": None, "details": details, **said})
 
 
 def learned(*labels: Label) -> list[Comparison]:
-    found = [target_of(each, QUERY, RESPONSES, scales(labels)) for each in labels]
+    found = [target_of(each, QUERY, RESPONSES, habits_of(labels)) for each in labels]
     return [each for each in found if each is not None]
 
 

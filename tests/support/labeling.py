@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data.batches.index import Batch, read_batch
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.store import LocalStore
-from data.store.manifest import Publication, publish
+from data.store.manifest import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = (
@@ -26,7 +27,7 @@ EVIL = (
 INSTRUCTIONS = "Choose the continuation that is the most positive: warm, happy, friendly."
 
 
-def prepared(store: LocalStore, texts: Sequence[tuple[str, Sequence[str]]], campaign: str = "sentiment") -> Publication:
+def prepared(store: LocalStore, texts: Sequence[tuple[str, Sequence[str]]], campaign: str = "sentiment") -> Batch:
     """Publish a batch of (query, options)."""
     asked = [
         Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options))
@@ -39,7 +40,10 @@ def prepared(store: LocalStore, texts: Sequence[tuple[str, Sequence[str]]], camp
     files["key/samples.parquet"] = folder / "key.parquet"
     facts = {"batch": "b1", "round": 1, "questions": len(key), "samples": 4, "vocabulary": "none"}
     prefix = f"campaigns/{campaign}/batches/b1"
-    return publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    batch = read_batch(store, campaign, "b1")
+    assert batch is not None
+    return batch
 
 
 def simple(count: int) -> list[tuple[str, list[str]]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from web.visible import visible
 
 from data.cord import cord
 from data.errors import Refused
@@ -23,7 +24,6 @@ from web.desk import Desk
 from web.limits import Limit
 from web.serve import check_address
 from web.sessions import LASTS, Sessions
-from web.visible import visible
 
 ORIGIN = "http://127.0.0.1"
 
@@ -46,9 +46,9 @@ class Visitor:
 
 def opened(store: LocalStore) -> Page:
     """A server's life: whatever it knows, it reads from the store."""
-    from data.store.manifest import read_manifest
+    from data.batches.index import read_batch
 
-    batch = read_manifest(store, "campaigns/sentiment/batches/b1")
+    batch = read_batch(store, "sentiment", "b1")
     assert batch is not None
     return Page(store, Desk(store, "sentiment", batch), b"k" * 32, None)
 

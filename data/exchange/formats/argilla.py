@@ -13,23 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from data.answers import BY_NAME, KINDS
+from data.answers.base import option_names
 from data.campaign.settings import Ask
 from data.exchange.columns import AnswerFile
 from data.exchange.content import Content
 from data.exchange.format import Format
 from data.exchange.json_rows import json_chunks
-from data.exchange.questions import (
-    OTHER_FORM,
-    STOP,
-    Questions,
-    ShownQuestion,
-    option_names,
-    position_of,
-    rating_names,
-    ratings_of,
-    unreadable,
-    write_lines,
-)
+from data.exchange.questions import OTHER_FORM, STOP, Questions, ShownQuestion, unreadable, write_lines
 
 NOTHING = "none"  # a question with labels needs two of them
 TEXTS = ("note", "critique", "correction")
@@ -51,27 +42,13 @@ def settings(question: ShownQuestion, ask: Ask) -> dict[str, Any]:
         "guidelines": question.instructions,
         "fields": [{"name": name, "use_markdown": False} for name in ("query", *names)],
         "questions": [
-            *_asked(names, ask),
+            *BY_NAME[ask.kind].argilla(names, ask.axes),
             {"name": "confidence", "type": "rating", "values": list(range(1, 10)), "required": False},
             *({"name": name, "type": "text", "required": False} for name, wanted in texts.items() if wanted),
             {"name": "flags", "type": "multi_label", "labels": [STOP, NOTHING], "required": False},
         ],
         "metadata": [{"name": "content_sha256", "type": "terms"}],
     }
-
-
-def _asked(names: list[str], ask: Ask) -> list[dict[str, Any]]:
-    """Return the questions for an answer; a skip is always one."""
-    skip = {"name": "skip", "type": "multi_label", "labels": ["skip", NOTHING], "required": False}
-    if ask.kind == "ranking":
-        return [{"name": "ranking", "type": "ranking", "values": names, "required": False}, skip]
-    if ask.kind == "ratings":
-        rated = rating_names(ask, len(names))
-        return [
-            *({"name": name, "type": "rating", "values": list(range(1, 8)), "required": False} for name in rated),
-            skip,
-        ]
-    return [{"name": "best", "type": "label", "labels": [*names, "skip"], "required": True}]
 
 
 def record(question: ShownQuestion) -> dict[str, Any]:
@@ -162,24 +139,12 @@ def _in_utc(moment: Any) -> Any:
 def _answer(given: Mapping[str, Any], count: int) -> dict[str, Any]:
     """Read what one user said, by the names of the questions, about a record of so many options."""
     said = {name: given[name] for name in ("confidence", *TEXTS) if name in given}
-    if "best" in given:
-        said["best"] = position_of(given["best"])
-    if "ranking" in given:
-        said["ranking"] = _ranked(given["ranking"])
+    for kind in KINDS:
+        said |= kind.from_argilla(given, count)
     flags = given.get("flags") or []
     if flags := [flag for flag in ([flags] if isinstance(flags, str) else flags) if flag != NOTHING]:
         said["flags"] = flags
-    if rated := {name: value for name, value in given.items() if "_option_" in name}:
-        said["ratings"] = ratings_of(rated, count)
     return said
-
-
-def _ranked(value: Any) -> Any:
-    """Return groups of positions, best first, from names in order, or from names with ranks, which may be equal."""
-    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
-        return [[position_of(name)] for name in value] if isinstance(value, list) else value
-    ranks = sorted({each["rank"] for each in value})
-    return [[position_of(each["value"]) for each in value if each["rank"] == rank] for rank in ranks]
 
 
 def recognise(content: Content) -> bool:

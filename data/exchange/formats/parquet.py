@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.answers import BY_NAME
 from data.batches.contract import REQUIRED
 from data.errors import Refused
 from data.escape import first_line
@@ -71,10 +72,8 @@ def _check_type(path: Path, name: str, delivered: pa.DataType) -> None:
     is_integer = pa.types.is_integer(kind)
     is_number = is_integer or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else pa.null()
-    if name == "best":
-        right, wanted = is_number, "an integer, the 0-based option shown"
-    elif name == "ranking":
-        right, wanted = is_text or (pa.types.is_list(inner) and pa.types.is_integer(inner.value_type)), "lists or text"
+    if name in BY_NAME:
+        right, wanted = BY_NAME[name].takes(kind), BY_NAME[name].parquet
     elif name == "flags":
         right, wanted = is_text or pa.types.is_string(inner), "text, or a list of it"
     elif name == "skip":
