@@ -21,6 +21,7 @@ from data.console import LOGGER, say
 from data.errors import Refused, Stopped
 from data.labels.label_sets import label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
+from data.runs.step_facts import Circumstances, PolicyFacts, RewardFacts, SupervisedFacts, share_facts
 from data.store.manifest import publish
 from models.card import model_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
@@ -39,6 +40,8 @@ from models.training import termination
 from models.training.hooks import Hooks, Metrics
 from models.training.job import Job, quarantined
 from models.training.processes import processes
+
+StepFacts = SupervisedFacts | RewardFacts | PolicyFacts
 
 
 def query_tokens(prompts: Prompts, split: Split) -> list[list[int]]:
@@ -78,7 +81,7 @@ def supervised_step(job: Job) -> None:
     say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(model, base.tokenizer, Path(scratch))
-        facts = {
+        facts: SupervisedFacts = {
             "examples": len(train),
             "corrections": corrected,
             "validation_loss": after,
@@ -129,17 +132,17 @@ def reward_step(job: Job) -> None:
     known = canaries(base, sources, prompts)
     gold = check_reward_model(job, ensemble, known, held_out, histories[0], label_agreement(labels, sources))
     pairs = remembered(ensemble, [*known, *chosen(split.held_out[:200])], best_device())
-    facts = {
+    facts: RewardFacts = {
         "train_labels": len(split.train),
         "held_out_labels": len(split.held_out),
-        "accuracy": held_out.accuracy._asdict(),
+        "accuracy": share_facts(held_out.accuracy),
         "chance": held_out.chance,
-        "gold_accuracy": gold and gold._asdict(),
+        "gold_accuracy": gold and share_facts(gold),
         "loss": held_out.loss,
         "calibration": held_out.calibration and [held_out.calibration[0], [*map(list, held_out.calibration[1])]],
         "models": settings.models,
-        "normalised_before": normalised[0][0]._asdict(),
-        "normalised_after": [after._asdict() for _, after in normalised],
+        "normalised_before": normalised[0][0].facts(),
+        "normalised_after": [after.facts() for _, after in normalised],
         "base_score_mean": float(fresh.mean(0).mean()),  # on samples that did not set gain and bias
         "base_score_std": float(fresh.mean(0).std()),
         "base_score_queries": len({tuple(row.query) for row in normal[count:]}),  # responses to one query are alike
@@ -188,7 +191,7 @@ def policy_step(job: Job) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
         (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last), "utf-8")
-        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, {"last": last}, began)
+        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, PolicyFacts(last=last), began)
     checkpoints.clear()
 
 
@@ -202,7 +205,7 @@ def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
 
 
 def _publish(
-    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: Document, began: datetime
+    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: StepFacts, began: datetime
 ) -> None:
     """Publish all files of a folder and some JSON beside them, from the first process."""
     if processes().is_main:
@@ -211,8 +214,8 @@ def _publish(
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
         kind = best_device().type  # what else decides the bits of a training
-        facts = facts | {"device": kind, "precision": precision(kind), "threads": torch.get_num_threads()}
-        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
+        around = Circumstances(device=kind, precision=precision(kind), threads=torch.get_num_threads())
+        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts={**facts, **around}, began=began)
     processes().wait()
 
 

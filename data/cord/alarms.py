@@ -14,7 +14,7 @@ History = Sequence[Mapping[str, float]]  # the metrics of every update so far
 Worst = Callable[[Sequence[float]], float]  # min or max: which value of a metric is the worst of all updates
 BY = "sentinel:"  # in the log, a sentinel's pull is by `sentinel:CODE`
 
-# The names that were stored as codes before version 1.0 of these codes.
+# Names that older logs have in place of a code.
 OLD_CODES = {
     "not finite": "not-finite",
     "ratio not 1": "ratio-not-1",

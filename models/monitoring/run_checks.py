@@ -1,7 +1,7 @@
 """Sentinels in a run's steps: what is asked of its reward model and policy, and the cord where an answer is wrong."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -10,6 +10,7 @@ from data.cord.alarms import Alarm
 from data.cord.reward_sentinels import FEW_SCORES, canaries_differ, of_reward_model, unlike_base
 from data.cord.sentinels import UpdateCode
 from data.measures.intervals import Proportion, proportion
+from data.runs.step_facts import RewardStep
 from data.store.manifest import Publication
 from models.lm.base import Base, best_device, fingerprint
 from models.monitoring.canaries import Canary, Pair, ranked_right, recalled
@@ -38,7 +39,7 @@ def check_reward_model(
     ensemble: Ensemble,
     known: Sequence[Canary],
     held_out: HeldOut,
-    history: Sequence[Mapping[str, float]],
+    history: Sequence[RewardStep],
     agreed: Proportion | None,
 ) -> Proportion | None:
     """Ask a reward model, just trained, whether it can be right; return its accuracy on known answers.
@@ -55,7 +56,7 @@ def check_reward_model(
     return gold
 
 
-def while_training(history: Sequence[Mapping[str, float]]) -> Proportion:
+def while_training(history: Sequence[RewardStep]) -> Proportion:
     """Return the accuracy in the second half of the epoch, of every label before it was trained on."""
     sizes = [int(after - before) for before, after in pairwise([0, *(step["labels"] for step in history)])]
     half = list(zip(sizes, history, strict=True))[len(history) // 2 :]

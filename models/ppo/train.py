@@ -1,10 +1,16 @@
 """PPO against a reward model, held near the base by KL (paper section 2.1; released code for what the paper omits).
 
-What we do differently: (1) the k responses to a query are rolled out and trained on together, so the query is computed
-once; (2) advantages and rewards are whitened over the whole batch before it is split, so neither the size of a
-micro-batch nor the number of processes changes a result; (3) rollout log-probabilities and values are those of
-sampling, not of a second pass. The whole response is trained on, also what lies behind its truncation; only the score
-sees the truncated one.
+Differences from the released code:
+1. The k responses to a query are sampled and trained on together, so the query is computed once.
+2. Advantages and rewards are whitened over the whole batch before it is split. So neither the size of a micro-batch
+   nor the number of processes changes a result.
+3. Log-probabilities and values of a rollout are those of sampling, not of a second pass.
+
+The whole response is trained on, also the part behind its truncation. The reward model alone sees the truncated one.
+
+Shapes: B queries in a batch, k responses to each, R tokens in a response. A reward, an advantage and a value are
+[B, k, R], a score is [B, k].
+A run's policy is trained by `python -m models.steps policy JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,17 @@
 """The reward model (paper section 2.1): a copy of the base with a scalar head, trained on people's choices.
 
-What a newcomer would get wrong: the head is read at the last real token of the *truncated* response; the score is
-g * (w . h + b) + c, and g and c are set so that the base's own valid responses have mean 0 and standard deviation 1,
-before training (so that the first losses are sensible) and after it (so that the KL coefficient keeps its meaning
-between rounds). Unlike the released code we measure that on truncated, valid responses: those that will be scored.
+Details that are easy to get wrong:
+1. The head is read at the last real token of the truncated response.
+2. The score is g * (w . h + b) + c. Gain g and bias c are set so that the base's own responses have mean 0 and standard
+   deviation 1: before training, for sensible first losses, and after it, so that a KL coefficient keeps its meaning.
+
+Differences from the paper and the released code:
+1. Gain and bias are measured on truncated, valid responses of the base: on what PPO scores.
+2. The k responses to a query are one row, so the query is computed once (models/lm/shared_query.py).
+3. A label may be a ranking, a tie or ratings (models/reward/preferences.py).
+
+Shapes: queries [B, Q] padded left, responses [B, k, R] padded right, scores [B, k].
+A run's reward model is trained by `python -m models.steps reward JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +26,7 @@ from transformers import AutoModel, PreTrainedModel
 from data.campaign.settings import Reward
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Proportion, proportion
+from data.runs.step_facts import NormalisationFacts, RewardStep
 from models.lm.base import best_device, body, hidden_size, trainable_copy
 from models.lm.precision import autocast
 from models.lm.shared_query import shared_query, states_at_end
@@ -30,6 +39,8 @@ from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import Processes, processes
 from models.training.sharding import shard, unshard
 
+AT_ONCE = 64  # comparisons that one process scores together
+
 
 class Normalisation(NamedTuple):
     """What the scores of the base's responses were before gain and bias were set."""
@@ -39,6 +50,9 @@ class Normalisation(NamedTuple):
     std: float
     gain: float
     bias: float
+
+    def facts(self) -> NormalisationFacts:
+        return NormalisationFacts(n=self.n, mean=self.mean, std=self.std, gain=self.gain, bias=self.bias)
 
 
 class RewardModel(nn.Module):
@@ -72,17 +86,15 @@ class RewardModel(nn.Module):
         return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
 
     @torch.no_grad()
-    def normalise(
-        self, rows: Sequence[Comparison], mean: float = 0.0, std: float = 1.0, look: Look = unwatched
-    ) -> Normalisation:
-        """Set gain and bias so that the scores of these responses have this mean and (population) deviation."""
+    def normalise(self, rows: Sequence[Comparison], look: Look = unwatched) -> Normalisation:
+        """Set gain and bias so that the scores of these responses have mean 0 and (population) standard deviation 1."""
         self.gain.fill_(1.0)
         self.bias.zero_()
         scores = score_all(self, rows, look)
-        found_std, found_mean = torch.std_mean(scores, correction=0)
-        self.gain.fill_(std / found_std)
-        self.bias.fill_(mean - self.gain * found_mean)
-        return Normalisation(scores.numel(), float(found_mean), float(found_std), float(self.gain), float(self.bias))
+        std, mean = torch.std_mean(scores, correction=0)
+        self.gain.fill_(1.0 / std)
+        self.bias.fill_(-self.gain * mean)
+        return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
 
     def save(self, folder: Path) -> None:
         """Write the body as a checkpoint of transformers, and the head beside it."""
@@ -108,7 +120,7 @@ def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
 
 
 @torch.no_grad()
-def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched, chunk: int = 64) -> Tensor:
+def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
     """Return the scores [N, k] of comparisons with equal k.
 
     Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
@@ -116,7 +128,7 @@ def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwat
     group = processes()
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
     scores = []
-    for part in in_chunks(order, chunk * group.count):
+    for part in in_chunks(order, AT_ONCE * group.count):
         look()
         mine = group.share(part) or part[:1]
         part_scores = model(*model.tensors([rows[i] for i in mine]))
@@ -131,7 +143,7 @@ def train_reward_model(
     settings: Reward,
     seed: int,
     hooks: Hooks = NO_HOOKS,
-) -> list[dict[str, float]]:
+) -> list[RewardStep]:
     """Train for one epoch with linear decay; return loss and accuracy of every step.
 
     The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one;
@@ -142,7 +154,7 @@ def train_reward_model(
     trained = shard(model)
     optimizer = Adam(trained.parameters(), settings.lr)
     first, facts = restore_state(hooks.checkpoints, trained, optimizer)
-    history: list[dict[str, float]] = facts.get("history", [])
+    history: list[RewardStep] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
         with save_when_stopped(hooks.checkpoints, step, trained, optimizer, {"history": history}):
             hooks.look()

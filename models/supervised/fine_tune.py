@@ -1,7 +1,14 @@
 """Supervised fine-tuning on reference responses, for campaigns that have some (paper section 2.1, "supervised + RL").
 
-One epoch, cosine decay to zero, dropout in this stage only; what comes out replaces the base as the start of policy and
-reward model and as the policy's reference.
+The fine-tuned model replaces the base as the start of policy and reward model, and as the policy's reference.
+
+Differences from the paper:
+1. One epoch with a cosine decay to zero.
+2. Dropout, in this stage only.
+3. The context is read and not predicted: the loss is over reference tokens alone.
+
+Shapes: contexts [B, C] padded left, references [B, 1, R] padded right.
+A run's start is fine-tuned by `python -m models.steps supervised JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
 import math
@@ -13,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from data.campaign.settings import Supervised
+from data.runs.step_facts import SupervisedStep
 from models.lm.base import hidden_states, logits, trainable_copy
 from models.lm.precision import autocast
 from models.lm.shared_query import shared_query, states_before
@@ -24,6 +32,7 @@ from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
+AT_ONCE = 32  # examples of the validation loss in memory
 Example = tuple[list[int], list[int]]  # a context, as the policy reads it, and its reference response
 
 
@@ -46,7 +55,7 @@ def fine_tune(
     settings: Supervised,
     seed: int,
     hooks: Hooks = NO_HOOKS,
-) -> tuple[PreTrainedModel, list[dict[str, float]]]:
+) -> tuple[PreTrainedModel, list[SupervisedStep]]:
     """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
     group = processes()
     tuned = trainable_copy(base)
@@ -59,7 +68,7 @@ def fine_tune(
     model = shard(tuned)
     optimizer = Adam(model.parameters(), settings.lr)
     first, facts = restore_state(hooks.checkpoints, model, optimizer)
-    history: list[dict[str, float]] = facts.get("history", [])
+    history: list[SupervisedStep] = facts.get("history", [])
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
         with save_when_stopped(hooks.checkpoints, step, model, optimizer, {"history": history}):
@@ -80,12 +89,10 @@ def fine_tune(
 
 
 @torch.no_grad()
-def validation_loss(
-    model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched, chunk: int = 32
-) -> float:
+def validation_loss(model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched) -> float:
     """Return the mean cross-entropy, nats a token, of reference responses that were not trained on."""
     total = 0.0
-    for part in in_chunks(examples, chunk):
+    for part in in_chunks(examples, AT_ONCE):
         look()
         total += float(response_loss(model, part))
     return total / sum(len(response) for _, response in examples)

@@ -20,7 +20,7 @@ from models.reward.model import (
     score_all,
     train_reward_model,
 )
-from models.reward.preferences import Comparison, best_of, ranked, rated
+from models.reward.preferences import Comparison, best_of, ranked
 
 SETTINGS = load_campaign("sentiment").reward
 LIKED = 77
@@ -165,7 +165,7 @@ def test_a_query_is_always_on_the_same_side_of_the_split() -> None:
 
 def test_calibration_reads_only_labels_that_name_one_best_of_all() -> None:
     rows = [best_of([1], [[2], [3]], 0), best_of([1], [[2], [3]], 1), ranked([1], [[2], [3]], [[0, 1]])]
-    rows += [rated([1], [[2], [3]], [1.0, 5.0])]
+    rows += [Comparison([1], [[2], [3]], ratings=(1.0, 5.0))]
     sure = measure_held_out(lambda _: torch.tensor([[[50.0, 0.0]] * 4]), rows).calibration
     assert sure is not None and sure[0] == pytest.approx(0.5) and sum(each.n for each in sure[1]) == 4
     assert measure_held_out(lambda _: torch.zeros(1, 2, 2), rows[2:]).calibration is None
