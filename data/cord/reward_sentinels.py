@@ -7,8 +7,8 @@ from statistics import fmean, pstdev
 
 from data.campaign.settings import Sentinels
 from data.cord.alarms import Alarm
-from data.measures.calibration import ceiling
-from data.measures.intervals import Proportion
+from data.measures.agreement import PairAgreement
+from data.measures.intervals import Estimate
 
 FEW_SCORES = 64  # mean and deviation of fewer scores are too uncertain
 
@@ -45,7 +45,7 @@ def unlike_base(scores: Sequence[float], published: tuple[float, float, int], li
     )
 
 
-def canaries_differ(ranked: Proportion, error: float, limits: Sentinels) -> Alarm | None:
+def canaries_differ(ranked: Estimate, error: float, limits: Sentinels) -> Alarm | None:
     """The scorer of PPO must rank the pairs that are stored with the published reward model, with the stored scores."""
     if ranked.value > 0.9 and error <= limits.score_error:
         return None
@@ -55,20 +55,20 @@ def canaries_differ(ranked: Proportion, error: float, limits: Sentinels) -> Alar
 
 
 def of_reward_model(
-    accuracy: Proportion,
-    of_one_best: Proportion | None,
-    learned: Proportion,
+    accuracy: Estimate,
+    of_one_best: Estimate | None,
+    learned: Estimate,
     chance: float,
-    gold: Proportion | None,
-    agreed: Proportion | None,
+    gold: Estimate | None,
+    agreed: PairAgreement | None,
     limits: Sentinels,
 ) -> list[Alarm]:
     """Compare a trained reward model with chance, with the limit of its labelers' agreement, and with known answers.
 
     `learned` is the accuracy in the second half of its one epoch, on every label before it was trained on. It covers
     many more labels than the held-out `accuracy`, and says less about the finished model. Gold questions are right by
-    construction and do not pass through labels, so they also show labels that are consistently wrong. If two labelers
-    agree with probability a, no model can agree with more than sqrt(a) of labels that name one best.
+    construction and do not pass through labels, so they also show labels that are consistently wrong. `agreed`
+    limits the accuracy of any model on labels that name one best (data/measures/agreement.py).
     """
     found = []
     causes: tuple[str, ...]
@@ -82,9 +82,9 @@ def of_reward_model(
         found.append(
             Alarm(RewardModelCode.NO_BETTER_THAN_CHANCE, f"{', '.join(unlearned)}, chance {chance:.3f}", causes)
         )
-    if agreed is not None and of_one_best is not None and of_one_best.low > ceiling(agreed.high):
+    if agreed is not None and of_one_best is not None and of_one_best.low > agreed.ceiling.high:
         causes = ("questions are on both sides of the split", "labels were made by a model")
-        allowed = f"labelers who agree in {agreed} of questions allow {ceiling(agreed.high):.2f} at most"
+        allowed = f"labelers who agree in {agreed.rate} of questions allow {agreed.ceiling.high:.2f} at most"
         found.append(Alarm(RewardModelCode.TOO_GOOD, f"held-out accuracy is {of_one_best}, and {allowed}", causes))
     taught = learned.n >= limits.reward_labels  # few labels teach nothing, right or wrong
     if gold is not None and taught and gold.n >= 10 and gold.value <= chance:

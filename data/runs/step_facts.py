@@ -2,11 +2,11 @@
 
 from typing import Any, TypedDict
 
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 
 
 class ShareFacts(TypedDict):
-    """A Proportion (data/measures/intervals.py) as JSON."""
+    """A Estimate (data/measures/intervals.py) as JSON."""
 
     value: float
     low: float
@@ -14,7 +14,7 @@ class ShareFacts(TypedDict):
     n: int
 
 
-def share_facts(share: Proportion) -> ShareFacts:
+def share_facts(share: Estimate) -> ShareFacts:
     return ShareFacts(value=share.value, low=share.low, high=share.high, n=share.n)
 
 

@@ -76,7 +76,7 @@ def plan_lines(planned: Plan, measuring: str) -> list[str]:
         f"agreement            {planned.agreement:.2f} of two people on one question ({source})",
         "alpha                unknown: no question is copied (--overlap)"
         if planned.alpha is None
-        else f"alpha                {planned.alpha} expected, from {planned.alpha.n:,} copied questions",
+        else f"alpha                {planned.alpha:.2f} expected, from {planned.alpha.n:,} copied questions",
         f"gold                 {planned.gold_a_labeler:.1f} per labeler: {_on_gold(planned)}",
         f"win rate             95 % interval {planned.win_rate_width:.3f} wide",
         f"noise ceiling        {planned.ceiling:.2f}: no reward model can agree with single labels more often",

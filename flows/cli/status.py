@@ -12,7 +12,7 @@ from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import human_results
 from data.ingest.inbox import refusals
 from data.labels.table import added, deliveries
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 from data.paths import CAMPAIGNS, comparisons_of
 from data.reports import lineage_chart
 from data.rounds import lineage
@@ -160,7 +160,7 @@ def _comparison_line(comparison: dict[str, Any]) -> str:
     left, right = comparison["systems"]
     outcome = f"waits for {comparison['questions']:,} answers"
     if comparison["contest"]:
-        outcome = str(Proportion(**comparison["contest"]["win_rate"]))
+        outcome = str(Estimate(**comparison["contest"]["win_rate"]))
     if comparison["decision"] in ("hold", "reject"):
         outcome = f"on {comparison['decision']}: {comparison['why']}"
     return f"  {comparison['batch']}: people on {left} compared with {right}: {outcome}"
