@@ -106,9 +106,8 @@ def base_responses(
     for part in in_chunks(order * 50, 64):
         rows = [queries[i] for i in part]
         contexts = prompts.contexts(rows).to(device)
-        tokens = sample(
-            base.model, contexts, draw_noise(len(rows), 4, prompts.fmt, draw), prompts.fmt, look=look
-        ).tokens
+        noise = draw_noise(len(rows), 4, prompts.fmt, draw)
+        tokens = sample(base.model, contexts, noise, prompts.fmt, look=look).tokens
         cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
             kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]
