@@ -11,8 +11,8 @@ from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import human_results
-from data.ingest.inbox import refusals
 from data.ingest.pipeline import IngestResult
+from data.ingest.refusal import refusals
 from data.labels.table import added, deliveries
 from data.measures.intervals import Proportion, proportion
 from data.paths import CAMPAIGNS, comparisons_of
@@ -178,9 +178,9 @@ def status_result(store_uri: str) -> Result:
                     for each in human_results(store, name)
                 ],
                 "refused": [
-                    {"file": file, "reason": reason}
+                    {"file": refusal.file, "code": refusal.code, "reason": refusal.text}
                     for namespace in (name, comparisons_of(name))
-                    for file, reason in refusals(store, namespace)
+                    for refusal in refusals(store, namespace)
                 ],
             }
         )
