@@ -16,7 +16,7 @@ from typing import NamedTuple
 from data.canonical import Document, content_id, sha256_of_file
 from data.errors import Refused
 from data.escape import harmless, shown
-from data.measures.intervals import Proportion, proportion
+from data.measures.intervals import Estimate, proportion
 from data.paths import sheets_prefix
 from data.store import Store, folders, log
 from data.store.manifest import Publication, publish, read_manifest
@@ -42,7 +42,7 @@ class Reading(NamedTuple):
     by: str
     at: str
     system: str
-    accurate: Proportion
+    accurate: Estimate
 
 
 def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: Document, secret: int) -> Publication:

@@ -13,7 +13,7 @@ from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
 from data.labels.delivery import DeliveryEntry
 from data.labels.table import Committed, active_labels, committed, deliveries
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 from data.measures.words import words
 from data.paths import comparisons_of
 from data.store import Store
@@ -36,7 +36,7 @@ class HumanResult(NamedTuple):
 class HumanWinRate(NamedTuple):
     """How often people prefer one system to another, and how many people tell how much people differ."""
 
-    win_rate: Proportion
+    win_rate: Estimate
     labelers: int
 
 

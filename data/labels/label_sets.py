@@ -28,7 +28,8 @@ from data.labels.table import (
     committed_table,
     deliveries,
 )
-from data.measures.intervals import Proportion, proportion
+from data.measures.agreement import PairAgreement
+from data.measures.intervals import proportion
 from data.paths import KEY_FILE, label_set_key
 from data.store import Store
 
@@ -164,18 +165,19 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
     ]
 
 
-def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> Proportion | None:
+def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> PairAgreement | None:
     """Return how often two labelers of a label set chose the same sample of a question; None without copies.
 
-    Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.
+    This counts the labels that a reward model is measured on: labels with one best sample, of questions that are no
+    tests and were not selected for being hard.
     """
     items = {
-        row["question_id"]: (batch["batch"], row["item"])
+        row["question_id"]: (batch["batch"], row["item"], len(row["shown"]))
         for batch in sources
         for row in read_key(batch.path(KEY_FILE), tokens=False)
         if row["role"] not in TESTS and row["selection_reason"] != DISAGREEMENT
     }
-    chosen = defaultdict(list)
+    chosen: dict[tuple[str, str, int], list[tuple[str, int]]] = defaultdict(list)
     for label in labels:
         if label.best_sample is not None and label.question_id in items:
             chosen[items[label.question_id]].append((label.labeler_id, label.best_sample))
@@ -185,4 +187,6 @@ def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> Propor
         for one, other in combinations(answers, 2)
         if one[0] != other[0]
     ]
-    return proportion(sum(equal), len(equal)) if equal else None
+    if not equal:
+        return None
+    return PairAgreement(proportion(sum(equal), len(equal)), max(options for _, _, options in chosen))

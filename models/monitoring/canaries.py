@@ -13,7 +13,7 @@ import torch
 from data.batches.index import Batch
 from data.batches.schema import read_key
 from data.campaign.settings import TextFormat
-from data.measures.intervals import Proportion, proportion
+from data.measures.intervals import Estimate, proportion
 from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.tokens import pad_left, pad_right
@@ -52,7 +52,7 @@ def canaries(base: Base, batches: Sequence[Batch], fmt: TextFormat) -> list[Cana
     return list(found.values())
 
 
-def ranked_right(score: Score, known: Sequence[Canary], device: torch.device) -> Proportion | None:
+def ranked_right(score: Score, known: Sequence[Canary], device: torch.device) -> Estimate | None:
     """Return in how many canaries the best response has the highest score; None without any."""
     right = 0
     for canary in known:
@@ -79,7 +79,7 @@ def remembered(score: Score, known: Sequence[Canary], device: torch.device) -> l
     return sorted(pairs, key=lambda pair: pair["scores"][1] - pair["scores"][0])[:MOST]
 
 
-def recalled(score: Score, pairs: Sequence[Pair], device: torch.device) -> tuple[Proportion, float]:
+def recalled(score: Score, pairs: Sequence[Pair], device: torch.device) -> tuple[Estimate, float]:
     """Return in how many pairs the better response still scores more, and by how much scores differ on average."""
     right, error = 0, 0.0
     for pair in pairs:

@@ -73,10 +73,10 @@ class Server:
                 break
         else:
             raise AssertionError("the page did not start")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 600
         while time.monotonic() < until:
             try:
-                urllib.request.urlopen(self.url, timeout=5).close()
+                urllib.request.urlopen(self.url, timeout=60).close()
                 return
             except OSError:
                 time.sleep(0.02)  # bound, and not yet listening

@@ -29,7 +29,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=300_000)  # a busy machine is slow, not wrong
 SHOTS = os.environ.get("ANDON_SCREENSHOTS")
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from web.visible import visible
 
 from data.cord import cord
 from data.errors import Refused
+from data.escape import visible
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
 from data.page.accounts import LOG, add, labelers, owner, revoke
@@ -138,6 +138,7 @@ def test_options_stand_in_another_order_for_another_labeler_and_map_back(store: 
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
 
 
+@pytest.mark.slow
 def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction_supersedes(store: LocalStore) -> None:
     page = opened(store)
     desk = page.desk
@@ -165,6 +166,7 @@ def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction
     assert shown == {names[0]: 3, names[1]: None}
 
 
+@pytest.mark.slow
 def test_a_crash_between_ingest_and_its_mark_counts_nothing_twice(store: LocalStore) -> None:
     desk = opened(store).desk
     names = list(desk.questions)
@@ -292,6 +294,7 @@ def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
             check_address(listen, public)
 
 
+@pytest.mark.slow
 def test_a_comparison_of_systems_is_answered_on_the_page_and_its_cord_is_the_campaigns(tmp_path: Path) -> None:
     store, name = LocalStore(tmp_path / "store"), comparisons_of("sentiment")
     batch = prepared(store, simple(3), campaign=name)
