@@ -1,10 +1,11 @@
-"""The places of things in the store.
+"""Where the things of a campaign are in the store: every key below it begins with what a function here returns.
 
 Comparisons of systems have a namespace of their own below their campaign, apart from what models learn from. Batches,
 inbox, labels and decisions in this namespace have the same layout as the campaign's own. So the same code exports,
 ingests and assesses them, and no label set of the campaign can read their answers.
 """
 
+CAMPAIGNS = "campaigns"
 COMPARISONS = "comparisons"
 KEY_FILE = "key/samples.parquet"
 
@@ -21,16 +22,94 @@ def campaign_of(name: str) -> str:
 
 def name_in(prefix: str) -> str:
     """Return the name, a campaign's or that of its comparisons, under which a batch at `prefix` is kept."""
-    return prefix.removeprefix("campaigns/").rsplit("/batches/", 1)[0]
+    return prefix.removeprefix(f"{CAMPAIGNS}/").rsplit("/batches/", 1)[0]
 
 
-def batch_prefix(campaign: str, batch_id: str) -> str:
-    return f"campaigns/{campaign}/batches/{batch_id}"
+def campaign_prefix(name: str) -> str:
+    return f"{CAMPAIGNS}/{name}"
+
+
+def batches_prefix(name: str) -> str:
+    return f"{campaign_prefix(name)}/batches"
+
+
+def batch_prefix(name: str, batch: str) -> str:
+    return f"{batches_prefix(name)}/{batch}"
+
+
+def inbox_prefix(name: str, batch: str) -> str:
+    """Return the folder into which vendors put answers to a batch."""
+    return f"{campaign_prefix(name)}/inbox/{batch}"
+
+
+def label_log_prefix(name: str) -> str:
+    return f"{campaign_prefix(name)}/labels/log"
+
+
+def accepted_key(name: str, digest: str) -> str:
+    return f"{campaign_prefix(name)}/labels/accepted/{digest}.parquet"
+
+
+def quarantined_key(name: str, digest: str) -> str:
+    return f"{campaign_prefix(name)}/labels/quarantined/{digest}.jsonl"
+
+
+def skipped_key(name: str, digest: str) -> str:
+    return f"{campaign_prefix(name)}/labels/skipped/{digest}.parquet"
+
+
+def label_sets_prefix(campaign: str) -> str:
+    return f"{campaign_prefix(campaign)}/label_sets"
+
+
+def label_set_key(campaign: str, label_set: str) -> str:
+    return f"{label_sets_prefix(campaign)}/{label_set}.json"
+
+
+def quality_log_prefix(name: str) -> str:
+    """Return the log of what was decided about the answers to each batch."""
+    return f"{campaign_prefix(name)}/quality/log"
+
+
+def refusals_prefix(name: str) -> str:
+    return f"{campaign_prefix(name)}/quality/refused"
+
+
+def refusal_key(name: str, digest: str) -> str:
+    """Return where it is recorded that the file with this SHA-256 was refused."""
+    return f"{refusals_prefix(name)}/{digest}.json"
+
+
+def quality_report_prefix(name: str, about: str, report: str) -> str:
+    """Return the folder of a report about a batch, about all `vendors`, or about a `refused` file."""
+    return f"{campaign_prefix(name)}/quality/reports/{about}/{report}"
+
+
+def runs_prefix(campaign: str) -> str:
+    return f"{campaign_prefix(campaign)}/runs"
 
 
 def run_prefix(campaign: str, run: str) -> str:
-    return f"campaigns/{campaign}/runs/{run}"
+    return f"{runs_prefix(campaign)}/{run}"
 
 
-def log_of(campaign: str) -> str:
-    return f"campaigns/{campaign}/promotions/log"
+def evaluations_prefix(campaign: str) -> str:
+    """Return the folder of evaluations of any systems; those of a run are in the folder of the run."""
+    return f"{campaign_prefix(campaign)}/evaluations"
+
+
+def promotion_log_prefix(campaign: str) -> str:
+    return f"{campaign_prefix(campaign)}/promotions/log"
+
+
+def reports_prefix(campaign: str) -> str:
+    return f"{campaign_prefix(campaign)}/reports"
+
+
+def sheets_prefix(campaign: str) -> str:
+    return f"{campaign_prefix(campaign)}/sheets"
+
+
+def page_prefix(name: str, batch: str) -> str:
+    """Return the folder of what people answered about a batch on the labeling page."""
+    return f"{campaign_prefix(name)}/page/{batch}"

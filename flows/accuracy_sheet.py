@@ -1,10 +1,10 @@
-"""Flow: write a table of summaries to be read for accuracy."""
+"""Flow: write a table of summaries for a person to check for accuracy."""
 
 from prefect import flow
 
+from flows.cancellation import stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri
 from flows.settings import configured
-from flows.stopping import stoppable
 from tasks.accuracy_sheet import write_sheet
 
 
@@ -19,5 +19,5 @@ def accuracy_sheet(
     base: BaseModel = None,
     preset: Preset = None,
 ) -> str:
-    """Publish the sheet, and return the address of the file to fill in."""
+    """Publish the sheet, and return the address of the file to complete."""
     return write_sheet(store, configured(campaign, preset, base=base), tuple(systems), items, seed)

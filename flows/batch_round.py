@@ -1,4 +1,4 @@
-"""Flow: one turn of the loop, as far as labels come at once; for people it exports the batch and ends."""
+"""Flow: one turn of the loop. If people label, the flow exports the batch and ends."""
 
 import tempfile
 from pathlib import Path
@@ -8,12 +8,12 @@ from prefect import flow
 from data.console import say
 from data.rounds.status import last_asked, round_to_decide, round_to_finish
 from data.store import open_store
+from flows.cancellation import check_line, stoppable
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.retrain import retrain
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from tasks.labels import answer_batch, check_decided
 
 
@@ -28,19 +28,19 @@ def batch_round(
     preset: Preset = None,
     round_number: RoundNumber = None,
 ) -> str | None:
-    """Go through a round and return its run; None where the batch now waits for people.
+    """Run a round and return its run; None if its batch waits for people.
 
-    A round that was stopped between its run and the gate comes first, and asks nothing again. Nor does one that has
-    asked people already, by whatever command and seed: they are paid for it.
+    If an earlier round was stopped between its run and the gate, the gate decides first. A round that has exported a
+    batch for people does not export another one, because people are paid for each.
     """
     settings = configured(campaign, preset, questions=questions, base=base)
-    if round_number is None and (trained := round_to_decide(open_store(store), settings.name)):
-        return retrain(campaign, store, seed, base, preset, trained)
+    if round_number is None and (undecided := round_to_decide(open_store(store), settings.name)):
+        return retrain(campaign, store, seed, base, preset, undecided)
     number = round_number or round_to_finish(open_store(store), settings.name)
     check_line(store, settings.name)
     if settings.labelers is None:
-        if asked := last_asked(open_store(store), settings.name, number):
-            say(f"round {number}: has asked batch {asked}")
+        if exported := last_asked(open_store(store), settings.name, number):
+            say(f"round {number}: batch {exported} was exported before")
         else:
             export_batch(campaign, store, questions, seed, base, preset, number)
         return None

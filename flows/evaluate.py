@@ -1,12 +1,12 @@
-"""Flow: set systems side by side on test queries, or measure the policy of a finished run again."""
+"""Flow: compare systems on test queries, or evaluate the policy of a finished run again."""
 
 from prefect import flow
 
 from data.evaluation.systems import all_systems
 from data.store import open_store
+from flows.cancellation import stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Queries, RunOrNone, Seed, StoreUri, SystemNames
 from flows.settings import configured, settings_of
-from flows.stopping import stoppable
 from tasks.evaluation import evaluate_policy, evaluate_systems
 
 
@@ -22,9 +22,9 @@ def evaluate(
     preset: Preset = None,
     systems: SystemNames = None,
 ) -> str:
-    """Publish an evaluation and return where it lies; without a run or systems, of all systems that there are.
+    """Publish an evaluation and return its prefix. Without a run or systems, all available systems are compared.
 
-    A run is measured by its own settings, those that it was trained with, whatever the preset.
+    A run is evaluated with the settings that it was trained with, and the preset does not change them.
     """
     settings = configured(campaign, preset, queries=queries, base=base)
     if run is not None:

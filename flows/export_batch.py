@@ -5,9 +5,9 @@ from prefect import flow
 from data.rounds.status import round_to_export
 from data.runs.champion import champion
 from data.store import open_store
+from flows.cancellation import check_line, stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from tasks.artifacts import show_batch
 from tasks.batches import publish_batch
 
@@ -23,9 +23,9 @@ def export_batch(
     preset: Preset = None,
     round_number: RoundNumber = None,
 ) -> str:
-    """Publish the batch of a round (by default the round that is due) and return its id.
+    """Publish the batch of a round, by default of the round that is due, and return its id.
 
-    Nothing is sampled while the line is stopped, nor from a champion whose run is.
+    Nothing is sampled while the line or the run of the champion is stopped.
     """
     settings = configured(campaign, preset, questions=questions, base=base)
     check_line(store, settings.name, champion(open_store(store), settings.name))

@@ -1,13 +1,13 @@
-"""Flows: take labels into a campaign, from a vendor's answer file or from those who collected them elsewhere."""
+"""Flows: add labels to a campaign, from a vendor's answer file or from published labels."""
 
 from pathlib import Path
 
 from prefect import flow
 
 from data.ingest.pipeline import IngestResult
+from flows.cancellation import stoppable
 from flows.parameters import CampaignOrAll, StoreUri
 from flows.settings import configured
-from flows.stopping import stoppable
 from tasks.inbox import ingest_waiting
 from tasks.labels import ingest_file
 
@@ -16,14 +16,14 @@ from tasks.labels import ingest_file
 def ingest_labels(campaign: str, store: str, delivery: Path, despite: str | None = None) -> IngestResult:
     """Validate a file and commit what it adds; the same file again adds nothing.
 
-    `despite` is a person's reason to take a file whose answers look wrong.
+    `despite` is a person's reason to accept a file whose answers look wrong.
     """
     return ingest_file(store, configured(campaign), delivery, despite)
 
 
 @flow
 def ingest_inbox(store: StoreUri, campaign: CampaignOrAll = None) -> int:
-    """Ingest what vendors dropped into the inbox and nobody has looked at; return how many files were taken."""
+    """Ingest the pending files of the inbox, and return how many were ingested."""
     return ingest_waiting(store, campaign)
 
 
@@ -32,7 +32,7 @@ def ingest_inbox(store: StoreUri, campaign: CampaignOrAll = None) -> int:
 def import_labels(
     campaign: str, store: str, file: Path, base: str | None = None, preset: str | None = None
 ) -> IngestResult:
-    """Take in a label file that was published with the paper of 2019; the same file again adds nothing."""
-    from tasks.imports import import_published  # needs torch, which taking answers in does not
+    """Import a label file that was published with the paper of 2019; the same file again adds nothing."""
+    from tasks.imports import import_published  # needs torch, which ingesting does not
 
     return import_published(store, configured(campaign, preset, base=base), file)

@@ -1,4 +1,4 @@
-"""What flows are asked for: each with what it means, so that a deployment's page in Prefect is a form for people."""
+"""Parameters of flows with their descriptions, which make a deployment's page in Prefect a form for people."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 
 
 def _says(text: str) -> JsonDict:
-    """Describe a parameter: Prefect overwrites a plain `description` by what it finds in the flow's docstring."""
+    """Describe a parameter: Prefect replaces a plain `description` by the flow's docstring."""
     return {"description": text}
 
 
@@ -15,26 +15,27 @@ CampaignName = Annotated[
     str, Field(json_schema_extra=_says("a shipped campaign, or the path of a .toml file on the worker"))
 ]
 CampaignOrAll = Annotated[
-    str | None, Field(json_schema_extra=_says("a campaign of the store; without one, all that have batches there"))
+    str | None, Field(json_schema_extra=_says("a campaign of the store; the default is all that have batches"))
 ]
-StoreUri = Annotated[str, Field(json_schema_extra=_says("the folder or s3://bucket/prefix that holds everything"))]
+StoreUri = Annotated[str, Field(json_schema_extra=_says("the folder or s3://bucket/prefix that contains everything"))]
 Questions = Annotated[
-    int | None, Field(ge=1, json_schema_extra=_says("how many questions to ask; the campaign says by default"))
+    int | None, Field(ge=1, json_schema_extra=_says("how many questions to ask; the default is the campaign's"))
 ]
 Queries = Annotated[
-    int | None, Field(ge=2, json_schema_extra=_says("how many test queries; the campaign says by default"))
+    int | None, Field(ge=2, json_schema_extra=_says("how many test queries; the default is the campaign's"))
 ]
 Seed = Annotated[
-    int, Field(ge=0, json_schema_extra=_says("of weights, orders and samples: another one is another run"))
+    int, Field(ge=0, json_schema_extra=_says("the seed of weights, orders and samples; another seed is another run"))
 ]
 BaseModel = Annotated[str | None, Field(json_schema_extra=_says("embedded, a checkpoint folder, or a hub name"))]
 Preset = Annotated[
-    str | None, Field(json_schema_extra=_says("settings named in the campaign's file, such as code-124m"))
+    str | None, Field(json_schema_extra=_says("settings that the campaign's file has under a name, such as code-124m"))
 ]
-RoundNumber = Annotated[int | None, Field(ge=1, json_schema_extra=_says("which round; the one that is due by default"))]
-ThroughRound = Annotated[int | None, Field(ge=1, json_schema_extra=_says("use labels up to this round only"))]
+RoundNumber = Annotated[int | None, Field(ge=1, json_schema_extra=_says("the round; by default the one that is due"))]
+ThroughRound = Annotated[int | None, Field(ge=1, json_schema_extra=_says("only labels up to this round are used"))]
 RunOrNone = Annotated[
-    str | None, Field(json_schema_extra=_says("a finished run, as andon status names it; without one, systems"))
+    str | None,
+    Field(json_schema_extra=_says("a finished run; without a run, systems are compared")),
 ]
 SystemName = Annotated[
     str,

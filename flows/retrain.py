@@ -1,12 +1,12 @@
-"""Flow: reward model and policy from the base on all labels, evaluated, reported, and promoted if the gate holds."""
+"""Flow: train reward model and policy from the base on all labels, evaluate, report, and promote by the gate."""
 
 from pathlib import Path
 
 from prefect import flow
 
+from flows.cancellation import check_line, stoppable
 from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, ThroughRound
 from flows.settings import configured
-from flows.stopping import check_line, stoppable
 from models.training.job import Job
 from tasks.artifacts import show_run
 from tasks.evaluation import evaluate_policy
@@ -29,9 +29,9 @@ def retrain(
     through_round: ThroughRound = None,
     launch: Path | None = None,
 ) -> str:
-    """Make the run that these labels, settings and seed decide, and return its id; no step is done twice.
+    """Train the run that the labels, settings and seed name, and return its id. Published steps are not repeated.
 
-    While the line is stopped nothing starts, and what trains saves its state and leaves.
+    While the line is stopped nothing starts, and a training that runs saves its state and ends.
     `launch` is an accelerate config for training in several processes.
     """
     settings = configured(campaign, preset, base=base)
@@ -58,7 +58,7 @@ def retrain(
 def retrain_on_new_labels(
     campaign: CampaignName, store: StoreUri, seed: Seed = 1, base: BaseModel = None, preset: Preset = None
 ) -> str | None:
-    """Retrain where labels count that no run was trained on yet, as every night; else do nothing."""
+    """Retrain if there are labels that count and that no run was trained on; else do nothing."""
     if not labels_are_new(store, configured(campaign, preset).name):
         return None
     return retrain(campaign, store, seed, base, preset)

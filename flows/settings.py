@@ -1,4 +1,4 @@
-"""The settings that a flow run works with: a campaign, a preset of it, and what was asked for by hand."""
+"""The settings of a flow run: those of a campaign, changed by a preset and by parameters of the flow."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def configured(
     base: str | None = None,
     queries: int | None = None,
 ) -> Campaign:
-    """Load a campaign with the changes that a person asked for."""
+    """Load a campaign, and change it by a preset and by parameters."""
     changes: dict[str, Any] = {}
     if questions is not None:
         changes["batch"] = {"questions": questions}
@@ -27,10 +27,7 @@ def configured(
 
 
 def settings_of(store: Store, campaign: str, run: str, *, base: str | None, queries: int | None) -> Campaign:
-    """Return the settings that a finished run was trained and measured with.
-
-    But for where its base lies now, and how many test queries are asked.
-    """
+    """Return the settings of a finished run, with another place of its base and another number of test queries."""
     settings = Campaign.model_validate(find_run(store, campaign, run)["campaign"])
-    asked = settings.evaluation.model_copy(update={"queries": queries or settings.evaluation.queries})
-    return settings.model_copy(update={"evaluation": asked, "base": base or settings.base})
+    evaluation = settings.evaluation.model_copy(update={"queries": queries or settings.evaluation.queries})
+    return settings.model_copy(update={"evaluation": evaluation, "base": base or settings.base})

@@ -8,15 +8,15 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batches.index import batches
-from data.batches.publish import publish_questions
+from data.batches.index import Batch, BatchFacts, batches, read_batch
+from data.batches.publish import Draft, publish_draft, with_tests
 from data.batches.schema import Question, queries_asked
 from data.campaign import Campaign
 from data.campaign.queries import Query, is_held_out, load_queries
-from data.canonical import content_id
+from data.canonical import Document, content_id
 from data.console import say
 from data.exchange.publishing import questions_of
-from data.paths import KEY_FILE, batch_prefix, run_prefix
+from data.paths import KEY_FILE, run_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, open_store
@@ -42,7 +42,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
         seed,
     ]
     batch_id = f"r{round_number:03d}-{content_id(request)}"
-    if read_manifest(store, batch_prefix(campaign.name, batch_id)) is not None:
+    if read_batch(store, campaign.name, batch_id) is not None:
         say(f"round {round_number}: batch {batch_id} is published")
         return batch_id
     began = datetime.now(UTC)
@@ -55,17 +55,11 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     queries = load_queries(campaign.text, "train")
     questions = _chosen(store, campaign, policies, queries, seed + round_number, set().union(*asked_before))
     writers = {name: {"fingerprint": policy.fingerprint} for name, policy in policies.items()}
-    publish_questions(
-        store,
-        campaign,
-        batch_id,
-        questions,
-        campaign.batch.questions,
-        seed=seed + round_number,
-        facts={"round": round_number, "vocabulary": base.vocabulary, "seed": seed},
-        inputs={"policies": writers, "champion": leader},
-        began=began,
-    )
+    numbered, count = with_tests(campaign, questions, campaign.batch.questions, seed + round_number)
+    facts: BatchFacts = {"round": round_number, "samples": campaign.batch.samples}
+    facts |= {"vocabulary": base.vocabulary, "seed": seed}
+    inputs: Document = {"policies": writers, "champion": leader}
+    publish_draft(store, Draft(campaign.name, batch_id, campaign, numbered, count, facts, inputs, began))
     return batch_id
 
 
@@ -106,9 +100,9 @@ def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publicati
     return scorer if start is not None and start.manifest["inputs"]["base"] == base.fingerprint else None
 
 
-def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Publication:
+def sent_batch(store_uri: str, campaign: str, batch_id: str) -> Batch:
     """Return a published batch."""
-    batch = read_manifest(open_store(store_uri), f"campaigns/{campaign}/batches/{batch_id}")
+    batch = read_batch(open_store(store_uri), campaign, batch_id)
     assert batch is not None
     return batch
 

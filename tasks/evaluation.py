@@ -18,7 +18,7 @@ from data.errors import Refused
 from data.evaluation.judgements import JUDGEMENTS, PairResult, judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
 from data.measures.text_metrics import measure_texts, score_gaps
-from data.paths import run_prefix
+from data.paths import evaluations_prefix, run_prefix
 from data.reports.evaluation import evaluation_report, told_apart
 from data.runs.champion import decisions_about, opponent_of, promotion_log
 from data.store import Store, open_store
@@ -45,7 +45,7 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
         *edition(campaign.text),
         seed,
     ]
-    prefix = f"campaigns/{campaign.name}/evaluations/{content_id(question)}"
+    prefix = f"{evaluations_prefix(campaign.name)}/{content_id(question)}"
     if read_manifest(store, prefix) is not None:
         say("evaluation: published")
         return prefix

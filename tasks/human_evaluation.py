@@ -1,15 +1,14 @@
 """Prefect task of the human evaluation: sample two systems and publish blind questions which of them is better."""
 
-import os
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.batches.composition import compose
-from data.batches.schema import Question, Sample, blind, write_parts, write_table
+from data.batches.index import BatchFacts
+from data.batches.publish import Draft, publish_draft
+from data.batches.schema import Question, Sample
 from data.campaign import Campaign
 from data.campaign.queries import edition
 from data.canonical import content_id
@@ -20,7 +19,6 @@ from data.evaluation.systems import find_systems, other_rules
 from data.paths import comparisons_of
 from data.reports.evaluation import told_apart
 from data.store import open_store
-from data.store.manifest import publish
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import open_base
 
@@ -65,14 +63,9 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         raise Refused(f"{left} and {right} answer all {equal} queries with the same words: there is nothing to ask.")
     alone = campaign.batch.model_copy(update={"gold_share": 0.0, "repeat_share": 0.0})
     asked = compose(questions, [], alone, seed)
-    vendor, key = blind(asked, campaign.shown_instructions, secret=os.urandom(32))
-    facts = {"batch": batch_id, "round": number, "questions": len(asked), "samples": 2, "systems": [left, right]}
-    facts |= {"equal": equal, "vocabulary": base.vocabulary, "campaign": campaign.model_dump(mode="json"), "seed": seed}
+    facts: BatchFacts = {"round": number, "samples": 2, "systems": [left, right], "equal": equal}
+    facts |= {"vocabulary": base.vocabulary, "seed": seed}
     inputs = {"models": {system.name: system.model for system in systems if system.model}, "base": base.fingerprint}
-    with tempfile.TemporaryDirectory() as scratch:
-        files: dict[str, Path | bytes] = dict(write_parts(vendor, Path(scratch)))
-        write_table(key, Path(scratch) / "key.parquet")
-        files["key/samples.parquet"] = Path(scratch) / "key.parquet"
-        prefix = f"campaigns/{name}/batches/{batch_id}"
-        publish(store, prefix, "comparison", files, inputs=inputs, facts=facts, began=began)
+    numbered = enumerate(asked)
+    publish_draft(store, Draft(name, batch_id, campaign, numbered, len(asked), facts, inputs, began, "comparison"))
     return batch_id

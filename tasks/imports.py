@@ -8,10 +8,11 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batches.index import batches
-from data.batches.schema import Question, Sample, blind, content_sha256, question_id, shown_order, write_table
+from data.batches.index import BatchFacts, batches
+from data.batches.publish import Draft, publish_draft
+from data.batches.schema import Question, Sample, content_sha256, question_id, shown_order, write_table
 from data.campaign import Campaign
-from data.canonical import Document, content_id, sha256, sha256_of_file
+from data.canonical import content_id, sha256, sha256_of_file
 from data.console import say
 from data.errors import Refused
 from data.exchange.formats.openai_2019 import VOCABULARY, PublishedLabel, read_published_labels
@@ -19,8 +20,7 @@ from data.ingest.pipeline import IngestResult, ingest
 from data.labels.label_sets import freeze
 from data.quality.assess_batch import assess_pending
 from data.rounds.status import round_to_finish
-from data.store import open_store
-from data.store.manifest import publish, read_manifest
+from data.store import Store, open_store
 from models.lm.base import Base, open_base
 from models.lm.tokens import decode
 
@@ -30,44 +30,49 @@ LABELER = "openai-2019"
 @task(cache_policy=NO_CACHE)
 def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestResult:
     """Publish a label file of 2019 as a batch and ingest its answers; the same file again adds nothing."""
-    store, began = open_store(store_uri), datetime.now(UTC)
-    labels = read_published_labels(file)
+    store, labels = open_store(store_uri), read_published_labels(file)
     base = open_base(campaign.base, campaign.text)
     if len(base.tokenizer) != VOCABULARY:
         raise Refused(
             f"{file.name} holds tokens of GPT-2, and the base {campaign.base} has another vocabulary: "
             "use --base openai-community/gpt2, or a checkpoint with its tokenizer."
         )
-    origin = sha256_of_file(file)
     questions = [_question(base, label) for label in labels]
-    mark = content_id([LABELER, origin])
-    known = [batch["batch"] for batch in batches(store, campaign.name) if batch["batch"].endswith(mark)]
-    batch_id = known[0] if known else f"r{round_to_finish(store, campaign.name):03d}-{mark}"
-    prefix = f"campaigns/{campaign.name}/batches/{batch_id}"
-    secret = bytes.fromhex(origin)  # the file is published, so there is nothing to blind
-    vendor, key = blind(questions, campaign.instructions, secret)
+    secret = bytes.fromhex(sha256_of_file(file))  # the file is published, so there is nothing to blind
+    _publish_once(store, campaign, questions, secret, base.vocabulary)
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        write_table(vendor, scratch / "questions.parquet")
-        write_table(key, scratch / "key.parquet")
-        files: dict[str, Path | bytes] = {
-            "questions-0001-imported.parquet": scratch / "questions.parquet",
-            "key/samples.parquet": scratch / "key.parquet",
-        }
-        if read_manifest(store, prefix) is None:
-            facts = {"batch": batch_id, "round": int(batch_id[1:4]), "questions": len(questions)}
-            facts |= {"samples": len(labels[0].samples), "vocabulary": base.vocabulary, "seed": None}
-            facts |= {"campaign": campaign.model_dump(mode="json")}
-            inputs: Document = {"imported": origin, "policies": {}, "champion": None}
-            publish(store, prefix, "batch", files, inputs=inputs, facts=facts, began=began)
-        answers = scratch / f"{file.stem}.parquet"
+        answers = Path(folder) / f"{file.stem}.parquet"
         write_table(_answers(questions, labels, campaign.instructions, secret), answers)
-        (scratch / "judged").mkdir()
-        outcome = ingest(store, campaign.name, answers, scratch / "judged", campaign.quality)
-        assess_pending(store, campaign.name)
-        outcome = outcome._replace(label_set=freeze(store, campaign.name))
-    say(f"labels: {outcome.accepted:,} imported from {file.name}, {outcome.duplicates:,} known already")
-    return outcome
+        scratch = Path(folder) / "scratch"
+        scratch.mkdir()
+        result = ingest(store, campaign.name, answers, scratch, campaign.quality)
+    assess_pending(store, campaign.name)
+    result = result._replace(label_set=freeze(store, campaign.name))
+    say(f"labels: {result.accepted:,} imported from {file.name}, {result.duplicates:,} known already")
+    return result
+
+
+def _publish_once(store: Store, campaign: Campaign, questions: list[Question], secret: bytes, vocabulary: str) -> None:
+    """Publish the questions as a batch of the round to finish, unless an earlier import did."""
+    origin, began = secret.hex(), datetime.now(UTC)
+    mark = content_id([LABELER, origin])
+    if any(batch["batch"].endswith(mark) for batch in batches(store, campaign.name)):
+        return
+    number = round_to_finish(store, campaign.name)
+    facts: BatchFacts = {"round": number, "samples": len(questions[0].samples), "vocabulary": vocabulary, "seed": None}
+    draft = Draft(
+        campaign.name,
+        f"r{number:03d}-{mark}",
+        campaign,
+        enumerate(questions),
+        len(questions),
+        facts,
+        {"imported": origin, "policies": {}, "champion": None},
+        began,
+        instructions=campaign.instructions,
+        secret=secret,
+    )
+    publish_draft(store, draft)
 
 
 def _question(base: Base, label: PublishedLabel) -> Question:

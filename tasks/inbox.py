@@ -8,7 +8,7 @@ from data.console import say
 from data.cord.webhook import notify
 from data.errors import Refused, Stopped
 from data.ingest.inbox import pending, record_refusal
-from data.paths import comparisons_of
+from data.paths import CAMPAIGNS, comparisons_of
 from data.store import folders, open_store
 from tasks.artifacts import show_refused
 from tasks.labels import ingest_file
@@ -24,7 +24,7 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
     """
     store, taken = open_store(store_uri), 0
     failed: list[Exception] = []
-    campaigns = [campaign] if campaign else folders(store, "campaigns")
+    campaigns = [campaign] if campaign else folders(store, CAMPAIGNS)
     for name in (namespace for each in campaigns for namespace in (each, comparisons_of(each))):
         for delivery in pending(store, name):
             try:

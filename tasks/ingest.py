@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from data.batches.index import Batch
 from data.campaign import Campaign
 from data.console import say
 from data.escape import shown_name
@@ -56,7 +57,7 @@ def ingest_delivery(
     return outcome._replace(report=report.address("report.html")), report
 
 
-def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Publication) -> Mapping[str, int]:
+def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Batch) -> Mapping[str, int]:
     """Ask the reward model of the last run what it likes best of each question; nothing where there is no run."""
     if not runs(store, campaign.name):
         return {}

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from data.answers import BY_NAME
 from data.canonical import Document
 from data.errors import Refused, Unavailable
+from data.escape import visible
 from data.page.accounts import Labeler, owner
 from data.page.answers import Question
 from data.paths import campaign_of
@@ -28,7 +29,6 @@ from web.limits import Limit
 from web.line import Line
 from web.roster import Roster
 from web.sessions import LASTS, Sessions
-from web.visible import visible
 
 HERE = Path(__file__).resolve().parent
 Handler = Callable[[Labeler, Mapping[str, Any]], Document]

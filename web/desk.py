@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from data.answers import BY_NAME
 from data.answers.base import BadAnswer, compact, read_json
 from data.answers.ranking import tie
+from data.batches.index import Batch
 from data.batches.schema import shown_order
 from data.campaign.settings import Ask
 from data.canonical import Document, plain
 from data.errors import Refused
 from data.page.answers import Question, questions, save, saved
 from data.store import Store
-from data.store.manifest import Publication
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
 TEXTS = ("note", "critique", "correction")
@@ -37,14 +37,12 @@ class Answered(NamedTuple):
 class Desk:
     """Hands out the questions of one batch and takes the answers."""
 
-    def __init__(
-        self, store: Store, campaign: str, batch: Publication, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, store: Store, campaign: str, batch: Batch, clock: Callable[[], float] = time.monotonic) -> None:
         self.store, self.campaign, self.batch, self._clock = store, campaign, str(batch["batch"]), clock
         self.questions: Mapping[str, Question] = questions(batch)
         first = next(iter(self.questions.values()))
         self.instructions, self.options = first.instructions, len(first.options)
-        self.ask = Ask.model_validate(batch.manifest["facts"].get("campaign", {}).get("ask", {}))
+        self.ask = Ask.model_validate(batch.facts.get("campaign", {}).get("ask", {}))
         self._lock = threading.Lock()
         self._answers = saved(store, campaign, self.batch)
         self._items: dict[str, set[str]] = {}  # by labeler

@@ -7,9 +7,9 @@ from typing import Any
 from data.canonical import Document
 from data.cord import cord
 from data.errors import Refused
+from data.escape import visible
 from data.page.live import Live, latest_live
 from data.store import Store, log
-from web.visible import visible
 
 FRESH = 1.0  # seconds for which what was read is shown again: fifty pages ask, one listing answers
 

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from data.batches.index import Batch
 from data.errors import Refused
 from data.store import Store
-from data.store.manifest import Publication
 from web.app import Page, application
 from web.desk import Desk
 from web.guard import LOOPBACK
@@ -31,7 +31,7 @@ def check_address(listen: str, public: str | None) -> None:
 def serve(
     store: Store,
     campaign: str,
-    batch: Publication,
+    batch: Batch,
     *,
     listen: str = "127.0.0.1",
     port: int = 0,

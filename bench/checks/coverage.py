@@ -15,7 +15,7 @@ import numpy as np
 from bench.arguments import parser
 from data.evaluation.judgements import Judgement, ratings
 from data.measures.elo import Rating, elo_ratings
-from data.measures.intervals import Proportion, proportion
+from data.measures.intervals import Estimate, proportion
 from data.measures.win_rate import length_controlled, win_rate
 
 
@@ -56,8 +56,8 @@ SETTINGS = (
 class Found(NamedTuple):
     """What one simulated evaluation gives, and the truth; lengths have no say, so it is the same at equal length."""
 
-    rate: Proportion
-    equal_length: Proportion
+    rate: Estimate
+    equal_length: Estimate
     truth: float
 
 
@@ -133,7 +133,7 @@ def ladder(setting: Ladder, count: int, seed: int) -> Iterator[tuple[list[Rating
         yield [rated[name] for name in names[1:]], [truths[name].elo for name in names[1:]]
 
 
-def covered(rates: Sequence[Proportion], truth: float) -> Proportion:
+def covered(rates: Sequence[Estimate], truth: float) -> Estimate:
     """Return how many of some intervals hold the truth."""
     return proportion(sum(rate.low <= truth <= rate.high for rate in rates), len(rates))
 

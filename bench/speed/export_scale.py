@@ -22,13 +22,14 @@ from pathlib import Path
 
 from bench.arguments import parser
 from data.batches.composition import plan_composition
+from data.batches.index import read_batch
 from data.batches.schema import Question, Sample
 from data.batches.writer import write_batch
 from data.campaign.settings import Batch
 from data.exchange.publishing import in_format
 from data.exchange.registry import question_writers
 from data.store import LocalStore
-from data.store.manifest import publish, read_manifest
+from data.store.manifest import publish
 
 WORDS = ("the", "ship", "went", "down", "to", "sea", "and", "nobody", "saw", "so", "great", "a", "light", "before")
 COPIES = 1.37  # questions of the batch for each that is drawn
@@ -76,7 +77,7 @@ def write(rows: int, folder: Path) -> dict[str, float]:
             publish(store, "campaigns/c/batches/b1", "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
 
     step("batch and key", batch)
-    published = read_manifest(store, "campaigns/c/batches/b1")
+    published = read_batch(store, "c", "b1")
     assert published is not None
     for name in question_writers():
         step(name, lambda name=name: in_format(published, name))  # type: ignore[misc]

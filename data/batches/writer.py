@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.batches.schema import KEY_SCHEMA, PARQUET, ROWS_PER_FILE, Question, key_row, to_vendor, write_part
+from data.paths import KEY_FILE
 
 ROWS_A_BUCKET = 2_500
 MOST_BUCKETS = 500  # they are all open at once
@@ -38,7 +39,7 @@ def write_batch(
     with pq.ParquetWriter(key, KEY_SCHEMA, **PARQUET) as written:
         parts = groupby(_by_part(_blinded(buckets, written, instructions)), itemgetter(0))
         files: dict[str, Path | bytes] = dict(write_part((rows for _, rows in part), n, folder) for n, part in parts)
-    return files | {"key/samples.parquet": key}
+    return files | {KEY_FILE: key}
 
 
 def _by_part(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:

@@ -17,6 +17,7 @@ from data.campaign.cleaning import clean
 from data.campaign.settings import OWN, TextFormat
 from data.canonical import sha256, sha256_of_file
 from data.errors import Refused
+from data.escape import shown
 
 BASE = Path(__file__).resolve().parents[2] / "base"
 EMBEDDED = {"embedded": BASE / "queries", "speeches": BASE / "speeches"}
@@ -124,7 +125,7 @@ def _query(row: object, source: Path | str, number: int) -> Query:
     for name, value in (("text", text), ("response", response), ("query_id", known)):
         wrong = ""
         if not isinstance(value, str) and (value is not None or name == "text"):
-            wrong = f"is {ascii(value)[:40]}, and must be text"
+            wrong = f"is {shown(value, 40)}, and must be text"
         elif LONE_SURROGATE.search(value or ""):
             wrong = "holds half a character (a lone surrogate)"
         if wrong:

@@ -6,8 +6,8 @@ from statistics import fmean, pstdev
 
 from data.campaign.settings import Sentinels
 from data.cord.sentinels import Alarm
-from data.measures.calibration import ceiling
-from data.measures.intervals import Proportion
+from data.measures.agreement import PairAgreement
+from data.measures.intervals import Estimate
 
 FEW_SCORES = 64  # of fewer, mean and deviation say little
 
@@ -35,7 +35,7 @@ def unlike_base(scores: Sequence[float], published: tuple[float, float, int], li
     return Alarm("unlike the base", found, ("scores were normalised on another model's samples", "queries differ"))
 
 
-def canaries_differ(ranked: Proportion, error: float, limits: Sentinels) -> Alarm | None:
+def canaries_differ(ranked: Estimate, error: float, limits: Sentinels) -> Alarm | None:
     """What PPO is paid by must rank the pairs stored with the published reward model as that did, with its scores."""
     if ranked.value > 0.9 and error <= limits.score_error:
         return None
@@ -45,12 +45,12 @@ def canaries_differ(ranked: Proportion, error: float, limits: Sentinels) -> Alar
 
 
 def of_reward_model(
-    accuracy: Proportion,
-    of_one_best: Proportion | None,
-    learned: Proportion,
+    accuracy: Estimate,
+    of_one_best: Estimate | None,
+    learned: Estimate,
     chance: float,
-    gold: Proportion | None,
-    agreed: Proportion | None,
+    gold: Estimate | None,
+    agreed: PairAgreement | None,
     limits: Sentinels,
 ) -> list[Alarm]:
     """What a trained reward model says of itself: on labels it had not seen, and where the best sample is known.
@@ -58,7 +58,7 @@ def of_reward_model(
     `learned` is its accuracy in the second half of its one epoch, of every label before it was trained on: it says
     less of the finished model than the held-out `accuracy`, but of many more labels.
     Gold is right by construction and does not pass through labels, so it also shows labels that are consistently wrong.
-    Two labelers who agree with probability a leave no model more than sqrt(a) of labels that name one best.
+    `agreed` limits the accuracy that any model can have on labels that name one best (data/measures/agreement.py).
     """
     found = []
     causes: tuple[str, ...]
@@ -70,9 +70,9 @@ def of_reward_model(
     if unlearned:
         causes = ("labels are joined to the wrong questions", "the wrong sample counts as best", "labels are noise")
         found.append(Alarm("no better than chance", f"{', '.join(unlearned)}, chance {chance:.3f}", causes))
-    if agreed is not None and of_one_best is not None and of_one_best.low > ceiling(agreed.high):
+    if agreed is not None and of_one_best is not None and of_one_best.low > agreed.ceiling.high:
         causes = ("questions are on both sides of the split", "labels were made by a model")
-        allowed = f"labelers who agree in {agreed} of questions allow {ceiling(agreed.high):.2f} at most"
+        allowed = f"labelers who agree in {agreed.rate} of questions allow {agreed.ceiling.high:.2f} at most"
         found.append(Alarm("too good to be true", f"held-out accuracy is {of_one_best}, and {allowed}", causes))
     taught = learned.n >= limits.reward_labels  # few labels teach nothing, right or wrong
     if gold is not None and taught and gold.n >= 10 and gold.value <= chance:

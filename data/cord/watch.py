@@ -12,6 +12,7 @@ from typing import Any
 from data.cord import cord
 from data.cord.cord import LOG, Pull, stopped_by
 from data.errors import Refused, StoreUnreachable
+from data.paths import label_sets_prefix
 from data.store import Store
 
 LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
@@ -70,7 +71,7 @@ class Watch:
             raise Refused(f"{self.entries - entries} entries of the log {LOG} are gone")
         else:
             found = waiting
-        if not found and not entries and not self.store.keys(f"campaigns/{self.campaign}/label_sets"):
+        if not found and not entries and not self.store.keys(label_sets_prefix(self.campaign)):
             raise Refused("there is nothing of the campaign there, as in a folder that is not mounted")
         if not found:
             self.entries = entries

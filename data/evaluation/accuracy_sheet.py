@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from data.canonical import Document, content_id, sha256_of_file
 from data.errors import Refused
-from data.escape import harmless
-from data.measures.intervals import Proportion, proportion
+from data.escape import harmless, shown
+from data.measures.intervals import Estimate, proportion
+from data.paths import sheets_prefix
 from data.store import Store, folders, log
 from data.store.manifest import Publication, publish, read_manifest
 
@@ -41,7 +42,7 @@ class Reading(NamedTuple):
     by: str
     at: str
     system: str
-    accurate: Proportion
+    accurate: Estimate
 
 
 def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: Document, secret: int) -> Publication:
@@ -60,13 +61,13 @@ def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: D
     files: dict[str, Path | bytes] = {"sheet.csv": content, "key/items.json": json.dumps(key).encode()}
     facts = {"sheet": content_id(request), "items": len(order), "systems": sorted({item.system for item in items})}
     return publish(
-        store, f"{_prefix(campaign)}/{facts['sheet']}", "sheet", files, inputs=request, facts=facts, began=began
+        store, f"{sheets_prefix(campaign)}/{facts['sheet']}", "sheet", files, inputs=request, facts=facts, began=began
     )
 
 
 def published_sheet(store: Store, campaign: str, request: Document) -> Publication | None:
     """Return the sheet of a request, where it was published before."""
-    return read_manifest(store, f"{_prefix(campaign)}/{content_id(request)}")
+    return read_manifest(store, f"{sheets_prefix(campaign)}/{content_id(request)}")
 
 
 def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Reading]:
@@ -89,13 +90,13 @@ def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Reading
         mine = [each for each in so_far if (each["sheet"], each["by"]) == (entry["sheet"], by)]
         return None if mine and mine[-1]["file_sha256"] == digest else entry | {"notes": notes}
 
-    log.append(store, f"{_prefix(campaign)}/log", decide)
+    log.append(store, f"{sheets_prefix(campaign)}/log", decide)
     return [found for found in readings(store, campaign) if found.sheet == sheet["sheet"]]
 
 
 def sheet_log(store: Store, campaign: str) -> list[Document]:
     """Return the log of the sheets that were taken in."""
-    return log.entries(store, f"{_prefix(campaign)}/log")
+    return log.entries(store, f"{sheets_prefix(campaign)}/log")
 
 
 def readings(store: Store, campaign: str) -> list[Reading]:
@@ -106,10 +107,6 @@ def readings(store: Store, campaign: str) -> list[Reading]:
         for entry in last.values()
         for system, (right, n) in sorted(entry["counts"].items())
     ]
-
-
-def _prefix(campaign: str) -> str:
-    return f"campaigns/{campaign}/sheets"
 
 
 def _rows(file: Path) -> dict[str, Mapping[str, str]]:
@@ -145,8 +142,8 @@ def _sheet_of(
 
 
 def _sheets(store: Store, campaign: str) -> Iterator[Publication]:
-    for name in folders(store, _prefix(campaign)):
-        if (sheet := read_manifest(store, f"{_prefix(campaign)}/{name}")) is not None:
+    for name in folders(store, sheets_prefix(campaign)):
+        if (sheet := read_manifest(store, f"{sheets_prefix(campaign)}/{name}")) is not None:
             yield sheet
 
 
@@ -154,6 +151,6 @@ def _accurate(cells: Mapping[str, str], item: str, name: str) -> bool:
     word = cells["accurate"].lower()
     if word not in WORDS:
         raise Refused(
-            f"{name}, item {item}: accurate is {ascii(cells['accurate'][:40])}; write yes or no for every item."
+            f"{name}, item {item}: accurate is {shown(cells['accurate'], 40)}; write yes or no for every item."
         )
     return WORDS[word]

@@ -17,8 +17,8 @@ from data.evaluation.human_evaluation import preferred_by_people, undecided
 from data.evaluation.systems import CHAMPION, ZERO_SHOT
 from data.labels.decisions import batch_statuses
 from data.labels.label_sets import label_set_document
-from data.measures.intervals import Proportion
-from data.paths import log_of, run_prefix
+from data.measures.intervals import Estimate
+from data.paths import promotion_log_prefix, run_prefix
 from data.runs.champion import champion, opponent_of, promote
 from data.runs.registry import find_run
 from data.store import Store, folders, log
@@ -96,7 +96,7 @@ def evaluation_of(store: Store, campaign: str, run: str) -> Publication:
 class Judged(NamedTuple):
     """How often a run was preferred to an opponent, and by whom."""
 
-    rate: Proportion
+    rate: Estimate
     people: int | None = None  # how many; None: the campaign's judges
 
     @property
@@ -113,7 +113,7 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
     measured = facts["win_rate"]
     if opponent != ZERO_SHOT:
         measured = facts.get("champion_win_rate") if facts.get("runs", {}).get(CHAMPION) == opponent else None
-    return None if measured is None else Judged(Proportion(**measured))
+    return None if measured is None else Judged(Estimate(**measured))
 
 
 def withdrawn(store: Store, campaign: str, label_set: str) -> list[str]:
@@ -162,7 +162,7 @@ def decide_by_gate(
         return None if {name: last.get(name) for name in kept} == kept else kept
 
     check(store, campaign.name, run)
-    return log.append(store, log_of(campaign.name), decide)
+    return log.append(store, promotion_log_prefix(campaign.name), decide)
 
 
 def promote_by_hand(

@@ -5,18 +5,17 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from data.answers.answer import won
-from data.batches.index import batches, key_rows
+from data.batches.index import Batch, batches, key_rows
 from data.campaign.settings import TextFormat
 from data.canonical import Document, sha256
 from data.evaluation.judgements import Judgement, PairResult, pair_results, result_for
 from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
 from data.labels.table import Committed, active_labels, committed, deliveries
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 from data.measures.words import words
 from data.paths import comparisons_of
 from data.store import Store
-from data.store.manifest import Publication
 
 
 class HumanResult(NamedTuple):
@@ -36,7 +35,7 @@ class HumanResult(NamedTuple):
 class HumanWinRate(NamedTuple):
     """How often people prefer one system to another, and how many people tell how much people differ."""
 
-    win_rate: Proportion
+    win_rate: Estimate
     labelers: int
 
 
@@ -48,7 +47,7 @@ def identity(system: System) -> str:
     return f"{kind}{system.run}" + ("/supervised" if system.model and system.model.endswith("/supervised") else "")
 
 
-def human_evaluations(store: Store, campaign: str) -> list[Publication]:
+def human_evaluations(store: Store, campaign: str) -> list[Batch]:
     """Return the published comparisons of a campaign, oldest first."""
     return batches(store, comparisons_of(campaign))
 
@@ -107,7 +106,7 @@ def undecided(store: Store, campaign: str, system: str, other: str, rules: TextF
 
 def _answered(
     store: Store, name: str, systems: set[str] | None = None
-) -> Iterator[tuple[Publication, BatchStatus | None, list[Judgement]]]:
+) -> Iterator[tuple[Batch, BatchStatus | None, list[Judgement]]]:
     """Yield the comparisons, of two systems or all, what stands and the answers that count; logs are read once."""
     decided, taken = batch_statuses(store, name), deliveries(store, name)
     for batch in batches(store, name):
@@ -116,16 +115,16 @@ def _answered(
             yield batch, status, _answers(store, batch, status, taken)
 
 
-def _made_by(batch: Publication, rules: TextFormat) -> bool:
-    made = batch.get("campaign")
+def _made_by(batch: Batch, rules: TextFormat) -> bool:
+    made = batch.facts.get("campaign")
     return made is None or not rules.differing(TextFormat.model_validate(made["text"]))
 
 
-def _equal(batch: Publication) -> int:
-    return int(batch.get("equal", 0))
+def _equal(batch: Batch) -> int:
+    return batch.facts.get("equal", 0)
 
 
-def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgement]:
+def _ties(batch: Batch, answers: Sequence[Judgement]) -> Iterator[Judgement]:
     """Yield a tie for every query that both answered with the same words, as of whoever answered another query: so many
     as would have been answered too.
 
@@ -145,9 +144,7 @@ def _ties(batch: Publication, answers: Sequence[Judgement]) -> Iterator[Judgemen
             yield each._replace(query=query, won=0.5, right_words=each.left_words)
 
 
-def _answers(
-    store: Store, batch: Publication, status: BatchStatus | None, taken: Sequence[Document]
-) -> list[Judgement]:
+def _answers(store: Store, batch: Batch, status: BatchStatus | None, taken: Sequence[Document]) -> list[Judgement]:
     """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
     if status is None or status.decision != "accept":
         return []

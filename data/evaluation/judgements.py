@@ -11,7 +11,7 @@ import pyarrow as pa
 from data.campaign.settings import Labelers
 from data.canonical import Document
 from data.measures.elo import Rating, elo_ratings
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 from data.measures.win_rate import length_controlled, win_rate
 from data.measures.words import words
 from data.simulation.labelers import choose
@@ -46,8 +46,8 @@ class PairResult(NamedTuple):
 
     left: str
     right: str
-    win_rate: Proportion
-    equal_length: Proportion  # as it would be if both wrote equally much
+    win_rate: Estimate
+    equal_length: Estimate  # as it would be if both wrote equally much
 
     def document(self) -> Document:
         """Return it as manifests hold it."""
@@ -56,7 +56,7 @@ class PairResult(NamedTuple):
 
     @staticmethod
     def of(document: Document) -> "PairResult":
-        rates = (Proportion(**document[name]) for name in ("win_rate", "equal_length"))
+        rates = (Estimate(**document[name]) for name in ("win_rate", "equal_length"))
         return PairResult(document["left"], document["right"], *rates)
 
 
@@ -99,8 +99,8 @@ def result_for(found: Iterable[PairResult], system: str, other: str) -> PairResu
     return None
 
 
-def _turned(rate: Proportion) -> Proportion:
-    return Proportion(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.n)
+def _turned(rate: Estimate) -> Estimate:
+    return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.n)
 
 
 def ratings(judgements: Sequence[Judgement], systems: Sequence[str], anchor: str) -> dict[str, Rating]:

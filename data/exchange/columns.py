@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data.batches.contract import ALL_COLUMNS, ONE_OF, REQUIRED, TEXT_COLUMN
 from data.errors import Refused
+from data.escape import in_ascii
 
 MOST_ROWS, MOST_COLUMNS = 5_000_000, 64
 ROWS_AT_ONCE = 50_000
@@ -42,7 +43,7 @@ def check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], l
         )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise Refused(f"{path.name} has the column {ascii(repeated[0][:40])[1:-1]} twice: keep one.")
+        raise Refused(f"{path.name} has the column {in_ascii(repeated[0][:40])} twice: keep one.")
     missing = [name for name in REQUIRED if name not in names]
     if not set(ONE_OF) & set(names):
         missing.append("best")
@@ -55,6 +56,6 @@ def check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], l
         if {"annotation_id", "annotator"} <= {*names}:
             hint = " It is an export of Label Studio without what was cancelled: export JSON."
         found = ", ".join(names[:12])[:300]
-        raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {ascii(found)[1:-1]}.{hint}")
+        raise Refused(f"{path.name} lacks the column {', '.join(missing)}; it has: {in_ascii(found)}.{hint}")
     texts = sorted(name for name in names if TEXT_COLUMN.fullmatch(name))
     return [name for name in ALL_COLUMNS if name in names], sorted({*names} - {*ALL_COLUMNS, *texts}), texts

@@ -4,20 +4,21 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data.batches.index import Batch
 from data.campaign.settings import Ask
 from data.exchange.questions import Questions
 from data.exchange.registry import question_writer
 from data.store.manifest import Publication, publish, read_manifest
 
 
-def questions_of(batch: Publication) -> Questions:
+def questions_of(batch: Batch) -> Questions:
     """Return the questions of a batch as its vendor's files have them, with what its campaign asked."""
     files = [batch.path(name) for name in batch.names() if name.startswith("questions-")]
-    campaign = batch.get("campaign", {})
+    campaign = batch.facts.get("campaign", {})
     return Questions(files, Ask.model_validate(campaign.get("ask", {})))
 
 
-def in_format(batch: Publication, name: str) -> Publication:
+def in_format(batch: Batch, name: str) -> Publication:
     """Return a batch in a format for questions, written when it is first asked for, in constant memory."""
     prefix = f"{batch.prefix}/vendor/{name}"
     published = read_manifest(batch.store, prefix)

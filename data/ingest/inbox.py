@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.canonical import seal, sha256_of_file, unseal
 from data.errors import Refused
 from data.labels.table import deliveries
 from data.store import Store
-from data.store.manifest import Publication
 
 
 class Delivery(NamedTuple):
     """A file in the inbox."""
 
     campaign: str
-    batch: Publication  # where it lies; what its rows answer is found when it is read
+    batch: Batch  # where it lies; what its rows answer is found when it is read
     key: str
     file: Path  # on this machine
     digest: str

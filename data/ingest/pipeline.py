@@ -13,13 +13,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.batches.key import Key, read_key_columns, shown_text_hashes
 from data.batches.schema import write_table
 from data.campaign.settings import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.cord import cord
 from data.errors import Refused
+from data.escape import shown
 from data.ingest.match import RowLimits
 from data.ingest.receive import receive
 from data.ingest.refusal import ReceivedFile, refuse_if_wrong
@@ -30,9 +31,8 @@ from data.labels.table import committed_table
 from data.paths import KEY_FILE, campaign_of, comparisons_of, name_in
 from data.quality.assess_batch import assess_batch
 from data.store import Store, log
-from data.store.manifest import Publication
 
-Predict = Callable[[Publication], Mapping[str, int]]
+Predict = Callable[[Batch], Mapping[str, int]]
 CLOCKS = timedelta(days=1)  # by which a vendor's may be wrong
 
 
@@ -171,15 +171,15 @@ def _pull_cord(store: Store, campaign: str, batch: str, digest: str, result: Fil
     first = result.stops[0]
     who = f"labeler {first['labeler_id']}" if "labeler_id" in first else "a labeler"
     words = first.get("note") or first.get("critique")
-    reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {ascii(words[:200])}" if words else "")
+    reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {shown(words, 200)}" if words else "")
     evidence = {"batch": batch, "file_sha256": digest, "rows": result.stops[:20], "flagged": len(result.stops)}
     cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
 
 
-def _batch_of(sent: list[Publication], rows: ParsedFile, where: str, name: str) -> tuple[Publication, Key]:
+def _batch_of(sent: list[Batch], rows: ParsedFile, where: str, name: str) -> tuple[Batch, Key]:
     """Find the batch that most of a file's rows belong to; raise Refused where it is not the one that they name."""
     first, named = "", set[str]()
-    found: list[tuple[int, Publication, Key]] = []
+    found: list[tuple[int, Batch, Key]] = []
     for batch in reversed(sent):
         key, answered = read_key_columns(batch.path(KEY_FILE)), 0
         for part in rows.columns("question_id"):
@@ -194,13 +194,13 @@ def _batch_of(sent: list[Publication], rows: ParsedFile, where: str, name: str) 
     if not answered:
         raise Refused(
             f"{name} answers no question of {where}: it belongs to another batch, campaign or store. Its first "
-            f"question_id is {ascii(first[:40])}."
+            f"question_id is {shown(first, 40)}."
         )
     for part in rows.columns("batch_id"):
         named |= set(pc.unique(part.column("batch_id").drop_null()).to_pylist())
     if wrong := sorted(named - {batch["batch"]}):
         raise Refused(
-            f"{name} says that it answers batch {ascii(wrong[0][:40])}, and its questions are of {batch['batch']}."
+            f"{name} says that it answers batch {shown(wrong[0], 40)}, and its questions are of {batch['batch']}."
         )
     return batch, key
 

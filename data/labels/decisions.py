@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from data.canonical import Document, canonical_json
 from data.errors import Refused
+from data.paths import quality_log_prefix
 from data.store import Store, log
 
 Decision = Literal["accept", "hold", "reject"]
@@ -31,7 +32,7 @@ class BatchStatus(NamedTuple):
 
 
 def decision_log(store: Store, campaign: str) -> list[Document]:
-    return log.entries(store, _prefix(campaign))
+    return log.entries(store, quality_log_prefix(campaign))
 
 
 def record_assessment(store: Store, campaign: str, batch: str, assessment: Document) -> Document:
@@ -47,7 +48,7 @@ def record_assessment(store: Store, campaign: str, batch: str, assessment: Docum
         standing[:] = [document]
         return document
 
-    log.append(store, _prefix(campaign), decide)
+    log.append(store, quality_log_prefix(campaign), decide)
     return standing[0]
 
 
@@ -69,7 +70,7 @@ def override(
         overridden = {"batch": batch, "labeler": labeler, "decision": decision, "reason": reason, "faults": faults}
         return {"kind": "override", "by": by, **overridden}
 
-    log.append(store, _prefix(campaign), decide)
+    log.append(store, quality_log_prefix(campaign), decide)
 
 
 def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:
@@ -119,7 +120,3 @@ def _faults(assessment: Document, labeler: str | None) -> list[str]:
     if labeler is not None:
         return list(assessment["labelers"].get(labeler, {}).get("faults", ()))
     return sorted(finding["fault"] for finding in assessment["findings"])
-
-
-def _prefix(campaign: str) -> str:
-    return f"campaigns/{campaign}/quality/log"

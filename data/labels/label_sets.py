@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
-from data.batches.index import batches, key_rows
+from data.batches.index import Batch, batches, key_rows
 from data.batches.schema import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.errors import Refused
@@ -27,10 +27,10 @@ from data.labels.table import (
     committed_table,
     deliveries,
 )
-from data.measures.intervals import Proportion, proportion
-from data.paths import KEY_FILE
+from data.measures.agreement import PairAgreement
+from data.measures.intervals import proportion
+from data.paths import KEY_FILE, label_set_key
 from data.store import Store
-from data.store.manifest import Publication
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
@@ -82,7 +82,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
         "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
         "weights": weights,
     }
-    store.put_new(f"campaigns/{campaign}/label_sets/{label_set}.json", seal(document))
+    store.put_new(label_set_key(campaign, label_set), seal(document))
     return label_set
 
 
@@ -137,7 +137,7 @@ def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict
 
 def label_set_document(store: Store, campaign: str, label_set: str) -> Document:
     """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
-    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
+    key = label_set_key(campaign, label_set)
     try:
         return unseal(store.read(key), f"{key} in {store.uri}")
     except (FileNotFoundError, ValueError) as error:
@@ -164,18 +164,19 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping
     ]
 
 
-def label_agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> Proportion | None:
+def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> PairAgreement | None:
     """Return how often two labelers of a label set chose the same sample of a question; None without copies.
 
-    Of the labels that a reward model is measured on: no tests, nothing that was chosen for being hard, one best each.
+    This counts the labels that a reward model is measured on: labels with one best sample, of questions that are no
+    tests and were not selected for being hard.
     """
     items = {
-        row["question_id"]: (batch["batch"], row["item"])
+        row["question_id"]: (batch["batch"], row["item"], len(row["shown"]))
         for batch in sources
         for row in read_key(batch.path(KEY_FILE), tokens=False)
         if row["role"] not in TESTS and row["selection_reason"] != DISAGREEMENT
     }
-    chosen = defaultdict(list)
+    chosen: dict[tuple[str, str, int], list[tuple[str, int]]] = defaultdict(list)
     for label in labels:
         if label.best_sample is not None and label.question_id in items:
             chosen[items[label.question_id]].append((label.labeler_id, label.best_sample))
@@ -185,4 +186,6 @@ def label_agreement(labels: Sequence[Label], sources: Sequence[Publication]) -> 
         for one, other in combinations(answers, 2)
         if one[0] != other[0]
     ]
-    return proportion(sum(equal), len(equal)) if equal else None
+    if not equal:
+        return None
+    return PairAgreement(proportion(sum(equal), len(equal)), max(options for _, _, options in chosen))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data.answers import DETAILED
 from data.answers.answer import NO_DETAILS, Details, named, text_of
 from data.canonical import Document, canonical_json, sha256
+from data.paths import label_log_prefix
 from data.store import Store, log
 from data.store.manifest import checked
 
@@ -210,4 +211,4 @@ def active_labels(labels: Iterable[Committed]) -> list[Committed]:
 
 def deliveries(store: Store, campaign: str) -> list[Document]:
     """Return the log of what was ingested."""
-    return log.entries(store, f"campaigns/{campaign}/labels/log")
+    return log.entries(store, label_log_prefix(campaign))

@@ -1,18 +1,22 @@
-"""How far labelers agree: Krippendorff's alpha, the one-coin model of skill, and whether positions are chosen evenly.
+"""How far labelers agree: Krippendorff's alpha, the one-coin model of skill, whether positions are chosen evenly, and
+how often a reward model can be right at most.
 
 Answers come as counts: [U, C], how often each of C classes was given to each of U units (here: how often each sample
 of an item was chosen, over all copies of the item), or as parallel arrays, one entry an answer.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from data.measures.intervals import Interval
+from data.measures.intervals import Estimate
 
-RESAMPLES = 400
+RESAMPLES = 400  # bootstrap samples behind an interval of alpha
+EM_ROUNDS = 50  # at most; EM stops earlier if no skill changes by more than 1e-6
+SKILL_PRIOR = (4.0, 4.0)  # Beta distribution of a labeler's skill before any answer: right and wrong answers
 Counts = NDArray[np.int64]
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -39,54 +43,44 @@ def _alpha(paired: Counts, weights: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):  # of a few units a resample may hold none: nan
         observed = 1 - weights @ agreeing / total
         expected = 1 - (of_class * (of_class - 1)).sum(1) / (total * (total - 1))
-        found: Floats = np.where(expected > 0, 1 - observed / expected, np.nan)
-    return found
+        alpha: Floats = np.where(expected > 0, 1 - observed / expected, np.nan)
+    return alpha
 
 
-def alpha_interval(counts: Counts, seed: int = 0) -> Interval:
-    """Return alpha with its 95 % interval by bootstrap over units (each counts a Poisson number of times)."""
+def alpha_interval(counts: Counts) -> Estimate:
+    """Return alpha with its 95 % interval by bootstrap over units (each counts a Poisson number of times, seed 0)."""
     paired = counts[counts.sum(1) >= 2]
     if len(paired) < 2:
-        return Interval(krippendorff_alpha(counts), float("nan"), float("nan"), len(paired))
+        return Estimate(krippendorff_alpha(counts), float("nan"), float("nan"), len(paired))
     # Units with equal counts are drawn together: Poisson numbers add up to a Poisson number.
     kinds, alike = np.unique(paired, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).poisson(alike, (RESAMPLES, len(kinds))).astype(float)
-    found = _alpha(kinds, drawn)
-    known = found[~np.isnan(found)]  # none where all answered alike
-    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (float("nan"), float("nan"))
-    return Interval(krippendorff_alpha(paired), float(low), float(high), len(paired))
+    drawn = np.random.default_rng(0).poisson(alike, (RESAMPLES, len(kinds))).astype(float)
+    alphas = _alpha(kinds, drawn)
+    alphas = alphas[~np.isnan(alphas)]  # none remains if all answered alike
+    low, high = np.quantile(alphas, [0.025, 0.975]) if len(alphas) else (float("nan"), float("nan"))
+    return Estimate(krippendorff_alpha(paired), float(low), float(high), len(paired))
 
 
 class Skills(NamedTuple):
     """What the one-coin model makes of all answers."""
 
     skill: Floats  # [W], the probability that a labeler gives the true class
-    log_evidence: Floats  # [W], log-likelihood of the labeler's answers under that skill less that of guessing
     truth: Floats  # [U, k], posterior of each unit's class
 
 
-def one_coin(
-    units: Integers,
-    labelers: Integers,
-    classes: Integers,
-    k: int,
-    known: dict[int, int],
-    prior: tuple[float, float] = (4.0, 4.0),
-    rounds: int = 50,
-) -> Skills:
+def one_coin(units: Integers, labelers: Integers, classes: Integers, k: int, gold: dict[int, int]) -> Skills:
     """Estimate each labeler's skill by EM: the true class with probability p, any other with (1 - p) / (k - 1).
 
-    `known` fixes the truth of gold units; `prior` is a Beta distribution's. One coin a labeler and not a confusion
-    matrix, since shuffled positions make classes exchangeable (Dawid and Skene, 1979).
+    `gold` fixes the class of gold units. Each labeler has one coin and no confusion matrix, since shuffled positions
+    make classes exchangeable (Dawid and Skene, 1979).
     """
     count_units, count_labelers = int(units.max()) + 1, int(labelers.max()) + 1
     skill: Floats = np.full(count_labelers, 0.7)
     truth = np.full((k, count_units), 1 / k)
-    certain, right = np.array([*known], np.int64), np.array([*known.values()], np.int64)
-    hits: NDArray[Any] = np.zeros(count_labelers)
+    certain, right = np.array([*gold], np.int64), np.array([*gold.values()], np.int64)
     answered = np.bincount(labelers, minlength=count_labelers)
     cells = classes.astype(np.int64) * count_units + units
-    for _ in range(rounds):
+    for _ in range(EM_ROUNDS):
         odds = np.log(skill * (k - 1) / (1 - skill))
         votes = np.bincount(cells, odds[labelers], k * count_units).reshape(k, count_units)
         truth = np.exp(votes - votes.max(0))
@@ -94,11 +88,10 @@ def one_coin(
         truth[:, certain] = np.eye(k)[:, right]
         hits = np.bincount(labelers, truth.ravel()[cells], count_labelers)
         before = skill
-        skill = np.asarray((hits + prior[0]) / (answered + sum(prior)))
+        skill = np.asarray((hits + SKILL_PRIOR[0]) / (answered + sum(SKILL_PRIOR)))
         if np.abs(skill - before).max() < 1e-6:
             break
-    evidence = hits * np.log(skill * k) + (answered - hits) * np.log((1 - skill) * k / (k - 1))
-    return Skills(skill, evidence, truth.T)
+    return Skills(skill, truth.T)
 
 
 def slot_p(positions: Integers, k: int) -> float:
@@ -107,3 +100,38 @@ def slot_p(positions: Integers, k: int) -> float:
         return 1.0
     counts, even = np.bincount(positions, minlength=k)[:k], len(positions) / k
     return float(chdtrc(k - 1, ((counts - even) ** 2 / even).sum()))
+
+
+def noise_ceiling(agreement: float, k: int) -> float:
+    """Return the highest accuracy that any model can have on single labels, from how often two labelers agree.
+
+    Let q be the distribution of labelers' answers to one question over its k options. A model that knows q is right
+    with probability m = max q, and no model is right more often. Two labelers agree with probability
+
+        sum q_i^2 >= m^2 + (1 - m)^2 / (k - 1) = f(m),
+
+    because the other k - 1 answers agree least if they are spread evenly. f is convex and increases from 1/k on, so on
+    average over questions agreement >= E f(m) >= f(E m). The highest possible accuracy E m is therefore at most the p
+    that solves f(p) = agreement:
+
+        p = (1 + sqrt((k - 1) (k agreement - 1))) / k.
+
+    The bound is reached if all questions are equally hard and wrong answers are spread evenly: this is the one-coin
+    model, in which p is the labelers' skill. sqrt(agreement) is the weaker bound of infinitely many options. If
+    questions differ in k, the largest k gives a valid bound. Labelers count as interchangeable: their answers to one
+    question are independent draws from q. Agreement below 1/k, which is less than chance, gives 1/k.
+    """
+    return (1 + math.sqrt((k - 1) * max(0.0, k * agreement - 1))) / k
+
+
+class PairAgreement(NamedTuple):
+    """How often two labelers chose the same option of a question, over all pairs of answers."""
+
+    rate: Estimate
+    options: int  # of the questions compared, the largest number of options
+
+    @property
+    def ceiling(self) -> Estimate:
+        """The highest accuracy that a reward model can have on single labels (see `noise_ceiling`)."""
+        value, low, high = (noise_ceiling(bound, self.options) for bound in self.rate[:3])
+        return Estimate(value, low, high, self.rate.n)

@@ -1,4 +1,4 @@
-"""What a reward model is worth: the ceiling of its accuracy, its calibration; what best of n costs in KL."""
+"""Calibration of a reward model, and the KL divergence that best of n costs."""
 
 import math
 from collections.abc import Sequence
@@ -6,38 +6,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-
-def ceiling(agreement: float) -> float:
-    """Return what no model's accuracy exceeds, from how often two labelers agree: its square root.
-
-    Two labelers who each give a perfect model's answer with probability p agree in at least p squared.
-    """
-    return math.sqrt(agreement)
+BINS = 10
 
 
 class Bin(NamedTuple):
+    """Options whose predicted shares lie in one range: the mean prediction, the share chosen, and their number."""
+
     expected: float
     observed: float
     n: int
 
 
-def calibration(chosen: Sequence[int], scores: Sequence[Sequence[float]], bins: int = 10) -> tuple[float, list[Bin]]:
-    """Return the expected calibration error of softmax(scores) for every option, and the bins it was read from.
+def calibration(chosen: Sequence[int], scores: Sequence[Sequence[float]]) -> tuple[float, list[Bin]]:
+    """Return the expected calibration error of softmax(scores) for every option, and the bins it is computed from.
 
-    Equal widths over 0 to 1; empty bins are left out. 0 means: of options given 30 %, three in ten were chosen.
+    The bins have equal widths over 0 to 1, and empty bins are left out. An error of 0 means that of the options with a
+    predicted share of 30 %, three in ten were chosen.
     """
     table = np.asarray(scores, dtype=float)
-    said = np.exp(table - table.max(1, keepdims=True))
-    said /= said.sum(1, keepdims=True)
+    predicted = np.exp(table - table.max(1, keepdims=True))
+    predicted /= predicted.sum(1, keepdims=True)
     hit = (np.arange(table.shape[1]) == np.asarray(chosen)[:, None]).ravel()
-    said = said.ravel()
-    place = np.minimum((said * bins).astype(int), bins - 1)
-    found = [
-        Bin(float(said[place == b].mean()), float(hit[place == b].mean()), int((place == b).sum()))
-        for b in range(bins)
+    predicted = predicted.ravel()
+    place = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    bins = [
+        Bin(float(predicted[place == b].mean()), float(hit[place == b].mean()), int((place == b).sum()))
+        for b in range(BINS)
         if (place == b).any()
     ]
-    return sum(abs(each.expected - each.observed) * each.n for each in found) / len(said), found
+    return sum(abs(bin.expected - bin.observed) * bin.n for bin in bins) / len(predicted), bins
 
 
 def best_of_kl(n: int) -> float:

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate, wilson
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
-def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Sequence[Hashable]) -> Proportion:
+def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Sequence[Hashable]) -> Estimate:
     """Return a win rate with a 95 % interval that knows that answers share queries and labelers; a tie is half a win.
 
     `spread` says how. The variance sets the effective number of answers in Wilson's interval, at most all of them: so
@@ -22,14 +22,13 @@ def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Seque
     """
     n = len(wins)
     if n == 0:
-        return Proportion(math.nan, 0.0, 1.0, 0)
+        return Estimate(math.nan, 0.0, 1.0, 0)
     won, by_query, by_labeler = np.asarray(wins, dtype=float), codes(queries), codes(labelers)
     share = float(won.mean())
     variance, z = spread((won - share) / n, by_query, by_labeler)
     effective = min(float(n), share * (1 - share) / variance) if variance > 0 else float(by_query.max() + 1)
-    centre = (share + z**2 / (2 * effective)) / (1 + z**2 / effective)
-    half = z / (1 + z**2 / effective) * math.sqrt(share * (1 - share) / effective + z**2 / (4 * effective**2))
-    return Proportion(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), n)
+    low, high = wilson(share, effective, z)
+    return Estimate(share, max(0.0, min(share, low)), min(1.0, max(share, high)), n)
 
 
 def spread(influence: Floats, by_query: Codes, by_labeler: Codes) -> tuple[float, float]:
@@ -76,7 +75,7 @@ def length_controlled(
     other_words: Sequence[int],
     queries: Sequence[Hashable],
     labelers: Sequence[Hashable],
-) -> Proportion:
+) -> Estimate:
     """Return the win rate that two responses of equal length would have, with its 95 % interval.
 
     A logistic regression of winning on a constant and log(own words / other words), as Stiennon et al. (2020), read
@@ -86,7 +85,7 @@ def length_controlled(
     """
     n = len(wins)
     if n == 0:
-        return Proportion(math.nan, 0.0, 1.0, 0)
+        return Estimate(math.nan, 0.0, 1.0, 0)
     won = np.asarray([*wins, 0.5], dtype=float)  # the last one is the half win each way
     ratio = np.log(np.maximum(own_words, 1) / np.maximum(other_words, 1))
     x = np.column_stack([np.ones(n + 1), [*ratio, 0.0]])
@@ -106,7 +105,7 @@ def length_controlled(
     variance, z = spread(influence, codes(queries), codes(labelers))
     error = z * math.sqrt(max(variance, float(bread[0, 0])))
     value, low, high = (float(1 / (1 + np.exp(-(weights[0] + shift)))) for shift in (0.0, -error, error))
-    return Proportion(value, low, high, n)
+    return Estimate(value, low, high, n)
 
 
 def codes(values: Sequence[Hashable]) -> Codes:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from data.canonical import Document, sha256
 from data.errors import Refused
+from data.escape import valid_utf8
 from data.store import Store, log
 
 LOG = "labelers/log"
@@ -67,7 +68,7 @@ def labelers(store: Store) -> dict[str, Labeler]:
 
 def owner(listed: Mapping[str, Labeler], token: str) -> Labeler | None:
     """Return whose token it is; how long that takes says nothing about the tokens."""
-    digest = sha256(token.encode("utf-8", "replace"))
+    digest = sha256(valid_utf8(token).encode())
     found = [each for each in listed.values() if hmac.compare_digest(each.token_sha256, digest)]
     return found[0] if found else None
 

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.answers import KINDS
+from data.batches.index import Batch
 from data.batches.schema import read_key, write_table
 from data.canonical import Document, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
+from data.paths import KEY_FILE, page_prefix
 from data.store import Store
-from data.store.manifest import Publication
 
 ANSWERS = pa.schema(
     [(name, pa.string()) for name in ("question_id", "content_sha256", "labeler_id")]
@@ -45,9 +46,9 @@ class Collected(NamedTuple):
     answers: list[str]
 
 
-def questions(batch: Publication) -> dict[str, Question]:
+def questions(batch: Batch) -> dict[str, Question]:
     """Read the questions of a batch as its vendor's files have them."""
-    items = {row["question_id"]: row["item"] for row in read_key(batch.path("key/samples.parquet"), tokens=False)}
+    items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY_FILE), tokens=False)}
     found = {}
     for name in batch.names():
         if not name.startswith("questions-"):
@@ -64,7 +65,7 @@ def save(store: Store, campaign: str, batch: str, version: int, answer: Document
 
     The same answer of the same labeler again is None too: a double click, or a page that heard nothing and asks again.
     """
-    key = f"{_prefix(campaign, batch)}/answers/{answer['question_id']}.{version}.json"
+    key = f"{page_prefix(campaign, batch)}/answers/{answer['question_id']}.{version}.json"
     if store.put_new(key, seal(answer)):
         return None
     stored = unseal(store.read(key), f"{key} in {store.uri}")
@@ -73,7 +74,7 @@ def save(store: Store, campaign: str, batch: str, version: int, answer: Document
 
 def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
     """Return all answers of the page to a batch, by question, corrections last."""
-    prefix = f"{_prefix(campaign, batch)}/answers"
+    prefix = f"{page_prefix(campaign, batch)}/answers"
     found: dict[str, dict[int, Document]] = {}
     for key in store.keys(prefix):
         question, version = key.removeprefix(f"{prefix}/").removesuffix(".json").split(".")
@@ -112,16 +113,12 @@ def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected 
 def mark_delivered(store: Store, campaign: str, batch: str, answers: Iterable[str]) -> None:
     """Write down which answers an ingested file held."""
     document = seal({"answers": sorted(answers)})
-    store.put_new(f"{_prefix(campaign, batch)}/delivered/{sha256(document)}.json", document)
+    store.put_new(f"{page_prefix(campaign, batch)}/delivered/{sha256(document)}.json", document)
 
 
 def _delivered(store: Store, campaign: str, batch: str) -> set[str]:
-    keys = store.keys(f"{_prefix(campaign, batch)}/delivered")
+    keys = store.keys(f"{page_prefix(campaign, batch)}/delivered")
     return {name for key in keys for name in unseal(store.read(key), f"{key} in {store.uri}")["answers"]}
-
-
-def _prefix(campaign: str, batch: str) -> str:
-    return f"campaigns/{campaign}/page/{batch}"
 
 
 def _said(answer: Document) -> Document:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.answers import DETAILED
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
 from data.campaign import Campaign
@@ -23,13 +23,12 @@ from data.quality.assessment import assess
 from data.quality.chosen_texts import QUESTIONS_READ, ChosenSample, compare_texts
 from data.quality.gates import watched_rate
 from data.store import Store
-from data.store.manifest import Publication
 
 
 def assess_batch(
     store: Store,
     campaign: str,
-    batch: Publication,
+    batch: Batch,
     key: Key,
     thresholds: Quality,
     predicted: Mapping[str, int],
@@ -63,7 +62,7 @@ def assess_pending(store: Store, campaign: str) -> None:
     taken, seen = _accepted(deliveries(store, campaign)), labels_seen(store, campaign)
     for batch in batches(store, campaign):
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
-            settings = batch.get("campaign")
+            settings = batch.facts.get("campaign")
             thresholds = Campaign.model_validate(settings).quality if settings else Quality()
             assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
@@ -76,9 +75,7 @@ def _accepted(taken: Sequence[Document]) -> Counter[str]:
     return found
 
 
-def _others(
-    store: Store, campaign: str, batch: Publication, key: Key, labels: pa.Table, naming: BestChoices
-) -> Document:
+def _others(store: Store, campaign: str, batch: Batch, key: Key, labels: pa.Table, naming: BestChoices) -> Document:
     """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
     named, counted = skips(store, deliveries(store, campaign), batch["batch"])
     asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
@@ -92,7 +89,7 @@ def _others(
     }
 
 
-def _texts(batch: Publication, key: Key, labels: pa.Table) -> dict[str, float]:
+def _texts(batch: Batch, key: Key, labels: pa.Table) -> dict[str, float]:
     """Measure the texts of the first questions, whose ids are random, so of a sample."""
     some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
     rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))

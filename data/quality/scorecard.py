@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from data.batches.index import batches, key_rows
+from data.batches.index import Batch, batches, key_rows
 from data.batches.schema import TESTS
 from data.canonical import Document
 from data.errors import Refused
 from data.labels.decisions import BatchStatus, batch_statuses, decision_log
 from data.labels.table import Committed, active_labels, committed, deliveries, skips
 from data.store import Store
-from data.store.manifest import Publication
 
 
 class Scorecard(NamedTuple):
@@ -49,7 +48,7 @@ def scorecards(store: Store, campaign: str, price: float | None = None) -> list[
 
 def _scorecard(
     store: Store,
-    batch: Publication,
+    batch: Batch,
     taken: Sequence[Document],
     price: float | None,
     status: BatchStatus | None,
@@ -61,7 +60,7 @@ def _scorecard(
     for entry in mine:
         sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates")})
     named, more = skips(store, mine, name)
-    vendor = batch.get("campaign", {}).get("vendor", {})
+    vendor = batch.facts.get("campaign", {}).get("vendor", {})
     exported, arrived = batch.manifest["ended"], [entry["at"] for entry in mine if entry["accepted"]]
     cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
     counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, status))
@@ -86,7 +85,7 @@ def _scorecard(
 
 
 def weighed(
-    store: Store, batch: Publication, taken: Sequence[Document], status: BatchStatus | None
+    store: Store, batch: Batch, taken: Sequence[Document], status: BatchStatus | None
 ) -> list[tuple[Committed, float]]:
     """Return the active labels of a batch, each with the weight it is trained with; tests weigh nothing."""
     tests = {row["question_id"] for row in key_rows(batch, tokens=False) if row["role"] in TESTS}
@@ -103,7 +102,7 @@ def _hours(begin: str, end: str) -> float:
     return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 3600, 2)
 
 
-def find_batch(store: Store, campaign: str, wanted: str | None) -> Publication:
+def find_batch(store: Store, campaign: str, wanted: str | None) -> Batch:
     """Return a batch by its id or the beginning of one, or the last one with answers; raise Refused without any."""
     known = batches(store, campaign)
     if wanted is None:

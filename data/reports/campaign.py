@@ -16,7 +16,7 @@ from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.decisions import decision_log
 from data.labels.table import deliveries
-from data.paths import comparisons_of
+from data.paths import comparisons_of, evaluations_prefix, reports_prefix, runs_prefix
 from data.quality.scorecard import Scorecard, scorecards
 from data.render import charts
 from data.render.highlight import marked
@@ -57,7 +57,7 @@ def report_campaign(store: Store, name: str) -> Publication:
     ]
     logs += [finished, measured, sheet_log(store, name), [each for each in pulled if each.release]]
     inputs: Document = {"campaign": name, "version": VERSION, "state": [len(each) for each in logs]}
-    prefix = f"campaigns/{name}/reports/{content_id(inputs)}"
+    prefix = f"{reports_prefix(name)}/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:
         return known
     decisions, cards, people = promotion_log(store, name), scorecards(store, name), human_results(store, name)
@@ -65,7 +65,7 @@ def report_campaign(store: Store, name: str) -> Publication:
     leader: str | None = decisions[-1]["run"] if decisions else None
     graph = lineage(store, name)
     origin = ancestors(graph, graph[leader]) if leader is not None and leader in graph else []
-    scopes = {EVERYTHING, f"campaign:{name}", *(f"run:{run}" for run in folders(store, f"campaigns/{name}/runs"))}
+    scopes = {EVERYTHING, f"campaign:{name}", *(f"run:{run}" for run in folders(store, runs_prefix(name)))}
     mine = [each for each in pulled if each.pull.scope in scopes]
     settings = Campaign.model_validate(finished[-1]["campaign"]) if finished else None
     page = PAGES.get_template("campaign.html").render(
@@ -93,7 +93,7 @@ def report_campaign(store: Store, name: str) -> Publication:
 
 def _evaluations(store: Store, name: str) -> list[Publication]:
     """Return what was set side by side by hand, oldest first."""
-    prefix = f"campaigns/{name}/evaluations"
+    prefix = evaluations_prefix(name)
     found = [read_manifest(store, f"{prefix}/{each}") for each in folders(store, prefix)]
     return sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
 

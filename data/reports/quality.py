@@ -17,6 +17,7 @@ from data.canonical import Document, content_id
 from data.labels.decisions import decision_log
 from data.labels.table import Committed, deliveries
 from data.measures.intervals import proportion
+from data.paths import quality_report_prefix
 from data.quality.scorecard import Scorecard, find_batch, scorecards, weighed, written
 from data.render import charts
 from data.render.page import PAGES
@@ -48,7 +49,7 @@ def report_batch(store: Store, campaign: str, wanted: str | None = None, price: 
     began, batch = datetime.now(UTC), find_batch(store, campaign, wanted)
     taken, name = deliveries(store, campaign), batch["batch"]
     inputs = {"batch": name, "price": price, "version": VERSION} | _state(store, campaign, taken)
-    prefix = f"campaigns/{campaign}/quality/reports/{name}/{content_id(inputs)}"
+    prefix = quality_report_prefix(campaign, name, content_id(inputs))
     if (published := read_manifest(store, prefix)) is not None:
         return published
     cards = scorecards(store, campaign, price)
@@ -74,7 +75,7 @@ def report_vendors(store: Store, campaign: str, price: float | None = None) -> P
     """Publish the report of all vendors over time, and return it."""
     began, taken = datetime.now(UTC), deliveries(store, campaign)
     inputs = {"price": price, "version": VERSION} | _state(store, campaign, taken)
-    prefix = f"campaigns/{campaign}/quality/reports/vendors/{content_id(inputs)}"
+    prefix = quality_report_prefix(campaign, "vendors", content_id(inputs))
     if (published := read_manifest(store, prefix)) is not None:
         return published
     cards = scorecards(store, campaign, price)

@@ -14,8 +14,7 @@ from data.evaluation.human_evaluation import human_evaluations
 from data.evaluation.judgements import PairResult, result_for
 from data.labels.decisions import decision_log
 from data.labels.table import deliveries
-from data.measures.calibration import ceiling
-from data.measures.intervals import Proportion
+from data.measures.intervals import Estimate
 from data.paths import comparisons_of, run_prefix
 from data.render import charts
 from data.render.page import PAGES
@@ -27,7 +26,7 @@ from data.runs.registry import find_run
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 
-VERSION = 6
+VERSION = 7
 DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
@@ -74,10 +73,10 @@ def run_report(campaign: Campaign, of: RunReportInput) -> str:
         facts=facts,
         of=of,
         reward=of.reward,
-        accuracy=Proportion(**facts["reward_accuracy"]),
-        ceiling=ceiling(of.agreed.value) if of.agreed else None,
-        win_rate=Proportion(**facts["win_rate"]) if facts["win_rate"] else None,
-        over_champion=Proportion(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
+        accuracy=Estimate(**facts["reward_accuracy"]),
+        ceiling=of.agreed.ceiling.value if of.agreed else None,
+        win_rate=Estimate(**facts["win_rate"]) if facts["win_rate"] else None,
+        over_champion=Estimate(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
         equal_length=contest.equal_length if contest else None,
         moved=next((each for each in reversed(of.decisions) if each["kind"] != "keep"), None),
         pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],

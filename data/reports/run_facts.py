@@ -15,7 +15,7 @@ from data.cord.cord import Pulled
 from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.label_sets import label_agreement, read_label_set
-from data.measures.intervals import Proportion
+from data.measures.agreement import PairAgreement
 from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
 from data.runs.champion import champion, decisions_about, opponent_of, promotion_log
@@ -52,7 +52,7 @@ class RunReportInput(NamedTuple):
     pulls: Sequence[Pulled] = ()
     labels: Sequence[Scorecard] = ()  # the batches that it learned from, as they are now
     learned: Mapping[str, int] = {}  # by batch, the labels that it was given
-    agreed: Proportion | None = None  # how often two of their labelers did; None where not all name one best
+    agreed: PairAgreement | None = None  # of their labelers; None if some labels do not name one best
     people: Sequence[HumanResult] = ()
     steps: Sequence[Step] = ()
     is_champion: bool = False

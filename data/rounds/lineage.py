@@ -4,16 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.canonical import unseal
 from data.errors import Refused
 from data.labels import decisions
 from data.labels.table import committed_table, deliveries
-from data.paths import comparisons_of
+from data.paths import CAMPAIGNS, comparisons_of, label_sets_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, folders
-from data.store.manifest import Publication
 
 
 class Node(NamedTuple):
@@ -29,7 +28,7 @@ Graph = Mapping[str, Node]
 
 
 def campaigns(store: Store) -> list[str]:
-    return list(folders(store, "campaigns"))
+    return list(folders(store, CAMPAIGNS))
 
 
 def lineage(store: Store, campaign: str) -> Graph:
@@ -48,7 +47,7 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{stands}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}
-    for key in store.keys(f"campaigns/{campaign}/label_sets"):
+    for key in store.keys(label_sets_prefix(campaign)):
         label_set = unseal(store.read(key), f"{key} in {store.uri}")
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)
@@ -65,19 +64,19 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
             yield Node("champion", "champion", "the policy that the next round samples from", (run["run"],))
 
 
-def _of_comparison(batch: Publication) -> Node:
+def _of_comparison(batch: Batch) -> Node:
     left, right = batch["systems"]
     runs = tuple(re.findall(r"run-\w+", f"{left} {right}"))
     return Node(batch["batch"], "comparison", f"{left} beside {right}, {batch['questions']:,} questions", runs)
 
 
-def _of_batch(batch: Publication) -> Iterator[Node]:
+def _of_batch(batch: Batch) -> Iterator[Node]:
     name = batch["batch"]
     writers = batch.manifest["inputs"].get("policies", {})
     text = (
         f"round {batch['round']}, {batch['questions']:,} questions, sampled from {' and '.join(writers) or 'elsewhere'}"
     )
-    base = batch["campaign"]["base"] if "campaign" in batch.manifest["facts"] else "base"
+    base = batch["campaign"]["base"] if "campaign" in batch.facts else "base"
     made_from = [base, batch.manifest["inputs"].get("champion")]
     yield Node(name, "batch", text, tuple(each for each in made_from if each))
     yield Node(base, "base", "the checkpoint that every retrain starts from")

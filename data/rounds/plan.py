@@ -12,8 +12,8 @@ from scipy.special import bdtr
 from data.batches.composition import FEWEST_GOLD, gold_count, read_drift
 from data.campaign import Campaign
 from data.campaign.settings import Batch
-from data.measures.agreement import count_classes, krippendorff_alpha
-from data.measures.intervals import Interval, proportion
+from data.measures.agreement import count_classes, krippendorff_alpha, noise_ceiling
+from data.measures.intervals import Estimate, proportion
 from data.runs.registry import runs
 from data.store import Store, folders
 from data.store.manifest import read_manifest
@@ -47,7 +47,7 @@ class Plan(NamedTuple):
     questions: int
     rows: int  # answers to pay for: questions, copies, gold and the fixed comparison
     cost: float
-    alpha: Interval | None  # None where no question is copied
+    alpha: Estimate | None  # None where no question is copied
     labelers: int
     gold_a_labeler: float
     guesser_caught: float  # the probability that one who guesses falls below the campaign's bar on gold
@@ -56,9 +56,9 @@ class Plan(NamedTuple):
     ceiling: float  # how often a perfect predictor would agree with one label
     agreement: float
     agreement_measured: bool
-    expected_accuracy: Interval | None  # of the reward model with these labels added; None with fewer than three points
+    expected_accuracy: Estimate | None  # of the reward model with these labels added; None with fewer than three points
     accuracy_now: float | None
-    gained: Interval | None = None  # by these labels
+    gained: Estimate | None = None  # by these labels
     curve: tuple[Point, ...] = ()
 
 
@@ -105,16 +105,7 @@ def plan(
     )
 
 
-def noise_ceiling(agreement: float, k: int) -> float:
-    """Return how often a labeler gives the answer that most would give, from how often two of them agree.
-
-    With one coin, two agree with probability p^2 + (1 - p)^2 / (k - 1).
-    """
-    grid = np.linspace(1 / k, 1, 2001)
-    return float(grid[np.abs(grid**2 + (1 - grid) ** 2 / (k - 1) - agreement).argmin()])
-
-
-def foreseen_alpha(agreement: float, k: int, items: int, settings: Batch, draws: int = 200) -> Interval | None:
+def foreseen_alpha(agreement: float, k: int, items: int, settings: Batch, draws: int = 200) -> Estimate | None:
     """Simulate the copied questions of a batch: the median of alpha, and where 95 % of draws lie."""
     if items < 2:
         return None
@@ -128,7 +119,7 @@ def foreseen_alpha(agreement: float, k: int, items: int, settings: Batch, draws:
         said = np.where(draw.random(len(units)) < right, truth, wrong)
         found.append(krippendorff_alpha(count_classes(units, said, k)))
     low, middle, high = np.quantile(found, [0.025, 0.5, 0.975])
-    return Interval(float(middle), float(low), float(high), items)
+    return Estimate(float(middle), float(low), float(high), items)
 
 
 def caught(skill: float, gold: float, bar: float) -> float:
@@ -138,7 +129,7 @@ def caught(skill: float, gold: float, bar: float) -> float:
     return float(bdtr(enough - 1, asked, skill)) if asked >= FEWEST_GOLD and enough else 0.0
 
 
-def foreseen_accuracy(curve: Sequence[Point], have: int, then: int, ceiling: float) -> tuple[Interval, Interval] | None:
+def foreseen_accuracy(curve: Sequence[Point], have: int, then: int, ceiling: float) -> tuple[Estimate, Estimate] | None:
     """Extend the curve of accuracy against labels, ceiling - b n^-c, and return the accuracy `then` and what it gains
     over that at `have`; None with fewer than three different numbers of labels.
 
@@ -159,7 +150,7 @@ def foreseen_accuracy(curve: Sequence[Point], have: int, then: int, ceiling: flo
     now, later = found[0]
     low, high = np.quantile(np.c_[reached[:, 1], reached[:, 1] - reached[:, 0]], [0.025, 0.975], axis=0)
     count = int(held_out.max())
-    return Interval(later, low[0], high[0], count), Interval(later - now, low[1], high[1], count)
+    return Estimate(later, low[0], high[0], count), Estimate(later - now, low[1], high[1], count)
 
 
 def _law(

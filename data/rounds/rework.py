@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from data.batches.index import batches
-from data.batches.publish import publish_questions
+from data.batches.index import Batch, BatchFacts, batches
+from data.batches.publish import Draft, publish_draft, with_tests
 from data.batches.schema import TESTS, Question, Sample, read_key
 from data.campaign import Campaign
 from data.canonical import content_id
@@ -18,12 +18,12 @@ from data.labels.decisions import batch_statuses
 from data.labels.table import active, committed_table, deliveries
 from data.paths import KEY_FILE, batch_prefix
 from data.store import Store
-from data.store.manifest import Publication, read_manifest
+from data.store.manifest import read_manifest
 
 REWORK = "rework"  # why a question was asked
 
 
-def questions_to_rework(store: Store, campaign: str, batch: Publication) -> Iterator[Question]:
+def questions_to_rework(store: Store, campaign: str, batch: Batch) -> Iterator[Question]:
     """Yield each question of a batch that was answered, and no answer to it or to a copy of it counts."""
     columns = ("label_id", "question_id", "labeler_id", "supersedes")
     labels = committed_table(store, deliveries(store, campaign), batch["batch"], columns)
@@ -55,17 +55,9 @@ def publish_rework(store: Store, campaign: Campaign, batch_id: str) -> str:
     asked = [batch_id, [question.item for question in questions], campaign.shown_instructions]
     rework = f"r{batch['round']:03d}-{content_id([REWORK, *asked, campaign.batch.model_dump()])}"
     if read_manifest(store, batch_prefix(campaign.name, rework)) is None:
-        facts = {"round": batch["round"], "vocabulary": batch["vocabulary"], "seed": 0, "rework_of": batch_id}
+        facts: BatchFacts = {"round": batch["round"], "samples": campaign.batch.samples, "rework_of": batch_id}
+        facts |= {"vocabulary": batch["vocabulary"], "seed": 0}
         inputs = batch.manifest["inputs"] | {"rework_of": batch_id}
-        publish_questions(
-            store,
-            campaign,
-            rework,
-            questions,
-            len(questions),
-            seed=0,
-            facts=facts,
-            inputs=inputs,
-            began=began,
-        )
+        numbered, count = with_tests(campaign, questions, len(questions), seed=0)
+        publish_draft(store, Draft(campaign.name, rework, campaign, numbered, count, facts, inputs, began))
     return rework

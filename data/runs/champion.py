@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from data.canonical import Document
 from data.cord.cord import check
 from data.errors import Refused
-from data.paths import log_of
+from data.paths import promotion_log_prefix
 from data.runs.registry import find_run
 from data.store import Store, log
 
@@ -13,7 +13,7 @@ from data.store import Store, log
 def promotion_log(store: Store, campaign: str) -> list[Document]:
     """Return every decision: promote, keep (the gate did not hold for a `candidate`) and rollback. `run` is the
     champion from then on."""
-    return log.entries(store, log_of(campaign))
+    return log.entries(store, promotion_log_prefix(campaign))
 
 
 def champion(store: Store, campaign: str) -> str | None:
@@ -63,7 +63,7 @@ def promote(
         check(store, campaign, run)
         return {"kind": "promote", "run": run, "reason": reason} | further(leader)
 
-    return log.append(store, log_of(campaign), decide)
+    return log.append(store, promotion_log_prefix(campaign), decide)
 
 
 def rollback(store: Store, campaign: str, reason: str, by: str) -> Document:
@@ -86,6 +86,6 @@ def rollback(store: Store, campaign: str, reason: str, by: str) -> Document:
         stack.pop()
         return {"kind": "rollback", "run": stack[-1], "from": so_far[-1]["run"], "reason": reason, "by": by}
 
-    entry = log.append(store, log_of(campaign), decide)
+    entry = log.append(store, promotion_log_prefix(campaign), decide)
     assert entry is not None
     return entry

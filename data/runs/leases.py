@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused
+from data.escape import shown
 from data.store import Store, log
 
 LOG = "leases/log"
@@ -80,7 +81,7 @@ def ttl_s() -> float:
     try:
         return float(value)
     except ValueError as error:
-        raise Refused(f"ANDON_LEASE_S is {ascii(value[:40])}, expected a number of seconds. Correct it.") from error
+        raise Refused(f"ANDON_LEASE_S is {shown(value, 40)}, expected a number of seconds. Correct it.") from error
 
 
 def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lease:

@@ -6,7 +6,7 @@ from data.batches.index import batches
 from data.canonical import Document
 from data.errors import Refused
 from data.labels.label_sets import read_label_set
-from data.paths import KEY_FILE, run_prefix
+from data.paths import CAMPAIGNS, KEY_FILE, label_set_key, run_prefix
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
@@ -15,7 +15,7 @@ CIRCUMSTANCES = ("device", "precision", "threads")  # of a training, which may d
 
 def find_anywhere(store: Store, run: str) -> Publication:
     """Return a finished run of whichever campaign; raise Refused where there is none."""
-    found = (read_manifest(store, run_prefix(campaign, run)) for campaign in folders(store, "campaigns"))
+    found = (read_manifest(store, run_prefix(campaign, run)) for campaign in folders(store, CAMPAIGNS))
     published = next((each for each in found if each is not None), None)
     if published is None:
         raise Refused(f"There is no finished run {run} in {store.uri}; andon status lists them.")
@@ -30,7 +30,7 @@ def step_of(store: Store, run: Publication, step: str) -> Publication | None:
 def copy_inputs(store: Store, campaign: str, label_set: str, scratch: Store) -> None:
     """Copy a label set, its labels, and the batches that they answer into an empty store, every file checked."""
     document, _ = read_label_set(store, campaign, label_set)
-    key = f"campaigns/{campaign}/label_sets/{label_set}.json"
+    key = label_set_key(campaign, label_set)
     scratch.put_new(key, store.read(key))
     for accepted, _ in document["files"]:
         scratch.put_new(accepted, store.read(accepted))

@@ -1,7 +1,7 @@
 """The finished runs of a campaign."""
 
 from data.errors import Refused
-from data.paths import run_prefix
+from data.paths import run_prefix, runs_prefix
 from data.store import Store, folders
 from data.store.base import is_key
 from data.store.manifest import Publication, read_manifest
@@ -9,7 +9,7 @@ from data.store.manifest import Publication, read_manifest
 
 def runs(store: Store, campaign: str) -> list[Publication]:
     """Return the finished runs of a campaign, oldest first."""
-    prefix = f"campaigns/{campaign}/runs"
+    prefix = runs_prefix(campaign)
     found = [read_manifest(store, f"{prefix}/{run}") for run in folders(store, prefix)]
     return sorted((run for run in found if run is not None), key=lambda run: (run.manifest["ended"], run["run"]))
 

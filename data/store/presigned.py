@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from data.errors import Refused
+from data.paths import inbox_prefix
 from data.store.base import Store
 from data.store.s3 import S3Store
 
@@ -37,7 +38,7 @@ def upload_link(store: Store, campaign: str, batch: str, vendor: str) -> Link:
     """Return a link to deliver one file into the inbox of a batch; its user must send `If-None-Match: *`."""
     if not VENDOR.fullmatch(vendor):
         raise Refused(f"A vendor's name is written in a-z, 0-9 and -, such as acme; not {vendor[:40]!r}.")
-    key = f"campaigns/{campaign}/inbox/{batch}/{vendor}-{secrets.token_hex(8)}"
+    key = f"{inbox_prefix(campaign, batch)}/{vendor}-{secrets.token_hex(8)}"
     return _signed(in_s3(store), "put_object", key, {"IfNoneMatch": "*"})
 
 

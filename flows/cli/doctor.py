@@ -1,7 +1,8 @@
-"""`andon doctor`: what is wrong with this installation, the store, the cord and the leases."""
+"""`andon doctor`: checks of the installation, the store, the cord and the leases."""
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -11,15 +12,18 @@ from packaging.requirements import Requirement
 
 from data.cord import cord
 from data.errors import Refused
+from data.paths import CAMPAIGNS
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
 from data.store.conformance import violations
 from data.store.integrity import verify
-from flows.cli.options import STORE, Json, StoreUri, app, finish
+from flows.cli.app import app
+from flows.cli.options import STORE, Json, StoreUri, hint
+from flows.cli.output import finish, minute
 
 
-class Finding(NamedTuple):
-    """One thing that was looked at."""
+class Check(NamedTuple):
+    """The result of one check."""
 
     what: str
     wrong: bool
@@ -29,24 +33,24 @@ class Finding(NamedTuple):
 @app.command()
 def doctor(
     store: StoreUri = STORE,
-    whole: Annotated[bool, typer.Option("--verify", help="also read every object and check its hash")] = False,
+    whole: Annotated[bool, typer.Option("--verify", help="Also read every object and check its hash.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is wrong with this installation, store, cord and leases.
+    """Check the installation, the store, the cord and the leases.
 
-    Races conditional puts in the store, and refuses one that does not hold them. Exit code 1 if anything is wrong.
+    The store must support conditional writes, which several writers test at once. The exit code is 1 if a check fails.
     """
-    found = [*_packages(), _machine(), *_store(store, whole)]
-    wrong = [each for each in found if each.wrong]
-    lines = [f"{'WRONG' if each.wrong else 'ok':<6} {each.what:<12} {each.said}" for each in found]
-    finish({"wrong": len(wrong), "findings": [each._asdict() for each in found]}, as_json, lines)
+    checks = [*_packages(), _machine(), *_store(store, whole)]
+    wrong = [check for check in checks if check.wrong]
+    lines = [f"{'WRONG' if check.wrong else 'ok':<6} {check.what:<12} {check.said}" for check in checks]
+    finish({"wrong": len(wrong), "findings": [check._asdict() for check in checks]}, as_json, lines)
     if wrong:
         raise typer.Exit(1)
 
 
-def _packages() -> list[Finding]:
-    """Compare what is installed with what this version of Andon needs: Prefect breaks silently on some neighbours."""
-    found = []
+def _packages() -> list[Check]:
+    """Compare the installed packages with Andon's requirements: Prefect breaks silently on some other versions."""
+    failed = []
     for line in metadata.requires("andon") or []:
         needed = Requirement(line)
         if needed.marker is not None and not needed.marker.evaluate():
@@ -54,69 +58,75 @@ def _packages() -> list[Finding]:
         try:
             version = metadata.version(needed.name)
         except metadata.PackageNotFoundError:
-            found.append(Finding("packages", True, f"{needed.name} is missing: install Andon with its constraints.txt"))
+            failed.append(Check("packages", True, f"{needed.name} is missing: install Andon with its constraints.txt"))
             continue
         if not needed.specifier.contains(version, prereleases=True):
-            found.append(
-                Finding("packages", True, f"{needed.name} {version} is installed; it must be {needed.specifier}")
+            failed.append(
+                Check("packages", True, f"{needed.name} {version} is installed; it must be {needed.specifier}")
             )
     shown = ", ".join(f"{name} {metadata.version(name)}" for name in ("andon", "torch", "prefect", "pyarrow", "boto3"))
-    return found or [Finding("packages", False, shown)]
+    return failed or [Check("packages", False, shown)]
 
 
-def _machine() -> Finding:
+def _machine() -> Check:
     from models.lm.machine import this_machine
 
     device, precision, threads, cores = this_machine()
-    said = f"{device}, {precision}, {threads} threads a process on {cores} cores"
+    summary = f"{device}, {precision}, {threads} threads per process on {cores} cores"
     if threads > cores:
-        return Finding("machine", True, f"{said}: set OMP_NUM_THREADS to {cores} or less, or trainings crawl")
-    return Finding("machine", False, said)
+        return Check("machine", True, f"{summary}: set OMP_NUM_THREADS to {cores} or less, or trainings are slow")
+    return Check("machine", False, summary)
 
 
-def _store(uri: str, whole: bool) -> list[Finding]:
+def _store(uri: str, whole: bool) -> list[Check]:
     try:
         store = open_store(uri)
         if isinstance(store, LocalStore) and not store.root.is_dir():
-            return [Finding("store", False, f"{store.uri} is not there yet; the first export or demo makes it")]
+            return [Check("store", False, f"{store.uri} does not exist yet; the first export or demo creates it")]
         with tempfile.TemporaryDirectory() as scratch:
             broken = violations(store, Path(scratch))
     except Refused as refusal:
-        return [Finding("store", True, str(refusal))]
+        return [Check("store", True, str(refusal))]
     if broken:
-        return [Finding("store", True, f"{store.uri}: {fault}.") for fault in broken]
-    found = [Finding("store", False, f"{store.uri} holds its contract: create once, read, list, remove")]
-    looks: dict[str, Callable[[Store], list[Finding]]] = {"cord": _cord, "leases": _leases}
+        return [Check("store", True, f"{store.uri}: {fault}.") for fault in broken]
+    checks = [Check("store", False, f"{store.uri} keeps its contract: create once, read, list, remove")]
+    further: dict[str, Callable[[Store], list[Check]]] = {"cord": partial(_cord, uri), "leases": _leases}
     if whole:
-        looks["objects"] = _objects
-    for what, look in looks.items():
+        further["objects"] = _objects
+    for what, check in further.items():
         try:
-            found += look(store)
+            checks += check(store)
         except Refused as refusal:
-            found.append(Finding(what, True, str(refusal)))
-    return found
+            checks.append(Check(what, True, str(refusal)))
+    return checks
 
 
-def _cord(store: Store) -> list[Finding]:
-    still = cord.open_pulls(store)
-    if kept := [each.pull for each in still if each.spooled]:
-        return [Finding("cord", True, f"the store does not take what was pulled on this machine: {', '.join(kept)}")]
-    stopped = ", ".join(f"{each.pull} ({each.scope})" for each in still)
-    return [Finding("cord", False, f"pulled: {stopped}; andon cord says why" if still else "the line is free")]
+def _cord(uri: str, store: Store) -> list[Check]:
+    pulls = cord.open_pulls(store)
+    if kept := [pull.pull for pull in pulls if pull.spooled]:
+        return [Check("cord", True, f"pulls on this machine cannot be written to the store: {', '.join(kept)}")]
+    stopped = ", ".join(f"{pull.pull} ({pull.scope})" for pull in pulls)
+    state = f"pulled: {stopped}; {hint(uri, 'cord')} says why" if pulls else "the line is free"
+    return [Check("cord", False, state)]
 
 
-def _leases(store: Store) -> list[Finding]:
-    found = []
-    for campaign in folders(store, "campaigns"):
+def _leases(store: Store) -> list[Check]:
+    checks = []
+    for campaign in folders(store, CAMPAIGNS):
         held = leases.holder(store, campaign)
-        if held is not None:
-            state = "is in force" if held.alive else "has expired; the next retrain will take it over"
-            text = f"the lease on {campaign}, held by {held.text} since {held.since}, {state}"
-            found.append(Finding("leases", False, text))
-    return found or [Finding("leases", False, "nobody trains")]
+        if held is None:
+            continue
+        state = f"lease on {campaign} held by {held.text} since {minute(held.since)} UTC"
+        expired = "" if held.alive else " has expired; the next retrain takes it over"
+        checks.append(Check("leases", False, state + expired))
+    return checks or [Check("leases", False, "no lease is held")]
 
 
-def _objects(store: Store) -> list[Finding]:
-    looked = verify(store)
-    said = f"{looked.objects:,} objects, {len(looked.unchecked):,} of which nothing refers to and no hash is kept"
-    return [Finding("objects", True, line) for line in looked.damaged] or [Finding("objects", False, said)]
+def _objects(store: Store) -> list[Check]:
+    verified = verify(store)
+    summary = (
+        f"{verified.objects:,} objects; no hash is recorded for {len(verified.unchecked):,} of them, "
+        "because nothing refers to them"
+    )
+    damaged = [Check("objects", True, line) for line in verified.damaged]
+    return damaged or [Check("objects", False, summary)]

@@ -1,43 +1,71 @@
-"""What an exported batch hands to people outside: where its files lie and, in S3, links with their deadlines."""
+"""What an exported batch gives to people outside: its files and, in S3, links with their deadlines."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from data.exchange.publishing import in_format
 from data.store import open_store
 from data.store.manifest import Publication
-from data.store.presigned import download_link, upload_link
-from flows.cli.output import Result
+from data.store.presigned import Link, download_link, upload_link
+from flows.cli.options import hint
 from tasks.batches import sent_batch
 
-Handed = list[tuple[Publication, str]]
+
+class Handoff(NamedTuple):
+    """The addresses of a batch's files for labelers, and links for a vendor if one was named."""
+
+    batch: str
+    vendor_files: list[str]
+    repeats: str | None  # the file that says which questions go to the same labeler
+    links: list[Link] | None = None
+    upload: Link | None = None
+
+    def document(self) -> dict[str, object]:
+        """Return what scripts read."""
+        document: dict[str, object] = {
+            "batch": self.batch,
+            "vendor_files": self.vendor_files,
+            "repeats": self.repeats,
+        }
+        if self.links is not None and self.upload is not None:
+            document |= {"links": [link._asdict() for link in self.links], "upload": self.upload._asdict()}
+        return document
 
 
-def handed_over(store_uri: str, campaign: str, batch_id: str, formats: list[str], vendor: str | None) -> Result:
-    """Return the addresses of a batch's files for labelers, and links for a vendor where one is named."""
+def hand_off(
+    store_uri: str, campaign: str, batch_id: str, formats: Sequence[str] = (), vendor: str | None = None
+) -> Handoff:
+    """Publish a batch in the formats that labelers need, and return where its files are."""
     batch = sent_batch(store_uri, campaign, batch_id)
-    handed: Handed = [(batch, name) for name in batch.names() if name.startswith("questions-")]
-    for each in formats:
-        published = in_format(batch, each)
-        handed += [(published, name) for name in published.names()]
-    result: Result = {
-        "batch": batch_id,
-        "vendor_files": [published.address(name) for published, name in handed],
-        "repeats": batch.address("repeats.csv") if "repeats.csv" in batch.names() else None,
-    }
-    if vendor is not None:
-        store = open_store(store_uri)
-        result["links"] = [download_link(store, published.key(name))._asdict() for published, name in handed]
-        result["upload"] = upload_link(store, campaign, batch_id, vendor)._asdict()
-    return result
+    files: list[tuple[Publication, str]] = [(batch, name) for name in batch.names() if name.startswith("questions-")]
+    for name in formats:
+        published = in_format(batch, name)
+        files += [(published, file) for file in published.names()]
+    handoff = Handoff(
+        batch_id,
+        [published.address(name) for published, name in files],
+        batch.address("repeats.csv") if "repeats.csv" in batch.names() else None,
+    )
+    if vendor is None:
+        return handoff
+    store = open_store(store_uri)
+    return handoff._replace(
+        links=[download_link(store, published.key(name)) for published, name in files],
+        upload=upload_link(store, campaign, batch_id, vendor),
+    )
 
 
-def handover_lines(result: Result, campaign: str) -> list[str]:
+def handoff_lines(handoff: Handoff, campaign: str, store: str) -> list[str]:
     """Say what to send to whom, and by when."""
-    lines = [f"batch {result['batch']}", *(f"send to labelers: {file}" for file in result["vendor_files"])]
-    if result["repeats"]:
-        lines.append(f"for who hands questions out, which of them go to the same labeler: {result['repeats']}")
-    for link in result.get("links", []):
-        lines.append(f"until {link['ends']}: {link['url']}")
-    if upload := result.get("upload"):
-        lines.append(f"answers back, once, until {upload['ends']}:")
-        lines.append(f"  curl --fail --upload-file ANSWERS -H 'If-None-Match: *' '{upload['url']}'")
-        return [*lines, f"it is taken in from there: {upload['key']}"]
-    return [*lines, f"then: andon ingest {campaign} ANSWERS"]
+    lines = [f"batch {handoff.batch}", *(f"send to labelers: {file}" for file in handoff.vendor_files)]
+    if handoff.repeats:
+        lines.append(f"questions to assign to the same labeler: {handoff.repeats}")
+    lines += [f"until {link.ends}: {link.url}" for link in handoff.links or []]
+    if handoff.upload is None:
+        return [*lines, f"then: {hint(store, 'ingest', campaign, 'ANSWERS')}"]
+    return [
+        *lines,
+        f"upload the answers once, until {handoff.upload.ends}:",
+        f"  curl --fail --upload-file ANSWERS -H 'If-None-Match: *' '{handoff.upload.url}'",
+        f"the answers are ingested from: {handoff.upload.key}",
+    ]

@@ -1,4 +1,4 @@
-"""Commands of the labeling page: serve it, take in what was answered on it, and keep the list of labelers."""
+"""Commands of the labeling page: serve the page, ingest its answers, and keep the list of labelers."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from andon_launcher import command
-from data.batches.index import batches
+from data.batches.index import Batch, batches
 from data.campaign import load_campaign
 from data.errors import Refused
 from data.evaluation.human_evaluation import human_evaluations
@@ -20,14 +20,24 @@ from data.page import accounts as roster
 from data.page.answers import collect, mark_delivered
 from data.paths import name_in
 from data.store import Store, open_store
-from data.store.manifest import Publication
-from flows.cli.ingest import ingest_by_hand
-from flows.cli.options import STORE, Json, Name, StoreUri, app, finish
-from flows.cli.output import ingested_lines
+from flows.cli.app import FullSentences, app
+from flows.cli.ingest import ingest_from_terminal, ingested_lines
+from flows.cli.options import STORE, Json, Name, StoreUri, hint
+from flows.cli.output import finish
 
-people = typer.Typer(help="Keep the list of people who may label, pull the cord, and release it.", no_args_is_help=True)
+people = typer.Typer(cls=FullSentences, no_args_is_help=True, rich_markup_mode=None)
+
+
+@people.callback()
+def keep_labelers() -> None:
+    """List, add and remove the people who may use the labeling page.
+
+    Each of them may label, pull the cord or release a pull.
+    """
+
+
 app.add_typer(people, name="labelers")
-Who = Annotated[str, typer.Argument(help="as it shall stand in the labels", metavar="NAME")]
+Person = Annotated[str, typer.Argument(help="The person's name, as the labels shall have it.", metavar="NAME")]
 
 
 @app.command()
@@ -35,78 +45,81 @@ def label(
     campaign: Name,
     store: StoreUri = STORE,
     batch: Annotated[
-        str | None, typer.Option("--batch", help="which batch or comparison; without it, the newest batch")
+        str | None, typer.Option("--batch", help="The batch or comparison. The default is the newest batch.")
     ] = None,
     collect_only: Annotated[
-        bool, typer.Option("--collect", help="take in what was answered so far, and serve nothing")
+        bool, typer.Option("--collect", help="Ingest the answers given so far, and do not serve the page.")
     ] = False,
-    listen: Annotated[str, typer.Option("--listen", help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free one")] = 0,
+    listen: Annotated[str, typer.Option("--listen", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The port. 0 is any free port.")] = 0,
     public: Annotated[
-        str | None, typer.Option("--public", help="https:// address of the proxy in front, where there is one")
+        str | None, typer.Option("--public", help="The https:// address of a proxy in front of the page.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve the labeling page and the live wall.
 
-    What was answered is taken in when all is answered, when the page is stopped, and by --collect.
+    The answers are ingested when the last question is answered, when the page is stopped, and by --collect.
     """
     name = load_campaign(campaign).name
     opened = open_store(store)
-    asked = _batch(opened, name, batch, campaign)
-    name = name_in(asked.prefix)  # a comparison of systems is kept apart from the campaign's own batches
+    served = _batch(opened, name, batch, hint(store, "export", campaign))
+    name = name_in(served.prefix)  # comparisons of systems are kept apart from the campaign's own batches
     if not collect_only:
         from web.serve import check_address, serve
 
         check_address(listen, public)
         if not roster.labelers(opened):
-            raise Refused(f"Nobody may label in {opened.uri} yet: andon labelers add NAME --store {store} first.")
-        again = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(asked["batch"]))
+            add_one = hint(store, "labelers", "add", "NAME")
+            raise Refused(f"There are no labelers in {opened.uri}. Add one first: {add_one}")
+        child = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(served["batch"]))
 
         def finished() -> None:
-            sys.stderr.write("andon: the last question is answered; taking the answers in\n")
-            threading.Thread(target=subprocess.run, args=(again,)).start()
+            sys.stderr.write("andon: the last question is answered; ingesting the answers\n")
+            threading.Thread(target=subprocess.run, args=(child,)).start()
 
         def ready(url: str) -> None:
-            sys.stderr.write(f"andon: batch {asked['batch']} of {name} at {url}  (Ctrl-C ends it)\n")
+            sys.stderr.write(f"andon: batch {served['batch']} of {name} at {url}  (Ctrl-C stops the page)\n")
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service is stopped as a person's Ctrl-C stops it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop a service as a person's Ctrl-C stops it
         with suppress(KeyboardInterrupt):
-            serve(opened, name, asked, listen=listen, port=port, public=public, ready=ready, finished=finished)
-    _take_in(opened, store, campaign, name, asked, as_json)
+            serve(opened, name, served, listen=listen, port=port, public=public, ready=ready, finished=finished)
+    _ingest_collected(opened, store, campaign, name, served, as_json)
 
 
-def _take_in(store: Store, uri: str, campaign: str, name: str, batch: Publication, as_json: bool) -> None:
-    """Write what was answered as an answer file, and ingest it by the way that every vendor's goes."""
+def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: Batch, as_json: bool) -> None:
+    """Write the answers of the page as an answer file, and ingest it as any vendor's file."""
     with tempfile.TemporaryDirectory() as folder:
         collected = collect(store, name, batch["batch"], Path(folder))
         if collected is None:
-            finish({"batch": batch["batch"], "answers": 0}, as_json, ["nothing new was answered on the page"])
+            finish({"batch": batch["batch"], "answers": 0}, as_json, ["the page has no new answers"])
             return
-        outcome = ingest_by_hand(campaign, uri, collected.path)
+        result = ingest_from_terminal(campaign, uri, collected.path)
         mark_delivered(store, name, batch["batch"], collected.answers)
-    result = outcome._asdict() | {"answers": len(collected.answers)}
-    finish(result, as_json, ingested_lines(outcome, campaign))
+    document = result._asdict() | {"answers": len(collected.answers)}
+    finish(document, as_json, ingested_lines(result, campaign, uri))
 
 
-def _batch(store: Store, name: str, batch: str | None, campaign: str) -> Publication:
+def _batch(store: Store, name: str, batch: str | None, exporting: str) -> Batch:
     published = {str(each["batch"]): each for each in [*human_evaluations(store, name), *batches(store, name)]}
     if not published:
-        raise Refused(f"Campaign {name} has no batch in {store.uri}: run andon export {campaign} first.")
+        raise Refused(f"Campaign {name} has no batch in {store.uri}. Export one first: {exporting}")
     if batch is not None and batch not in published:
-        raise Refused(f"There is no batch {batch} of {name} in {store.uri}; there are: {', '.join(published)}.")
+        raise Refused(f"There is no batch {batch} of {name} in {store.uri}. Its batches: {', '.join(published)}.")
     return published[batch] if batch else list(published.values())[-1]
 
 
 @people.command("add")
 def add(
-    name: Who,
-    may: Annotated[str, typer.Option("--may", help="label, pull, release: separated by commas")] = "label,pull",
-    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="how long the token is good for")] = 180,
+    name: Person,
+    may: Annotated[
+        str, typer.Option("--may", help="The person's rights: label, pull and release, separated by commas.")
+    ] = "label,pull",
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How many days the token is valid.")] = 180,
     store: StoreUri = STORE,
     as_json: Json = False,
 ) -> None:
-    """Put a person on the list, and show their token: once, and never again."""
+    """Add a person, and show their token once."""
     roles = [role.strip() for role in may.split(",") if role.strip()]
     token = roster.add(open_store(store), name, roles, days)
     lines = [f"{name} may {', '.join(roles)}", f"token (shown only now): {token}"]
@@ -114,8 +127,8 @@ def add(
 
 
 @people.command("revoke")
-def revoke(name: Who, store: StoreUri = STORE, as_json: Json = False) -> None:
-    """End a person's token and sessions; their answers stay."""
+def revoke(name: Person, store: StoreUri = STORE, as_json: Json = False) -> None:
+    """End a person's token and sessions. Their answers remain."""
     roster.revoke(open_store(store), name)
     finish({"revoked": name}, as_json, [f"{name} is off the list"])
 
@@ -123,7 +136,7 @@ def revoke(name: Who, store: StoreUri = STORE, as_json: Json = False) -> None:
 @people.command("list")
 def show(store: StoreUri = STORE, as_json: Json = False) -> None:
     """List who may do what, and until when."""
-    listed = roster.labelers(open_store(store))
-    rows = [{"name": each.name, "may": each.may, "expires": each.expires} for each in listed.values()]
-    lines = [f"{each.name:<24} {', '.join(each.may):<22} until {each.expires[:10]}" for each in listed.values()]
-    finish({"labelers": rows}, as_json, lines or ["nobody is on the list: andon labelers add NAME"])
+    people_listed = roster.labelers(open_store(store)).values()
+    rows = [{"name": person.name, "may": person.may, "expires": person.expires} for person in people_listed]
+    lines = [f"{one.name:<24} {', '.join(one.may):<22} until {one.expires[:10]}" for one in people_listed]
+    finish({"labelers": rows}, as_json, lines or [f"the list is empty: {hint(store, 'labelers', 'add', 'NAME')}"])

@@ -1,34 +1,49 @@
-"""Commands that run rounds and their steps."""
+"""Commands that run a round or train: `andon demo`, `andon round` and `andon retrain`."""
 
 import time
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired, TypedDict
 
+import pyarrow.parquet as pq
 import typer
 
 from data.campaign import load_campaign
-from data.cord.cord import check
-from data.errors import Refused
-from data.evaluation.systems import find_systems
-from data.exchange.registry import answer_formats, listing, question_writer, question_writers
-from data.ingest.receive import check_name
-from data.labels.decisions import batch_statuses, decision_log
-from data.paths import comparisons_of
-from data.rounds.plan import curve_of_runs, measured_curve, plan
-from data.rounds.rework import publish_rework
+from data.escape import one_line
 from data.rounds.status import rounds
+from data.runs.champion import champion
+from data.runs.registry import find_run, policy_of
 from data.store import open_store
+from data.store.manifest import read_manifest
+from flows.cli.app import app
 from flows.cli.environment import prepare
-from flows.cli.ingest import ingest_by_hand
-from flows.cli.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri, app, finish
-from flows.cli.output import Result, demo_table, ingested_lines, plan_lines, run_lines, run_result
+from flows.cli.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri
+from flows.cli.output import finish
+
+
+class RunResult(TypedDict):
+    """What scripts read of a finished run."""
+
+    run: str
+    policy: str
+    report: str
+    store: str
+    label_set: str
+    labels: int
+    reward_accuracy: float
+    reward_accuracy_ci: list[float]
+    reward_accuracy_chance: float
+    kl_nats_per_seq: float
+    champion: bool
+    win_rate: NotRequired[float]
+    win_rate_ci: NotRequired[list[float]]
+    rounds: NotRequired[int]
+    seconds: NotRequired[float]
 
 
 @app.command()
 def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) -> None:
-    """Run two rounds with simulated labelers.
+    """Run two rounds with simulated labelers, and show what they achieved.
 
-    On the embedded base; ends with what the rounds bought.
+    The demo starts from the embedded base and needs no settings.
     """
     began = time.monotonic()
     prepare(store)
@@ -37,114 +52,50 @@ def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) 
     for number in (1, 2):
         run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
     assert run is not None
-    result = run_result(store, "sentiment", run) | {"rounds": 2, "seconds": round(time.monotonic() - began, 1)}
-    finish(result, as_json, demo_table(store, "sentiment", result))
+    result = run_result(store, "sentiment", run)
+    result["rounds"], result["seconds"] = 2, round(time.monotonic() - began, 1)
+    finish(result, as_json, demo_lines(store, "sentiment", result))
 
 
-@app.command()
-def export(
+@app.command("round")
+def one_round(
     campaign: Name,
-    questions: Annotated[int | None, typer.Option("--questions", min=1, help="how many questions to ask")] = None,
+    labels: Annotated[
+        int | None,
+        typer.Option("--labels", min=1, help="About how many labels to train on, including repeated questions."),
+    ] = None,
     store: StoreUri = STORE,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="of the queries and samples drawn")] = 0,
-    base: Base = None,
-    preset: Preset = None,
-    formats: Annotated[
-        list[str] | None, typer.Option("--format", help=f"write also {listing(question_writers())}; may be repeated")
-    ] = None,
-    vendor: Annotated[
-        str | None, typer.Option("--vendor", help="print links for this vendor, with deadlines; the store is in S3")
-    ] = None,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--compare",
-            metavar="A B",
-            help="ask people which of two systems is better, as andon evaluate names them; nothing is trained on that",
-        ),
-    ] = None,
-    rework: Annotated[
-        str | None, typer.Option("--rework", metavar="BATCH", help="ask again what was answered and held or rejected")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Sample questions and write the files for labelers."""
-    settings = load_campaign(campaign, preset, {"base": base} if base else None)
-    name, opened = settings.name, open_store(store)
-    for each in formats or []:
-        question_writer(each)
-    if vendor is not None:
-        from data.store.presigned import in_s3
-
-        in_s3(opened)  # refused before anything is sampled
-    if compare is not None:
-        if rework is not None:
-            raise Refused("--compare asks about systems, --rework asks a batch again: one at a time.")
-        if questions == 1:
-            raise Refused("One question tells nothing of two systems: ask two or more (--questions).")
-        find_systems(opened, settings, compare)
-    prepare(store)
-    from flows.cli.handoff import handed_over, handover_lines
-    from flows.compare import compare as ask_people
-    from flows.export_batch import export_batch
-
-    if rework is not None:
-        check(opened, name)
-        batch = publish_rework(opened, settings, rework)
-    elif compare is None:
-        batch = export_batch(campaign, store, questions, seed, base, preset)
-    else:
-        batch = ask_people(campaign, store, *compare, questions, seed, base, preset)
-    result = handed_over(store, name if compare is None else comparisons_of(name), batch, formats or [], vendor)
-    finish(result, as_json, handover_lines(result, campaign))
-
-
-@app.command()
-def ingest(
-    campaign: Name,
-    file: Annotated[
-        Path,
-        typer.Argument(help=f"a file of answers, in the format {listing(answer_formats())}", metavar="FILE"),
-    ],
-    store: StoreUri = STORE,
-    despite: Annotated[
-        str | None, typer.Option("--despite", help="take answers that look wrong all the same; the reason is recorded")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Take a delivered answer file in, and say what its answers are worth.
-
-    The same file, or the same answers in another, add nothing.
-    """
-    load_campaign(campaign)
-    check_name(file)
-    outcome = ingest_by_hand(campaign, store, file.absolute(), despite)
-    finish(outcome._asdict(), as_json, ingested_lines(outcome, campaign))
-
-
-@app.command("import")
-def import_file(
-    campaign: Name,
-    file: Annotated[Path, typer.Argument(help="offline_5k.json or its like", metavar="FILE")],
-    store: StoreUri = STORE,
+    seed: Seed = 1,
     base: Base = None,
     preset: Preset = None,
     as_json: Json = False,
 ) -> None:
-    """Take in a label file published with the paper of 2019.
+    """Run the round that is due, as far as labels are available.
 
-    Token ids of GPT-2, best of k; the base must have its vocabulary.
+    Simulated labelers answer at once, so the round ends with a trained policy. People need time, so the round ends
+    with the files to send to them.
     """
-    load_campaign(campaign, preset)
+    began = time.monotonic()
+    settings = load_campaign(campaign, preset)
     prepare(store)
-    from flows.ingest_labels import import_labels
+    from flows.batch_round import batch_round
+    from flows.cli.handoff import hand_off, handoff_lines
 
-    outcome = import_labels(campaign, store, file.absolute(), base, preset)
-    lines = [
-        f"batch {outcome.batch}: {outcome.accepted:,} accepted, {outcome.duplicates:,} known already",
-        f"label set {outcome.label_set}",
-    ]
-    finish(outcome._asdict(), as_json, lines)
+    questions = settings.batch.questions_for(labels) if labels else None
+    run = batch_round(campaign, store, questions, seed, base, preset)
+    if run is not None:
+        result = run_result(store, settings.name, run)
+        result["seconds"] = round(time.monotonic() - began, 1)
+        return finish(result, as_json, run_lines(result))
+    waiting = next(r for r in rounds(open_store(store), settings.name) if r.run is None)
+    batch = waiting.batches[-1]
+    facts: dict[str, object] = {"round": waiting.number, "batches": waiting.batches, "waits_for": waiting.waits_for}
+    lines = [f"round {waiting.number}: batch {batch} waits for {waiting.waits_for}"]
+    if waiting.waits_for == "labels":
+        handoff = hand_off(store, settings.name, batch)
+        facts |= handoff.document()
+        lines += handoff_lines(handoff, campaign, store)[1:]
+    finish(facts, as_json, lines)
 
 
 @app.command()
@@ -157,99 +108,73 @@ def retrain(
     launch: Launch = None,
     as_json: Json = False,
 ) -> None:
-    """Train from the base on all labels.
+    """Train a reward model and a policy from the base on all labels that count.
 
-    Reward model and policy; then evaluate, report, and promote if the gate holds.
+    The policy is then evaluated, reported, and promoted if it passes the gate.
     """
-    load_campaign(campaign, preset)
+    name = load_campaign(campaign, preset).name
     prepare(store)
     from flows.retrain import retrain as flow
 
-    run = flow(campaign, store, seed, base, preset, launch=launch)
-    result = run_result(store, load_campaign(campaign).name, run)
+    result = run_result(store, name, flow(campaign, store, seed, base, preset, launch=launch))
     finish(result, as_json, run_lines(result))
 
 
-@app.command("round")
-def one_round(
-    campaign: Name,
-    labels: Annotated[
-        int | None,
-        typer.Option("--labels", min=1, help="about how many labels to train on, copies included"),
-    ] = None,
-    store: StoreUri = STORE,
-    seed: Seed = 1,
-    base: Base = None,
-    preset: Preset = None,
-    as_json: Json = False,
-) -> None:
-    """Go through the round that is due.
-
-    With simulated labelers to its end; with people until their labels are due.
-    """
-    began = time.monotonic()
-    name = load_campaign(campaign, preset).name
-    prepare(store)
-    from flows.batch_round import batch_round
-    from flows.cli.handoff import handed_over, handover_lines
-
-    settings = load_campaign(campaign, preset).batch
-    run = batch_round(campaign, store, settings.questions_for(labels) if labels else None, seed, base, preset)
-    if run is None:
-        waiting = next(r for r in rounds(open_store(store), name) if r.run is None)
-        result: Result = {"round": waiting.number, "batches": waiting.batches, "waits_for": waiting.waits_for}
-        lines = [f"round {waiting.number}: batch {waiting.batches[-1]} waits for {waiting.waits_for}"]
-        if waiting.waits_for == "labels":
-            result |= handed_over(store, name, waiting.batches[-1], [], None)
-            lines += handover_lines(result, campaign)[1:]
-        return finish(result, as_json, lines)
-    result = run_result(store, name, run) | {"seconds": round(time.monotonic() - began, 1)}
-    finish(result, as_json, run_lines(result))
+def run_result(store_uri: str, campaign: str, run: str) -> RunResult:
+    """Return what scripts read of a finished run."""
+    store = open_store(store_uri)
+    published = find_run(store, campaign, run)
+    accuracy, win_rate = published["reward_accuracy"], published["win_rate"]
+    result = RunResult(
+        run=run,
+        policy=policy_of(store, campaign, run).folder_address(),
+        report=published.address("report.html"),
+        store=store.uri,
+        label_set=published["label_set"],
+        labels=published["labels"],
+        reward_accuracy=accuracy["value"],
+        reward_accuracy_ci=[accuracy["low"], accuracy["high"]],
+        reward_accuracy_chance=published["reward_accuracy_chance"],
+        kl_nats_per_seq=published["kl_nats_per_seq"],
+        champion=champion(store, campaign) == run,
+    )
+    if win_rate is not None:
+        result["win_rate"], result["win_rate_ci"] = win_rate["value"], [win_rate["low"], win_rate["high"]]
+    return result
 
 
-@app.command("plan")
-def plan_batch(
-    campaign: Name,
-    labels: Annotated[
-        int | None,
-        typer.Option("--labels", min=1, help="how many to train on; else as many as a batch has questions"),
-    ] = None,
-    price: Annotated[float, typer.Option("--price", min=0, help="of one answer")] = 0.0,
-    overlap: Annotated[
-        float | None, typer.Option("--overlap", min=0, max=1, help="share of questions sent more than once")
-    ] = None,
-    gold: Annotated[
-        float | None, typer.Option("--gold", min=0, max=0.5, help="known questions, for each asked")
-    ] = None,
-    labelers: Annotated[int, typer.Option("--labelers", min=1, help="how many people answer")] = 20,
-    measure: Annotated[
-        bool, typer.Option("--measure", help="train reward models on parts of the labels so far, once, for their curve")
-    ] = False,
-    seed: Seed = 1,
-    base: Base = None,
-    preset: Preset = None,
-    store: StoreUri = STORE,
-    as_json: Json = False,
-) -> None:
-    """Foresee what a batch would tell and cost, before paying for it.
-
-    Whether it would make a better reward model is read off the curve of the labels so far, or of the runs.
-    """
-    shares = {"overlap_share": overlap, "gold_share": gold}
-    settings = load_campaign(campaign, preset, {"batch": {k: v for k, v in shares.items() if v is not None}})
-    opened = open_store(store)
-    counts = {batch for batch, status in batch_statuses(opened, settings.name).items() if status.counts}
-    agreed = [
-        entry["measures"]["agreement"]
-        for entry in decision_log(opened, settings.name)
-        if entry["kind"] == "assessment" and entry["batch"] in counts
+def run_lines(result: RunResult) -> list[str]:
+    """Describe a finished run in a few lines."""
+    lines = []
+    if "win_rate" in result:
+        low, high = result["win_rate_ci"]
+        lines.append(f"win rate over zero-shot   {result['win_rate']:.3f}   95 %: {low:.3f} to {high:.3f}")
+    low, high = result["reward_accuracy_ci"]
+    return [
+        *lines,
+        f"reward-model accuracy     {result['reward_accuracy']:.3f}   95 %: {low:.3f} to {high:.3f}; "
+        f"chance {result['reward_accuracy_chance']:.3f}",
+        f"KL from the base          {result['kl_nats_per_seq']:.2f}    nats per sequence",
+        f"labels                    {result['labels']:,}",
+        f"champion                  {'yes' if result['champion'] else 'no'}",
+        f"policy                    {result['policy']}",
+        f"report                    {result['report']}",
     ]
-    measured = next((found["value"] for found in reversed(agreed) if found), None)
-    if measure:
-        prepare(store)
-        from flows.measure_curve import measure_curve
 
-        measure_curve(campaign, store, seed, base, preset)
-    curve = measured_curve(opened, settings.name) or curve_of_runs(opened, settings.name)
-    found = plan(settings, labels or settings.batch.questions, price, labelers, measured, curve)
-    finish(found._asdict(), as_json, plan_lines(found))
+
+def demo_lines(store_uri: str, campaign: str, result: RunResult) -> list[str]:
+    """Show what the rounds of the demo achieved: numbers, and samples before and after training."""
+    store = open_store(store_uri)
+    published = find_run(store, campaign, result["run"])
+    evaluation = read_manifest(store, published.manifest["inputs"]["evaluation"])
+    assert evaluation is not None
+    systems = evaluation["systems"]
+    lines = ["", f"store                     {result['store']}", *run_lines(result), ""]
+    for row in pq.read_table(evaluation.path("responses.parquet")).to_pylist()[: 4 * len(systems)]:
+        if row["system"] == systems[0]:
+            lines.append(f"  query      ... {one_line(row['query'])[-90:]}")
+        if row["system"] in ("zero-shot", "policy"):
+            lines.append(f"  {row['system']:<10} {one_line(row['response'])}")
+        if row["system"] == "policy":
+            lines.append("")
+    return lines

@@ -10,10 +10,11 @@ from typing import NamedTuple, TypedDict
 
 import torch
 
+from data.batches.index import Batch
 from data.batches.schema import read_key
 from data.campaign.settings import TextFormat
-from data.measures.intervals import Proportion, proportion
-from data.store.manifest import Publication
+from data.measures.intervals import Estimate, proportion
+from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.tokens import pad_left, pad_right
 from models.ppo.policy import Score
@@ -40,18 +41,18 @@ class Pair(TypedDict):
 MOST = 32  # pairs
 
 
-def canaries(base: Base, batches: Sequence[Publication], fmt: TextFormat) -> list[Canary]:
+def canaries(base: Base, batches: Sequence[Batch], fmt: TextFormat) -> list[Canary]:
     """Return the known questions of some batches, each once."""
     found: dict[str, Canary] = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
-        for row in read_key(batch.path("key/samples.parquet"), tokens=True):
+        for row in read_key(batch.path(KEY_FILE), tokens=True):
             if row["gold"] is not None and (tokens := question_tokens(base, row, fmt, same)) is not None:
                 found[row["item"]] = Canary(*tokens, row["gold"])
     return list(found.values())
 
 
-def ranked_right(score: Score, known: Sequence[Canary], device: torch.device) -> Proportion | None:
+def ranked_right(score: Score, known: Sequence[Canary], device: torch.device) -> Estimate | None:
     """Return in how many canaries the best response has the highest score; None without any."""
     right = 0
     for canary in known:
@@ -78,7 +79,7 @@ def remembered(score: Score, known: Sequence[Canary], device: torch.device) -> l
     return sorted(pairs, key=lambda pair: pair["scores"][1] - pair["scores"][0])[:MOST]
 
 
-def recalled(score: Score, pairs: Sequence[Pair], device: torch.device) -> tuple[Proportion, float]:
+def recalled(score: Score, pairs: Sequence[Pair], device: torch.device) -> tuple[Estimate, float]:
     """Return in how many pairs the better response still scores more, and by how much scores differ on average."""
     right, error = 0, 0.0
     for pair in pairs:

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from data.cord.reward_sentinels import FEW_SCORES, canaries_differ, of_reward_model, unlike_base
 from data.cord.sentinels import Alarm
-from data.measures.intervals import Proportion, proportion
+from data.measures.agreement import PairAgreement
+from data.measures.intervals import Estimate, proportion
 from data.store import open_store
 from data.store.manifest import Publication
 from models.lm.base import Base, best_device, fingerprint
@@ -41,8 +42,8 @@ def check_reward_model(
     known: Sequence[Canary],
     held_out: HeldOut,
     history: Sequence[Mapping[str, float]],
-    agreed: Proportion | None,
-) -> Proportion | None:
+    agreed: PairAgreement | None,
+) -> Estimate | None:
     """Ask a reward model, just trained, whether it can be right; return its accuracy on known answers.
 
     `agreed`: how often two labelers of its label set did.
@@ -57,7 +58,7 @@ def check_reward_model(
     return gold
 
 
-def while_training(history: Sequence[Mapping[str, float]]) -> Proportion:
+def while_training(history: Sequence[Mapping[str, float]]) -> Estimate:
     """Return the accuracy in the second half of the epoch, of every label before it was trained on."""
     sizes = [int(after - before) for before, after in pairwise([0, *(step["labels"] for step in history)])]
     half = list(zip(sizes, history, strict=True))[len(history) // 2 :]

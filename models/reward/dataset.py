@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from data.batches.composition import DISAGREEMENT
+from data.batches.index import Batch
 from data.batches.schema import TESTS, read_key
 from data.campaign.queries import is_held_out
 from data.campaign.settings import TextFormat
 from data.errors import Refused
 from data.labels.label_sets import Label
-from data.store.manifest import Publication
+from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
@@ -29,7 +30,7 @@ class Split(NamedTuple):
 
 
 def split_comparisons(
-    base: Base, batches: Sequence[Publication], labels: Sequence[Label], fmt: TextFormat, held_out_share: float
+    base: Base, batches: Sequence[Batch], labels: Sequence[Label], fmt: TextFormat, held_out_share: float
 ) -> Split:
     """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
 
@@ -39,7 +40,7 @@ def split_comparisons(
     questions = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
-        for row in read_key(batch.path("key/samples.parquet")):
+        for row in read_key(batch.path(KEY_FILE)):
             questions[row["question_id"]] = (same, row)
     split, habits = Split([], []), habits_of(labels)
     for label in labels:
@@ -73,11 +74,11 @@ def question_tokens(
 
 
 def preferred(
-    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Publication, fmt: TextFormat
+    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Batch, fmt: TextFormat
 ) -> dict[str, int]:
     """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
     same = batch["vocabulary"] == base.vocabulary
-    rows = [row for row in read_key(batch.path("key/samples.parquet")) if row["role"] not in TESTS]
+    rows = [row for row in read_key(batch.path(KEY_FILE)) if row["role"] not in TESTS]
     asked = {row["question_id"]: question_tokens(base, row, fmt, same) for row in rows}
     known = {name: tokens for name, tokens in asked.items() if tokens is not None}
     if not known:

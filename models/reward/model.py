@@ -17,7 +17,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from data.campaign.settings import Reward
 from data.measures.calibration import Bin, calibration
-from data.measures.intervals import Proportion, proportion
+from data.measures.intervals import Estimate, proportion
 from data.runs.checkpoints import Checkpoints
 from models.lm.base import best_device, body, hidden_size, trainable_copy
 from models.lm.precision import autocast
@@ -176,9 +176,9 @@ def _backward(
 class HeldOut(NamedTuple):
     """How well scores predict choices that were not trained on."""
 
-    accuracy: Proportion
+    accuracy: Estimate
     chance: float
-    of_one_best: Proportion | None  # the accuracy where one is said to be best of all, as two labelers agree or do not
+    of_one_best: Estimate | None  # the accuracy where one is said to be best of all, as two labelers agree or do not
     loss: float
     calibration: tuple[float, list[Bin]] | None  # expected error and bins; None where no label names one best of all
 

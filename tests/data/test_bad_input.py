@@ -317,6 +317,7 @@ def test_kinds_12_27_answers_of_another_batch_are_not_taken(sent: Round) -> None
     assert deliveries(sent.store, "c") == []
 
 
+@pytest.mark.slow
 def test_kinds_37_38_40_a_delivery_may_come_again_sorted_anew_or_in_parts(sent: Round) -> None:
     given = sent.answers()
     assert sent.deliver(given[:300]).accepted == 300
@@ -325,6 +326,7 @@ def test_kinds_37_38_40_a_delivery_may_come_again_sorted_anew_or_in_parts(sent: 
     assert sent.deliver(given).accepted == 0
 
 
+@pytest.mark.slow
 def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -> None:
     given = sent.answers()
     skips = [row | {"best": None, "skip": True} for row in given[:40]]

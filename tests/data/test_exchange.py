@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from data.batches.index import read_batch
 from data.batches.schema import Question, Sample, blind, write_parts
 from data.campaign.settings import Ask
 from data.errors import Refused
@@ -119,7 +120,9 @@ def test_a_batch_in_a_format_asks_what_its_campaign_asked(questions: Questions, 
     files: dict[str, Path | bytes] = {"questions-0001-a.parquet": questions.files[0]}
     facts = {"batch": "b1", "campaign": {"ask": {"kind": "ranking"}}}
     made = {"inputs": {}, "facts": facts, "began": datetime.now(UTC)}
-    batch = publish(store, "campaigns/c/batches/b1", "batch", files, **made)  # type: ignore[arg-type]
+    publish(store, "campaigns/c/batches/b1", "batch", files, **made)  # type: ignore[arg-type]
+    batch = read_batch(store, "c", "b1")
+    assert batch is not None
     published = in_format(batch, "label-studio")
     assert published.names() == ["labeling-config.xml", "tasks-0001.json"]
     assert "<Ranker" in published.path("labeling-config.xml").read_text(encoding="utf-8")

@@ -15,8 +15,8 @@ from data.ingest.pipeline import ingest
 from data.labels.table import deliveries
 from data.paths import comparisons_of
 from data.store import LocalStore
-from flows.cli.labels import deliver
-from flows.cli.output import status_result
+from flows.cli.ingest import deliver
+from flows.cli.status import status_result
 from tasks import inbox as tasks
 from tasks.labels import ingest_file
 from tests.support.bad_files import KEY, VENDOR

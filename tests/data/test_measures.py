@@ -8,7 +8,8 @@ import pytest
 
 from bench.checks.coverage import SETTINGS, Ladder, Setting, covered, evaluations, ladder
 from data.evaluation.judgements import Judgement, ratings
-from data.measures.calibration import best_of_kl, calibration, ceiling
+from data.measures.agreement import PairAgreement, noise_ceiling
+from data.measures.calibration import best_of_kl, calibration
 from data.measures.copying import (
     address_of,
     copied_bigrams,
@@ -19,6 +20,7 @@ from data.measures.copying import (
     starts_by_copying,
 )
 from data.measures.elo import elo_ratings
+from data.measures.intervals import proportion
 from data.measures.rouge import rouge
 from data.measures.win_rate import cluster_variance, length_controlled, win_rate
 from data.measures.words import distinct_n, lead, ngrams, repetition, sentences, words
@@ -239,10 +241,24 @@ def test_elo_of_a_pair_is_its_odds_and_a_third_system_is_placed_between() -> Non
 
 
 def test_no_model_agrees_more_often_than_labelers_allow() -> None:
-    assert ceiling(0.64) == pytest.approx(0.8)
     right = np.random.default_rng(0).random((100_000, 2)) < 0.8  # two labelers who are right in four of five questions
     agreement = (right[:, 0] == right[:, 1]).mean()  # of two options: also where both are wrong
-    assert right.mean() < ceiling(float(agreement))
+    assert noise_ceiling(float(agreement), 2) == pytest.approx(0.8, abs=5e-3), "the model that knows what is right"
+    assert noise_ceiling(0.2, 4) == 0.25, "who agrees less than by chance allows chance"
+    measured = PairAgreement(proportion(44, 100), 4).ceiling
+    assert measured.value == pytest.approx(0.6275, abs=1e-4) and measured.low < measured.value < measured.high
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 8])
+def test_the_ceiling_holds_for_questions_of_any_kind_and_is_reached_where_all_are_alike(k: int) -> None:
+    draw = np.random.default_rng(k)
+    for concentration in (0.1, 0.5, 2.0):
+        answers = draw.dirichlet(np.full(k, concentration), 500)  # of labelers to each of 500 questions
+        best, agreement = answers.max(1).mean(), float((answers**2).sum(1).mean())
+        assert best <= noise_ceiling(agreement, k) <= math.sqrt(agreement)
+    for skill in (1 / k, 0.55, 0.9, 1.0):
+        agreement = skill**2 + (1 - skill) ** 2 / (k - 1)
+        assert noise_ceiling(agreement, k) == pytest.approx(max(skill, 1 / k))
 
 
 def test_a_calibrated_model_has_no_error_and_a_boaster_has() -> None:

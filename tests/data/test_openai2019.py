@@ -43,6 +43,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     return load_campaign("sentiment", changes={"base": str(folder)})
 
 
+@pytest.mark.slow
 def test_what_was_chosen_in_the_file_is_what_is_trained_on(campaign: Campaign, tmp_path: Path) -> None:
     from tasks.imports import import_published
 

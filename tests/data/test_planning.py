@@ -9,16 +9,21 @@ from typer.testing import CliRunner
 
 from data.batches.composition import gold_count
 from data.campaign import load_campaign
+from data.campaign.settings import Sentinels
+from data.cord.reward_sentinels import of_reward_model
 from data.errors import Refused
 from data.labels.decisions import Decision, override
-from data.measures.agreement import alpha_interval, count_classes
-from data.rounds.plan import Point, caught, foreseen_accuracy, noise_ceiling, plan
-from flows.cli import main as cli  # noqa: F401  (registers all commands)
-from flows.cli.options import app
-from flows.cli.output import plan_lines
+from data.measures.agreement import PairAgreement, alpha_interval, count_classes, noise_ceiling
+from data.measures.intervals import Estimate, proportion
+from data.reports.run import run_report
+from data.rounds.plan import Point, caught, foreseen_accuracy, plan
+from flows.cli.main import app
+from flows.cli.plan import plan_lines
+from tests.support.history import gathered
 from tests.support.vendor import Round
 
 CAMPAIGN = load_campaign("sentiment", "vendor")
+MEASURE = "andon plan sentiment --measure"
 
 
 def test_a_small_batch_has_gold_enough_to_say_anything_or_none() -> None:
@@ -31,7 +36,7 @@ def test_a_plan_without_copies_foresees_no_alpha_and_says_so() -> None:
     alone = load_campaign("sentiment", "vendor", {"batch": {"overlap_share": 0.0}})
     found = plan(alone, 2000, 0.1, 20, None, [])
     assert found.alpha is None and json.loads(json.dumps(found._asdict(), allow_nan=False))["alpha"] is None
-    said = "\n".join(plan_lines(found))
+    said = "\n".join(plan_lines(found, MEASURE))
     assert "no question is copied" in said and "too few to judge one person by" in said
 
 
@@ -59,9 +64,18 @@ def test_what_is_paid_for_is_questions_copies_and_gold() -> None:
     assert not found.agreement_measured and found.expected_accuracy is None
 
 
-def test_the_ceiling_is_the_skill_that_explains_the_agreement() -> None:
-    for skill in (0.4, 0.62, 0.9):
-        assert noise_ceiling(skill**2 + (1 - skill) ** 2 / 3, 4) == pytest.approx(skill, abs=1e-3)
+def test_plan_report_and_guard_name_one_ceiling() -> None:
+    agreed = PairAgreement(proportion(4400, 10_000), 4)
+    planned = plan(CAMPAIGN, 2600, 0.1, 20, 0.44, [])
+    assert planned.ceiling == agreed.ceiling.value == pytest.approx(0.6275, abs=1e-4)
+    page = run_report(CAMPAIGN, gathered(CAMPAIGN, None)._replace(agreed=agreed))
+    assert f"noise ceiling {planned.ceiling:.3f}" in page
+    limit = agreed.ceiling.high
+    for accuracy, stops in ((limit - 0.002, False), (limit + 0.002, True)):
+        seen = Estimate(accuracy, accuracy, accuracy, 10**6)
+        found = of_reward_model(seen, seen, seen, 0.25, None, agreed, Sentinels())
+        assert [alarm.sentinel == "too good to be true" for alarm in found] == [True] * stops
+        assert not stops or f"allow {limit:.2f} at most" in found[0].found
 
 
 def test_the_foreseen_interval_of_alpha_is_as_wide_as_a_measured_one() -> None:
@@ -94,11 +108,11 @@ def test_the_curve_goes_on_as_it_came_and_not_beyond_the_ceiling() -> None:
 
 
 def test_few_held_out_labels_tell_less_and_the_lines_say_so() -> None:
-    for drop, held_out, said in ((0.3, 10**6, "worth it"), (0.1, 100, "cannot be told")):
+    for drop, held_out, said in ((0.3, 10**6, "worth it"), (0.1, 100, "too few held-out labels to tell")):
         accuracies = {n: 0.7 - drop * (n / 500) ** -0.4 for n in (500, 1000, 2000, 4000)}
         curve = [Point(n, round(held_out * accuracy), held_out) for n, accuracy in accuracies.items()]
-        lines = plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.6, curve))
+        lines = plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.6, curve), MEASURE)
         assert lines[-1].split(": ")[-1].startswith(said)
         assert "4,000 labels" in lines[-2]
     flat = [Point(n, 500_000, 10**6) for n in (500, 1000, 2000, 4000)]
-    assert "hardly worth it" in plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.35, flat))[-1]
+    assert "hardly worth it" in plan_lines(plan(CAMPAIGN, 4000, 0.1, 20, 0.35, flat), MEASURE)[-1]

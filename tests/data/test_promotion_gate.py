@@ -17,9 +17,9 @@ from data.rounds.status import round_to_decide, round_to_finish, rounds
 from data.runs.champion import champion, decisions_about, opponent_of, promotion_log, rollback
 from data.store import Store
 from data.store.manifest import Publication, publish
-from flows.cli.evaluation import promote_run
+from flows.cli.champion import promote_run
 from flows.cli.labels import decide
-from flows.cli.output import status_lines, status_result
+from flows.cli.status import status_lines, status_result
 from tasks.labels import labels_are_new
 from tasks.promotion import promote_if_better
 from tests.support.history import NOW, Made, bound, finished
@@ -224,7 +224,7 @@ def test_by_hand_too_the_bar_is_that_of_the_runs_own_settings(
     finished(sent, campaign, "run-1", 0.55)
     rollback(sent.store, name, "to do it by hand", "ann")
     stricter = campaign.model_copy(update={"promotion": campaign.promotion.model_copy(update={"win_rate_above": 0.9})})
-    monkeypatch.setattr("flows.cli.evaluation.load_campaign", lambda _: stricter)
+    monkeypatch.setattr("flows.cli.champion.load_campaign", lambda _: stricter)
     promote_run(name, "run-1", None, "ann", sent.store.uri, True)
     assert champion(sent.store, name) == "run-1" and promotion_log(sent.store, name)[-1]["against"] == []
 

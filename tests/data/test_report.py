@@ -9,6 +9,7 @@ from data.campaign import Campaign
 from data.campaign.settings import Supervised
 from data.cord import cord
 from data.evaluation.gate import Verdict, evaluation_of, promote_by_hand
+from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from data.quality.scorecard import scorecards
 from data.render import charts
@@ -73,7 +74,7 @@ def test_what_began_with_references_says_from_where_its_divergence_is(campaign: 
     tuned = campaign.model_copy(update={"supervised": Supervised(batch=4, lr=1e-3)})
     page, other = run_report(campaign, made), run_report(tuned, made)
     assert "noise ceiling" not in page
-    assert "noise ceiling 0.707" in run_report(campaign, made._replace(agreed=proportion(50, 100)))
+    assert "noise ceiling 0.683" in run_report(campaign, made._replace(agreed=PairAgreement(proportion(50, 100), 4)))
     assert "KL from the base, nats" in page and "training's way" in page.replace("&#x27;", "'").replace("&#39;", "'")
     assert "KL from its start, nats" in other and "way</" not in other
     last = {"kl": 3.0}
@@ -99,6 +100,7 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     assert "run-1" in whole and "Where the champion comes from" in whole and "<svg" in whole
 
 
+@pytest.mark.slow
 def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -134,6 +136,7 @@ def test_a_runs_labels_are_told_beside_what_its_batch_has_by_now(campaign: Campa
     assert f"<td>unnamed</td><td>{len(answers) - 60:,}</td><td>{len(answers):,}</td>" in page
 
 
+@pytest.mark.slow
 def test_of_summaries_both_reports_show_where_they_copy_from(campaign: Campaign, tmp_path: Path) -> None:
     summaries = campaign.model_copy(update={"text": campaign.text.model_copy(update={"suffix": "TL;DR:"})})
     for name, asked in (("summaries", summaries), ("stories", campaign)):

@@ -9,6 +9,7 @@ from data.campaign import load_campaign
 from data.campaign.settings import Sentinels
 from data.cord.reward_sentinels import of_reward_model, unlike_base
 from data.cord.sentinels import alarms
+from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from models.ppo.objective import KLController
 
@@ -128,6 +129,7 @@ def test_a_reward_model_is_held_to_chance_to_its_ceiling_and_to_known_answers(
     agreed: tuple[int, int] | None,
     expected: set[str],
 ) -> None:
-    of_one, known, both = (share and proportion(*share) for share in (of_one_best, gold, agreed))
+    of_one, known = (share and proportion(*share) for share in (of_one_best, gold))
+    both = PairAgreement(proportion(*agreed), 4) if agreed else None
     found = of_reward_model(proportion(*accuracy), of_one, proportion(*learned), 0.25, known, both, LIMITS)
     assert {alarm.sentinel for alarm in found} == expected

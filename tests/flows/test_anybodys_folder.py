@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from flows.local_server import platform
 from tests.support.command import tiny_campaign
+from tests.support.team import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("andon", "base", "bench", "campaigns", "data", "deploy", "flows", "models", "tasks", "tests", "web")
@@ -56,13 +58,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
-@pytest.fixture
-def repository(tmp_path: Path, installed: Path, tiny_folder: Path, request: pytest.FixtureRequest) -> Repository:
-    """A folder whose packages of Andon's names each say that they were imported instead."""
-    folder = tmp_path / "repository"
+def make_traps(folder: Path) -> Path:
+    """Make a folder whose packages of Andon's names each end the process that imports them."""
     for name in NAMES:
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text(f"raise SystemExit('the {name} of this folder was imported')")
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path: Path, installed: Path, tiny_folder: Path, request: pytest.FixtureRequest) -> Repository:
+    folder = make_traps(tmp_path / "repository")
     (folder / "tiny.toml").write_text(tiny_campaign(tiny_folder).replace("episodes = 64", "episodes = 32"))
     return Repository(folder, installed, request.param)
 
@@ -91,3 +97,19 @@ def test_a_round_goes_through_all_processes_of_andons_own(repository: Repository
     assert shown["runs"] == [run]
     assert "retrain" in repository.run("python", "-P", "-m", "andon_launcher", "flows.cli", "--help")
     assert not list(repository.folder.rglob("*.pyc")), "nothing of the folder was imported"
+
+
+@pytest.mark.deployments
+def test_a_worker_runs_andons_own_flows(tmp_path: Path, tiny_toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    traps = make_traps(tmp_path / "repository")
+    monkeypatch.chdir(traps)
+    store = tmp_path / "store"
+    with platform(tmp_path / "prefect", str(store)) as running:
+        running.environment["PYTHONPATH"] = str(traps)
+        running.work("andon-gpu")
+        server = Server(running)
+        server.completed(
+            server.start("export-batch/export_batch", launch="", campaign=str(tiny_toml), store=str(store), questions=4)
+        )
+    assert list(store.glob("campaigns/sentiment/batches/*/manifest.json"))
+    assert not list(traps.rglob("*.pyc")), "nothing of the folder was imported"

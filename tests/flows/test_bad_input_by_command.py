@@ -20,7 +20,7 @@ from data.canonical import sha256_of_file
 from data.ingest import pipeline as ingesting
 from data.labels.table import deliveries
 from data.store import LocalStore
-from flows.cli import ingest as by_hand
+from flows.cli import ingest as terminal
 from flows.cli import main as cli
 from tasks import ingest as tasks
 from tests.support import scenario as whole_path
@@ -51,7 +51,7 @@ def ingest(
     """Run `andon ingest` on a file and return exit code, output and errors."""
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
-    monkeypatch.setattr(by_hand, "prepare", lambda store: None)
+    monkeypatch.setattr(terminal, "prepare", lambda store: None)
     monkeypatch.setattr(ingesting, "read_sandboxed", whole_path.read_here)
     monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 
@@ -128,7 +128,7 @@ def test_half_a_surrogate_pair_in_json_harms_nobody(ingest: Ingest, store: Local
     file = tmp_path / "answers.json"
     file.write_text(json.dumps([{**row, "x\ud800y": 1, "flags": ["\ud800"], "note": "\udfff"} for row in rows()]))
     code, out, err = ingest(file)
-    assert code == 0 and "ignored: the columns x?y" in out, err
+    assert code == 0 and "ignored columns: x?y" in out, err
     (entry,) = deliveries(store, "sentiment")
     assert (entry["accepted"], entry["ignored_columns"]) == (200, ["x?y"])
 
@@ -136,4 +136,4 @@ def test_half_a_surrogate_pair_in_json_harms_nobody(ingest: Ingest, store: Local
 def test_columns_that_nobody_asked_for_are_named(ingest: Ingest, tmp_path: Path) -> None:
     given = [{**row, "team": "x", "cost\n": 3} for row in rows()]
     code, out, _ = ingest(as_csv(given, tmp_path / "answers.csv"))
-    assert code == 0 and "ignored: the columns cost, team" in out
+    assert code == 0 and "ignored columns: cost, team" in out

@@ -37,7 +37,7 @@ def test_what_must_happen_by_itself_is_scheduled_and_the_rest_is_not() -> None:
     scheduled = {each["name"] for each in DEPLOYMENTS if each.get("schedules")}
     assert scheduled == {"ingest_labels", "retrain_nightly"}
     (trigger,) = next(each for each in DEPLOYMENTS if each["name"] == "ingest_labels")["triggers"]
-    emitted = (ROOT / "flows" / "cli" / "labels.py").read_text()
+    emitted = (ROOT / "flows" / "cli" / "ingest.py").read_text()
     assert f'"{trigger["expect"][0]}"' in emitted
     assert trigger["match"]["prefect.resource.id"].removesuffix("*") in emitted
 

@@ -13,8 +13,7 @@ from data.cord import cord
 from data.runs import leases
 from data.store import open_store, s3
 from data.store.conformance import violations
-from flows.cli import main as cli  # noqa: F401  (registers all commands)
-from flows.cli.options import app
+from flows.cli.main import app
 from tests.support import careless_s3
 
 
@@ -28,12 +27,12 @@ def doctor(uri: str, *options: str, code: int = 0) -> dict[str, str]:
 
 
 def test_a_sound_installation_and_store_are_said_to_be(tmp_path: Path) -> None:
-    assert "not there yet" in doctor(str(tmp_path / "store"))["store"]
+    assert "does not exist yet" in doctor(str(tmp_path / "store"))["store"]
     assert not (tmp_path / "store").exists()
     (tmp_path / "store").mkdir()
     said = doctor(str(tmp_path / "store"))
-    assert said["cord"] == "the line is free" and said["leases"] == "nobody trains"
-    assert "holds its contract" in said["store"] and "torch" in said["packages"]
+    assert said["cord"] == "the line is free" and said["leases"] == "no lease is held"
+    assert "keeps its contract" in said["store"] and "torch" in said["packages"]
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == [], "the probe leaves nothing"
 
 
@@ -68,7 +67,7 @@ def test_pulls_and_holders_are_told_and_damage_is_found(tmp_path: Path) -> None:
     leases.acquire(store, "c", "ann")
     store.put_new("campaigns/c/label_sets/ls1.json", seal({"labels": 1}))
     said = doctor(str(tmp_path), "--verify")
-    assert made.pull in said["cord"] and "lease on c, held by ann@" in said["leases"] and "3 objects" in said["objects"]
+    assert made.pull in said["cord"] and "lease on c held by ann@" in said["leases"] and "3 objects" in said["objects"]
     entry = tmp_path / "cord/log/0000000001.json"
     entry.write_bytes(entry.read_bytes().replace(b"a test", b"a tesu"))
     assert "is damaged" in doctor(str(tmp_path), code=1)["cord"]

@@ -48,7 +48,7 @@ def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def test_pulled_seen_released(andon: Any) -> None:
-    assert "nobody has pulled" in andon("cord").out
+    assert "the cord has not been pulled" in andon("cord").out
     made = andon("pull", "--reason", "it praises\nmurder", "--by", "ann", "--json").document()
     assert made["scope"] == "everything" and not made["spooled"]
     assert andon("status").out.startswith("STOPPED  everything, by ann at ")
@@ -106,7 +106,7 @@ def test_the_scope_is_named_once_and_the_person_too(andon: Any, tmp_path: Path) 
     ("arguments", "said"),
     [
         (("pull", "--reason", " "), "needs a reason"),
-        (("pull", "--reason", "r", "--run", "a", "--campaign", "b"), "Name one of"),
+        (("pull", "--reason", "r", "--run", "a", "--campaign", "b"), "Give only one of"),
         (("pull", "--reason", "r", "--scope", "all"), "no scope all"),
         (("release", "pull-x", "--reason", "r"), "no pull pull-x"),
     ],
@@ -119,7 +119,7 @@ def test_what_is_wrong_is_one_line(andon: Any, arguments: tuple[str, ...], said:
 def test_a_store_out_of_reach_is_said(andon: Any, tmp_path: Path) -> None:
     (tmp_path / "store").rmdir()
     told = andon("pull", "--reason", "r")
-    assert told.code == 0 and "kept on this machine" in told.out and not (tmp_path / "store").exists()
+    assert told.code == 0 and "saved on this machine" in told.out and not (tmp_path / "store").exists()
     assert andon("status").out.startswith("STOPPED")
 
 
@@ -183,7 +183,7 @@ def test_on_a_full_disk_a_server_is_not_waited_for(tmp_path: Path, monkeypatch: 
 
 def test_two_kinds_of_questions_at_once_are_refused_before_anything_is_asked(andon: Any) -> None:
     said = andon("export", "sentiment", "--compare", "rl", "zero-shot", "--rework", "b1")
-    assert said.code == 1 and "one at a time" in said.err
+    assert said.code == 1 and "exclude each other" in said.err
 
 
 def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon: Any, tmp_path: Path) -> None:

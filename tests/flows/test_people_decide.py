@@ -26,7 +26,7 @@ from data.labels.table import Committed, deliveries
 from data.paths import comparisons_of
 from data.store import Store
 from data.store.manifest import Publication, publish, read_manifest
-from flows.cli.output import status_lines, status_result
+from flows.cli.status import status_lines, status_result
 from tests.support.history import Made
 from tests.support.vendor import Round
 
@@ -160,7 +160,9 @@ def test_status_says_what_people_were_asked_and_what_they_said(sent: Round) -> N
     assert not any("people on" in line for line in status_lines(status_result(sent.store.uri)))
     compare(sent, "run-1", "zero-shot", winner="run-1")
     (line,) = [line for line in status_lines(status_result(sent.store.uri)) if "people on" in line]
-    assert line.startswith("  h001-x: people on run-1 beside zero-shot: ") and ("1.000" in line or "on hold" in line)
+    assert line.startswith("  h001-x: people on run-1 compared with zero-shot: ") and (
+        "1.000" in line or "on hold" in line
+    )
 
 
 @pytest.mark.parametrize("turncoats", [0.02, 0.2])

@@ -43,6 +43,15 @@ def test_every_command_that_a_page_shows_would_be_accepted(page: Path) -> None:
         check(shown)
 
 
+def test_every_program_that_the_makefile_starts_would_accept_its_arguments() -> None:
+    recipes = re.findall(
+        r"^\t(?:\S+=\S+ )*\$\(BIN\)/(python -m (?!pip|pytest).+)$", (ROOT / "Makefile").read_text(), re.M
+    )
+    assert len(recipes) > 10
+    for recipe in recipes:
+        check(Shown("Makefile", recipe, False))
+
+
 @pytest.mark.flow
 def test_prefect_knows_the_commands_that_pages_show() -> None:
     flags: dict[tuple[str, ...], set[str]] = {}
@@ -68,11 +77,14 @@ def test_commands_are_found_and_wrong_ones_are_refused() -> None:
         "andon export sentiment --question 3",
         "andon export sentiment --questions many",
         "andon labelers ad ada",
+        "andon --versions",
         "andon",
         "make everything",
         "python -m data.nothing",
         "python -m data.errors",
         "python -m data.reports.dictionary --fast",
+        "python -m bench.speed.ingest_scale many",
+        "python -m bench.speed.large everything",
         "python nothing.py",
         "rm -r andon-store",
         "cd docs; andon exprot sentiment",
@@ -123,6 +135,13 @@ def test_every_function_that_a_page_names_is_defined() -> None:
             code[:-2].split(".")[-1] for code in inline_codes(page.read_text()) if re.fullmatch(r"[\w.]+\(\)", code)
         }
         assert named <= defined, (name_of(page), named - defined)
+
+
+def test_contributing_names_every_package_of_data_and_models() -> None:
+    files = [file for layer in ("data", "models") for file in ROOT.glob(f"{layer}/*/__init__.py")]
+    packages = {f"{file.parent.relative_to(ROOT)}/" for file in files}
+    named = set(re.findall(r"^\| `([^`]+)`", (ROOT / "CONTRIBUTING.md").read_text(), re.M))
+    assert packages <= named, packages - named
 
 
 def test_every_variable_of_the_environment_that_a_page_names_is_read() -> None:

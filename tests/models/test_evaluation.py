@@ -48,6 +48,7 @@ def test_models_answer_with_valid_truncated_responses_and_no_two_with_the_same_n
     assert one != other and one == respond(System("a", "model"), tiny.model, tiny, None, ASKED, RULES, 0)
 
 
+@pytest.mark.slow
 def test_the_best_of_n_is_the_bases_and_scores_higher(tiny: Base) -> None:
     score = Ensemble([new_reward_model(tiny.model, 0)])
     systems = System("zero-shot", "model"), System("best-of-8", "best of", "run-x", None, 8)
@@ -59,6 +60,7 @@ def test_the_best_of_n_is_the_bases_and_scores_higher(tiny: Base) -> None:
     assert sum(gains) / 4 > 0.12, "five standard errors: the best of one would gain nothing"
 
 
+@pytest.mark.slow
 def test_the_best_of_n_is_chosen_by_the_run_it_names_whoever_scores_all(tiny: Base, tmp_path: Path) -> None:
     store, campaign = LocalStore(tmp_path / "store"), load_campaign("sentiment", changes={"base": tiny.name})
     for number, name in enumerate(("run-a", "run-b")):

@@ -63,6 +63,7 @@ def distribution(model: PreTrainedModel) -> Tensor:
     return response_logprobs(model, torch.tensor(QUERY), ALL[None], RULES.temperature, 1)[0].sum(-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_ppo_arrives_at_the_optimum_that_theory_knows(seed: int) -> None:
     base, known = tiny_base(seed), KnownReward(seed)

@@ -201,6 +201,7 @@ def test_the_size_of_a_micro_batch_changes_no_result(tiny: Base, rollout: Rollou
     torch.testing.assert_close(weights[0], weights[2], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("worth", "direction"), [(1.0, 1), (-3.0, -1)])
 def test_what_scores_above_an_invalid_response_is_learned_and_what_scores_below_is_left(
     tiny: Base, worth: float, direction: int

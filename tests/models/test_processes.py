@@ -112,6 +112,7 @@ def alone(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return outcome(tmp_path_factory.mktemp("alone"), tiny_folder, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", ["many-gpus.yaml", "sharded.yaml"])
 def test_two_processes_equal_one(config: str, alone: dict[str, Any], tiny_folder: Path, tmp_path: Path) -> None:
     two = outcome(tmp_path, tiny_folder, config)
@@ -134,6 +135,7 @@ def numbers(value: object) -> list[float]:
     return [float(str(value))]
 
 
+@pytest.mark.slow
 def test_a_launched_training_that_leaves_stopped_says_so_by_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "leaves.py").write_text("raise SystemExit(3)")
     config = ROOT / "deploy" / "accelerate" / "many-gpus.yaml"

@@ -120,6 +120,7 @@ def test_a_step_that_is_published_keeps_no_checkpoints(campaign: Campaign, tmp_p
 TRAININGS = pytest.mark.parametrize("training", [reward_training, policy_training, fine_tuning])
 
 
+@pytest.mark.slow
 @TRAININGS
 @pytest.mark.parametrize("every", [1, 2])
 def test_wherever_it_is_killed_the_result_is_the_same(
@@ -136,6 +137,7 @@ def test_wherever_it_is_killed_the_result_is_the_same(
         assert training(tiny, Checkpoints(store, "runs/r/step", every)) == whole
 
 
+@pytest.mark.slow
 @TRAININGS
 def test_killed_again_and_again_it_still_arrives(tiny: Base, tmp_path: Path, training: Training) -> None:
     store = LocalStore(tmp_path)
@@ -160,6 +162,7 @@ def test_a_pull_in_the_last_update_loses_nothing(tiny: Base, tmp_path: Path) -> 
     assert asked == [0, STEPS], "and nothing is trained again"
 
 
+@pytest.mark.slow
 def test_only_the_last_two_are_kept_and_a_damaged_one_is_passed_over(tiny: Base, tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     checkpoints = Checkpoints(store, "runs/r/step", 1)

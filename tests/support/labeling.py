@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from data.batches.index import Batch, read_batch
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign import load_campaign
 from data.campaign.settings import Ask
 from data.store import LocalStore
-from data.store.manifest import Publication, publish
+from data.store.manifest import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = (
@@ -33,7 +34,7 @@ def prepared(
     texts: Sequence[tuple[str, Sequence[str]]],
     campaign: str = "sentiment",
     ask: Ask | None = None,
-) -> Publication:
+) -> Batch:
     """Publish a batch of (query, options), which asks for the best option or for `ask`."""
     settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
     asked = [
@@ -49,7 +50,10 @@ def prepared(
     if ask is not None:
         facts["campaign"] = settings.model_dump(mode="json")
     prefix = f"campaigns/{campaign}/batches/b1"
-    return publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
+    batch = read_batch(store, campaign, "b1")
+    assert batch is not None
+    return batch
 
 
 def simple(count: int) -> list[tuple[str, list[str]]]:
@@ -79,10 +83,10 @@ class Server:
                 break
         else:
             raise AssertionError("the page did not start")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 600
         while time.monotonic() < until:
             try:
-                urllib.request.urlopen(self.url, timeout=5).close()
+                urllib.request.urlopen(self.url, timeout=60).close()
                 return
             except OSError:
                 time.sleep(0.02)  # bound, and not yet listening

@@ -12,7 +12,6 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from data.batches import index as labels
 from data.batches.schema import blind, write_parts, write_table
 from data.canonical import content_id
 from data.cord import cord
@@ -21,7 +20,7 @@ from data.ingest import pipeline as ingesting
 from data.ingest import sandbox as untrusted
 from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze, read_label_set
-from data.labels.table import committed
+from data.labels.table import committed, deliveries
 from data.runs import leases
 from data.runs.champion import promote, promotion_log
 from data.runs.checkpoints import Checkpoints
@@ -105,7 +104,7 @@ def visible(store: Store) -> tuple[Any, ...]:
     for published in (batch, run, policy):
         if published is not None:
             published.folder()
-    taken = labels.deliveries(store, "c")
+    taken = deliveries(store, "c")
     sets = [name.removesuffix(".json") for name in _names(store, "campaigns/c/label_sets")]
     checkpoint = Checkpoints(store, f"{RUN}/policy", 1).latest()
     return (
@@ -123,7 +122,7 @@ def visible(store: Store) -> tuple[Any, ...]:
 
 def counted_once(store: Store) -> bool:
     """Return whether the labels that the log counts are the labels that there are."""
-    taken = labels.deliveries(store, "c")
+    taken = deliveries(store, "c")
     ids = [label.label_id for label in committed(store, taken)]
     return bool(sum(entry["accepted"] for entry in taken) == len(set(ids)) == len(ids))
 

@@ -4,16 +4,21 @@ A command is a line of an indented block or of a fenced `sh` block, or inline co
 program. Fenced blocks of other languages, or of none, hold output and settings.
 """
 
+import argparse
 import importlib.util
 import re
+import runpy
 import shlex
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
+from unittest import mock
 
 import typer
 
-from flows.cli.main import app
+from flows.cli import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "base/README.md", *(ROOT / "docs").rglob("*.md")])
@@ -118,28 +123,38 @@ def andon_options() -> set[str]:
 
     def of(command: Any) -> set[str]:
         own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        return own.union(*(of(inner) for inner in getattr(command, "commands", {}).values()))
+        context = typer.Context(command)
+        inner = [
+            command.get_command(context, name) for name in getattr(command, "list_commands", lambda _: [])(context)
+        ]
+        return own.union(*map(of, inner))
 
-    return of(typer.main.get_command(app)) | {"--help"}
+    return of(root_command()) | {"--help"}
+
+
+def root_command() -> Any:
+    """Return `andon` as typer parses it."""
+    return typer.main.get_command(vars(command_line)["app"])
 
 
 def _check_andon(arguments: list[str], shown: Shown) -> None:
     """Parse a command with the command line itself; inline code may name a command without its arguments."""
-    command: Any = typer.main.get_command(app)
+    command: Any = root_command()
     rest = ["1" if NUMBER.fullmatch(word) else word for word in arguments]
     parent, name = None, "andon"
     try:
-        while hasattr(command, "commands"):
+        while hasattr(command, "list_commands"):
             if shown.inline and not rest:
                 return
+            if rest and rest[0] in {option for p in command.params if p.callback for option in p.opts} | {"--help"}:
+                return  # such an option acts as soon as it is parsed, as --install-completion does
             parent = command.make_context(name, rest, parent=parent, resilient_parsing=not rest)
             name, command, rest = command.resolve_command(parent, [*parent._protected_args, *parent.args])
-        command.make_context(name, rest, parent=parent)
+        if rest != ["--help"]:
+            command.make_context(name, rest, parent=parent)
     except SystemExit as ended:
         raise AssertionError(f"{shown}: exit code {ended.code}") from ended
     except Exception as error:
-        if type(error).__name__ == "Exit":  # of --help and --version
-            return
         names_only = type(error).__name__ == "MissingParameter" or "requires an argument" in str(error)
         if shown.inline and names_only:
             return
@@ -156,9 +171,38 @@ def _check_python(arguments: list[str], shown: Shown) -> None:
     spec = importlib.util.find_spec(module) if module.split(".")[0] in OTHER_PACKAGES or _file(module) else None
     assert spec is not None, f"{shown}: no module {module}"
     if module.split(".")[0] not in OTHER_PACKAGES:
-        source = _file(module).read_text() if (_file(module) is not None) else ""
+        source = _file(module).read_text("utf-8")
         assert '__name__ == "__main__"' in source, f"{shown}: {module} is not a program"
-        assert all(f'"{flag}"' in source for flag in flags), f"{shown}: {module} has no such flag"
+        if "parse_args" in source:
+            _parse_only(module, ["1" if NUMBER.fullmatch(word) else word for word in arguments[2:]], shown)
+        else:
+            assert not flags, f"{shown}: {module} has no flags"
+
+
+class _Parsed(Exception):
+    """The arguments of a program were accepted."""
+
+
+def _parse_only(module: str, arguments: list[str], shown: Shown) -> None:
+    """Start a program as `python -m` does, and end it when its parser has accepted the arguments."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_and_end(parser: argparse.ArgumentParser, *given: Any, **options: Any) -> NoReturn:
+        parse(parser, *given, **options)
+        raise _Parsed
+
+    with (
+        warnings.catch_warnings(action="ignore"),  # runpy's, if another test has imported the module
+        mock.patch.object(argparse.ArgumentParser, "parse_args", parse_and_end),
+        mock.patch.object(sys, "argv", [module, *arguments]),
+    ):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=False)
+        except _Parsed:
+            return
+        except SystemExit as ended:
+            raise AssertionError(f"{shown}: exit code {ended.code}") from ended
+    raise AssertionError(f"{shown}: {module} parses no arguments")
 
 
 def _file(module: str) -> Any:

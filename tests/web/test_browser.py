@@ -29,7 +29,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=300_000)  # a busy machine is slow, not wrong
 SHOTS = os.environ.get("ANDON_SCREENSHOTS")
 
 
@@ -268,10 +268,10 @@ def test_the_pages_have_their_pictures(browser: Browser, server: Server) -> None
 
 
 def _options(store: LocalStore, question: str) -> tuple[str, ...]:
+    from data.batches.index import read_batch
     from data.page.answers import questions
-    from data.store.manifest import read_manifest
 
-    batch = read_manifest(store, "campaigns/sentiment/batches/b1")
+    batch = read_batch(store, "sentiment", "b1")
     assert batch is not None
     return questions(batch)[question].options
 
