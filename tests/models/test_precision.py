@@ -38,8 +38,8 @@ def test_sampling_and_training_still_agree_on_what_was_sampled(tiny: Base) -> No
     )
     kl = (rolled.logprobs - rolled.reference).sum(-1)
     assert kl.abs().max() > 1e-6, "bf16 is on"
-    # bf16 rounds to one part in 512. That moved these sequences of 24 tokens by at most 0.0002 nats, on average by 0.00001.
-    # The bounds are twenty times as much, because other processors round in another order.
+    # bf16 rounds to one part in 512. That moved these sequences of 24 tokens by at most 0.0002 nats, on average by
+    # 0.00001. The bounds are twenty times as much, because other processors round in another order.
     assert kl.mean().abs() < 2e-4 and kl.abs().max() < 4e-3
     logprobs, values, entropy = policy(queries, rolled.tokens, RULES.temperature)
     assert {logprobs.dtype, values.dtype, entropy.dtype, rolled.logprobs.dtype} == {torch.float32}
