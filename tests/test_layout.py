@@ -157,6 +157,11 @@ def test_no_flow_hides_an_importable_module() -> None:
     assert sorted(names & installed) == []
 
 
+def test_child_processes_are_started_with_andons_own_packages_first() -> None:
+    files = {file for layer in LAYERS for file in (ROOT / layer).rglob("*.py") if "sys.executable" in file.read_text()}
+    assert {str(file.relative_to(ROOT)) for file in files} == {"flows/local_server.py"}, "use andon_launcher.command"
+
+
 def test_every_module_says_what_it_is() -> None:
     files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*.py")]
     assert [str(file) for file in files if not ast.get_docstring(ast.parse(file.read_text()))] == []
