@@ -15,7 +15,7 @@ from data.batches.index import batches
 from data.batches.schema import blind
 from data.cord.cord import open_pulls
 from data.errors import Refused
-from data.ingest.inbox import Delivery, record_refusal
+from data.ingest.inbox import Delivery, refuse_delivery
 from data.page import accounts as roster
 from data.quality.scorecard import find_batch
 from data.runs.leases import acquire
@@ -164,7 +164,7 @@ def test_the_newest_is_what_came_last_and_not_what_its_name_says(
     refused_files = (("z", "too short"), ("a", "upside down"))
     for number, (digest, reason) in enumerate(refused_files):
         delivery = Delivery("sentiment", batches(sent.store, "sentiment")[0], f"{number}.csv", tmp_path, digest * 64)
-        record_refusal(sent.store, delivery, reason)
+        refuse_delivery(sent.store, delivery, Refused(reason))
     shown = andon("status").out
     assert "upside down" in shown and "too short" not in shown, "the last of two"
     assert "         b1  a9" in shown, "what decide and quality are asked about"
