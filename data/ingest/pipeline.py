@@ -27,6 +27,7 @@ from data.ingest.refusal import ReceivedFile, refuse_if_wrong
 from data.ingest.sandbox import ParsedFile, read_sandboxed
 from data.ingest.validate import FileResult, validate
 from data.labels.decisions import batch_statuses
+from data.labels.findings import StoredFinding
 from data.labels.table import committed_table
 from data.paths import KEY_FILE, campaign_of, comparisons_of, name_in
 from data.quality.assess_batch import assess_batch
@@ -45,7 +46,7 @@ class IngestResult(NamedTuple):
     duplicates: int
     reasons: dict[str, int]
     decision: str = "accept"
-    findings: tuple[Document, ...] = ()
+    findings: tuple[StoredFinding, ...] = ()
     label_set: str | None = None  # of all that counts, where somebody froze it
     ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
     report: str | None = None  # on the quality of its batch, where somebody wrote it
