@@ -1,16 +1,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that share the tests, each with servers of its own. A group that has no test fails.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments frontier deploy-local bench-orchestration bugbench
+.PHONY: demo check test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments frontier deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
 
+# Before a commit: lint, types and the fast tests, within three minutes on two cores.
+check: lint
+	$(PYTEST) -m "not slow and not flow and not mutation and not browser and not reliability and not deployments and not exchange"
+
+# All groups of tests but the deployments, within seventeen minutes on two cores.
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not flow and not mutation and not browser and not reliability and not deployments and not exchange"
-	$(BIN)/python -m pytest -m flow
-	$(BIN)/python -m pytest -m mutation
-	$(BIN)/python -m pytest -m reliability
+	$(PYTEST) -m "not flow and not mutation and not browser and not reliability and not deployments and not exchange"
+	$(PYTEST) -m flow
+	$(PYTEST) -m mutation
+	$(PYTEST) -m reliability
 	$(MAKE) test-exchange
 	$(MAKE) test-browser
 
@@ -30,7 +38,7 @@ test-deployments: .venv/installed
 # The SDKs of Label Studio and Argilla hold our exports against their own rules; they have an environment of their own,
 # for they need another numpy than we do: 0.7 GB, a minute to install, and another to run.
 test-exchange: .venv/installed .venv-exchange/installed
-	$(BIN)/python -m pytest -m exchange
+	$(PYTEST) -m exchange
 
 .venv-exchange/installed: constraints-exchange.txt
 	$(PYTHON) -m venv .venv-exchange
@@ -39,7 +47,7 @@ test-exchange: .venv/installed .venv-exchange/installed
 
 test-browser: .venv/installed
 	deploy/chromium.sh
-	$(BIN)/python -m pytest -m browser
+	$(PYTEST) -m browser
 
 lint: .venv/installed
 	$(BIN)/ruff check .

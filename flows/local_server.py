@@ -1,6 +1,6 @@
 """Server, work pools, workers and deployments on this machine: `make deploy-local`, and what the tests run on.
 
-Everything it starts, it stops: each process leads a group of its own, is told to end, and is killed if it will not.
+Everything that is started here is stopped here. Each process leads a group of its own, gets SIGTERM, and then SIGKILL.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 POOLS = ("andon-cpu", "andon-gpu")
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-BUSY_TRIES = 60
+BUSY_RETRIES = 60
 STARTUP_S = 240  # a first start migrates its database; on a busy machine that takes minutes
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -33,7 +33,7 @@ QUIET = {
 
 
 class Platform:
-    """A running server with what was started around it."""
+    """A running Prefect server, with its workers."""
 
     def __init__(self, home: Path, store: str, database: str | None = None) -> None:
         self.home = home
@@ -54,7 +54,7 @@ class Platform:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Start the server, and return when it answers."""
+        """Start the server, and wait until it answers."""
         self._spawn("server", "server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         deadline = time.monotonic() + STARTUP_S
         while time.monotonic() < deadline:
@@ -65,7 +65,7 @@ class Platform:
                     return
             except OSError:
                 time.sleep(0.2)
-        raise RuntimeError(f"Prefect's server did not start ({ended}); its log is {self.home / 'server.log'}.")
+        raise RuntimeError(f"Prefect's server did not start ({ended}). Its log is {self.home / 'server.log'}.")
 
     def deploy(self) -> None:
         """Create the work pools and every deployment of deploy/prefect.yaml."""
@@ -81,7 +81,7 @@ class Platform:
         return self._spawn(f"worker-{pool}", "worker", "start", "--pool", pool)
 
     def prefect(self, *arguments: str) -> str:
-        """Run a command of Prefect's; raise RuntimeError with what it said where it fails."""
+        """Run a command of Prefect and return its output; raise RuntimeError with the output if it fails."""
         command = [sys.executable, "-m", "prefect", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         if done.returncode:
@@ -89,15 +89,15 @@ class Platform:
         return done.stdout
 
     def stop(self) -> None:
-        """End everything that was started, workers before the server they report to."""
+        """Stop everything that was started: first the workers, then the server that they report to."""
         for child in reversed(self.running.values()):
             _end(child)
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the server, and again for a minute while it is busy: on SQLite it answers 503 then."""
+        """Send a request to the server, and repeat it for a minute while SQLite is busy, which is status 503."""
         address, headers = f"{self.environment['PREFECT_API_URL']}/{path}", {"Content-Type": "application/json"}
         request = urllib.request.Request(address, None if body is None else json.dumps(body).encode(), headers)
-        for _ in range(BUSY_TRIES):
+        for _ in range(BUSY_RETRIES):
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return json.load(answer)
@@ -105,12 +105,12 @@ class Platform:
                 if error.code != 503:
                     raise
                 time.sleep(1)
-        raise RuntimeError(f"Prefect's server is busy for a minute; its log is {self.home / 'server.log'}.")
+        raise RuntimeError(f"Prefect's server has been busy for a minute. Its log is {self.home / 'server.log'}.")
 
     def run(self, deployment: str, parameters: Mapping[str, str]) -> tuple[str, str]:
-        """Run a deployment to its end, and return the name and the message of the state that it ended in."""
-        found = self.ask(f"deployments/name/{deployment}")["id"]
-        run = self.ask(f"deployments/{found}/create_flow_run", {"parameters": dict(parameters)})["id"]
+        """Run a deployment to its end, and return the name and the message of its final state."""
+        deployment_id = self.ask(f"deployments/name/{deployment}")["id"]
+        run = self.ask(f"deployments/{deployment_id}/create_flow_run", {"parameters": dict(parameters)})["id"]
         while (state := self.ask(f"flow_runs/{run}")["state"])["type"] not in FINAL:
             time.sleep(1)
         return state["name"], state["message"] or ""
@@ -127,7 +127,7 @@ class Platform:
 
 @contextmanager
 def platform(home: Path, store: str, database: str | None = None) -> Iterator[Platform]:
-    """Bring up server and deployments on a free port, and take everything down at the end."""
+    """Start server and deployments on a free port, and stop everything at the end."""
     home.mkdir(parents=True, exist_ok=True)
     running = Platform(home, store, database)
     try:
@@ -139,9 +139,9 @@ def platform(home: Path, store: str, database: str | None = None) -> Iterator[Pl
 
 
 def _end(child: subprocess.Popen[bytes], grace_s: float = 20) -> None:
-    for sent in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         try:
-            os.killpg(child.pid, sent)
+            os.killpg(child.pid, number)
         except ProcessLookupError:
             return
         try:
@@ -161,14 +161,14 @@ def round_parameters(campaign: str, preset: str | None) -> Mapping[str, str]:
 
 
 def main() -> None:
-    """Bring it all up, run a round through it, say where to look, and wait for Ctrl-C."""
+    """Start everything, run a round, print the addresses, and wait for Ctrl-C."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--store", default="andon-store")
     parser.add_argument("--campaign", default="sentiment")
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--once", action="store_true", help="end after the round")
-    asked = parser.parse_args()
-    store = asked.store if "://" in asked.store else str(Path(asked.store).absolute())
+    options = parser.parse_args()
+    store = options.store if "://" in options.store else str(Path(options.store).absolute())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="andon-prefect-") as home:
         sys.stdout.write("starting Prefect's server, two work pools, two workers and the deployments ...\n")
@@ -176,16 +176,19 @@ def main() -> None:
             with platform(Path(home), store) as running:
                 for pool in POOLS:
                     running.work(pool)
-                sys.stdout.write(f"look at it    {running.environment['PREFECT_UI_URL']}/deployments\n")
-                sys.stdout.write(f"talk to it    export PREFECT_API_URL={running.environment['PREFECT_API_URL']}\n")
-                sys.stdout.write(f"a round of {asked.campaign} begins; its page is under Runs\n")
+                sys.stdout.write(f"pages       {running.environment['PREFECT_UI_URL']}/deployments\n")
+                sys.stdout.write(f"commands    export PREFECT_API_URL={running.environment['PREFECT_API_URL']}\n")
+                sys.stdout.write(f"a round of {options.campaign} starts; its page is under Runs\n")
                 sys.stdout.flush()
-                ended, why = running.run("batch-round/batch_round", round_parameters(asked.campaign, asked.preset))
-                sys.stdout.write(f"it ended      {ended}{': ' * bool(why)}{why}; andon status --store {store}\n")
-                if asked.once and ended != "Completed":
+                state, message = running.run(
+                    "batch-round/batch_round", round_parameters(options.campaign, options.preset)
+                )
+                outcome = f"{state}: {message}" if message else state
+                sys.stdout.write(f"finished    {outcome}; andon status --store {store}\n")
+                if options.once and state != "Completed":
                     sys.exit(1)
-                if not asked.once:
-                    sys.stdout.write("stop it       Ctrl-C; what is published stays in the store\n")
+                if not options.once:
+                    sys.stdout.write("stop        Ctrl-C; published results stay in the store\n")
                     sys.stdout.flush()
                     signal.pause()
         except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""What a flow run shows on its page in Prefect, as artifacts: for people only, no step reads them.
+"""Artifacts that a flow run shows on its page in Prefect. They are for people only: no step reads them.
 
-The store decides what is true. So a page that cannot be written is a line in the log, and not a failure. What others
-wrote (file names, evidence with labelers' ids) is shown as code: Prefect's pages read Markdown.
+The store decides what is true, so an artifact that cannot be written is a line in the log and not a failure. Text of
+others (file names, evidence with labelers' ids) is shown as code: Prefect's pages read Markdown.
 """
 
 import re
@@ -33,18 +33,20 @@ def show_batch(store_uri: str, campaign: str, batch_id: str) -> None:
     batch = read_manifest(open_store(store_uri), batch_prefix(campaign, batch_id))
     assert batch is not None
     files = [{"send to labelers": batch.address(name)} for name in batch.names() if name.startswith("questions-")]
-    said = f"{batch['questions']:,} questions of {batch_id}; links for a vendor: andon export {campaign} --vendor NAME"
-    show_artifact(artifacts.create_table_artifact, f"batch-{campaign}", table=files, description=said)
+    description = (
+        f"{batch['questions']:,} questions of {batch_id}; links for a vendor: andon export {campaign} --vendor NAME"
+    )
+    show_artifact(artifacts.create_table_artifact, f"batch-{campaign}", table=files, description=description)
 
 
 @task(cache_policy=NO_CACHE)
 def show_run(store_uri: str, campaign: str, run: str) -> None:
-    """Show the campaign's rounds beside each other, and where the report of a run lies."""
+    """Show all rounds of the campaign, and where the report of a run is."""
     store = open_store(store_uri)
     published = find_run(store, campaign, run)
-    link, said = _link(store, published, "report.html")
+    link, place = _link(store, published, "report.html")
     show_artifact(
-        artifacts.create_link_artifact, f"report-{campaign}", link=link, link_text=f"Report of {run}", description=said
+        artifacts.create_link_artifact, f"report-{campaign}", link=link, link_text=f"Report of {run}", description=place
     )
     leader = champion(store, campaign)
     table = [
@@ -59,12 +61,12 @@ def show_run(store_uri: str, campaign: str, run: str) -> None:
         }
         for turn in rounds(store, campaign)
     ]
-    said = f"Rounds of {campaign}. Champion: {leader or 'the base'}."
-    show_artifact(artifacts.create_table_artifact, f"rounds-{campaign}", table=table, description=said)
+    description = f"Rounds of {campaign}. Champion: {leader or 'the base'}."
+    show_artifact(artifacts.create_table_artifact, f"rounds-{campaign}", table=table, description=description)
 
 
 def show_ingested(store: Store, campaign: str, file: str, outcome: IngestResult, report: Publication | None) -> None:
-    """Show what a delivery added, what its answers are worth, and what a person has to do about it."""
+    """Show what a delivery added, what its answers are worth, and what a person should do next."""
     lines = [
         f"# {outcome.batch}: {outcome.decision}",
         f"{as_code(file)}: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
@@ -73,56 +75,55 @@ def show_ingested(store: Store, campaign: str, file: str, outcome: IngestResult,
         *(f"- quarantined {count:,}: {as_code(reason)}" for reason, count in outcome.reasons.items()),
     ]
     if outcome.decision != "accept":
-        lines.append("Nothing is trained on these labels before a person has looked and decided:")
+        lines.append("Nothing is trained on these labels until a person decides:")
         lines.append(as_code(f"andon decide {campaign} {outcome.batch} accept --reason ...") + " (or reject)")
     if report is not None:
-        link, said = _link(store, report, "report.html")
-        lines.append(f"[Quality report]({link}): {said}")
+        link, place = _link(store, report, "report.html")
+        lines.append(f"[Quality report]({link}): {place}")
     show_artifact(artifacts.create_markdown_artifact, f"labels-{campaign}", markdown="\n\n".join(lines))
 
 
 def show_refused(campaign: str, key: str, reason: str) -> None:
     """Show that a delivery was refused, and why."""
-    said = (
-        f"# Refused\n\n{as_code(key)}\n\n{as_code(reason)}\n\nThe vendor delivers another file, or a person takes it: "
-    )
-    said += as_code(f"andon ingest {campaign} FILE --despite ...")
-    show_artifact(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=said)
+    accept = as_code(f"andon ingest {campaign} FILE --despite ...")
+    next_step = f"The vendor delivers another file, or a person accepts this one: {accept}"
+    markdown = "\n\n".join(["# Refused", as_code(key), as_code(reason), next_step])
+    show_artifact(artifacts.create_markdown_artifact, f"refused-{campaign}", markdown=markdown)
 
 
 def show_pulls(store: Store, campaign: str, run: str) -> None:
-    """Show who stopped a run, sentinels among them, with the likely causes."""
-    found = pulls_about(store, campaign, run)
+    """Show which people and sentinels stopped a run, and why."""
+    pulls = pulls_about(store, campaign, run)
     table = [
         {
-            "pull": each.pull.pull,
-            "by": each.pull.by,
-            "what was seen": one_line(each.pull.reason),
-            "update": each.pull.evidence.get("update", ""),
-            "released by": "" if each.release is None else each.release.by,
+            "pull": pulled.pull.pull,
+            "by": pulled.pull.by,
+            "what was seen": one_line(pulled.pull.reason),
+            "update": pulled.pull.evidence.get("update", ""),
+            "released by": "" if pulled.release is None else pulled.release.by,
         }
-        for each in found
+        for pulled in pulls
     ]
     if table:
-        said = f"Pulls of the cord that stop {run}"
-        show_artifact(artifacts.create_table_artifact, "cord", table=table, description=said)
+        description = f"Pulls of the cord that stop {run}"
+        show_artifact(artifacts.create_table_artifact, "cord", table=table, description=description)
 
 
 def show_artifact(make: Callable[..., Any], key: str | None = None, **content: Any) -> UUID | None:
-    """Make or change an artifact of the flow run that this is part of, if it is."""
+    """Make or change an artifact of the current flow run; None if no flow runs."""
     if FlowRunContext.get() is None:
         return None
     named = {} if key is None else {"key": re.sub(r"[^a-z0-9]+", "-", key.lower())}
     try:
         made: UUID = make(**named, **content)
-    except Exception as error:  # the server is away, or busy for longer than Prefect's client waits
-        say(f"page: not shown, {one_line(str(error))[:200]}")
+    except Exception as error:  # the server is away, or busy for longer than the client of Prefect waits
+        say(f"page: the artifact was not written: {one_line(str(error))[:200]}")
         return None
     return made
 
 
 def _link(store: Store, published: Publication, name: str) -> tuple[str, str]:
-    """Return a link to a published file that a browser can follow, and where the file lies."""
+    """Return a link to a published file that a browser can follow, and the place of the file."""
     address = published.address(name)
     if not isinstance(store, S3Store):
         return f"file://{address}", f"on the worker's disk: {address}"

@@ -1,4 +1,4 @@
-"""How far the trainings of a flow run have come, as bars on its page in Prefect."""
+"""Progress bars of the trainings of a flow run, on its page in Prefect."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tasks.artifacts import show_artifact
 
 @contextmanager
 def progress_shown() -> Iterator[None]:
-    """Show how far the trainings inside have come, as the lines that they say tell it."""
+    """Show the progress of the trainings inside, which their log lines tell."""
     bars = _Bars()
     LOGGER.addHandler(bars)
     try:
@@ -24,24 +24,24 @@ def progress_shown() -> Iterator[None]:
 
 
 class _Bars(logging.Handler):
-    """A bar for each training that says `title: unit 3 of 10`."""
+    """A handler of log lines with one bar for each training that logs `title: unit 3 of 10`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bars: dict[str, UUID | None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        if (found := PROGRESS.search(record.getMessage())) is None:
+        if (match := PROGRESS.search(record.getMessage())) is None:
             return
-        title, done, total = found.groups()
-        share, said = 100 * _number(done) / _number(total), f"{title}: {done} of {total}"
+        title, done, total = match.groups()
+        percent, text = 100 * _number(done) / _number(total), f"{title}: {done} of {total}"
         bar = self.bars.get(title)
         if bar is None:
-            shown = artifacts.create_progress_artifact
-            self.bars[title] = show_artifact(shown, f"progress-{title}", progress=share, description=said)
+            make = artifacts.create_progress_artifact
+            self.bars[title] = show_artifact(make, f"progress-{title}", progress=percent, description=text)
         else:
-            show_artifact(artifacts.update_progress_artifact, artifact_id=bar, progress=share, description=said)
+            show_artifact(artifacts.update_progress_artifact, artifact_id=bar, progress=percent, description=text)
 
 
-def _number(shown: str) -> int:
-    return int(shown.replace(",", ""))
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))

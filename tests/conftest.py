@@ -1,14 +1,17 @@
 """Shared by all tests: a tiny real language model, a campaign small enough to run, an ephemeral Prefect."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 import pytest
-import torch
 
+# Before torch is imported by any test, and for the processes that tests start: two workers share two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before Prefect is imported by any test.
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -19,12 +22,15 @@ os.environ["ANDON_PRECISION"] = "fp32"
 from data.campaign import Campaign, load_campaign
 from data.canonical import content_id
 from data.labels.label_sets import freeze
-from models.lm.base import EMBEDDED, Base, best_device, fingerprint
 from tests.support import seaweed
-from tests.support.command import Andon, on_store, tiny_campaign
+from tests.support.command import Andon, on_store, tiny_campaign, write_queries
 from tests.support.history import Made, weighed
 from tests.support.vendor import Round
 
+if TYPE_CHECKING:  # the process that only hands tests out to workers does without torch
+    from models.lm.base import Base
+
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 TINY = {
     "batch": {"questions": 12},
     "reward": {"batch": 4, "normalisation_samples": 64},
@@ -35,6 +41,8 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
+    import torch
+
     torch.set_num_threads(1)  # the models are too small for more
     torch.manual_seed(0)
 
@@ -45,36 +53,65 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> MadeOnce:
+    """Make a folder once for all workers of a session: the first that asks makes it, and the others wait."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if hasattr(pytestconfig, "workerinput") else own  # a worker's lies in the session's
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder, whole = shared / name, shared / f"{name}.whole"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed on its way
+                folder.mkdir()
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(made_once: MadeOnce) -> Path:
     """A GPT-2 of two layers with random weights and the embedded tokenizer, as a checkpoint folder."""
+    return made_once("tiny", write_tiny_base)
+
+
+def write_tiny_base(folder: Path) -> None:
+    import torch
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    from models.lm.base import EMBEDDED
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
     )
-    folder = tmp_path_factory.mktemp("tiny")
     model = GPT2LMHeadModel(config)
     with torch.no_grad():  # spread the logits, so that temperature and truncation have something to bite on
         model.transformer.wte.weight *= 4
         model.transformer.ln_f.bias[:] = 18 * model.transformer.wte.weight[tokenizer.convert_tokens_to_ids(".")]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
+    write_queries(folder)
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_folder: Path) -> Base:
+def tiny(tiny_folder: Path) -> "Base":
     from models.lm.base import open_base
 
     return open_base(str(tiny_folder))
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(tiny: Base) -> Base:
+def tiny_llama(tiny: "Base") -> "Base":
     """The same size with rotary positions and grouped keys: nothing may know GPT-2's inner names."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from models.lm.base import Base, best_device, fingerprint
 
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -122,7 +159,7 @@ def prefect() -> Iterator[None]:
     """One ephemeral Prefect server for all flow tests."""
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=600):
         yield
 
 
@@ -156,18 +193,24 @@ def tiny_toml(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def one_round(prefect: None, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def one_round(prefect: None, tiny_folder: Path, made_once: MadeOnce) -> tuple[Path, str]:
     """A store in which the tiny campaign went through its first round, to be copied, and its run."""
-    from flows.batch_round import batch_round
 
-    folder = tmp_path_factory.mktemp("round")
-    (folder / "tiny.toml").write_text(tiny_campaign(tiny_folder))
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("ANDON_STATE", str(folder / "state"))
-        run = batch_round(str(folder / "tiny.toml"), str(folder / "store"))
-    assert run is not None
-    return folder / "store", run
+    def make(folder: Path) -> None:
+        import torch
+
+        from flows.batch_round import batch_round
+
+        (folder / "tiny.toml").write_text(tiny_campaign(tiny_folder))
+        torch.set_num_threads(1)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("ANDON_STATE", str(folder / "state"))
+            run = batch_round(str(folder / "tiny.toml"), str(folder / "store"))
+        assert run is not None
+        (folder / "run").write_text(run)
+
+    folder = made_once("round", make)
+    return folder / "store", (folder / "run").read_text()
 
 
 @pytest.fixture

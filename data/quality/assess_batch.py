@@ -13,8 +13,8 @@ from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
 from data.campaign import Campaign
 from data.campaign.settings import Quality
-from data.canonical import Document
 from data.labels.decisions import assessments, labels_seen, record_assessment
+from data.labels.delivery import DeliveryEntry
 from data.labels.log_entries import Assessment, OtherMeasures
 from data.labels.table import active, committed_table, deliveries, skips
 from data.measures.intervals import proportion
@@ -68,7 +68,7 @@ def assess_pending(store: Store, campaign: str) -> None:
             assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
 
-def _accepted(taken: Sequence[Document]) -> Counter[str]:
+def _accepted(taken: Sequence[DeliveryEntry]) -> Counter[str]:
     """Return how many labels of each batch the log has."""
     labels = Counter[str]()
     for entry in taken:

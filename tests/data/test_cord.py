@@ -188,9 +188,9 @@ def test_concurrent_pulls_and_releases_are_all_kept(store: LocalStore, tmp_path:
     workers.append(context.Process(target=_release_all, args=(*common, 9)))
     for worker in workers:
         worker.start()
-    acknowledged = {done.get(timeout=60) for _ in range(24)}
+    acknowledged = {done.get(timeout=600) for _ in range(24)}
     for worker in workers:
-        worker.join(60)
+        worker.join(600)
     assert [worker.exitcode for worker in workers] == [0] * 5
     found = pulls(store)
     assert {each.pull.pull for each in found} == acknowledged and len(found) == 24

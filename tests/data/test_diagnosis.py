@@ -16,6 +16,7 @@ from data.quality.diagnosis import diagnose, faults_of_the_file
 from data.simulation.faulty_vendor import FAULTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_reward_model", [False, True])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_vendors_mistake_is_named_and_a_sound_delivery_is_accepted(

@@ -133,6 +133,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, phases=PHASES)
 @given(st.data())
 def test_both_agree_after_every_delivery(sent: Path, data: st.DataObject) -> None:

@@ -8,7 +8,8 @@ import pytest
 from data.campaign import Campaign
 from data.campaign.settings import Supervised
 from data.cord import cord
-from data.evaluation.gate import Verdict, evaluation_of, promote_by_hand
+from data.evaluation.deciding import evaluation_of
+from data.evaluation.gate import GateCode, Objection, Verdict, promote_by_hand
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from data.quality.scorecard import scorecards
@@ -37,7 +38,8 @@ class Tags(HTMLParser):
 def page_of(campaign: Campaign, low: float | None, text: str = "A fine day.") -> str:
     """The report of a run whose win rate has this lower bound, or that nobody judged."""
     passed = low is not None and low > 0.5
-    verdict = Verdict(passed, ("it wins",) if passed else (), () if passed else ("it does not win",))
+    against = Objection(GateCode.BELOW_BAR, "zero-shot", "it does not win")
+    verdict = Verdict(passed, ("it wins",) if passed else (), () if passed else (against,))
     made = gathered(campaign, None if low is None else rate(0.75, low), text)
     return run_report(campaign, made._replace(verdict=verdict))
 
@@ -100,6 +102,7 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     assert "run-1" in whole and "Where the champion comes from" in whole and "<svg" in whole
 
 
+@pytest.mark.slow
 def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -135,6 +138,7 @@ def test_a_runs_labels_are_told_beside_what_its_batch_has_by_now(campaign: Campa
     assert f"<td>unnamed</td><td>{len(answers) - 60:,}</td><td>{len(answers):,}</td>" in page
 
 
+@pytest.mark.slow
 def test_of_summaries_both_reports_show_where_they_copy_from(campaign: Campaign, tmp_path: Path) -> None:
     summaries = campaign.model_copy(update={"text": campaign.text.model_copy(update={"suffix": "TL;DR:"})})
     for name, asked in (("summaries", summaries), ("stories", campaign)):

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data.answers.base import compact
+from data.answers.base import compact, option_names
 from data.answers.ratings import AXES
 from data.batches.schema import content_sha256
 from data.exchange.formats import argilla, hh_rlhf, label_studio
 from data.exchange.formats.openai_2019 import VOCABULARY, read_published_labels
 from data.exchange.labeled import Labeled
-from data.exchange.questions import ShownQuestion, option_names
+from data.exchange.questions import ShownQuestion
 from data.exchange.registry import all_formats, label_writers, question_writers
 from data.ingest.parse import parse_rows
 from data.ingest.reader import open_answers

@@ -109,7 +109,7 @@ def answered(url: str, data: bytes | None = None, **headers: str) -> tuple[int, 
     method = "GET" if data is None else "PUT"
     request = urllib.request.Request(url, data, {k.replace("_", "-"): v for k, v in headers.items()}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=600) as answer:
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, b""

@@ -56,6 +56,7 @@ def test_names_that_no_store_would_write_are_not_listed(store: Store) -> None:
     assert store.keys("cord") == ["cord/log/0000000001.json"]
 
 
+@pytest.mark.slow
 def test_more_than_a_thousand_names_are_listed(store: Store) -> None:
     for number in range(1005):
         store.put_new(f"many/{number:05d}", b"")
@@ -83,6 +84,7 @@ def _create(uri: str, number: int) -> bool:
     return open_store(uri).put_new("contended", b"%d" % number * 1000)
 
 
+@pytest.mark.slow
 def test_of_several_writers_exactly_one_creates(store: Store) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         created = pool.starmap(_create, [(store.uri, number) for number in range(4)])
@@ -99,6 +101,7 @@ def _append(uri: str, writer: int) -> None:
         log.append(open_store(uri), "log", decide)
 
 
+@pytest.mark.slow
 def test_a_log_loses_nothing_and_counts_nothing_twice(store: Store) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.starmap(_append, [(store.uri, writer) for writer in range(4)])

@@ -141,6 +141,7 @@ def stopping(at: int, error: Exception) -> Callable[[], None]:
     return look
 
 
+@pytest.mark.slow
 @TRAININGS
 @pytest.mark.parametrize("at", [0, STEPS - 1])
 def test_stopped_anywhere_and_run_again_the_result_is_the_same(

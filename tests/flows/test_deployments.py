@@ -204,7 +204,7 @@ def test_one_command_brings_a_platform_up_runs_a_round_through_it_and_takes_it_d
         [sys.executable, "-m", "flows.local_server", *asked], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert done.returncode == 0, done.stdout
-    assert "it ended      Completed" in done.stdout and champion(LocalStore(tmp_path / "store"), "sentiment")
+    assert "finished    Completed" in done.stdout and champion(LocalStore(tmp_path / "store"), "sentiment")
 
 
 def _takes(store: Path) -> list[int]:

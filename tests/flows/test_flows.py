@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from prefect.settings import PREFECT_API_URL
 
 from data.runs.champion import champion, promotion_log
 from data.store import LocalStore
@@ -178,7 +179,8 @@ def killed_at_first(running: subprocess.Popen[bytes], store: Path, pattern: str)
 
 def test_training_killed_at_any_step_goes_on_to_the_same_bytes(answered: Path, tiny_toml: Path) -> None:
     killed, whole = answered.parent / "killed", answered.parent / "whole"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    # The server of the other tests serves these commands too: to start one for each command takes longer than the rest.
+    environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
     for copy in (killed, whole):
         shutil.copytree(answered, copy, ignore=shutil.ignore_patterns(".prefect"))
 

@@ -11,6 +11,7 @@ import pytest
 
 from data.campaign.queries import Split, load_queries
 from data.campaign.settings import TextFormat
+from flows.cli.rounds import RunResult, run_lines
 from tests.support.command import Andon
 from tests.support.shown_commands import ROOT, markdown_blocks
 
@@ -37,6 +38,27 @@ def own_campaign(base: Path) -> str:
         assert old in text, old
         text = text.replace(old, new)
     return text
+
+
+def test_the_demo_prints_the_lines_that_readme_shows() -> None:
+    result: RunResult = {
+        "run": "run-x605ef17af441416",
+        "policy": "andon-demo/campaigns/sentiment/runs/run-x605ef17af441416/policy/xb6e5c3ae4de52f7",
+        "report": "andon-demo/campaigns/sentiment/runs/run-x605ef17af441416/xb186508ed85544d/report.html",
+        "store": "andon-demo",
+        "label_set": "",
+        "labels": 1600,
+        "reward_accuracy": 0.435,
+        "reward_accuracy_ci": [0.353, 0.521],
+        "reward_accuracy_chance": 0.25,
+        "kl_nats_per_seq": 22.98,
+        "champion": True,
+        "win_rate": 0.898,
+        "win_rate_ci": [0.869, 0.922],
+    }
+    (shown,) = (lines for language, lines in markdown_blocks(README) if language == "" and "andon-demo" in lines[0])
+    assert shown[0].split() == ["store", "andon-demo"]
+    assert shown[1 : shown.index("")] == run_lines(result)
 
 
 @pytest.mark.flow

@@ -77,6 +77,7 @@ def test_commands_are_found_and_wrong_ones_are_refused() -> None:
         "andon export sentiment --question 3",
         "andon export sentiment --questions many",
         "andon labelers ad ada",
+        "andon --versions",
         "andon",
         "make everything",
         "python -m data.nothing",

@@ -80,7 +80,7 @@ def test_no_password_is_told_and_an_address_is_no_folder(run: Publication) -> No
         with pytest.raises(Refused) as refused:
             copy_run(run.store.uri, "c", "run-x1", "MLFLOW_TRACKING_URI", where)
         assert "cret" not in str(refused.value)
-    with pytest.raises(Refused, match="give a folder"):
+    with pytest.raises(Refused, match="Give a folder"):
         copy_run(run.store.uri, "c", "run-x1", "ANDON_TENSORBOARD", "s3://bucket/events")
 
 

@@ -1,19 +1,22 @@
 """Real processes that write to one store and are killed: what they said was done must be there, and whole.
 
 `python -m tests.reliability.sigkill folder|s3 ROUNDS WRITERS` lets so many processes work on one store, kills each at a
-random moment, and starts another in its place; after every round it reads everything. They are forked: imports take
-long.
+random moment after a random number of its writes, and starts another in its place. After every round it reads
+everything. A round ends after a number of kills, so a slow machine takes longer and finds the same. The processes are
+forked, because imports take long.
 """
 
 import itertools
 import os
 import random
+import select
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +31,8 @@ from data.store.manifest import publish, read_manifest
 from tests.support import seaweed
 
 LOG = "campaigns/c/labels/log"
-SECONDS = 3.0  # of a round
+KILLS = 12  # of a round, while all writers work; those that are left when it ends come on top
+MOST_WRITES = 24  # acknowledged by a writer before it is killed
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -64,27 +68,30 @@ def write(store: Store, writer: int, acknowledge: int) -> None:
             os.write(acknowledge, f"pull {made.pull}\n".encode())
 
 
+@dataclass
+class Writer:
+    """A process that writes, and when it is killed: a moment after it has acknowledged so many writes."""
+
+    acknowledged: int  # read end of the pipe that it writes to
+    writes: int
+    moment: float  # seconds
+    seen: int = 0  # acknowledgements that were read
+
+
 def rounds(uri: str, count: int, writers: int, seed: int = 0) -> Outcome:
     """Kill writers over and over, and look after every round."""
     draw, kills, violations = random.Random(seed), 0, list[str]()
     acknowledged: list[str] = []
     for _ in range(count):
-        reader, acknowledge = os.pipe()
-        running = {_fork(uri, writer, acknowledge): _when(draw) for writer in range(writers)}
-        ends = time.monotonic() + SECONDS
-        while time.monotonic() < ends:
-            time.sleep(0.01)
-            for pid in [pid for pid, dies in running.items() if time.monotonic() > dies]:
-                _kill(pid)
-                kills += 1
-                del running[pid]
-                running[_fork(uri, draw.randrange(writers, 1_000_000), acknowledge)] = _when(draw)
-        for pid in running:
-            _kill(pid)
-        kills += len(running)
-        os.close(acknowledge)
-        with os.fdopen(reader) as said:
-            acknowledged += [line.strip() for line in said if line.endswith("\n")]
+        running = dict(_fork(uri, writer, draw) for writer in range(writers))
+        for _ in range(KILLS):
+            pid, lines = _next_to_die(running)
+            time.sleep(running[pid].moment)
+            acknowledged += lines + _kill(pid, running.pop(pid))
+            running |= [_fork(uri, draw.randrange(writers, 1_000_000), draw)]
+        for pid, writer in running.items():
+            acknowledged += _kill(pid, writer)
+        kills += KILLS + writers
         violations += look(open_store(uri), acknowledged)
     return Outcome(count, kills, len(acknowledged), violations)
 
@@ -107,23 +114,41 @@ def look(store: Store, acknowledged: Sequence[str]) -> list[str]:
     return wrong
 
 
-def _fork(uri: str, writer: int, acknowledge: int) -> int:
+def _fork(uri: str, writer: int, draw: random.Random) -> tuple[int, Writer]:
+    reader, acknowledge = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             write(open_store(uri), writer, acknowledge)
         finally:
             os._exit(1)
-    return pid
+    os.close(acknowledge)
+    return pid, Writer(reader, draw.randrange(MOST_WRITES), draw.uniform(0, 0.05))
 
 
-def _kill(pid: int) -> None:
+def _next_to_die(running: dict[int, Writer]) -> tuple[int, list[str]]:
+    """Wait until one of the writers has acknowledged as many writes as it may; return it and all that was read."""
+    lines: list[str] = []
+    while True:
+        for pid, writer in running.items():
+            if writer.seen >= writer.writes:
+                return pid, lines
+        ready, _, _ = select.select([writer.acknowledged for writer in running.values()], [], [])
+        for pid, writer in running.items():
+            if writer.acknowledged in ready:
+                read = os.read(writer.acknowledged, 1 << 16).decode()  # whole lines: each is written at once
+                if not read:
+                    raise RuntimeError(f"writer {pid} ended before it was killed")
+                lines += read.splitlines()
+                writer.seen += read.count("\n")
+
+
+def _kill(pid: int, writer: Writer) -> list[str]:
+    """Kill a writer, and return what it acknowledged and nobody has read yet."""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-
-
-def _when(draw: random.Random) -> float:
-    return time.monotonic() + draw.uniform(0.05, 1.5)
+    with os.fdopen(writer.acknowledged) as said:
+        return [line.strip() for line in said if line.endswith("\n")]
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from data.batches import index as labels
 from data.errors import Refused
 from data.labels.label_sets import freeze, labeled_rows
+from data.labels.table import deliveries
 from data.store import LocalStore, Store
 from data.store.integrity import verify
 from tests.reliability.disk_faults import every_call
@@ -33,7 +33,7 @@ def read_all(store: Store) -> object:
     """Read what readers read, down to the rows that trainings get."""
     sets = [key.rsplit("/", 1)[1].removesuffix(".json") for key in store.keys("campaigns/c/label_sets")]
     rows = [labeled_rows(store, "c", name) for name in sets]
-    return visible(store), rows, freeze(store, "c"), [entry["reasons"] for entry in labels.deliveries(store, "c")]
+    return visible(store), rows, freeze(store, "c"), [entry["reasons"] for entry in deliveries(store, "c")]
 
 
 def test_one_flipped_bit_in_any_object_is_named_and_no_reader_returns_other_data(

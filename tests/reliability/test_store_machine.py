@@ -19,12 +19,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from data.batches import index as labels
 from data.batches.schema import write_table
 from data.canonical import sha256_of_file
 from data.cord import cord
-from data.ingest import pipeline as ingesting
-from data.labels.table import Committed, active_labels, committed
+from data.ingest import pipeline
+from data.labels.table import Committed, active_labels, committed, deliveries
 from data.store import LocalStore
 from data.store.manifest import publish
 from tests.support import answer_files
@@ -109,7 +108,7 @@ class Line(RuleBasedStateMachine):
         scratch = Path(tempfile.mkdtemp(dir=self.folder))
 
         def take_in(store: LocalStore) -> None:
-            assert ingesting.ingest(store, "c", file, scratch).quarantined == 0
+            assert pipeline.ingest(store, "c", file, scratch).quarantined == 0
 
         done = self._do(take_in, crash)
         (self.taken if done else self.maybe_taken).add(sha256_of_file(file))
@@ -124,7 +123,7 @@ class Line(RuleBasedStateMachine):
     def _labels(self) -> list[Committed]:
         with on_machine(self.root / "state", self.boots):
             store = LocalStore(self.root / "store")
-            return list(committed(store, labels.deliveries(store, "c")))
+            return list(committed(store, deliveries(store, "c")))
 
     def _row(self, label: Committed, best: int | None, supersedes: str | None) -> dict[str, Any]:
         who = {"question_id": label.question_id, "content_sha256": self.content[label.question_id]}
@@ -160,7 +159,7 @@ class Line(RuleBasedStateMachine):
     def what_is_there_was_done_or_begun_and_what_was_done_is_there(self) -> None:
         with on_machine(self.root / "state", self.boots):
             store = LocalStore(self.root / "store")
-            there = {entry["file_sha256"] for entry in labels.deliveries(store, "c")}
+            there = {entry["file_sha256"] for entry in deliveries(store, "c")}
             found = {each.pull.reason: each.release is not None for each in self._seen(store)}
             assert counted_once(store)
         counting = active_labels(self._labels())

@@ -48,8 +48,8 @@ BUGS = (
     Bug("score at the first index", OBJECTIVE, ((SCORE, "rewards[..., 0] += scores"),), REWARDS, "policy"),
     Bug(
         "best off by one",
-        "models/reward/targets.py",
-        (("[[label.best_sample]]", "[[(label.best_sample + 1) % k]]"),),
+        "data/answers/best.py",
+        (("choices([[stored]], k)", "choices([[(stored + 1) % k]], k)"),),
         "tests/data/test_openai2019.py::test_what_was_chosen_in_the_file_is_what_is_trained_on",
         "reward",
     ),

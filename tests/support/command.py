@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from data.campaign import load_campaign
 from data.campaign.campaign import SHIPPED
+from data.campaign.queries import Split, load_queries
 from flows.cli import main as cli
 
+QUERIES = "queries"  # folder beside the weights of the tiny base
 Andon = Callable[..., dict[str, Any]]
 
 
@@ -36,10 +41,14 @@ def on_store(store: Path | str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def tiny_campaign(base: Path) -> str:
-    """Return the sentiment campaign on a tiny base as the text of a user's own file, with sizes of a test."""
+    """Return the sentiment campaign on a tiny base as the text of a user's own file, with sizes of a test.
+
+    Its queries are the few that lie with the base: every step of every run encodes them all.
+    """
     text = (SHIPPED / "sentiment.toml").read_text().split("[presets")[0]
     for old, new in {
         'base = "embedded"': f'base = "{base}"',
+        "query_tokens = 64": f'queries = "{base / QUERIES}"\nquery_tokens = 64',
         "questions = 5000": "questions = 24",
         "normalisation_samples = 256": "normalisation_samples = 64",
         "queries = 512": "queries = 24",
@@ -49,6 +58,16 @@ def tiny_campaign(base: Path) -> str:
         text = text.replace(old, new)
     lines = ["episodes = 64" if line.startswith("episodes") else line for line in text.splitlines()]
     return "\n".join(lines).replace("batch = 128", "batch = 32")
+
+
+def write_queries(base: Path, train: int = 400, test: int = 100) -> None:
+    """Write some of the embedded queries to where the tiny campaign has its own."""
+    text = load_campaign("sentiment").text
+    (base / QUERIES).mkdir()
+    counts: dict[Split, int] = {"train": train, "test": test}
+    for split, count in counts.items():
+        rows = [{"query_id": query.query_id, "text": query.text} for query in load_queries(text, split)[:count]]
+        pq.write_table(pa.Table.from_pylist(rows), base / QUERIES / f"{split}.parquet")
 
 
 def files_of(store: Path) -> dict[str, float]:

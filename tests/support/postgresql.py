@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-STARTS_WITHIN_S = 60
+STARTS_WITHIN_S = 600  # a busy machine is slow, not wrong
 
 
 @contextmanager

@@ -146,14 +146,15 @@ def _check_andon(arguments: list[str], shown: Shown) -> None:
         while hasattr(command, "list_commands"):
             if shown.inline and not rest:
                 return
+            if rest and rest[0] in {option for p in command.params if p.callback for option in p.opts} | {"--help"}:
+                return  # such an option acts as soon as it is parsed, as --install-completion does
             parent = command.make_context(name, rest, parent=parent, resilient_parsing=not rest)
             name, command, rest = command.resolve_command(parent, [*parent._protected_args, *parent.args])
-        command.make_context(name, rest, parent=parent)
+        if rest != ["--help"]:
+            command.make_context(name, rest, parent=parent)
     except SystemExit as ended:
         raise AssertionError(f"{shown}: exit code {ended.code}") from ended
     except Exception as error:
-        if type(error).__name__ == "Exit":  # of --help and --version
-            return
         names_only = type(error).__name__ == "MissingParameter" or "requires an argument" in str(error)
         if shown.inline and names_only:
             return

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from data.batches.schema import write_table
 from data.campaign import load_campaign
-from data.ingest import pipeline as ingesting
+from data.ingest import pipeline
 from data.labels.label_sets import freeze
 from data.store import LocalStore
 from flows.local_server import ROOT, Platform
 from tests.conftest import TINY
 
-PATIENCE_S = 420  # how long a test waits before it fails; machines may be busy
+PATIENCE_S = 900  # how long a test waits before it fails; machines may be busy
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -41,7 +41,7 @@ class Server:
 
     def __init__(self, running: Platform) -> None:
         self.running = running
-        self.api = httpx.Client(base_url=running.environment["PREFECT_API_URL"], timeout=60)
+        self.api = httpx.Client(base_url=running.environment["PREFECT_API_URL"], timeout=600)
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Ask until there is an answer: on a busy machine SQLite makes the server say 503, as its clients know."""
@@ -137,7 +137,7 @@ def take_in(store: Path, campaign: Path, file: Path) -> None:
     """Ingest a file, without a flow."""
     scratch = file.with_suffix(".scratch")
     scratch.mkdir()
-    ingesting.ingest(LocalStore(store), "sentiment", file, scratch, load_campaign(str(campaign)).quality)
+    pipeline.ingest(LocalStore(store), "sentiment", file, scratch, load_campaign(str(campaign)).quality)
 
 
 def train_through(store: Path, campaign: Path, seed: int = 1) -> dict[str, str]:

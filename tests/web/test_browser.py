@@ -29,7 +29,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=300_000)  # a busy machine is slow, not wrong
 SHOTS = os.environ.get("ANDON_SCREENSHOTS")
 
 
@@ -127,6 +127,7 @@ def test_the_chosen_text_is_the_stored_one_and_undo_corrects_it(page: Page, serv
     token = add(server.store, "ada")
     server.start()
     sign_in(page, server, token)
+    expect(page.locator("#question")).to_be_visible()
     chosen = page.locator("#options .text").nth(1).inner_text()
     page.keyboard.press("c")
     page.keyboard.press("n")

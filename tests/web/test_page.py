@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from web.visible import visible
 
+from data.campaign.settings import Ask
 from data.cord import cord
 from data.errors import Refused
+from data.escape import visible
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
 from data.page.accounts import LOG, add, labelers, owner, revoke
@@ -138,6 +139,7 @@ def test_options_stand_in_another_order_for_another_labeler_and_map_back(store: 
     assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
 
 
+@pytest.mark.slow
 def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction_supersedes(store: LocalStore) -> None:
     page = opened(store)
     desk = page.desk
@@ -165,6 +167,7 @@ def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction
     assert shown == {names[0]: 3, names[1]: None}
 
 
+@pytest.mark.slow
 def test_a_crash_between_ingest_and_its_mark_counts_nothing_twice(store: LocalStore) -> None:
     desk = opened(store).desk
     names = list(desk.questions)
@@ -292,6 +295,7 @@ def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
             check_address(listen, public)
 
 
+@pytest.mark.slow
 def test_a_comparison_of_systems_is_answered_on_the_page_and_its_cord_is_the_campaigns(tmp_path: Path) -> None:
     store, name = LocalStore(tmp_path / "store"), comparisons_of("sentiment")
     batch = prepared(store, simple(3), campaign=name)
@@ -306,3 +310,27 @@ def test_a_comparison_of_systems_is_answered_on_the_page_and_its_cord_is_the_cam
     assert len(deliveries(store, name)) == 1 and deliveries(store, "sentiment") == []
     ada.post("/pull", {"reason": "obscene", "scope": "campaign"})
     assert [each.scope for each in cord.open_pulls(store)] == ["campaign:sentiment"]
+
+
+def test_a_page_that_asks_for_ratings_takes_nothing_else_and_says_what_is_missing(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    prepared(store, simple(2), ask=Ask(kind="ratings", axes=("accuracy", "overall")))
+    page = opened(store)
+    ada = Visitor(page, add(store, "ada"))
+    shown = ada.client.get("/").text
+    assert "Rate every option from 1 (worst) to 7 (best) on: accuracy, overall." in shown
+    assert shown.count('data-field="overall"') == 4 * 7 and 'value="tie"' not in shown
+    asked = ada.question()
+    sent = {"question_id": asked["question_id"], "version": 1}
+    for form in ({"choice": 0}, {"choice": "tie"}, {"given": {"overall": [1, 2, 3, 4]}}):
+        refused = ada.post("/answer", sent | form)
+        assert refused.status_code == 400 and refused.json()["error"].startswith("Rate every text from 1 to 7 on")
+    given = {"accuracy": [1, 2, 3, 4], "overall": [7, 7, 1, 7], "style": [1, 1, 1, 1]}
+    assert ada.post("/answer", sent | {"given": given, "note": "a note"}).status_code == 200
+    [kept] = stored_answers(store).values()
+    assert json.loads(str(kept["ratings"])) == {"accuracy": [1, 2, 3, 4], "overall": [7, 7, 1, 7]}
+    assert "best" not in kept and kept["note"] == "a note"
+    before = ada.client.get("/last").json()["question"]["before"]
+    assert before == {"note": "a note", "given": {name: given[name] for name in ("accuracy", "overall")}}
+    skipped = ada.post("/answer", {"question_id": ada.question()["question_id"], "version": 1, "choice": "skip"})
+    assert skipped.status_code == 200

@@ -10,7 +10,7 @@ import pytest
 from data.console import LOGGER
 from data.ingest.pipeline import IngestResult
 from models.training.loop import PROGRESS, progress
-from tasks import artifacts as showing
+from tasks import artifacts
 from tests.support.vendor import Round
 
 
@@ -22,11 +22,11 @@ def _in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_vendors_wrote_reaches_a_page_as_code(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[dict[str, Any]] = []
-    monkeypatch.setattr(showing, "show_artifact", lambda make, key, **content: shown.append(content))
+    monkeypatch.setattr(artifacts, "show_artifact", lambda make, key, **content: shown.append(content))
     trap = "`![](http://evil.example/x) ```\n# <img src=http://evil.example>"
     finding = {"fault": "inverted", "evidence": trap}
-    showing.show_ingested(sent.store, "c", trap, IngestResult("b1", 1, 2, 3, {trap: 2}, "hold", (finding,)), None)
-    showing.show_refused("c", trap, trap)
+    artifacts.show_ingested(sent.store, "c", trap, IngestResult("b1", 1, 2, 3, {trap: 2}, "hold", (finding,)), None)
+    artifacts.show_refused("c", trap, trap)
     for page in shown:
         outside = re.sub(r"`[^`\n]*`", "", page["markdown"])
         assert "http" not in outside and "<img" not in outside and "evil" in page["markdown"]
@@ -39,10 +39,10 @@ def test_a_page_that_cannot_be_written_is_a_line_and_no_failure(
     def make(**content: Any) -> None:
         raise ConnectionError("the server is away")
 
-    assert showing.show_artifact(make, "k") is None and not caplog.messages, "outside of a flow nobody looks"
+    assert artifacts.show_artifact(make, "k") is None and not caplog.messages, "outside of a flow nobody looks"
     monkeypatch.setattr("prefect.context.FlowRunContext.get", lambda: object())
-    assert showing.show_artifact(make, "k") is None
-    assert caplog.messages == ["page: not shown, the server is away"]
+    assert artifacts.show_artifact(make, "k") is None
+    assert caplog.messages == ["page: the artifact was not written: the server is away"]
 
 
 def test_a_training_in_a_log_says_every_tenth_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
