@@ -8,7 +8,7 @@ from data.campaign import load_campaign
 from data.cord.cord import pulls
 from data.evaluation.deciding import evaluation_of, settings_in_force
 from data.evaluation.human_evaluation import human_results
-from data.ingest.inbox import refusals
+from data.ingest.refusal import refusals
 from data.labels.decisions import batch_statuses
 from data.labels.label_sets import freeze, read_label_set
 from data.quality.assess_batch import assess_pending
@@ -38,8 +38,8 @@ def test_everything_in_it_is_read_and_whole(store: LocalStore) -> None:
     assert holder(store, CAMPAIGN) is None
     (pulled,) = pulls(store)
     assert pulled.release is not None and (pulled.pull.by, pulled.release.by) == ("ada", "grace")
-    ((file, reason),) = refusals(store, CAMPAIGN)
-    assert file == "from-one.csv" and "cannot be used" in reason
+    (refusal,) = refusals(store, CAMPAIGN)
+    assert refusal.file == "from-one.csv" and "cannot be used" in refusal.fault
     (asked,) = human_results(store, CAMPAIGN)
     assert asked.decision == "accept" and asked.answers == 23
     found = verify(store)
