@@ -7,7 +7,7 @@ from data.campaign import Campaign
 from data.console import say
 from data.cord.webhook import notify
 from data.errors import Refused, Stopped
-from data.ingest.inbox import pending, record_refusal
+from data.ingest.inbox import pending, refuse_delivery
 from data.paths import CAMPAIGNS, comparisons_of
 from data.store import folders, open_store
 from tasks.artifacts import show_refused
@@ -34,7 +34,7 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
                 raise  # it waits for the line, not for its vendor
             except Refused as refusal:
                 say(f"labels: refused {delivery.key}: {refusal}")
-                record_refusal(store, delivery, str(refusal))
+                refuse_delivery(store, delivery, refusal)
                 show_refused(name, delivery.key, str(refusal))
                 notify("refusal", f"{name}: {refusal}", {"campaign": name, "file": delivery.key})
             except Exception as error:

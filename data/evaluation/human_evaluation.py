@@ -7,10 +7,11 @@ from typing import NamedTuple
 from data.answers.answer import won
 from data.batches.index import Batch, batches, key_rows
 from data.campaign.settings import TextFormat
-from data.canonical import Document, sha256
+from data.canonical import sha256
 from data.evaluation.judgements import Judgement, PairResult, pair_results, result_for
 from data.evaluation.systems import System
 from data.labels.decisions import BatchStatus, batch_statuses
+from data.labels.delivery import DeliveryEntry
 from data.labels.table import Committed, active_labels, committed, deliveries
 from data.measures.intervals import Estimate
 from data.measures.words import words
@@ -144,7 +145,7 @@ def _ties(batch: Batch, answers: Sequence[Judgement]) -> Iterator[Judgement]:
             yield each._replace(query=query, won=0.5, right_words=each.left_words)
 
 
-def _answers(store: Store, batch: Batch, status: BatchStatus | None, taken: Sequence[Document]) -> list[Judgement]:
+def _answers(store: Store, batch: Batch, status: BatchStatus | None, taken: Sequence[DeliveryEntry]) -> list[Judgement]:
     """Return the answers to a comparison that count: of an accepted batch, by labelers who are not held."""
     if status is None or status.decision != "accept":
         return []

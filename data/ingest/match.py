@@ -48,7 +48,7 @@ NOTHING = pa.scalar(None, pa.string())
 class RowLimits(NamedTuple):
     """What else a row is held to."""
 
-    policy: Quality = Quality()
+    thresholds: Quality = Quality()
     earliest: str = ""  # ISO 8601 in UTC; no answer was given before
     latest: str = "9999"  # nor after
     texts: pa.Array | None = None  # hash of what was shown of each question, where a file returns it
@@ -65,7 +65,7 @@ class Matched(NamedTuple):
     stops: list[dict[str, Any]]  # rows that flag STOP
 
 
-def match_rows(part: pa.RecordBatch, key: Key, rules: RowLimits) -> Matched:
+def match_rows(part: pa.RecordBatch, key: Key, limits: RowLimits) -> Matched:
     """Find the question of each row, and say by sample what was answered by position."""
     question = key.find(part.column("question_id"))
     same = pc.equal(part.column("content_sha256"), key.hashes.take(question)).fill_null(False)
@@ -75,9 +75,9 @@ def match_rows(part: pa.RecordBatch, key: Key, rules: RowLimits) -> Matched:
         part.column("problem"),
         _unknown(part.column("question_id"), question),
         _other_content(part, same),
-        _other_texts(part, question, rules.texts),
-        _not_on_roster(part, rules.policy.roster),
-        _out_of_time(part, rules),
+        _other_texts(part, question, limits.texts),
+        _not_on_roster(part, limits.thresholds.roster),
+        _out_of_time(part, limits),
         beyond,
         ranked["problem"],
     )
@@ -135,9 +135,9 @@ def _not_on_roster(part: pa.RecordBatch, roster: Sequence[str] | None) -> pa.Arr
     return pc.if_else(there, NOTHING, _joined("labeler ", part, "labeler_id", " is not on the campaign's roster"))
 
 
-def _out_of_time(part: pa.RecordBatch, rules: RowLimits) -> pa.Array:
+def _out_of_time(part: pa.RecordBatch, limits: RowLimits) -> pa.Array:
     at = part.column("answered_at")
-    early, late = (pc.fill_null(test, False) for test in (pc.less(at, rules.earliest), pc.greater(at, rules.latest)))
+    early, late = (pc.fill_null(test, False) for test in (pc.less(at, limits.earliest), pc.greater(at, limits.latest)))
     said = "answered_at lies before the batch was sent: ", "answered_at lies in the future: "
     return pc.if_else(
         early,

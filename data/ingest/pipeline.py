@@ -1,34 +1,46 @@
 """Ingesting: a delivered answer file becomes labels of a campaign, once.
 
-A delivery is copied into the inbox before it is read, then read in a child process, judged, and committed by one
-numbered log entry.
+A delivery is copied into the inbox before it is read. Then it is read in a child process, validated, and committed by
+one numbered log entry.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from data.batches.index import Batch, batches
-from data.batches.key import Key, read_key_columns, shown_text_hashes
+from data.batches.index import Batch
+from data.batches.key import Key, shown_text_hashes
 from data.batches.schema import write_table
 from data.campaign.settings import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.cord import cord
 from data.errors import Refused
 from data.escape import shown
+from data.ingest.answered_batch import answered_batch, sent_batches
 from data.ingest.match import RowLimits
-from data.ingest.receive import receive
-from data.ingest.refusal import ReceivedFile, refuse_if_wrong
+from data.ingest.memory import system_memory
+from data.ingest.receive import ReceivedFile, receive
+from data.ingest.refusal import refuse_if_wrong
 from data.ingest.sandbox import ParsedFile, read_sandboxed
 from data.ingest.validate import FileResult, validate
 from data.labels.decisions import batch_statuses
-from data.labels.table import committed_table
-from data.paths import KEY_FILE, campaign_of, comparisons_of, name_in
+from data.labels.delivery import DeliveryEntry, NewEntry, StoredResult
+from data.labels.table import committed_table, deliveries
+from data.paths import (
+    KEY_FILE,
+    accepted_key,
+    campaign_of,
+    inbox_prefix,
+    label_log_prefix,
+    name_in,
+    quarantined_key,
+    skipped_key,
+)
 from data.quality.assess_batch import assess_batch
 from data.store import Store, log
 
@@ -53,157 +65,163 @@ class IngestResult(NamedTuple):
     held: tuple[str, ...] = ()  # labelers whose answers do not count, whatever becomes of the batch
 
 
+@dataclass(frozen=True)
+class Ingestion:
+    """One file on its way into the log: its rows, what they are held to, and why a person accepts it all the same."""
+
+    received: ReceivedFile
+    rows: ParsedFile
+    key: Key
+    limits: RowLimits
+    predicted: Mapping[str, int]  # by question, which sample the last reward model likes best
+    despite: str | None
+    scratch: Path
+
+
 def ingest(
     store: Store,
     campaign: str,
     delivery: Path,
     scratch: Path,
-    policy: Quality | None = None,
+    thresholds: Quality | None = None,
     predict: Predict = lambda batch: {},
     despite: str | None = None,
 ) -> IngestResult:
-    """Take a delivered answer file into the labels of a campaign, once; raise Refused where it cannot be trusted.
+    """Take a delivered answer file into the labels of a campaign, once; raise Refused if it cannot be trusted.
 
-    `scratch` is an empty folder of the caller's. `predict` tells what the last reward model likes best of each question
-    of a batch. A file whose answers as a whole look wrong is refused with a diagnosis, unless a person says `despite`
-    which reason it shall be taken. A row that flags `stop_run` pulls the cord, also where the file is refused.
+    `scratch` is an empty folder of the caller's. `predict` tells which sample the last reward model likes best of each
+    question of a batch. A file whose answers as a whole look wrong is refused with a diagnosis, unless a person says
+    with `despite` why it is to be accepted. A row that flags `stop_run` pulls the cord, also if the file is refused.
     """
     if despite is not None and not despite.strip():
         raise Refused("--despite needs a reason: say why answers that look wrong shall be taken.")
-    policy = policy or Quality()
-    pa.set_memory_pool(pa.system_memory_pool())  # which gives back what large files took
-    arrived = receive(delivery, scratch)  # a copy of our own: what is judged is what is stored
-    digest = sha256_of_file(arrived)
-    sent = [*batches(store, comparisons_of(campaign)), *batches(store, campaign)]
-    if not sent:
-        raise Refused(f"Campaign {campaign} has no batch in {store.uri}: run andon export {campaign} first.")
-    rows = read_sandboxed(arrived, scratch / "rows.arrow")
-    batch, key = _batch_of(sent, rows, f"campaign {campaign} in {store.uri}", arrived.name)
-    compares = name_in(batch.prefix) != campaign
-    campaign = name_in(batch.prefix)  # from here on: answers to comparisons go where no label set reads them
-    predicted = {} if compares else predict(batch)  # and what a reward model likes is no measure of them
-    prefix = f"campaigns/{campaign}"
-    inbox = f"{prefix}/inbox/{batch['batch']}/{digest}"  # a name of ours: theirs may hold anything
-    store.put_file(inbox, arrived)
-    rules = RowLimits(
-        policy,
-        _utc(datetime.fromisoformat(batch.manifest["began"]) - CLOCKS),
-        _utc(datetime.now(UTC) + CLOCKS),
-        shown_text_hashes(batch.path(KEY_FILE), rows.texts) if rows.texts else None,
-    )
-    outcome: dict[str, Document] = {}
-
-    def commit(so_far: list[Document]) -> Document | None:
-        earlier = next((entry for entry in so_far if entry["file_sha256"] == digest), None)
-        if earlier is not None:
-            outcome["entry"] = earlier | {"accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}
-            return None
-        result = validate(rows, key, committed_table(store, so_far, batch["batch"]), batch["batch"], rules)
-        _pull_cord(store, campaign, batch["batch"], digest, result)
-        refuse_if_wrong(
-            ReceivedFile(store, campaign, batch["batch"], arrived, digest), result, key, predicted, despite is not None
-        )
-        outcome["entry"] = _stored(store, campaign, result, scratch) | {
-            "kind": "ingest",
-            "batch": batch["batch"],
-            "file": inbox,
-            "file_name": arrived.name,
-            "file_sha256": digest,
-            "ignored_columns": rows.ignored,
-            "despite": despite,
-        }
-        return outcome["entry"]
-
-    log.append(store, f"{prefix}/labels/log", commit)
-    entry = outcome["entry"]
-    assessment = assess_batch(store, campaign, batch, key, policy, predicted)
-    pa.default_memory_pool().release_unused()
-    status = batch_statuses(store, campaign)[batch["batch"]]
+    thresholds = thresholds or Quality()
+    with system_memory():
+        copy = receive(delivery, scratch)
+        sent = sent_batches(store, campaign)
+        rows = read_sandboxed(copy, scratch / "rows.arrow")
+        batch, key = answered_batch(sent, rows, f"campaign {campaign} in {store.uri}", copy.name)
+        name = name_in(batch.prefix)  # of the campaign, or of its comparisons, which no label set reads
+        received = ReceivedFile(store, name, batch["batch"], copy, sha256_of_file(copy))
+        store.put_file(_inbox_key(received), copy)
+        compares = name != campaign
+        predicted = {} if compares else predict(batch)  # a comparison is not measured by what a reward model likes
+        limits = _limits(batch, rows, thresholds)
+        entry = _commit(Ingestion(received, rows, key, limits, predicted, despite, scratch))
+        assessment = assess_batch(store, name, batch, key, thresholds, predicted)
+    status = batch_statuses(store, name)[batch["batch"]]
     return IngestResult(
-        entry["batch"],
-        entry["accepted"],
-        entry["quarantined"],
-        entry["duplicates"],
-        entry["reasons"],
-        status.decision,
-        tuple(assessment["findings"]),
+        batch=entry["batch"],
+        accepted=entry["accepted"],
+        quarantined=entry["quarantined"],
+        duplicates=entry["duplicates"],
+        reasons=entry["reasons"],
+        decision=status.decision,
+        findings=tuple(assessment["findings"]),
         ignored=tuple(rows.ignored),
         compares=compares,
         held=status.held,
     )
 
 
-def _stored(store: Store, campaign: str, result: FileResult, scratch: Path) -> Document:
-    """Store the accepted labels and the quarantined rows, and return the counts and where they lie."""
-    prefix = f"campaigns/{campaign}/labels"
-    write_table(result.accepted, scratch / "accepted.parquet")
-    quarantine = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in result.quarantined).encode()
-    accepted_sha256 = sha256_of_file(scratch / "accepted.parquet")
-    accepted_key = f"{prefix}/accepted/{accepted_sha256}.parquet"
-    quarantine_key = f"{prefix}/quarantined/{sha256(quarantine)}.jsonl"
-    store.put_file(accepted_key, scratch / "accepted.parquet")
-    store.put_new(quarantine_key, quarantine)
-    skipped: Document = {"skipped": len(result.skipped)}
-    if len(result.skipped):
-        write_table(result.skipped, scratch / "skipped.parquet")
-        skipped["skipped_sha256"] = sha256_of_file(scratch / "skipped.parquet")
-        skipped["skipped_key"] = f"{prefix}/skipped/{skipped['skipped_sha256']}.parquet"
-        store.put_file(skipped["skipped_key"], scratch / "skipped.parquet")
-    pa.default_memory_pool().release_unused()
+def _limits(batch: Batch, rows: ParsedFile, thresholds: Quality) -> RowLimits:
+    """Return what each row is held to: the times between which it was answered, and the texts that were shown."""
+    earliest = datetime.fromisoformat(batch.manifest["began"]) - CLOCKS
+    latest = datetime.now(UTC) + CLOCKS
+    texts = shown_text_hashes(batch.path(KEY_FILE), rows.texts) if rows.texts else None
+    return RowLimits(thresholds, earliest.astimezone(UTC).isoformat(), latest.isoformat(), texts)
+
+
+def _inbox_key(received: ReceivedFile) -> str:
+    """Return where our copy of a file is kept, under a name of ours: a vendor's name may hold anything."""
+    return f"{inbox_prefix(received.name, received.batch)}/{received.digest}"
+
+
+def _commit(ingestion: Ingestion) -> DeliveryEntry:
+    """Append the entry of a file to the log, and return it; a file that is there already adds nothing."""
+    store, name, digest = ingestion.received.store, ingestion.received.name, ingestion.received.digest
+
+    def decide(so_far: list[Document]) -> Document | None:
+        entries = cast(list[DeliveryEntry], so_far)
+        return None if _entry_of(entries, digest) else dict(_entry(ingestion, entries))
+
+    added = log.append(store, label_log_prefix(name), decide)
+    if added is not None:
+        return cast(DeliveryEntry, added)
+    earlier = _entry_of(deliveries(store, name), digest)
+    assert earlier is not None
+    return {**earlier, "accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}
+
+
+def _entry_of(entries: list[DeliveryEntry], digest: str) -> DeliveryEntry | None:
+    """Return the entry of the file with this SHA-256."""
+    return next((entry for entry in entries if entry["file_sha256"] == digest), None)
+
+
+def _entry(ingestion: Ingestion, so_far: list[DeliveryEntry]) -> NewEntry:
+    """Validate the rows against the labels so far, store what came of them, and return the entry for the log."""
+    received, key = ingestion.received, ingestion.key
+    labels = committed_table(received.store, so_far, received.batch)
+    result = validate(ingestion.rows, key, labels, received.batch, ingestion.limits)
+    _pull_cord(received, result)
+    refuse_if_wrong(received, result, key, ingestion.predicted, ingestion.despite is not None)
     return {
+        **_stored(received, result, ingestion.scratch),
+        "kind": "ingest",
+        "batch": received.batch,
+        "file": _inbox_key(received),
+        "file_name": received.path.name,
+        "file_sha256": received.digest,
+        "ignored_columns": ingestion.rows.ignored,
+        "despite": ingestion.despite,
+    }
+
+
+def _stored(received: ReceivedFile, result: FileResult, scratch: Path) -> StoredResult:
+    """Store the accepted labels and the other rows, and return the counts and the keys."""
+    store, name = received.store, received.name
+    digest = _written(result.accepted, scratch / "accepted.parquet")
+    labels = accepted_key(name, digest)
+    store.put_file(labels, scratch / "accepted.parquet")
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in result.quarantined).encode()
+    quarantine = quarantined_key(name, sha256(lines))
+    store.put_new(quarantine, lines)
+    stored: StoredResult = {
         "rows": result.rows,
         "accepted": len(result.accepted),
         "corrections": len(result.accepted) - result.accepted["supersedes"].null_count,
         "quarantined": result.bad,
         "duplicates": result.duplicates,
-        **skipped,
+        "skipped": len(result.skipped),
         "reasons": dict(result.kinds),
-        "accepted_key": accepted_key,
-        "accepted_sha256": accepted_sha256,
-        "quarantined_key": quarantine_key,
+        "accepted_key": labels,
+        "accepted_sha256": digest,
+        "quarantined_key": quarantine,
     }
+    if len(result.skipped):
+        stored["skipped_sha256"] = _written(result.skipped, scratch / "skipped.parquet")
+        stored["skipped_key"] = skipped_key(name, stored["skipped_sha256"])
+        store.put_file(stored["skipped_key"], scratch / "skipped.parquet")
+    pa.default_memory_pool().release_unused()
+    return stored
 
 
-def _pull_cord(store: Store, campaign: str, batch: str, digest: str, result: FileResult) -> None:
-    """Pull the cord, once a file, where a labeler asks for it."""
-    if not result.stops or any(each.pull.evidence.get("file_sha256") == digest for each in cord.pulls(store)):
+def _written(table: pa.Table, path: Path) -> str:
+    """Write a table and return the SHA-256 of the file."""
+    write_table(table, path)
+    return sha256_of_file(path)
+
+
+def _pull_cord(received: ReceivedFile, result: FileResult) -> None:
+    """Pull the cord if a labeler asks for it, once a file."""
+    pulls = cord.pulls(received.store) if result.stops else []
+    if not result.stops or any(each.pull.evidence.get("file_sha256") == received.digest for each in pulls):
         return
     first = result.stops[0]
     who = f"labeler {first['labeler_id']}" if "labeler_id" in first else "a labeler"
     words = first.get("note") or first.get("critique")
     reason = f"{who} flags stop_run on question {first['question_id']}" + (f": {shown(words, 200)}" if words else "")
-    evidence = {"batch": batch, "file_sha256": digest, "rows": result.stops[:20], "flagged": len(result.stops)}
-    cord.pull(store, reason, by=who, scope=f"campaign:{campaign_of(campaign)}", evidence=evidence)
-
-
-def _batch_of(sent: list[Batch], rows: ParsedFile, where: str, name: str) -> tuple[Batch, Key]:
-    """Find the batch that most of a file's rows belong to; raise Refused where it is not the one that they name."""
-    first, named = "", set[str]()
-    found: list[tuple[int, Batch, Key]] = []
-    for batch in reversed(sent):
-        key, answered = read_key_columns(batch.path(KEY_FILE)), 0
-        for part in rows.columns("question_id"):
-            first = first or next((each for each in part.column("question_id").to_pylist() if each), "")
-            answered += part.num_rows - key.find(part.column("question_id")).null_count
-            if 2 * answered > rows.total:
-                break
-        found.append((answered, batch, key))
-        if 2 * answered > rows.total:
-            break
-    answered, batch, key = max(found, key=lambda each: each[0])
-    if not answered:
-        raise Refused(
-            f"{name} answers no question of {where}: it belongs to another batch, campaign or store. Its first "
-            f"question_id is {shown(first, 40)}."
-        )
-    for part in rows.columns("batch_id"):
-        named |= set(pc.unique(part.column("batch_id").drop_null()).to_pylist())
-    if wrong := sorted(named - {batch["batch"]}):
-        raise Refused(
-            f"{name} says that it answers batch {shown(wrong[0], 40)}, and its questions are of {batch['batch']}."
-        )
-    return batch, key
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
+    evidence: Document = {"batch": received.batch, "file_sha256": received.digest}
+    evidence |= {"rows": result.stops[:20], "flagged": len(result.stops)}
+    scope = f"campaign:{campaign_of(received.name)}"
+    cord.pull(received.store, reason, by=who, scope=scope, evidence=evidence)

@@ -4,14 +4,26 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 from data.canonical import sha256_of_file
 from data.errors import Refused
 from data.escape import shown_name
 from data.ingest.reader import MOST_BYTES
+from data.store import Store
 
-MOST_BYTES_OF_NAME = 200
+MOST_BYTES_OF_NAME = 200  # of UTF-8
 KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+class ReceivedFile(NamedTuple):
+    """A copy of a delivered file, and the batch that it answers."""
+
+    store: Store
+    name: str  # of the campaign, or of its comparisons (data/paths.py)
+    batch: str
+    path: Path
+    digest: str  # SHA-256
 
 
 def receive(delivery: Path, folder: Path) -> Path:

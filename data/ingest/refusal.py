@@ -1,120 +1,101 @@
-"""What a vendor is sent where a file is refused: a page that needs nothing else, and the rows in question as CSV.
+"""Refusals: which files were refused and why, one document a file, named by the SHA-256 of the file.
 
-It says what is wrong, in which rows, and what usually causes it. It names no answer that the batch tests people with.
+The inbox and `andon status` read these documents, so a refused file is not read again for ever.
 """
 
-import csv
-import io
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from data.batches.key import UNKNOWN, Key
-from data.canonical import content_id, seal
-from data.errors import Refused
-from data.escape import harmless
+from data.canonical import Document, plain, seal, unseal
+from data.ingest.codes import Fault, FileRefused, RefusalCode
+from data.ingest.receive import ReceivedFile
 from data.ingest.validate import FileResult, file_fault
+from data.ingest.vendor_report import report_refusal
+from data.labels.table import deliveries
+from data.paths import refusal_key, refusals_prefix
 from data.quality.arrays import best_choices, to_arrays
 from data.quality.diagnosis import faults_of_the_file
-from data.render.page import PAGES
 from data.store import Store
-from data.store.manifest import Publication, publish, read_manifest
-
-SHOWN_ROWS, LONGEST = 100, 400  # rows on the page, and characters of each
-VERSION = 1
-USUALLY = {  # by how the finding begins
-    "answers look inverted, or": "Compare a dozen rows with the questions as they were sent.",
-    "answers look inverted": "People were asked for the worst, or a scale was read the other way round.",
-    "indices look one-based": "Options are counted from 1. They count from 0: the first option shown is 0.",
-    "indices are off by one": "Options are counted from another number than 0, or a header was counted as a row.",
-    "part of the answers": "One tool, person or part of the delivery was treated unlike the rest: compare them.",
-    "rows are joined": "A column was sorted without the others, or answers were joined to question ids by row number.",
-    "slots are not mapped back": "Options were shown in another order than sent, and the answers name that order.",
-}
 
 
-class ReceivedFile(NamedTuple):
-    """A file that answers a batch."""
+class Refusal(BaseModel):
+    """One refused file."""
 
-    store: Store
-    campaign: str
-    batch: str
-    file: Path
-    digest: str  # SHA-256
+    model_config = ConfigDict(frozen=True)
+
+    file: str  # its name, or its key in the inbox
+    file_sha256: str
+    batch: str  # the batch that it answers, or in whose inbox it is
+    code: str = RefusalCode.OTHER.value  # one of RefusalCode, or the code of a finding
+    fault: str  # what is wrong, in short
+    evidence: str = ""  # by which one sees it
+    at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+    @property
+    def text(self) -> str:
+        return f"{self.fault}: {self.evidence}" if self.evidence else self.fault
 
 
 def refuse_if_wrong(
     received: ReceivedFile, result: FileResult, key: Key, predicted: Mapping[str, int], despite: bool
 ) -> None:
-    """Raise Refused, with a report for the vendor, where a file cannot be trusted or its answers look wrong as a whole.
+    """Raise FileRefused, with a report for the vendor, if a file or its answers as a whole look wrong.
 
-    With `despite` a person takes answers that look wrong; rows that cannot be used are no matter of opinion.
+    With `despite` a person accepts answers that look wrong; rows that cannot be used are refused all the same.
     """
-    if (wrong := file_fault(result, key)) is not None:
-        raise Refused(_refuse(received, *wrong, result) + " Have it corrected and deliver it again.")
-    shown = bool(predicted) or bool((key.gold != UNKNOWN).any())
-    if despite or not shown or not len(result.accepted):
+    fault, fix = file_fault(result, key), "Have it corrected and deliver it again."
+    if fault is None and not despite:
+        fault = _fault_of_answers(result, key, predicted)
+        fix = 'Have the file corrected and deliver it again, or take it with andon ingest --despite "your reason".'
+    if fault is None:
         return
-    faults = faults_of_the_file(to_arrays(key, best_choices(result.accepted, key), predicted))
-    if not faults:
-        return
-    raise Refused(
-        f"{_refuse(received, faults[0].fault, faults[0].evidence, result)} Have the file corrected and deliver it "
-        'again, or take it with andon ingest --despite "your reason".'
+    name = received.path.name
+    refusal = Refusal(
+        file=name,
+        file_sha256=received.digest,
+        batch=received.batch,
+        code=fault.code,
+        fault=fault.text,
+        evidence=fault.evidence,
+    )
+    record_refusal(received.store, received.name, refusal)
+    report = report_refusal(received, fault, result).address("report.html")
+    raise FileRefused(
+        fault.code, f"{name}: {refusal.text}. Nothing was taken. The report for the vendor is {report}. {fix}"
     )
 
 
-def _refuse(received: ReceivedFile, fault: str, evidence: str, result: FileResult) -> str:
-    """Record the refusal, by which `andon status` and the inbox know of it, and return what is said of the file."""
-    store, campaign, batch, file, digest = received
-    said = {"batch": batch, "fault": fault, "evidence": evidence, "at": datetime.now(UTC).isoformat()}
-    document = {"file": file.name, "file_sha256": digest, **said}
-    store.put_new(f"campaigns/{campaign}/quality/refused/{digest}.json", seal(document))
-    report = report_refusal(received, fault, evidence, result).address("report.html")
-    return f"{file.name}: {fault}: {evidence}. Nothing was taken. The report for the vendor is {report}."
+def _fault_of_answers(result: FileResult, key: Key, predicted: Mapping[str, int]) -> Fault | None:
+    """Return what is wrong with the answers as a whole, which gold questions or the last reward model show."""
+    if not len(result.accepted) or not (predicted or (key.gold != UNKNOWN).any()):
+        return None
+    findings = faults_of_the_file(to_arrays(key, best_choices(result.accepted, key), predicted))
+    return Fault(RefusalCode.WRONG_ANSWERS, findings[0].fault, findings[0].evidence) if findings else None
 
 
-def report_refusal(received: ReceivedFile, fault: str, evidence: str, result: FileResult) -> Publication:
-    """Publish the report on a refused file, `report.html` and `rows.csv`; the same refusal again gives the same one."""
-    store, campaign, batch, file, digest = received
-    began = datetime.now(UTC)
-    inputs = {"batch": batch, "file_sha256": digest, "fault": fault, "evidence": evidence, "version": VERSION}
-    prefix = f"campaigns/{campaign}/quality/reports/refused/{content_id(inputs)}"
-    if (published := read_manifest(store, prefix)) is not None:
-        return published
-    page = PAGES.get_template("refusal.html").render(
-        file=file.name,
-        digest=digest,
-        batch=batch,
-        at=began.isoformat(timespec="minutes"),
-        rows=result.rows,
-        bad=result.bad,
-        fault=fault,
-        said=evidence,
-        usually=next((cause for name, cause in USUALLY.items() if fault.startswith(name)), None),
-        reasons=[(result.first_of[kind], count) for kind, count in result.kinds.most_common()],
-        shown=[row | {"raw": _shown_row(row["raw"])} for row in result.quarantined[:SHOWN_ROWS]],
-    )
-    files: dict[str, Path | bytes] = {"report.html": page.encode(), "rows.csv": _table(result)}
-    facts = {"file": file.name, "batch": batch}
-    return publish(store, prefix, "refusal", files, inputs=inputs, facts=facts, began=began)
+def record_refusal(store: Store, name: str, refusal: Refusal) -> None:
+    """Record that a file was refused; if it was refused before, the first record stays."""
+    store.put_new(refusal_key(name, refusal.file_sha256), seal(plain(refusal.model_dump(mode="json"))))
 
 
-def _shown_row(raw: Mapping[str, Any] | str) -> str:
-    """Return a row's values as delivered, or a line that is no row, on one line, cut where it is long."""
-    if isinstance(raw, str):
-        text = json.dumps(raw, ensure_ascii=False)
-    else:
-        text = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in raw.items())
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+def refusals(store: Store, name: str) -> list[Refusal]:
+    """Return what was refused, the oldest first, without the files that were accepted later all the same."""
+    accepted = {entry["file_sha256"] for entry in deliveries(store, name)}
+    documents = [unseal(store.read(key), f"{key} in {store.uri}") for key in store.keys(refusals_prefix(name))]
+    found = sorted((_read(document) for document in documents), key=lambda refusal: refusal.at)
+    return [refusal for refusal in found if refusal.file_sha256 not in accepted]
 
 
-def _table(result: FileResult) -> bytes:
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["row", "reason", "delivered"])
-    for row in result.quarantined:
-        table.writerow([row["row"], harmless(row["reason"]), harmless(json.dumps(row["raw"], ensure_ascii=False))])
-    return text.getvalue().encode(errors="backslashreplace")
+def refused_digests(store: Store, name: str) -> set[str]:
+    """Return the SHA-256 of every file that was ever refused."""
+    return {key.rsplit("/", 1)[1].removesuffix(".json") for key in store.keys(refusals_prefix(name))}
+
+
+def _read(document: Document) -> Refusal:
+    """Read a refusal. Older versions wrote no code, and for a file of the inbox a `reason` in place of the fault."""
+    fault = document.get("fault") or document["reason"]
+    at = str(document.get("at", ""))
+    return Refusal.model_validate(document | {"fault": fault, "at": at})

@@ -19,6 +19,7 @@ import pyarrow as pa
 from andon_launcher import command
 from data.errors import Refused
 from data.escape import first_line
+from data.ingest.codes import FileRefused, RefusalCode
 from data.ingest.parse import PARSED, parse_rows
 from data.ingest.reader import MOST_BYTES, open_answers
 
@@ -56,21 +57,22 @@ class ParsedFile(NamedTuple):
 
 
 def read_sandboxed(delivery: Path, rows: Path, memory: int = MEMORY, seconds: int = SECONDS) -> ParsedFile:
-    """Read a delivered file in a child process into the file `rows`; raise Refused where it cannot be read."""
+    """Read a delivered file in a child process into the file `rows`; raise FileRefused if it cannot be read."""
     limits = [str(memory), str(seconds)]
     quiet = {"PATH": os.defpath, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
     child = command("data.ingest.sandbox", str(delivery), str(rows), *limits)
     try:
         done = subprocess.run(child, env=quiet, stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * seconds)
-        said = json.loads(done.stdout)
+        outcome = json.loads(done.stdout)
     except (ValueError, subprocess.TimeoutExpired):
-        raise Refused(
+        raise FileRefused(
+            RefusalCode.UNREADABLE,
             f"{delivery.name} cannot be read within {memory >> 20:,} MB and {seconds} seconds: its reader was stopped, "
-            "and nothing was taken. Deliver it in parts, or as Parquet."
+            "and nothing was taken. Deliver it in parts, or as Parquet.",
         ) from None
-    if "refused" in said:
-        raise Refused(said["refused"])
-    return ParsedFile(rows, said["rows"], said["ignored"], said["texts"])
+    if "refused" in outcome:
+        raise FileRefused(RefusalCode.UNREADABLE, outcome["refused"])
+    return ParsedFile(rows, outcome["rows"], outcome["ignored"], outcome["texts"])
 
 
 def _read_into(delivery: Path, rows: Path) -> dict[str, Any]:
@@ -85,7 +87,7 @@ def _read_into(delivery: Path, rows: Path) -> dict[str, Any]:
         return {"refused": str(refusal)}
     except (MemoryError, ImportError):
         raise  # a limit, which the parent names
-    except Exception as error:  # what nobody foresaw is said as it is
+    except Exception as error:  # what nobody foresaw is outcome as it is
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
             raise
         return {

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from data.batches.key import Key
 from data.batches.schema import QUESTION_ID
+from data.ingest.codes import Fault, RefusalCode
 from data.ingest.match import Matched, RowLimits, match_rows
 from data.ingest.reconcile import reconcile
 from data.labels.table import labels_of
@@ -62,15 +63,15 @@ def _kind(reason: str) -> str:
     return " ".join("..." if QUESTION_ID.fullmatch(word) or NUMBER.fullmatch(word) else word for word in words)
 
 
-def validate(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str, rules: RowLimits) -> FileResult:
+def validate(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str, limits: RowLimits) -> FileResult:
     """Judge rows as data/ingest/parse.py gives them against the key of their batch.
 
     `known` are all labels of the batch so far (LABEL). Another answer to one that stands is taken only where it names
     the label that it supersedes.
     """
-    matched = [match_rows(part, key, rules) for part in rows]
+    matched = [match_rows(part, key, limits) for part in rows]
     good = pa.concat_tables([part.good for part in matched])
-    outcome = reconcile(good, key, known, batch, rules.policy.most_answers)
+    outcome = reconcile(good, key, known, batch, limits.thresholds.most_answers)
     pa.default_memory_pool().release_unused()
     wrong = np.flatnonzero(outcome.problems.is_valid().to_numpy(zero_copy_only=False))
     quarantined = _quarantined(matched, good, outcome.problems, wrong)
@@ -100,18 +101,15 @@ def _quarantined(matched: list[Matched], good: pa.Table, problems: pa.Array, wro
     return sorted(kept, key=lambda entry: entry["row"])
 
 
-def file_fault(result: FileResult, key: Key) -> tuple[str, str] | None:
-    """Say why a file cannot be trusted as a whole, in short and with its evidence: it counts its options from 1, or
-    more than a few of its rows cannot be used; None where neither is so."""
+def file_fault(result: FileResult, key: Key) -> Fault | None:
+    """Return why a file cannot be trusted as a whole: it counts options from 1, or too many rows cannot be used."""
     zeros = pc.sum(pc.equal(result.accepted["best_shown"], 0)).as_py()
     if len(result.accepted) + result.one_based >= FEWEST_TO_SEE_ONE_BASED and result.one_based and not zeros:
-        return "indices look one-based", (
-            f"best is {key.k} in {result.one_based:,} rows and 0 in none, while options count from 0 to {key.k - 1}. "
-            "Nothing is shifted for you"
-        )
+        evidence = f"best is {key.k} in {result.one_based:,} rows and 0 in none, while options count from 0 to "
+        evidence += f"{key.k - 1}. Nothing is shifted for you"
+        return Fault(RefusalCode.INDICES_ONE_BASED, "indices look one-based", evidence)
     if result.bad > BAD_ROWS_ALLOWED * result.rows:
         worst = result.quarantined[0]
-        return f"{result.bad:,} of {result.rows:,} rows cannot be used", (
-            f"more than {BAD_ROWS_ALLOWED:.0%}; the first is row {worst['row']}: {worst['reason']}"
-        )
+        evidence = f"more than {BAD_ROWS_ALLOWED:.0%}; the first is row {worst['row']}: {worst['reason']}"
+        return Fault(RefusalCode.UNUSABLE_ROWS, f"{result.bad:,} of {result.rows:,} rows cannot be used", evidence)
     return None

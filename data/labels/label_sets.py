@@ -18,6 +18,7 @@ from data.batches.schema import TESTS, read_key
 from data.canonical import Document, canonical_json, seal, unseal
 from data.errors import Refused
 from data.labels.decisions import batch_statuses, labels_seen
+from data.labels.delivery import DeliveryEntry, LabelFile
 from data.labels.table import (
     AT_ONCE,
     Committed,
@@ -86,7 +87,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
     return label_set
 
 
-def _assessed(store: Store, campaign: str) -> Iterator[Document]:
+def _assessed(store: Store, campaign: str) -> Iterator[DeliveryEntry]:
     """Yield the deliveries whose labels the newest assessment of their batch has seen."""
     seen, labels = labels_seen(store, campaign), Counter[str]()
     for entry in deliveries(store, campaign):
@@ -147,7 +148,7 @@ def label_set_document(store: Store, campaign: str, label_set: str) -> Document:
 def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
     """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
     document = label_set_document(store, campaign, label_set)
-    named = [{"accepted_key": key, "accepted_sha256": digest, "batch": None} for key, digest in document["files"]]
+    named = [LabelFile(batch="", accepted_key=key, accepted_sha256=digest) for key, digest in document["files"]]
     rows = _weighted(committed(store, named), document.get("weights", {}))
     return document, [
         Label(

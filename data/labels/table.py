@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from data.answers import DETAILED
 from data.answers.answer import NO_DETAILS, Details, named, text_of
-from data.canonical import Document, canonical_json, sha256
+from data.canonical import canonical_json, sha256
+from data.labels.delivery import DeliveryEntry, LabelFile
 from data.paths import label_log_prefix
 from data.store import Store, log
 from data.store.manifest import checked
@@ -139,7 +140,7 @@ def active(labels: pa.Table) -> NDArray[np.int64]:
 
 
 def committed_table(
-    store: Store, entries: Iterable[Document], batch: str | None = None, columns: Iterable[str] = LABEL.names
+    store: Store, entries: Iterable[LabelFile], batch: str | None = None, columns: Iterable[str] = LABEL.names
 ) -> pa.Table:
     """Read the labels of the log's entries, each file checked against the hash in its entry; older files have fewer
     columns, which are null."""
@@ -159,15 +160,15 @@ def committed_table(
     return pa.concat_tables(found)
 
 
-def added(entry: Document) -> int:
+def added(entry: DeliveryEntry) -> int:
     """Return how many answers more an entry of the log makes count: a correction takes the place of another one.
 
     Older entries do not say how many of theirs are corrections.
     """
-    return int(entry["accepted"]) - int(entry.get("corrections", 0))
+    return entry["accepted"] - entry.get("corrections", 0)
 
 
-def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Table, int]:
+def skips(store: Store, entries: Iterable[DeliveryEntry], batch: str) -> tuple[pa.Table, int]:
     """Return who skipped which question of a batch and never answered it, each once however often it was delivered, and
     how many skips more older entries count, which do not say whose."""
     mine = [entry for entry in entries if entry["batch"] == batch]
@@ -185,7 +186,7 @@ def skips(store: Store, entries: Iterable[Document], batch: str) -> tuple[pa.Tab
     return named.join(answers, SKIPPED.names, join_type="left anti", use_threads=False), counted
 
 
-def committed(store: Store, entries: list[Document], batch: str | None = None) -> Iterator[Committed]:
+def committed(store: Store, entries: Iterable[LabelFile], batch: str | None = None) -> Iterator[Committed]:
     """Yield the labels of the log's entries one by one."""
     names, kinds = Committed._fields[:-1], [kind.name for kind in DETAILED]
     for entry in entries:
@@ -209,6 +210,6 @@ def active_labels(labels: Iterable[Committed]) -> list[Committed]:
     return [label for label in all_of_them if label.label_id not in corrected]
 
 
-def deliveries(store: Store, campaign: str) -> list[Document]:
+def deliveries(store: Store, campaign: str) -> list[DeliveryEntry]:
     """Return the log of what was ingested."""
-    return log.entries(store, label_log_prefix(campaign))
+    return cast(list[DeliveryEntry], log.entries(store, label_log_prefix(campaign)))

@@ -15,6 +15,7 @@ from data.campaign import Campaign
 from data.campaign.settings import Quality
 from data.canonical import Document
 from data.labels.decisions import decision_log, labels_seen, record_assessment
+from data.labels.delivery import DeliveryEntry
 from data.labels.table import active, committed_table, deliveries, skips
 from data.measures.intervals import proportion
 from data.paths import KEY_FILE
@@ -67,7 +68,7 @@ def assess_pending(store: Store, campaign: str) -> None:
             assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
 
-def _accepted(taken: Sequence[Document]) -> Counter[str]:
+def _accepted(taken: Sequence[DeliveryEntry]) -> Counter[str]:
     """Return how many labels of each batch the log has."""
     found = Counter[str]()
     for entry in taken:

@@ -10,6 +10,7 @@ from data.batches.schema import TESTS
 from data.canonical import Document
 from data.errors import Refused
 from data.labels.decisions import BatchStatus, batch_statuses, decision_log
+from data.labels.delivery import DeliveryEntry
 from data.labels.table import Committed, active_labels, committed, deliveries, skips
 from data.store import Store
 
@@ -49,7 +50,7 @@ def scorecards(store: Store, campaign: str, price: float | None = None) -> list[
 def _scorecard(
     store: Store,
     batch: Batch,
-    taken: Sequence[Document],
+    taken: Sequence[DeliveryEntry],
     price: float | None,
     status: BatchStatus | None,
     assessment: Document | None,
@@ -85,7 +86,7 @@ def _scorecard(
 
 
 def weighed(
-    store: Store, batch: Batch, taken: Sequence[Document], status: BatchStatus | None
+    store: Store, batch: Batch, taken: Sequence[DeliveryEntry], status: BatchStatus | None
 ) -> list[tuple[Committed, float]]:
     """Return the active labels of a batch, each with the weight it is trained with; tests weigh nothing."""
     tests = {row["question_id"] for row in key_rows(batch, tokens=False) if row["role"] in TESTS}

@@ -15,6 +15,7 @@ from data.batches.index import key_rows
 from data.batches.schema import write_table
 from data.canonical import Document, content_id
 from data.labels.decisions import decision_log
+from data.labels.delivery import DeliveryEntry
 from data.labels.table import Committed, deliveries
 from data.measures.intervals import proportion
 from data.paths import quality_report_prefix
@@ -91,7 +92,7 @@ def report_vendors(store: Store, campaign: str, price: float | None = None) -> P
     return publish(store, prefix, "quality report", files, inputs=inputs, facts={}, began=began)
 
 
-def _state(store: Store, campaign: str, taken: Sequence[Document]) -> Document:
+def _state(store: Store, campaign: str, taken: Sequence[DeliveryEntry]) -> Document:
     return {"labels": len(taken), "decisions": len(decision_log(store, campaign))}
 
 

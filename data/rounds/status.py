@@ -35,8 +35,8 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     for entry in deliveries(store, campaign):
         labels[entry["batch"]] += added(entry)
         touched[entry["batch"]] = entry["at"]
-    for entry in decision_log(store, campaign):
-        touched[entry["batch"]] = max(entry["at"], touched.get(entry["batch"], ""))
+    for decision in decision_log(store, campaign):
+        touched[decision["batch"]] = max(decision["at"], touched.get(decision["batch"], ""))
     promoted = promotions(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
     # of several runs of a round the champion, else the newest that the gate has decided about, else the newest

@@ -10,7 +10,7 @@ from data.cord.cord import open_pulls
 from data.escape import one_line
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import human_results
-from data.ingest.inbox import refusals
+from data.ingest.refusal import refusals
 from data.labels.table import added, deliveries
 from data.measures.intervals import Estimate
 from data.paths import CAMPAIGNS, comparisons_of
@@ -111,9 +111,9 @@ def _campaign_status(store: Store, name: str) -> CampaignStatus:
             for result in human_results(store, name)
         ],
         refused=[
-            {"file": file, "reason": reason}
+            {"file": refusal.file, "code": refusal.code, "reason": refusal.text}
             for namespace in (name, comparisons_of(name))
-            for file, reason in refusals(store, namespace)
+            for refusal in refusals(store, namespace)
         ],
     )
 

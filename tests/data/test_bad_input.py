@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from data.cord import cord
 from data.errors import Refused
 from data.exchange import json_rows
 from data.exchange.columns import Chunk
-from data.ingest import sandbox as untrusted
+from data.ingest import sandbox
 from data.ingest.match import RowLimits
 from data.ingest.parse import parse_rows
 from data.ingest.receive import receive
@@ -72,7 +73,7 @@ def test_a_bad_row_is_quarantined_alone_with_its_raw_values(
 ) -> None:
     given = [{**row, "note": "", "answered_at": ""} for row in rows()]
     given[7] |= change
-    result = validate_file(as_csv(given, tmp_path / "a.csv"), ASKED, rules=RULES)
+    result = validate_file(as_csv(given, tmp_path / "a.csv"), ASKED, limits=RULES)
     (bad,) = result.quarantined
     assert len(result.accepted) == 199 and bad["row"] == 8
     assert re.search(said, bad["reason"]) and len(bad["reason"]) < 200
@@ -246,9 +247,9 @@ def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
         return parse_rows(part, name)
 
     monkeypatch.setattr(json_rows, "ROWS_AT_ONCE", 150)
-    monkeypatch.setattr(untrusted, "parse_rows", failing)
+    monkeypatch.setattr(sandbox, "parse_rows", failing)
     (tmp_path / "a.json").write_text(json.dumps(rows()))
-    said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
+    said = sandbox._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
     assert said["refused"].startswith("a.json cannot be understood, near row 151 (ZeroDivisionError: of a kind).")
 
 
@@ -302,12 +303,12 @@ def test_kind_79_one_person_is_one_whether_spaced_or_composed_another_way(tmp_pa
         later = validate_file(as_csv(rows(labeler_id=name), tmp_path / "b.csv"), ASKED, known)
         assert (len(later.accepted), later.duplicates) == (0, 200), ascii(name)
     rules = RowLimits(Quality(roster=["Jose\u0301 "]))
-    assert validate_file(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "c.csv"), ASKED, rules=rules).bad == 0
+    assert validate_file(as_csv(rows(labeler_id="Jos\u00e9"), tmp_path / "c.csv"), ASKED, limits=rules).bad == 0
 
 
 def test_kind_41_answers_beyond_those_wanted_are_quarantined(tmp_path: Path) -> None:
     given = [*rows(), *rows(4, labeler_id="bob"), *rows(2, labeler_id="eve")]
-    result = validate_file(as_csv(given, tmp_path / "a.csv"), ASKED, rules=RowLimits(Quality(most_answers=2)))
+    result = validate_file(as_csv(given, tmp_path / "a.csv"), ASKED, limits=RowLimits(Quality(most_answers=2)))
     assert len(result.accepted) == 204 and [entry["row"] for entry in result.quarantined] == [205, 206]
 
 
@@ -341,7 +342,9 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
     assert {tuple(row.values()) for row in found.to_pylist()} == {(r["question_id"], r["labeler_id"]) for r in skips}
     (card,) = scorecards(sent.store, "c")
     assert (len(found), more, card.skipped) == (40, 0, 40)
-    older = {name: value for name, value in entries[0].items() if name != "skipped_key"} | {"skipped": 3}
+    older = copy(entries[0])
+    del older["skipped_key"]
+    older["skipped"] = 3
     assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3, "which does not say whose"
 
 

@@ -9,9 +9,12 @@ from data.batches.index import batches
 from data.batches.schema import write_table
 from data.campaign import Campaign
 from data.campaign.campaign import SHIPPED
+from data.canonical import seal
 from data.errors import Refused
 from data.ingest import inbox
+from data.ingest.codes import FileRefused, RefusalCode
 from data.ingest.pipeline import ingest
+from data.ingest.refusal import refusals
 from data.labels.table import deliveries
 from data.paths import comparisons_of
 from data.store import LocalStore
@@ -51,9 +54,10 @@ def test_half_a_file_is_refused_once_and_taken_when_it_is_whole(sent: Round) -> 
     content = whole(sent)
     dropped(sent, "acme-1.parquet", content[: len(content) // 2])
     (half,) = inbox.pending(sent.store, "c")
-    inbox.record_refusal(sent.store, half, "not a whole Parquet file")
+    inbox.refuse_delivery(sent.store, half, Refused("not a whole Parquet file"))
     assert list(inbox.pending(sent.store, "c")) == [], "what was refused is not tried for ever"
-    assert inbox.refusals(sent.store, "c") == [(half.key, "not a whole Parquet file")]
+    (refusal,) = refusals(sent.store, "c")
+    assert (refusal.file, refusal.text, refusal.code) == (half.key, "not a whole Parquet file", "other")
     dropped(sent, "acme-1.parquet", content)
     assert [each.digest for each in inbox.pending(sent.store, "c")] != [half.digest]
 
@@ -65,18 +69,40 @@ def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_
         with pytest.raises(Refused, match=said):
             sent.deliver(rows)
     assert list(inbox.pending(sent.store, "c")) == [], "the store's copies of them are judged"
-    first, second = sorted(reason for _, reason in inbox.refusals(sent.store, "c"))
+    first, second = sorted(refusal.text for refusal in refusals(sent.store, "c"))
+    assert sorted(refusal.code for refusal in refusals(sent.store, "c")) == ["unusable_rows", "wrong_answers"]
     assert "1,440 of 1,440 rows cannot be used: more than 5%" in first and "answers look inverted: " in second
     sent.deliver(inverted, despite="the vendor was asked for the worst")
-    assert [reason for _, reason in inbox.refusals(sent.store, "c")] == [first]
+    assert [refusal.text for refusal in refusals(sent.store, "c")] == [first]
 
 
 def test_status_lists_what_was_refused_of_comparisons_too(sent: Round) -> None:
     (batch,) = batches(sent.store, "c")
     said = sent.folder / "zed.jsonl"
-    inbox.record_refusal(sent.store, inbox.Delivery(comparisons_of("c"), batch, "zed.jsonl", said, "d1"), "it is empty")
+    delivery = inbox.Delivery(comparisons_of("c"), batch, "zed.jsonl", said, "d1")
+    inbox.refuse_delivery(sent.store, delivery, FileRefused(RefusalCode.UNREADABLE, "it is empty"))
     (campaign,) = status_result(sent.store.uri)["campaigns"]
-    assert campaign["refused"] == [{"file": "zed.jsonl", "reason": "it is empty"}]
+    assert campaign["refused"] == [{"file": "zed.jsonl", "code": "unreadable", "reason": "it is empty"}]
+
+
+def test_refusals_of_older_stores_are_read(sent: Round) -> None:
+    older = [
+        {"file": "a.csv", "file_sha256": "a" * 64, "batch": "b1", "reason": "it is empty", "at": "2026-01-02"},
+        {
+            "file": "b.csv",
+            "file_sha256": "b" * 64,
+            "batch": "b1",
+            "fault": "inverted",
+            "evidence": "0.1",
+            "at": "2026-01-01",
+        },
+    ]
+    for document in older:
+        sent.store.put_new(f"campaigns/c/quality/refused/{document['file_sha256']}.json", seal(document))
+    assert [(each.file, each.code, each.text) for each in refusals(sent.store, "c")] == [
+        ("b.csv", "other", "inverted: 0.1"),
+        ("a.csv", "other", "it is empty"),
+    ]
 
 
 def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: Path) -> None:
@@ -111,7 +137,7 @@ def test_the_command_drops_for_a_name_or_its_file_and_for_comparisons_where_they
     deliver(str(SHIPPED / "sentiment.toml"), "b2", answers, store.uri)
     for namespace in ("sentiment", asked):
         (arrived,) = inbox.pending(store, namespace)
-        assert arrived.campaign == namespace and arrived.file.read_text() == "question_id\n"
+        assert arrived.name == namespace and arrived.file.read_text() == "question_id\n"
 
 
 def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(

@@ -43,7 +43,7 @@ def test_it_predicts_english_far_better_than_chance(embedded: Base) -> None:
     ids = torch.tensor([embedded.tokenizer.encode(text * 1)])
     with torch.no_grad():
         loss = float(embedded.model(input_ids=ids, labels=ids).loss)
-    assert loss < 4.5, "nats a token; a uniform guess costs 8.3"
+    assert loss < 4.5, "nats a token; held-out texts cost it 4.16 (base/README.md), a uniform guess 8.3"
 
 
 def test_there_are_queries_enough_and_all_distinct(embedded: Base) -> None:

@@ -36,10 +36,10 @@ def read_rows(path: Path) -> list[pa.RecordBatch]:
 
 
 def validate_file(
-    path: Path, asked: Mapping[str, Asked], known: pa.Table | None = None, rules: RowLimits | None = None
+    path: Path, asked: Mapping[str, Asked], known: pa.Table | None = None, limits: RowLimits | None = None
 ) -> FileResult:
     known = LABEL.empty_table() if known is None else known
-    result = validate(read_rows(path), key_of(asked), known, "b1", rules or RowLimits())
+    result = validate(read_rows(path), key_of(asked), known, "b1", limits or RowLimits())
     if (wrong := file_fault(result, key_of(asked))) is not None:
         raise Refused(f"{path.name}: {': '.join(wrong)}")
     return result
