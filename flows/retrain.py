@@ -37,7 +37,7 @@ def retrain(
     settings = configured(campaign, preset, base=base)
     check_line(store, settings.name)
     label_set = freeze_labels(store, settings.name, through_round)
-    run = run_id(settings, label_set, seed)
+    run = run_id(store, settings, label_set, seed)
     check_line(store, settings.name, run)
     check_rival(store, settings, run)
     with training_lease(store, settings.name, run) as lease:

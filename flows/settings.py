@@ -3,7 +3,8 @@
 from typing import Any
 
 from data.campaign import Campaign, load_campaign
-from data.runs.registry import find_run
+from data.errors import Refused
+from data.evaluation.deciding import settings_in_force
 from data.store import Store
 
 
@@ -27,7 +28,12 @@ def configured(
 
 
 def settings_of(store: Store, campaign: str, run: str, *, base: str | None, queries: int | None) -> Campaign:
-    """Return the settings of a finished run, with another place of its base and another number of test queries."""
-    settings = Campaign.model_validate(find_run(store, campaign, run)["campaign"])
+    """Return the settings of a finished run, with another place of its base and another number of test queries.
+
+    The evaluation and the bar are those of the last decision about the run.
+    """
+    settings = settings_in_force(store, campaign, run)
+    if settings is None:
+        raise Refused(f"{run} was trained by an older Andon and does not name its settings: train it again.")
     evaluation = settings.evaluation.model_copy(update={"queries": queries or settings.evaluation.queries})
     return settings.model_copy(update={"evaluation": evaluation, "base": base or settings.base})

@@ -15,6 +15,7 @@ from data.campaign.queries import edition
 from data.canonical import Document, content_id
 from data.console import say
 from data.errors import Refused
+from data.evaluation.deciding import evaluation_of, evaluations_by
 from data.evaluation.judgements import JUDGEMENTS, PairResult, judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
 from data.measures.text_metrics import measure_texts, score_gaps
@@ -57,17 +58,16 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
 def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, again: bool = False) -> str:
     """Measure a run's policy beside zero-shot, the champion it has to beat, and best of n; return where that lies.
 
-    Other settings, another seed or another champion make another evaluation beside it. Of a run that was promoted once,
-    a retrain that is run again asks no more; `again` does, beside the champion of now.
+    Other settings, another seed or another champion make another evaluation. A retrain that is run again does not
+    evaluate a run that was promoted once again by the same settings; `again` does, beside the present champion.
     """
     store, clock = open_store(store_uri), Clock()
     leader, prefix = opponent_of(store, campaign.name, run), run_prefix(campaign.name, run)
-    finished = None if again else read_manifest(store, prefix)
-    if finished and any(
-        each["kind"] == "promote" for each in decisions_about(promotion_log(store, campaign.name), run)
-    ):
+    decided = decisions_about(promotion_log(store, campaign.name), run)
+    promoted = read_manifest(store, prefix) is not None and any(each["kind"] == "promote" for each in decided)
+    if promoted and not again and evaluations_by(store, campaign.name, run, campaign):
         say("evaluation: published")
-        return str(finished.manifest["inputs"]["evaluation"])
+        return evaluation_of(store, campaign.name, run, campaign).prefix
     systems = [System(ZERO_SHOT, "model"), System(POLICY, "model", run, f"{prefix}/policy")]
     if leader is not None:
         systems.append(System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy"))

@@ -6,7 +6,8 @@ from prefect.cache_policies import NO_CACHE
 from data.campaign import Campaign
 from data.console import say
 from data.cord.webhook import notify
-from data.evaluation.gate import decide_by_gate, evaluation_of
+from data.evaluation.deciding import evaluation_of
+from data.evaluation.gate import decide_by_gate
 from data.runs.champion import champion
 from data.runs.registry import find_run
 from data.store import open_store
@@ -16,7 +17,8 @@ from data.store import open_store
 def promote_if_better(store_uri: str, campaign: Campaign, run: str) -> bool:
     """Let the gate decide about a finished run by the evaluation that counts; return whether it is champion now."""
     store = open_store(store_uri)
-    measured, label_set = evaluation_of(store, campaign.name, run), find_run(store, campaign.name, run)["label_set"]
+    measured = evaluation_of(store, campaign.name, run, campaign)
+    label_set = find_run(store, campaign.name, run)["label_set"]
     entry = decide_by_gate(store, campaign, run, label_set, measured)
     if entry is None:
         say("promotion: decided before")

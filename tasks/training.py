@@ -11,11 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from andon_launcher import command, script
 from data.campaign import Campaign
 from data.campaign.queries import edition
-from data.canonical import content_id
 from data.console import say
 from data.cord.cord import pulls, stopped_by
 from data.errors import Refused
 from data.runs.champion import opponent_of
+from data.runs.identity import RunInputs, find_run_id
 from data.runs.stops import stops
 from data.store import open_store
 from models.evaluation.systems import open_champion
@@ -35,11 +35,11 @@ def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
 
 
 @task(cache_policy=NO_CACHE)
-def run_id(campaign: Campaign, label_set: str, seed: int) -> str:
-    """Return the id of a run: a hash of all that decides its outcome."""
+def run_id(store_uri: str, campaign: Campaign, label_set: str, seed: int) -> str:
+    """Return the id of a run: a hash of what decides its weights, or the older name of a run that has them."""
     base = open_base(campaign.base, campaign.text).fingerprint
-    learned_on = edition(campaign.text, "train")
-    return "run-" + content_id([campaign.name, base, label_set, campaign.recipe(), *learned_on, seed])
+    inputs = RunInputs(campaign, base, label_set, edition(campaign.text, "train"), seed)
+    return find_run_id(open_store(store_uri), inputs)
 
 
 @task(cache_policy=NO_CACHE)

@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from data.answers import BY_NAME
 from data.canonical import Document
 from data.errors import Refused, Unavailable
 from data.escape import visible
@@ -22,7 +23,7 @@ from data.page.accounts import Labeler, owner
 from data.page.answers import Question
 from data.paths import campaign_of
 from data.store import Store
-from web.desk import Desk, order_for
+from web.desk import Desk, form_of, order_for
 from web.guard import Headers, check_host, check_origin, read_json
 from web.limits import Limit
 from web.line import Line
@@ -56,8 +57,16 @@ class Page:
 
     def show(self, template: str, request: Request, labeler: Labeler | None) -> HTMLResponse:
         csrf = self.sessions.csrf(request.cookies.get(self.cookie, ""))
-        shown = {"labeler": labeler, "csrf": csrf, "campaign": campaign_of(self.desk.campaign)}
-        shown["instructions"] = visible(self.desk.instructions)
+        desk = self.desk
+        shown = {
+            "labeler": labeler,
+            "csrf": csrf,
+            "campaign": campaign_of(desk.campaign),
+            "instructions": visible(desk.instructions),
+            "kind": BY_NAME[desk.ask.kind],
+            "count": desk.options,
+            "axes": desk.ask.axes,
+        }
         return HTMLResponse(self.templates.get_template(template).render(shown))
 
     async def label(self, request: Request) -> Response:
@@ -146,7 +155,7 @@ class Page:
         if found is None:
             return {"question": None, "progress": self.desk.progress(labeler.name)}
         question, versions = found
-        shown = _shown(question, labeler) | {"version": len(versions) + 1, "before": _said(versions[-1])}
+        shown = _shown(question, labeler) | {"version": len(versions) + 1, "before": self._form(versions[-1])}
         return {"question": shown, "progress": self.desk.progress(labeler.name)}
 
     def answer(self, labeler: Labeler, body: Mapping[str, Any]) -> Document:
@@ -163,7 +172,10 @@ class Page:
         assert outcome.other is not None
         mine = outcome.other["labeler_id"] == labeler.name
         why = "You answered this question before; that answer stands." if mine else "Somebody else has answered it."
-        return made | {"status": 409, "error": why, "stored": _said(outcome.other) if mine else None}
+        return made | {"status": 409, "error": why, "stored": self._form(outcome.other) if mine else None}
+
+    def _form(self, answer: Document) -> Document:
+        return form_of(answer, self.desk.options, self.desk.ask)
 
     def pull(self, labeler: Labeler, body: Mapping[str, Any]) -> Document:
         return self.line.pull(labeler.name, str(body.get("scope", "everything")), str(body.get("reason", "")))
@@ -214,9 +226,3 @@ def _safely(handler: Callable[[], Document]) -> Document:
 def _shown(question: Question, labeler: Labeler) -> Document:
     options = [{"choice": i, "text": visible(question.options[i])} for i in order_for(question, labeler.name)]
     return {"question_id": question.question_id, "query": visible(question.query), "options": options}
-
-
-def _said(answer: Document) -> Document:
-    """Return a stored answer as the page sends it."""
-    words = {name: answer[name] for name in ("confidence", "note", "critique", "correction") if name in answer}
-    return words | {"choice": "skip" if answer.get("skip") else answer.get("best", "tie")}

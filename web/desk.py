@@ -4,7 +4,6 @@ Who works on what is kept in memory only, for some minutes; what was answered is
 killed reads it from there. Where two labelers end up with one question all the same, the store lets one answer count.
 """
 
-import json
 import random
 import threading
 import time
@@ -12,15 +11,19 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from data.answers import BY_NAME
+from data.answers.base import BadAnswer, compact, read_json
+from data.answers.ranking import tie
 from data.batches.index import Batch
 from data.batches.schema import shown_order
+from data.campaign.settings import Ask
 from data.canonical import Document, plain
 from data.errors import Refused
 from data.page.answers import Question, questions, save, saved
 from data.store import Store
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
-WORDS = ("note", "critique", "correction")
+TEXTS = ("note", "critique", "correction")
 MOST_CHARACTERS = 2_000
 
 
@@ -37,7 +40,9 @@ class Desk:
     def __init__(self, store: Store, campaign: str, batch: Batch, clock: Callable[[], float] = time.monotonic) -> None:
         self.store, self.campaign, self.batch, self._clock = store, campaign, str(batch["batch"]), clock
         self.questions: Mapping[str, Question] = questions(batch)
-        self.instructions = next(iter(self.questions.values())).instructions
+        first = next(iter(self.questions.values()))
+        self.instructions, self.options = first.instructions, len(first.options)
+        self.ask = Ask.model_validate(batch.facts.get("campaign", {}).get("ask", {}))
         self._lock = threading.Lock()
         self._answers = saved(store, campaign, self.batch)
         self._items: dict[str, set[str]] = {}  # by labeler
@@ -81,12 +86,12 @@ class Desk:
         name = self._last.get(labeler)
         return (self.questions[name], self._answers[name]) if name else None
 
-    def answer(self, labeler: str, question_id: str, version: int, said: Mapping[str, Any]) -> Answered:
+    def answer(self, labeler: str, question_id: str, version: int, form: Mapping[str, Any]) -> Answered:
         """Keep an answer; durable when this returns. Raise Refused for what is no answer."""
         question = self.questions.get(question_id)
         if question is None:
             raise Refused("There is no such question in this batch.")
-        answer = _read(question, said) | {
+        answer = _read(question, form, self.ask) | {
             "question_id": question_id,
             "content_sha256": question.content_sha256,
             "labeler_id": labeler,
@@ -122,27 +127,37 @@ def order_for(question: Question, labeler: str) -> list[int]:
     return shown_order(secret, question.question_id, len(question.options))
 
 
-def _read(question: Question, said: Mapping[str, Any]) -> Document:
-    """Take over what a browser sent; raise Refused where it is not exactly one answer."""
-    everything = range(len(question.options))
-    choice = said.get("choice")
+def _read(question: Question, form: Mapping[str, Any], ask: Ask) -> Document:
+    """Return the answer that a browser sent; raise Refused if the form is not exactly one answer."""
+    kind, count = BY_NAME[ask.kind], len(question.options)
     answer: Document
-    if choice == "tie":
-        answer = {"ranking": json.dumps([list(everything)])}
-    elif choice == "skip":
+    if form.get("choice") == "skip":
         answer = {"skip": True}
-    elif isinstance(choice, int) and not isinstance(choice, bool) and choice in everything:
-        answer = {"best": choice}
+    elif form.get("choice") == "tie" and kind.ties:
+        answer = {"ranking": compact(tie(count))}
     else:
-        raise Refused("An answer is one of the options, tie, or skip.")
+        try:
+            answer = kind.from_page(form, count, ask.axes)
+        except BadAnswer as bad:
+            raise Refused(str(bad)) from bad
     for name, most in (("seconds", 86_400.0), ("confidence", 1.0)):
-        value = said.get(name)
+        value = form.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
             answer[name] = float(value)
-    for name in WORDS:
-        value = said.get(name)
+    for name in TEXTS:
+        value = form.get(name)
         if isinstance(value, str) and value.strip():
             if len(value) > MOST_CHARACTERS:
                 raise Refused(f"The {name} has more than {MOST_CHARACTERS:,} characters.")
             answer[name] = plain(value.strip())
     return answer
+
+
+def form_of(answer: Document, count: int, ask: Ask) -> Document:
+    """Return a stored answer as the page sends it."""
+    texts = {name: answer[name] for name in ("confidence", *TEXTS) if name in answer}
+    if answer.get("skip"):
+        return texts | {"choice": "skip"}
+    if BY_NAME[ask.kind].ties and read_json("ranking", answer.get("ranking")) == tie(count):
+        return texts | {"choice": "tie"}
+    return texts | BY_NAME[ask.kind].to_page(answer, ask.axes)

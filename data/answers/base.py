@@ -57,6 +57,7 @@ class Kind(ABC):
     meaning: ClassVar[str]  # the line of the data dictionary
     delivered: ClassVar[str] = ""  # what the dictionary adds for the vendor, before `meaning`
     ties: ClassVar[bool] = False  # whether the page offers "all equally good"
+    keys: ClassVar[str] = "a digit gives the marked number and goes on; Backspace goes back."  # of the page
 
     # As delivered.
 

@@ -27,6 +27,7 @@ class Best(Kind):
     parquet = "an integer, the 0-based option shown"
     meaning = "position of the best option as shown, counted from 0"
     ties = True
+    keys = "a digit chooses, and answers if pressed once more;"
 
     def takes(self, kind: pa.DataType) -> bool:
         return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))

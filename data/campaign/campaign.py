@@ -30,6 +30,7 @@ from data.campaign.settings import (
 from data.canonical import Document
 from data.errors import Refused
 
+WEIGHTS = ("text", "supervised", "reward", "policy")  # sections that decide a run's weights
 SHIPPED = Path(__file__).resolve().parents[2] / "campaigns"
 
 
@@ -59,14 +60,28 @@ class Campaign(Settings):
         return " ".join(filter(None, [self.instructions, self.ask.wording()]))
 
     def measuring(self) -> list[Document | None]:
-        """Return the settings that decide an evaluation, beside its systems and its seed."""
+        """Return the settings that decide an evaluation, in addition to its systems and its seed."""
         judges = None if self.judges is None else self.judges.model_dump()
         return [self.evaluation.model_dump(), self.text.model_dump(), judges]
 
     def recipe(self) -> Document:
-        """Return the settings that decide what a run learns: part of the run's id."""
-        decisive = {"text", "supervised", "reward", "policy", "evaluation", "judges", "promotion"}
-        return self.model_dump(mode="json", include=decisive)
+        """Return the settings that decide a run's weights, and nothing else: part of the run's id.
+
+        `micro_batch` is left out: as the number of threads and processes, it decides how the same sums are computed.
+        """
+        recipe = self.model_dump(mode="json", include=set(WEIGHTS))
+        recipe["text"]["queries"] = self.text.source  # an id has the hashes of one's own files, wherever they lie
+        for section in ("supervised", "reward", "policy"):
+            (recipe[section] or {}).pop("micro_batch", None)
+        return recipe
+
+    def old_recipe(self) -> Document:
+        """Return the settings that named a run before the evaluation and the bar left its id."""
+        return self.model_dump(mode="json", include={*WEIGHTS, "evaluation", "judges", "promotion"})
+
+    def run_settings(self) -> Document:
+        """Return the settings that a run's report shows: those that decide its weights, and how it is measured."""
+        return self.old_recipe()
 
 
 def shipped_campaigns() -> list[str]:

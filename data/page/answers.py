@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.answers import KINDS
 from data.batches.index import Batch
 from data.batches.schema import read_key, write_table
 from data.canonical import Document, seal, sha256, unseal
@@ -21,8 +22,8 @@ from data.store import Store
 
 ANSWERS = pa.schema(
     [(name, pa.string()) for name in ("question_id", "content_sha256", "labeler_id")]
-    + [("best", pa.int8()), ("ranking", pa.string()), ("skip", pa.bool_())]
-    + [("seconds", pa.float64()), ("confidence", pa.float64())]
+    + [(kind.name, kind.row_type) for kind in KINDS]
+    + [("skip", pa.bool_()), ("seconds", pa.float64()), ("confidence", pa.float64())]
     + [(name, pa.string()) for name in ("note", "critique", "correction", "answered_at", "supersedes")]
 )
 

@@ -25,7 +25,7 @@ from data.reports import lineage_chart
 from data.reports.evaluation import copy_figures, table
 from data.rounds.lineage import ancestors, lineage
 from data.rounds.status import rounds
-from data.runs.champion import decisions_about, promotion_log
+from data.runs.champion import PromotionEntry, decisions_about, promotion_log
 from data.runs.registry import runs
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
@@ -98,7 +98,7 @@ def _evaluations(store: Store, name: str) -> list[Publication]:
     return sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
 
 
-def _told(store: Store, name: str, run: Publication, decisions: Sequence[Document]) -> Told:
+def _told(store: Store, name: str, run: Publication, decisions: Sequence[PromotionEntry]) -> Told:
     said = decisions_about(decisions, run["run"])
     decision = "none yet"
     if said:

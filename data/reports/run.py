@@ -9,7 +9,7 @@ from data.campaign import Campaign
 from data.canonical import content_id
 from data.cord.cord import pulls
 from data.errors import Refused
-from data.evaluation.gate import evaluation_of
+from data.evaluation.deciding import evaluation_of, settings_in_force
 from data.evaluation.human_evaluation import human_evaluations
 from data.evaluation.judgements import PairResult, result_for
 from data.labels.decisions import decision_log
@@ -54,7 +54,8 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     steps["evaluation"] = evaluation_of(store, name, run)
     if "responses.parquet" not in steps["evaluation"].names():
         raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
-    campaign, measured = Campaign.model_validate(published["campaign"]), steps["evaluation"].manifest["facts"]
+    campaign, measured = settings_in_force(store, name, run), steps["evaluation"].manifest["facts"]
+    assert campaign is not None  # no older than the responses
     facts = {**published.manifest["facts"], **{rate: measured.get(rate) for rate in DECIDING}}
     page = run_report(campaign, gather(store, campaign, facts, steps))
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)

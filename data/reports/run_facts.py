@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from data.batches.index import batches
 from data.campaign import Campaign
-from data.canonical import Document
 from data.cord.cord import Pulled
 from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import HumanResult, human_results
@@ -18,7 +17,7 @@ from data.labels.label_sets import label_agreement, read_label_set
 from data.measures.agreement import PairAgreement
 from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
-from data.runs.champion import champion, decisions_about, opponent_of, promotion_log
+from data.runs.champion import PromotionEntry, champion, decisions_about, opponent_of, promotion_log
 from data.runs.registry import runs
 from data.runs.stops import pulls_about
 from data.store import Store
@@ -46,7 +45,7 @@ class RunReportInput(NamedTuple):
     responses: Rows = ()  # and what was answered in it
     judgements: Rows = ()
     verdict: Verdict | None = None
-    decisions: Sequence[Document] = ()  # about this run, in the log of promotions
+    decisions: Sequence[PromotionEntry] = ()  # about this run, in the log of promotions
     earlier: Sequence[tuple[int, Mapping[str, Any] | None]] = ()  # round and win rate of the runs before
     origin: Sequence[Node] = ()  # the run and all that it was made from
     pulls: Sequence[Pulled] = ()

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from data.campaign import Campaign, load_campaign
+from data.campaign import load_campaign
 from data.cord.cord import open_pulls
-from data.evaluation.gate import evaluation_of, promote_by_hand
+from data.evaluation.deciding import evaluation_of, settings_in_force
+from data.evaluation.gate import promote_by_hand
 from data.runs.champion import rollback
-from data.runs.registry import find_run
 from data.store import open_store
 from data.store.user_state import username
 from flows.cli.app import app
@@ -34,8 +34,7 @@ def promote_run(
     Without --reason the run must pass the gate. With --reason the log and the reports say what spoke against it.
     """
     opened, settings = open_store(store), load_campaign(campaign)
-    trained_with = find_run(opened, settings.name, run).get("campaign")  # older runs have none
-    settings = Campaign.model_validate(trained_with) if trained_with else settings
+    settings = settings_in_force(opened, settings.name, run) or settings  # older runs do not name theirs
     evaluation = evaluation_of(opened, settings.name, run)
     entry = promote_by_hand(opened, settings, run, reason, by or username(), evaluation)
     against = entry["against"] if entry else []

@@ -41,6 +41,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=list(BY_NAME))
 
 def test_there_are_three_kinds_and_each_has_its_column_and_its_widget() -> None:
     assert list(BY_NAME) == ["best", "ranking", "ratings"]
+    assert {file.stem for file in TEMPLATES.glob("*.html")} == set(BY_NAME)
     assert set(BY_NAME) <= set(ALL_COLUMNS)
     assert {kind.name for kind in DETAILED} < set(LABEL.names)
 

@@ -7,7 +7,8 @@ import pytest
 from data.campaign import Campaign
 from data.cord.cord import pull, release
 from data.errors import Refused, Stopped
-from data.evaluation.gate import decide_by_gate, evaluation_of, gate, promote_by_hand, under_champion
+from data.evaluation.deciding import evaluation_of
+from data.evaluation.gate import decide_by_gate, gate, promote_by_hand, under_champion
 from data.evaluation.systems import System, all_systems, other_rules
 from data.labels.decisions import batch_statuses, decision_log, override
 from data.labels.label_sets import freeze

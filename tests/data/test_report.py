@@ -8,7 +8,8 @@ import pytest
 from data.campaign import Campaign
 from data.campaign.settings import Supervised
 from data.cord import cord
-from data.evaluation.gate import Verdict, evaluation_of, promote_by_hand
+from data.evaluation.deciding import evaluation_of
+from data.evaluation.gate import GateCode, Objection, Verdict, promote_by_hand
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from data.quality.scorecard import scorecards
@@ -37,7 +38,8 @@ class Tags(HTMLParser):
 def page_of(campaign: Campaign, low: float | None, text: str = "A fine day.") -> str:
     """The report of a run whose win rate has this lower bound, or that nobody judged."""
     passed = low is not None and low > 0.5
-    verdict = Verdict(passed, ("it wins",) if passed else (), () if passed else ("it does not win",))
+    against = Objection(GateCode.BELOW_BAR, "zero-shot", "it does not win")
+    verdict = Verdict(passed, ("it wins",) if passed else (), () if passed else (against,))
     made = gathered(campaign, None if low is None else rate(0.75, low), text)
     return run_report(campaign, made._replace(verdict=verdict))
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from data.batches.index import Batch, read_batch
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
+from data.campaign import load_campaign
+from data.campaign.settings import Ask
 from data.store import LocalStore
 from data.store.manifest import publish
 
@@ -27,18 +29,26 @@ EVIL = (
 INSTRUCTIONS = "Choose the continuation that is the most positive: warm, happy, friendly."
 
 
-def prepared(store: LocalStore, texts: Sequence[tuple[str, Sequence[str]]], campaign: str = "sentiment") -> Batch:
-    """Publish a batch of (query, options)."""
+def prepared(
+    store: LocalStore,
+    texts: Sequence[tuple[str, Sequence[str]]],
+    campaign: str = "sentiment",
+    ask: Ask | None = None,
+) -> Batch:
+    """Publish a batch of (query, options), which asks for the best option or for `ask`."""
+    settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
     asked = [
         Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options))
         for number, (query, options) in enumerate(texts)
     ]
-    vendor, key = blind(asked, INSTRUCTIONS, b"secret of this test")
+    vendor, key = blind(asked, settings.shown_instructions, b"secret of this test")
     folder = store.root.parent
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
     files["key/samples.parquet"] = folder / "key.parquet"
-    facts = {"batch": "b1", "round": 1, "questions": len(key), "samples": 4, "vocabulary": "none"}
+    facts: dict[str, object] = {"batch": "b1", "round": 1, "questions": len(key), "samples": 4, "vocabulary": "none"}
+    if ask is not None:
+        facts["campaign"] = settings.model_dump(mode="json")
     prefix = f"campaigns/{campaign}/batches/b1"
     publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
     batch = read_batch(store, campaign, "b1")

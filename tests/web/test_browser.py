@@ -127,6 +127,7 @@ def test_the_chosen_text_is_the_stored_one_and_undo_corrects_it(page: Page, serv
     token = add(server.store, "ada")
     server.start()
     sign_in(page, server, token)
+    expect(page.locator("#question")).to_be_visible()
     chosen = page.locator("#options .text").nth(1).inner_text()
     page.keyboard.press("c")
     page.keyboard.press("n")

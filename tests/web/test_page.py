@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from data.campaign.settings import Ask
 from data.cord import cord
 from data.errors import Refused
 from data.escape import visible
@@ -309,3 +310,27 @@ def test_a_comparison_of_systems_is_answered_on_the_page_and_its_cord_is_the_cam
     assert len(deliveries(store, name)) == 1 and deliveries(store, "sentiment") == []
     ada.post("/pull", {"reason": "obscene", "scope": "campaign"})
     assert [each.scope for each in cord.open_pulls(store)] == ["campaign:sentiment"]
+
+
+def test_a_page_that_asks_for_ratings_takes_nothing_else_and_says_what_is_missing(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    prepared(store, simple(2), ask=Ask(kind="ratings", axes=("accuracy", "overall")))
+    page = opened(store)
+    ada = Visitor(page, add(store, "ada"))
+    shown = ada.client.get("/").text
+    assert "Rate every option from 1 (worst) to 7 (best) on: accuracy, overall." in shown
+    assert shown.count('data-field="overall"') == 4 * 7 and 'value="tie"' not in shown
+    asked = ada.question()
+    sent = {"question_id": asked["question_id"], "version": 1}
+    for form in ({"choice": 0}, {"choice": "tie"}, {"given": {"overall": [1, 2, 3, 4]}}):
+        refused = ada.post("/answer", sent | form)
+        assert refused.status_code == 400 and refused.json()["error"].startswith("Rate every text from 1 to 7 on")
+    given = {"accuracy": [1, 2, 3, 4], "overall": [7, 7, 1, 7], "style": [1, 1, 1, 1]}
+    assert ada.post("/answer", sent | {"given": given, "note": "a note"}).status_code == 200
+    [kept] = stored_answers(store).values()
+    assert json.loads(str(kept["ratings"])) == {"accuracy": [1, 2, 3, 4], "overall": [7, 7, 1, 7]}
+    assert "best" not in kept and kept["note"] == "a note"
+    before = ada.client.get("/last").json()["question"]["before"]
+    assert before == {"note": "a note", "given": {name: given[name] for name in ("accuracy", "overall")}}
+    skipped = ada.post("/answer", {"question_id": ada.question()["question_id"], "version": 1, "choice": "skip"})
+    assert skipped.status_code == 200
