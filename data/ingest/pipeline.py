@@ -30,6 +30,7 @@ from data.ingest.sandbox import ParsedFile, read_sandboxed
 from data.ingest.validate import FileResult, validate
 from data.labels.decisions import batch_statuses
 from data.labels.delivery import DeliveryEntry, NewEntry, StoredResult
+from data.labels.findings import StoredFinding
 from data.labels.table import committed_table, deliveries
 from data.paths import (
     KEY_FILE,
@@ -57,7 +58,7 @@ class IngestResult(NamedTuple):
     duplicates: int
     reasons: dict[str, int]
     decision: str = "accept"
-    findings: tuple[Document, ...] = ()
+    findings: tuple[StoredFinding, ...] = ()
     label_set: str | None = None  # of all labels that count, if somebody froze them
     ignored: tuple[str, ...] = ()  # columns that are not part of the contract
     report: str | None = None  # on the quality of its batch, if somebody wrote it

@@ -1,98 +1,115 @@
-"""The log of what was decided about the labels of each batch, by rule and by people; what counts is read from it."""
+"""The log of decisions about the labels of each batch, by rule and by people. What counts is read from it.
+
+A person's acceptance is in force while nothing is found that was not found when the person decided: the codes of the
+newest assessment must be a subset of those recorded with the override (data/labels/findings.py).
+"""
 
 from collections.abc import Mapping
 from math import inf
-from typing import Literal, NamedTuple
+from typing import NamedTuple, cast
 
 from data.canonical import Document, canonical_json
 from data.errors import Refused
+from data.labels.findings import code_of
+from data.labels.log_entries import Assessment, AssessmentFacts, Decision, Entry, Override, read_entry
 from data.paths import quality_log_prefix
 from data.store import Store, log
 
-Decision = Literal["accept", "hold", "reject"]
-
 
 class BatchStatus(NamedTuple):
-    """What holds for a batch now."""
+    """What is in force for a batch now."""
 
     decision: Decision
-    why: str
+    why: str  # for people
     weights: Mapping[str, float]  # of the answers of each labeler; 0 for those that do not count
     by_person: bool = False  # or by the rules alone
 
     @property
     def counts(self) -> bool:
-        """Whether any of its labels do."""
+        """Whether any label of the batch counts."""
         return self.decision == "accept" and (any(self.weights.values()) or not self.weights)
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The labelers whose answers do not count, whatever becomes of the batch."""
+        """The labelers whose answers do not count, whatever is decided about the batch."""
         return tuple(sorted(name for name, weight in self.weights.items() if weight == 0))
 
 
-def decision_log(store: Store, campaign: str) -> list[Document]:
-    return log.entries(store, quality_log_prefix(campaign))
+def decision_log(store: Store, campaign: str) -> list[Entry]:
+    """Return the log of a campaign, oldest first, older entries in today's shape."""
+    return [read_entry(stored) for stored in log.entries(store, quality_log_prefix(campaign))]
 
 
-def record_assessment(store: Store, campaign: str, batch: str, assessment: Document) -> Document:
-    """Append an assessment of a batch, unless the last one of it says the same; return the one that stands."""
-    document = assessment | {"batch": batch}
-    standing: list[Document] = []
+def assessments(store: Store, campaign: str) -> dict[str, Assessment]:
+    """Return the newest assessment of every batch."""
+    return {entry["batch"]: entry for entry in decision_log(store, campaign) if entry["kind"] == "assessment"}
+
+
+def record_assessment(store: Store, campaign: str, batch: str, facts: AssessmentFacts, labels: int) -> Assessment:
+    """Append an assessment of a batch that has seen so many labels, and return it.
+
+    If the last assessment of the batch says the same, append nothing and return the last one.
+    """
+    document: Document = {**facts, "batch": batch, "labels": labels}
+    in_force: list[Document] = []
 
     def decide(so_far: list[Document]) -> Document | None:
         last = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"][-1:]
         if last and canonical_json({name: last[0].get(name) for name in document}) == canonical_json(document):
-            standing[:] = last
+            in_force[:] = last
             return None
-        standing[:] = [document]
+        in_force[:] = [document]
         return document
 
     log.append(store, quality_log_prefix(campaign), decide)
-    return standing[0]
+    return cast(Assessment, in_force[0])
 
 
 def override(
     store: Store, campaign: str, batch: str, decision: Decision, reason: str, labeler: str | None, by: str = ""
 ) -> None:
-    """Record a person's decision about a batch or one labeler in it; it stands until other faults are found."""
+    """Record a person's decision about a batch or one labeler in it; it is in force until other faults are found."""
 
     if not reason.strip():
         raise Refused("A decision needs a reason: say what was found.")
 
     def decide(so_far: list[Document]) -> Document:
-        assessed = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"]
+        entries = [read_entry(stored) for stored in so_far if stored["batch"] == batch]
+        assessed = [entry for entry in entries if entry["kind"] == "assessment"]
         if not assessed:
             raise Refused(f"There are no answers to a batch {batch} of campaign {campaign} to decide about.")
         if labeler is not None and labeler not in assessed[-1]["labelers"]:
             raise Refused(f"Labeler {labeler} answered nothing in batch {batch} of campaign {campaign}.")
-        faults = _faults(assessed[-1], labeler)
-        overridden = {"batch": batch, "labeler": labeler, "decision": decision, "reason": reason, "faults": faults}
-        return {"kind": "override", "by": by, **overridden}
+        entry: Override = {
+            "kind": "override",
+            "by": by,
+            "batch": batch,
+            "labeler": labeler,
+            "decision": decision,
+            "reason": reason,
+            "codes": _codes(assessed[-1], labeler),
+        }
+        return cast(Document, entry)
 
     log.append(store, quality_log_prefix(campaign), decide)
 
 
 def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:
-    """Return what holds for every batch that was assessed."""
+    """Return the status of every batch that was assessed."""
     entries = decision_log(store, campaign)
-    found = {}
-    for batch in dict.fromkeys(entry["batch"] for entry in entries):
-        mine = [entry for entry in entries if entry["batch"] == batch]
-        found[batch] = _status_of(mine)
-    return found
+    names = dict.fromkeys(entry["batch"] for entry in entries)
+    return {name: _status_of([entry for entry in entries if entry["batch"] == name]) for name in names}
 
 
 def labels_seen(store: Store, campaign: str) -> dict[str, float]:
     """Return how many labels of each batch its newest assessment has seen.
 
-    Old assessments do not say how many: they have seen all.
+    Old assessments do not record the number: they have seen all.
     """
-    assessments = [entry for entry in decision_log(store, campaign) if entry["kind"] == "assessment"]
-    return {entry["batch"]: entry.get("labels", inf) for entry in assessments}
+    return {batch: entry.get("labels", inf) for batch, entry in assessments(store, campaign).items()}
 
 
-def _status_of(entries: list[Document]) -> BatchStatus:
+def _status_of(entries: list[Entry]) -> BatchStatus:
     assessment = [entry for entry in entries if entry["kind"] == "assessment"][-1]
     decision, why = assessment["decision"], "; ".join(finding["fault"] for finding in assessment["findings"])
     decisions = {name: labeler["decision"] for name, labeler in assessment["labelers"].items()}
@@ -100,7 +117,7 @@ def _status_of(entries: list[Document]) -> BatchStatus:
     for entry in entries:
         if entry["kind"] != "override":
             continue
-        if entry["decision"] == "accept" and not set(_faults(assessment, entry["labeler"])) <= set(entry["faults"]):
+        if entry["decision"] == "accept" and not set(_codes(assessment, entry["labeler"])) <= set(entry["codes"]):
             continue
         if entry["labeler"] is not None:
             decisions[entry["labeler"]] = entry["decision"]
@@ -115,8 +132,9 @@ def _status_of(entries: list[Document]) -> BatchStatus:
     return BatchStatus(decision, why, weights, by_person)
 
 
-def _faults(assessment: Document, labeler: str | None) -> list[str]:
-    """Return what was found of a batch, or of one labeler in it."""
+def _codes(assessment: Assessment, labeler: str | None) -> list[str]:
+    """Return the codes of what was found of a batch, or of one labeler in it."""
     if labeler is not None:
-        return list(assessment["labelers"].get(labeler, {}).get("faults", ()))
-    return sorted(finding["fault"] for finding in assessment["findings"])
+        found = assessment["labelers"].get(labeler)
+        return list(found["codes"]) if found else []
+    return sorted(finding.get("code") or code_of(finding["fault"]) for finding in assessment["findings"])

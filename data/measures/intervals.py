@@ -1,9 +1,18 @@
 """Estimates with 95 % intervals: the type that all measures share, and Wilson's interval of a proportion."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 Z95 = 1.959964
+
+
+class StoredEstimate(TypedDict):
+    """An estimate as JSON."""
+
+    value: float
+    low: float
+    high: float
+    n: int
 
 
 class Estimate(NamedTuple):
@@ -18,6 +27,10 @@ class Estimate(NamedTuple):
         """Write value and interval, each with the given format: `f"{estimate:.2f}"` is "0.44 [0.40, 0.48]"."""
         spec = spec or ".3f"
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def document(self) -> StoredEstimate:
+        """Return the estimate as it is stored."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
     def __str__(self) -> str:
         return format(self)

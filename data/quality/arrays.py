@@ -1,9 +1,9 @@
-"""All answers to a batch as parallel arrays, what the diagnosis looks at; and a finding, what it returns."""
+"""All answers to a batch as parallel arrays: the input of the diagnosis."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from data.batches.key import Key
 from data.measures.agreement import Integers
-
-Severity = Literal["reject", "hold"]
 
 
 @dataclass(frozen=True)
@@ -96,12 +94,3 @@ def to_arrays(key: Key, labels: BestChoices, predicted: Mapping[str, int]) -> An
         words=key.words.astype(np.int32)[asked],
         names=labels.names,
     )
-
-
-class Finding(NamedTuple):
-    """One fault, what shows it, and whose answers it concerns (empty: everybody's)."""
-
-    fault: str
-    severity: Severity
-    evidence: str
-    labelers: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
 from data.campaign import Campaign
 from data.campaign.settings import Quality
-from data.canonical import Document
-from data.labels.decisions import decision_log, labels_seen, record_assessment
+from data.labels.decisions import assessments, labels_seen, record_assessment
 from data.labels.delivery import DeliveryEntry
+from data.labels.log_entries import Assessment, OtherMeasures
 from data.labels.table import active, committed_table, deliveries, skips
 from data.measures.intervals import proportion
 from data.paths import KEY_FILE
@@ -33,8 +33,8 @@ def assess_batch(
     key: Key,
     thresholds: Quality,
     predicted: Mapping[str, int],
-) -> Document:
-    """Assess all answers to a batch so far, and record it where it says something new."""
+) -> Assessment:
+    """Assess all answers to a batch so far, and record the assessment if it says something new."""
     taken = deliveries(store, campaign)
     seen = _accepted(taken)[batch["batch"]]
     columns = ["question_id", "labeler_id", "best_sample", "best_shown", "seconds", "supersedes"]
@@ -43,7 +43,7 @@ def assess_batch(
     if labels["supersedes"].null_count < len(labels):
         labels = committed_table(store, taken, batch["batch"])
         labels = labels.take(active(labels))
-    earlier = {e["batch"]: e for e in decision_log(store, campaign) if e["kind"] == "assessment"}
+    earlier = assessments(store, campaign)
     earlier.pop(batch["batch"], None)
     naming = best_choices(labels, key)
     others = _others(store, campaign, batch, key, labels, naming)
@@ -51,8 +51,8 @@ def assess_batch(
     del labels, naming  # of a million answers, they are a quarter of all that is held
     pa.default_memory_pool().release_unused()
     before = [] if batch.manifest["kind"] == "comparison" else list(earlier.values())  # each is of other systems
-    assessment = assess(answers, len(key), thresholds, before, others)
-    return record_assessment(store, campaign, batch["batch"], assessment | {"labels": seen})
+    facts = assess(answers, len(key), thresholds, before, others)
+    return record_assessment(store, campaign, batch["batch"], facts, seen)
 
 
 def assess_pending(store: Store, campaign: str) -> None:
@@ -70,13 +70,15 @@ def assess_pending(store: Store, campaign: str) -> None:
 
 def _accepted(taken: Sequence[DeliveryEntry]) -> Counter[str]:
     """Return how many labels of each batch the log has."""
-    found = Counter[str]()
+    labels = Counter[str]()
     for entry in taken:
-        found[entry["batch"]] += entry["accepted"]
-    return found
+        labels[entry["batch"]] += entry["accepted"]
+    return labels
 
 
-def _others(store: Store, campaign: str, batch: Batch, key: Key, labels: pa.Table, naming: BestChoices) -> Document:
+def _others(
+    store: Store, campaign: str, batch: Batch, key: Key, labels: pa.Table, naming: BestChoices
+) -> OtherMeasures:
     """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
     named, counted = skips(store, deliveries(store, campaign), batch["batch"])
     asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
@@ -86,7 +88,7 @@ def _others(store: Store, campaign: str, batch: Batch, key: Key, labels: pa.Tabl
         "texts": _texts(batch, key, labels),
         "drift": watched_rate(key, naming),
         "answered": min(len(key), pc.count_distinct(asked).as_py() + counted),
-        "undecided": proportion(ties + skipped, len(labels) + skipped)._asdict(),
+        "undecided": proportion(ties + skipped, len(labels) + skipped).document(),
     }
 
 

@@ -4,8 +4,7 @@ A decision is made anew from all answers whenever some arrive, so it never has t
 lies beside it in the same log, with a reason.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +12,28 @@ from numpy.typing import NDArray
 from data.batches.composition import FEWEST_GOLD
 from data.batches.key import UNKNOWN
 from data.campaign.settings import Quality
-from data.canonical import Document
+from data.labels.findings import Code, Finding, evidence_text
+from data.labels.log_entries import AnswerMeasures, AssessmentFacts, LabelerAssessment, Measures, OtherMeasures
 from data.measures.agreement import Integers, alpha_interval, count_classes, one_coin, slot_p
-from data.measures.intervals import proportion
-from data.quality.arrays import Answers, Finding
+from data.measures.intervals import Estimate, StoredEstimate, proportion
+from data.quality.arrays import Answers
 from data.quality.diagnosis import diagnose
 from data.quality.gates import drifts, gates
 from data.quality.spam import pairs
 
-VERSION = 6  # of these rules; every assessment says by which it was made
+VERSION = 7  # of these rules; every assessment records the version that made it
 LEAST_WEIGHT, MOST_WEIGHT = 0.25, 1.5
 
 
 def assess(
-    answers: Answers, questions: int, thresholds: Quality, earlier: Sequence[Document], others: Mapping[str, Any]
-) -> Document:
+    answers: Answers, questions: int, thresholds: Quality, earlier: Sequence[AssessmentFacts], others: OtherMeasures
+) -> AssessmentFacts:
     """Measure the answers to a batch of so many questions, and decide: accept, hold or reject.
 
     `earlier` are the assessments of other batches, which this one must not drift from; `others` are measures that need
     more than the answers: `answered`, `undecided`, `drift` and `texts`.
     """
-    measures = {**measure(answers, questions), **others}
+    measures: Measures = {**measure(answers, questions), **others}
     findings = [*diagnose(answers, thresholds), *drifts(measures, earlier, thresholds)]
     findings += gates(measures, thresholds)
     labelers = assess_labelers(answers, findings, thresholds)
@@ -42,14 +42,14 @@ def assess(
         "kind": "assessment",
         "version": VERSION,
         "decision": "reject" if "reject" in worst else "hold" if worst else "accept",
-        "findings": [finding._asdict() for finding in findings],
+        "findings": [finding.document() for finding in findings],
         "measures": measures,
         "labelers": labelers,
         "thresholds": thresholds.model_dump(),
     }
 
 
-def measure(answers: Answers, questions: int) -> Document:
+def measure(answers: Answers, questions: int) -> AnswerMeasures:
     """Measure a batch: coverage, gold, agreement, positions, the reward model's view, speed, self-consistency."""
     known = answers.take(answers.gold != UNKNOWN)
     viewed = answers.take(answers.predicted != UNKNOWN)
@@ -62,7 +62,7 @@ def measure(answers: Answers, questions: int) -> Document:
         "labelers": len(answers.names),
         "questions": questions,
         "gold": _share(known.samples == known.gold),
-        "alpha": _finite(alpha_interval(count_classes(answers.items, turned, answers.k))._asdict()),
+        "alpha": _finite(alpha_interval(count_classes(answers.items, turned, answers.k))),
         "agreement": _share(pairs(answers).equal),
         "self_consistency": _share(asked_twice),
         "slot_p": slot_p(answers.slots, answers.k),
@@ -88,39 +88,40 @@ def _by_chance(hits: int, count: int, *, chance: float, usual: float, evidence: 
     return bool(gain > evidence)
 
 
-def _share(hits: NDArray[np.bool_]) -> Document | None:
-    return proportion(float(hits.sum()), len(hits))._asdict() if len(hits) else None
+def _share(hits: NDArray[np.bool_]) -> StoredEstimate | None:
+    return proportion(float(hits.sum()), len(hits)).document() if len(hits) else None
 
 
-def _finite(interval: Document) -> Document | None:
-    return interval if all(np.isfinite(value) for value in interval.values()) else None
+def _finite(estimate: Estimate) -> StoredEstimate | None:
+    return estimate.document() if all(np.isfinite(value) for value in estimate) else None
 
 
-def assess_labelers(answers: Answers, findings: Sequence[Finding], thresholds: Quality) -> Document:
+def assess_labelers(answers: Answers, findings: Sequence[Finding], thresholds: Quality) -> dict[str, LabelerAssessment]:
     """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
-    accused = {name: finding.fault for finding in findings for name in finding.labelers}
+    accused = {name: finding for finding in findings for name in finding.labelers}
     weights = skill_weights(answers)
     who, alike = _pairs_of_one_labeler(answers)
     usual = float(alike.mean()) if len(alike) else 0.0
     consistent = np.bincount(who, alike, len(answers.names)).astype(int).tolist()
     repeated = np.bincount(who, minlength=len(answers.names)).tolist()
-    result: Document = {}
+    result: dict[str, LabelerAssessment] = {}
     for number, (name, own) in enumerate(zip(answers.names, answers.by_labeler(), strict=True)):
         known = own.take(own.gold != UNKNOWN)
         right = int((known.samples == known.gold).sum())
         fast = float((own.seconds < own.words / thresholds.words_a_second).mean()) if len(own) else 0.0
         twice = consistent[number], repeated[number]
-        reasons = {accused[name]: accused[name]} if name in accused else {}  # each fault, in words
+        reasons: dict[str, str] = {accused[name].code: accused[name].fault} if name in accused else {}
         if len(known) >= FEWEST_GOLD and right < thresholds.labeler_gold * len(known):
-            reasons["gold answers wrong"] = f"{right} of {len(known)} gold answers right"
+            code = Code.LABELER_GOLD_WRONG
+            reasons[code] = evidence_text(code, {"right": right, "gold": len(known)})
         if _by_chance(*twice, chance=1 / answers.k, usual=usual, evidence=thresholds.evidence):
-            shown = f"{twice[0]} of {twice[1]} own answers repeated: as often as by chance"
-            reasons["own answers not repeated"] = shown
+            code = Code.LABELER_INCONSISTENT
+            reasons[code] = evidence_text(code, {"consistent": twice[0], "repeated": twice[1]})
         if fast > thresholds.fast_share and len(own) >= FEWEST_GOLD:
-            reasons["faster than anybody reads"] = f"{fast:.0%} of the answers came faster than anybody reads"
+            reasons[Code.LABELER_TOO_FAST] = evidence_text(Code.LABELER_TOO_FAST, {"fast": fast})
         result[name] = {
             "decision": "hold" if reasons else "accept",
-            "faults": sorted(reasons),
+            "codes": sorted(reasons),
             "reasons": list(reasons.values()),
             "weight": round(float(weights[number]), 4),
             "answers": len(own),

@@ -10,56 +10,55 @@ import numpy as np
 
 from data.batches.key import UNKNOWN, Key
 from data.campaign.settings import Quality
-from data.canonical import Document
-from data.measures.intervals import proportion
-from data.quality.arrays import BestChoices, Finding
+from data.labels.findings import Code, Finding
+from data.labels.log_entries import AssessmentFacts, Measures, estimate
+from data.measures.intervals import StoredEstimate, proportion
+from data.quality.arrays import BestChoices
 
 ENOUGH_OVERLAP = 100  # items with two answers or more, before alpha alone decides
 WATCHED = {
-    "alpha": "alpha",
-    "agreement_with_reward_model": "agreement with the reward model",
-    "drift": "the rate of the fixed comparison",
+    "alpha": Code.ALPHA_DRIFT,
+    "agreement_with_reward_model": Code.REWARD_MODEL_DRIFT,
+    "drift": Code.FIXED_COMPARISON_DRIFT,
 }
 
 
-def gates(measures: Document, thresholds: Quality) -> list[Finding]:
+def gates(measures: Measures, thresholds: Quality) -> list[Finding]:
     """Compare what was measured of a batch with the campaign's thresholds."""
-    found = []
+    findings = []
     covered = measures["answered"] / measures["questions"] if measures["questions"] else 1.0
     if covered < thresholds.coverage:
-        evidence = f"{measures['answered']:,} of {measures['questions']:,} questions ({covered:.0%}) are answered"
-        found.append(Finding("the batch is not complete", "hold", evidence))
+        counts = {"answered": measures["answered"], "questions": measures["questions"]}
+        findings.append(Finding(Code.INCOMPLETE, "hold", {**counts, "share": covered}))
     alpha = measures["alpha"]
     if alpha is not None and alpha["n"] >= ENOUGH_OVERLAP and alpha["low"] <= thresholds.alpha:
-        evidence = f"alpha is {alpha['value']:.2f} [{alpha['low']:.2f}, {alpha['high']:.2f}] on {alpha['n']:,} items"
         certain = alpha["high"] <= thresholds.alpha
-        found.append(Finding("labelers hardly agree", "reject" if certain else "hold", evidence))
+        bounds = {name: alpha[name] for name in ("value", "low", "high")}
+        findings.append(Finding(Code.NO_AGREEMENT, "reject" if certain else "hold", {**bounds, "items": alpha["n"]}))
     undecided = measures["undecided"]
     if undecided is not None and undecided["n"] >= 40 and undecided["value"] > thresholds.undecided_share:
-        evidence = f"{undecided['value']:.0%} of {undecided['n']:,} answers skip or tie over all options"
-        found.append(Finding("many questions are not decided", "hold", evidence))
-    return found
+        findings.append(Finding(Code.UNDECIDED, "hold", {"share": undecided["value"], "answers": undecided["n"]}))
+    return findings
 
 
-def drifts(measures: Document, earlier: Sequence[Document], thresholds: Quality) -> list[Finding]:
+def drifts(measures: Measures, earlier: Sequence[AssessmentFacts], thresholds: Quality) -> list[Finding]:
     """Compare a batch with the last ten accepted ones: a jump of agreement up is as suspicious as one down."""
-    found = []
-    for name, shown in WATCHED.items():
-        accepted = [e["measures"].get(name) for e in earlier if e["decision"] == "accept"]
+    findings = []
+    for name, code in WATCHED.items():
+        accepted = [estimate(entry["measures"], name) for entry in earlier if entry["decision"] == "accept"]
         before = [measure["value"] for measure in accepted if measure]
-        now = measures.get(name)
+        now = estimate(measures, name)
         if now is None or len(before) < 3:
             continue
         usual = float(np.mean(before[-10:]))
         spread = max(float(np.std(before[-10:], ddof=1)), (now["high"] - now["low"]) / 4)
         if abs(now["value"] - usual) > thresholds.agreement_drift * spread:
-            evidence = f"{now['value']:.2f}, in earlier batches {usual:.2f}, {spread:.2f} apart as a rule"
-            found.append(Finding(f"{shown} is not what it was", "hold", evidence))
-    return found
+            findings.append(Finding(code, "hold", {"value": now["value"], "usual": usual, "spread": spread}))
+    return findings
 
 
-def watched_rate(key: Key, labels: BestChoices) -> Document | None:
+def watched_rate(key: Key, labels: BestChoices) -> StoredEstimate | None:
     """Return how often the watched option of the fixed comparison was chosen; None where the batch has none."""
     watched = key.watched[labels.questions]
     hits = (labels.samples == watched)[watched != UNKNOWN]
-    return proportion(float(hits.sum()), len(hits))._asdict() if len(hits) else None
+    return proportion(float(hits.sum()), len(hits)).document() if len(hits) else None

@@ -9,8 +9,9 @@ from data.batches.index import Batch, batches, key_rows
 from data.batches.schema import TESTS
 from data.canonical import Document
 from data.errors import Refused
-from data.labels.decisions import BatchStatus, batch_statuses, decision_log
+from data.labels.decisions import BatchStatus, assessments, batch_statuses
 from data.labels.delivery import DeliveryEntry
+from data.labels.log_entries import Assessment
 from data.labels.table import Committed, active_labels, committed, deliveries, skips
 from data.store import Store
 
@@ -33,13 +34,13 @@ class Scorecard(NamedTuple):
     cost: float
     cost_a_label: float | None
     status: BatchStatus | None
-    assessment: Document | None
+    assessment: Assessment | None
 
 
 def scorecards(store: Store, campaign: str, price: float | None = None) -> list[Scorecard]:
     """Return the scorecard of every batch, oldest first; `price` of an answer, in place of the campaign's."""
     taken = deliveries(store, campaign)
-    assessed = {entry["batch"]: entry for entry in decision_log(store, campaign) if entry["kind"] == "assessment"}
+    assessed = assessments(store, campaign)
     decided = batch_statuses(store, campaign)
     return [
         _scorecard(store, batch, taken, price, decided.get(batch["batch"]), assessed.get(batch["batch"]))
@@ -53,7 +54,7 @@ def _scorecard(
     taken: Sequence[DeliveryEntry],
     price: float | None,
     status: BatchStatus | None,
-    assessment: Document | None,
+    assessment: Assessment | None,
 ) -> Scorecard:
     name = batch["batch"]
     mine = [entry for entry in taken if entry["batch"] == name]

@@ -11,11 +11,13 @@ from scipy.special import gammaln
 
 from data.batches.key import UNKNOWN
 from data.campaign.settings import Quality
+from data.labels.findings import Code, Finding
 from data.measures.agreement import Integers
-from data.quality.arrays import Answers, Finding
+from data.quality.arrays import Answers
 
-FEWEST = 20  # comparisons before they say anything of guessing
-COPIED = 0.97  # how often copies of one another agree
+FEWEST_PAIRS = 20  # pairs, or known answers, before they are evidence of guessing
+FARTHEST_PAIR = 39  # largest distance, in the answers to one item, at which two answers are compared
+COPIED = 0.97  # share of items in which labelers who copy one another agree
 Floats = NDArray[np.float64]
 
 
@@ -36,12 +38,16 @@ class Pairs(NamedTuple):
 
 
 def pairs(answers: Answers) -> Pairs:
-    """Pair the answers to each item, but not to gold questions: that all agree where one cannot err says nothing."""
+    """Pair the answers to each item, except gold questions: agreement on what nobody can miss says nothing.
+
+    Of an item with more than 40 answers, answers further apart than FARTHEST_PAIR in delivery order are not paired:
+    the number of pairs grows linearly and not quadratically with the answers, and each answer still has 39 partners.
+    """
     answers = answers.take(answers.gold == UNKNOWN)
     order = np.argsort(answers.items, kind="stable")
     items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
     found: list[tuple[Integers, Integers, NDArray[np.bool_]]] = []
-    for distance in range(1, 40):
+    for distance in range(1, FARTHEST_PAIR + 1):
         same = items[distance:] == items[:-distance]
         if not same.any():
             break
@@ -58,11 +64,11 @@ def pairs(answers: Answers) -> Pairs:
 
 def find_copying(answers: Answers, thresholds: Quality, usual: float | None = None) -> list[Finding]:
     """Find every group of labelers who copy one another: the clearest, then the next among the others."""
-    found: list[Finding] = []
+    groups: list[Finding] = []
     while (group := _collusion_group(answers, thresholds, usual)) is not None:
-        found.append(group)
+        groups.append(group)
         answers = answers.take(~np.isin(answers.labelers, [answers.names.index(name) for name in group.labelers]))
-    return found
+    return groups
 
 
 def _collusion_group(answers: Answers, thresholds: Quality, usual: float | None) -> Finding | None:
@@ -93,11 +99,14 @@ def _collusion_group(answers: Answers, thresholds: Quality, usual: float | None)
     gain -= _choices(total, len(group))
     if gain < thresholds.evidence:
         return None
-    evidence = (
-        f"{len(group)} labelers agree in {together.equal[inside].mean():.0%} of {inside.sum()} shared items, where "
-        f"{elsewhere:.0%} would be usual ({gain:.0f} nats)"
-    )
-    return Finding("accounts copy each other", "hold", evidence, tuple(sorted(answers.names[who] for who in group)))
+    numbers = {
+        "accused": len(group),
+        "agreement": float(together.equal[inside].mean()),
+        "shared": int(inside.sum()),
+        "usual": elsewhere,
+        "nats": gain,
+    }
+    return Finding(Code.COPYING, "hold", numbers, tuple(sorted(answers.names[who] for who in group)))
 
 
 def _rate(equal: NDArray[np.bool_]) -> float:
@@ -165,10 +174,15 @@ def find_guessing(answers: Answers, thresholds: Quality) -> list[Finding]:
         return []
     bad = answers.take(np.isin(answers.labelers, accused))
     known = bad.take(bad.gold != UNKNOWN)
-    gold = f"; their gold accuracy is {(known.samples == known.gold).mean():.2f} of {len(known)}" if len(known) else ""
-    evidence = f"{len(accused)} of {total} labelers, with {of_labels:.0%} of the answers, answer at random{gold}"
-    names = tuple(answers.names[who] for who in accused)
-    return [Finding("some labelers answer at random", "hold", f"{evidence} ({gain:.0f} nats)", names)]
+    numbers = {
+        "accused": len(accused),
+        "labelers": total,
+        "share": of_labels,
+        "gold": len(known),
+        "right": float((known.samples == known.gold).mean()) if len(known) else 0.0,
+        "nats": gain,
+    }
+    return [Finding(Code.GUESSING, "hold", numbers, tuple(answers.names[who] for who in accused))]
 
 
 def _tests(answers: Answers) -> list[Trials]:
@@ -186,7 +200,7 @@ def _two_kinds(tests: list[Trials], guesses: NDArray[np.bool_], chance: float) -
     """Return how much likelier, in nats, all is if these labelers guess than if everybody is alike."""
     gain = 0.0
     for test in tests:
-        if len(test.hit) < FEWEST:
+        if len(test.hit) < FEWEST_PAIRS:
             continue
         by_chance = guesses[test.who] if test.other is None else guesses[test.who] | guesses[test.other]
         others = test.hit[~by_chance]
@@ -204,7 +218,7 @@ def _against_guessing(tests: list[Trials], good: NDArray[np.bool_], chance: floa
             trusted = good[test.other]  # a guesser disagrees with everybody, which says nothing of the others
             who, hit = who[trusted], hit[trusted]
         of_good = good[who]
-        if of_good.sum() < FEWEST:
+        if of_good.sum() < FEWEST_PAIRS:
             continue
         usual = float(np.clip(hit[of_good].mean(), chance + 0.02, 0.98))
         met = np.bincount(who, hit, len(good))

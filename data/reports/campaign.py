@@ -15,6 +15,7 @@ from data.evaluation.accuracy_sheet import readings, sheet_log
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.decisions import decision_log
+from data.labels.log_entries import estimate
 from data.labels.table import deliveries
 from data.paths import comparisons_of, evaluations_prefix, reports_prefix, runs_prefix
 from data.quality.scorecard import Scorecard, scorecards
@@ -182,7 +183,7 @@ def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Hu
     if ends:
         plots.append(charts.frontier([("base", 0.0, 0.0), *ends], title="Score against KL, run by run"))
     for measure, title in (("agreement", "Two labelers agree"), ("gold", "Gold answers right")):
-        known = [(card.round, card.assessment["measures"].get(measure)) for card in cards if card.assessment]
+        known = [(card.round, estimate(card.assessment["measures"], measure)) for card in cards if card.assessment]
         points = [(f"r{number}", rate["value"], rate["low"], rate["high"]) for number, rate in known if rate]
         if points:
             plots.append(charts.intervals(points, title=title))

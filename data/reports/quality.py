@@ -16,6 +16,7 @@ from data.batches.schema import write_table
 from data.canonical import Document, content_id
 from data.labels.decisions import decision_log
 from data.labels.delivery import DeliveryEntry
+from data.labels.log_entries import estimate
 from data.labels.table import Committed, deliveries
 from data.measures.intervals import proportion
 from data.paths import quality_report_prefix
@@ -98,17 +99,18 @@ def _state(store: Store, campaign: str, taken: Sequence[DeliveryEntry]) -> Docum
 
 def decided(labels: Sequence[tuple[Committed, float]], card: Scorecard) -> pa.Table:
     """Return the decision on every label: the worse of its batch's and its labeler's, with the reasons of both."""
-    assessment = card.assessment or {"labelers": {}, "version": 0}
+    labelers = card.assessment["labelers"] if card.assessment else {}
+    rules = card.assessment["version"] if card.assessment else 0
     status = card.status
     rows = []
     for label, weight in labels:
-        of_labeler = assessment["labelers"].get(label.labeler_id, {"reasons": []})
+        of_labeler = labelers.get(label.labeler_id)
         stopped = status is not None and status.decision != "accept"
         kept_out = status is not None and not status.weights.get(label.labeler_id, 1.0)
         decision = status.decision if status is not None and stopped else "hold" if kept_out else "accept"
         why = [status.why] if status is not None and stopped else []
         row = {"label_id": label.label_id, "labeler_id": label.labeler_id, "decision": decision, "weight": weight}
-        rows.append(row | {"reasons": [*why, *of_labeler["reasons"]], "rules": assessment["version"]})
+        rows.append(row | {"reasons": [*why, *(of_labeler["reasons"] if of_labeler else [])], "rules": rules})
     return pa.Table.from_pylist(rows, schema=DECIDED)
 
 
@@ -125,8 +127,7 @@ def _of_batch(card: Scorecard) -> list[str]:
     plots.append(charts.bars(weights, title="Weight of each labeler", level=1.0, level_label="average"))
     texts = measures["texts"]
     for what, title in (("words", "Words in a response"), ("copied", "Share of word pairs copied from the query")):
-        names = {"chosen": "chosen", "rejected": "rejected", "passed over": "rejected"}  # the last in old assessments
-        pair = {shown: texts[f"{what} {name}"] for name, shown in names.items() if f"{what} {name}" in texts}
+        pair = {name: texts[f"{what} {name}"] for name in ("chosen", "rejected") if f"{what} {name}" in texts}
         if pair:
             plots.append(charts.bars(pair, title=title))
     return plots
@@ -135,7 +136,7 @@ def _of_batch(card: Scorecard) -> list[str]:
 def _over_time(cards: Sequence[Scorecard]) -> list[str]:
     plots = []
     for name, title in OVER_TIME.items():
-        known = [(card.round, card.assessment["measures"].get(name)) for card in cards if card.assessment]
+        known = [(card.round, estimate(card.assessment["measures"], name)) for card in cards if card.assessment]
         points = [(f"round {number}", m["value"], m["low"], m["high"]) for number, m in known if m]
         if points:
             plots.append(charts.intervals(points, title=f"{title}, by batch"))

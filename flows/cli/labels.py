@@ -10,8 +10,9 @@ from data.errors import Refused
 from data.evaluation.gate import under_champion
 from data.exchange.labeled import Labeled
 from data.exchange.registry import all_formats, label_writer, label_writers, listing
-from data.labels.decisions import Decision, batch_statuses, override
+from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze, labeled_rows
+from data.labels.log_entries import Decision
 from data.quality.assess_batch import assess_pending
 from data.quality.scorecard import scorecards
 from data.reports.quality import report_batch, report_vendors

@@ -12,7 +12,8 @@ from data.campaign import load_campaign
 from data.campaign.settings import Sentinels
 from data.cord.reward_sentinels import of_reward_model
 from data.errors import Refused
-from data.labels.decisions import Decision, override
+from data.labels.decisions import override
+from data.labels.log_entries import Decision
 from data.measures.agreement import PairAgreement, alpha_interval, count_classes, noise_ceiling
 from data.measures.intervals import Estimate, proportion
 from data.reports.run import run_report

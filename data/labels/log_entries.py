@@ -1,0 +1,118 @@
+"""The entries of the log of decisions about labels: assessments by rule and overrides by people, and how old ones read.
+
+`read_entry` is the only place that knows older shapes. Entries of rules 6 and older name faults in words and have no
+codes, and call the texts that were not chosen "passed over".
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict, cast
+
+from data.canonical import Document
+from data.labels.findings import StoredFinding, code_of
+from data.measures.intervals import StoredEstimate
+
+Decision = Literal["accept", "hold", "reject"]
+
+
+class OtherMeasures(TypedDict):
+    """Measures of a batch that need more than the answers that name one best sample."""
+
+    texts: dict[str, float]  # "words chosen", "words rejected", "copied chosen", "copied rejected"
+    drift: StoredEstimate | None  # how often the watched option of the fixed comparison was chosen
+    answered: int  # questions with an answer or a skip
+    undecided: StoredEstimate | None  # skips and ties over all options
+
+
+class AnswerMeasures(TypedDict):
+    """Measures of the answers that name one best sample; an estimate without data is null."""
+
+    answers: int
+    labelers: int
+    questions: int
+    gold: StoredEstimate | None
+    alpha: StoredEstimate | None
+    agreement: StoredEstimate | None  # of two labelers on one question
+    self_consistency: StoredEstimate | None
+    slot_p: float  # that positions are chosen evenly
+    slots: list[int]  # how often each position was chosen
+    agreement_with_reward_model: StoredEstimate | None
+    median_seconds: float | None
+
+
+class Measures(AnswerMeasures, OtherMeasures):
+    """All measures of a batch."""
+
+
+class LabelerAssessment(TypedDict):
+    """What an assessment says of one labeler."""
+
+    decision: Decision
+    codes: list[str]  # data.labels.findings.Code
+    reasons: list[str]  # for people
+    weight: float
+    answers: int
+    gold: list[int]  # right, asked
+    fast: float  # share of answers that came faster than anybody reads
+    repeated: list[int]  # own answers given again, asked again
+    slot_p: float
+
+
+class AssessmentFacts(TypedDict):
+    """An assessment, before it is known of which batch."""
+
+    kind: Literal["assessment"]
+    version: int  # of the rules
+    decision: Decision
+    findings: list[StoredFinding]
+    measures: Measures
+    labelers: dict[str, LabelerAssessment]
+    thresholds: dict[str, Any]  # data.campaign.settings.Quality, as it was then
+
+
+class Assessment(AssessmentFacts):
+    """An assessment in the log."""
+
+    batch: str
+    labels: NotRequired[int]  # how many labels it has seen; old assessments have seen all
+    number: NotRequired[int]
+    at: NotRequired[str]
+
+
+class Override(TypedDict):
+    """A person's decision about a batch, or about one labeler in it."""
+
+    kind: Literal["override"]
+    batch: str
+    labeler: str | None
+    decision: Decision
+    reason: str
+    codes: list[str]  # what was found when the person decided
+    by: NotRequired[str]  # old overrides do not say who
+    number: NotRequired[int]
+    at: NotRequired[str]
+
+
+Entry = Assessment | Override
+
+
+def estimate(measures: Measures, name: str) -> StoredEstimate | None:
+    """Return an estimate by its name; None if there was no data, or if an old assessment did not measure it."""
+    return cast(StoredEstimate | None, measures.get(name))
+
+
+def read_entry(stored: Document) -> Entry:
+    """Return an entry of the log in today's shape."""
+    if stored["kind"] == "override":
+        codes = stored["codes"] if "codes" in stored else [code_of(fault) for fault in stored["faults"]]
+        return cast(Override, {name: stored[name] for name in stored if name != "faults"} | {"codes": codes})
+    if all("code" in finding for finding in stored["findings"]) and all(
+        "codes" in labeler for labeler in stored["labelers"].values()
+    ):
+        return cast(Assessment, stored)
+    findings = [{"code": code_of(finding["fault"]), "numbers": {}} | finding for finding in stored["findings"]]
+    labelers = {
+        name: {"codes": [code_of(fault) for fault in labeler.get("faults", ())]} | labeler
+        for name, labeler in stored["labelers"].items()
+    }
+    texts = {name.replace("passed over", "rejected"): n for name, n in stored["measures"].get("texts", {}).items()}
+    measures = stored["measures"] | {"texts": texts}
+    return cast(Assessment, stored | {"findings": findings, "labelers": labelers, "measures": measures})
