@@ -15,35 +15,38 @@ from pathlib import Path
 import torch
 
 from data.batches.index import batches
-from data.campaign import Campaign
 from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
+from data.console import LOGGER, say
 from data.errors import Refused, Stopped
 from data.labels.label_sets import label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
-from data.store import open_store
+from data.runs.step_facts import Circumstances, PolicyFacts, RewardFacts, SupervisedFacts, share_facts
 from data.store.manifest import publish
 from models.card import model_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.lm.precision import precision
-from models.lm.tokens import encode_affixes, encode_query, single_token
+from models.lm.prompts import Prompts
 from models.monitoring.canaries import canaries, chosen, remembered
 from models.monitoring.live import LiveWall
 from models.monitoring.run_checks import check_reward_model, open_monitor
-from models.ppo.train import Metrics, train_policy
+from models.ppo.train import train_policy
 from models.reward.dataset import base_responses, split_comparisons
 from models.reward.ensemble import Ensemble, load_ensemble
 from models.reward.model import measure_held_out, new_reward_model, train_reward_model
 from models.supervised.fine_tune import fine_tune, validation_loss
 from models.supervised.references import references
 from models.training import termination
-from models.training.job import LOGGER, Job, quarantined, say
-from models.training.processes import Processes
+from models.training.hooks import Hooks, Metrics
+from models.training.job import Job, quarantined
+from models.training.processes import processes
+
+StepFacts = SupervisedFacts | RewardFacts | PolicyFacts
 
 
-def query_tokens(campaign: Campaign, base: Base, split: Split) -> list[list[int]]:
+def query_tokens(prompts: Prompts, split: Split) -> list[list[int]]:
     """Return the queries of a split that fit the campaign's rules, in the order of the source."""
-    encoded = (encode_query(base.tokenizer, query.text, campaign.text) for query in load_queries(campaign.text, split))
+    encoded = (prompts.encode(query.text) for query in load_queries(prompts.fmt, split))
     return [tokens for tokens in encoded if tokens]
 
 
@@ -73,12 +76,12 @@ def supervised_step(job: Job) -> None:
     look = job.look()
     with quarantined(job, "supervised", checkpoints):
         before = validation_loss(base.model, validation, look)
-        model, history = fine_tune(base.model, train, settings, job.seed, checkpoints, look)
+        model, history = fine_tune(base.model, train, settings, job.seed, Hooks(look=look, checkpoints=checkpoints))
         after = validation_loss(model, validation, look)
     say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(model, base.tokenizer, Path(scratch))
-        facts = {
+        facts: SupervisedFacts = {
             "examples": len(train),
             "corrections": corrected,
             "validation_loss": after,
@@ -98,46 +101,48 @@ def reward_step(job: Job) -> None:
     ]
     if _is_done(job, "reward", *saved):
         return say("reward model: published")
-    base, store, texts = start_of(job), open_store(job.store), edition(text, "train")
+    base, store, texts = start_of(job), job.plain_store, edition(text, "train")
+    prompts = base.prompts(text)
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
     sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
-    split = split_comparisons(base, sources, labels, text, settings.held_out_share)
+    split = split_comparisons(base, sources, labels, prompts, settings.held_out_share)
     if not split.train or not split.held_out:
         share = f"a held_out_share of {settings.held_out_share}"
         raise Refused(f"{len(labels)} labels are too few for {share}: nothing would measure the model. Label more.")
     say(f"reward model: training on {len(split.train):,} labels, {len(split.held_out):,} held out")
     count = settings.normalisation_samples
     scored = settings.normalise_on == "scored"
-    queries, look = query_tokens(job.campaign, base, "train"), job.look()
+    queries, look = query_tokens(prompts, "train"), job.look()
     members, histories, normalised = [], [], []
     with quarantined(job, "reward", *saved):
-        normal = base_responses(base, queries, text, 2 * count, job.seed, scored, look)
+        normal = base_responses(base, queries, prompts, 2 * count, job.seed, scored, look)
         for number, checkpoints in enumerate(saved):
             model = new_reward_model(base.model, job.seed + number)
             before = model.normalise(normal[:count], look=look)
-            histories.append(train_reward_model(model, split.train, settings, job.seed + number, checkpoints, look))
+            hooks = Hooks(look=look, checkpoints=checkpoints)
+            histories.append(train_reward_model(model, split.train, settings, job.seed + number, hooks))
             normalised.append((before, model.normalise(normal[:count], look=look)))
             members.append(model)
         ensemble = Ensemble(members)
         if not scored:  # what PPO scores is cut and valid, whatever scores are normalised on
-            normal[count:] = base_responses(base, queries, text, count, job.seed + 1, look=look)
+            normal[count:] = base_responses(base, queries, prompts, count, job.seed + 1, look=look)
         fresh = ensemble.scores(normal[count:], look)
         held_out = measure_held_out(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
-    known = canaries(base, sources, text)
+    known = canaries(base, sources, prompts)
     gold = check_reward_model(job, ensemble, known, held_out, histories[0], label_agreement(labels, sources))
     pairs = remembered(ensemble, [*known, *chosen(split.held_out[:200])], best_device())
-    facts = {
+    facts: RewardFacts = {
         "train_labels": len(split.train),
         "held_out_labels": len(split.held_out),
-        "accuracy": held_out.accuracy._asdict(),
+        "accuracy": share_facts(held_out.accuracy),
         "chance": held_out.chance,
-        "gold_accuracy": gold and gold._asdict(),
+        "gold_accuracy": gold and share_facts(gold),
         "loss": held_out.loss,
         "calibration": held_out.calibration and [held_out.calibration[0], [*map(list, held_out.calibration[1])]],
         "models": settings.models,
-        "normalised_before": normalised[0][0]._asdict(),
-        "normalised_after": [after._asdict() for _, after in normalised],
+        "normalised_before": normalised[0][0].facts(),
+        "normalised_after": [after.facts() for _, after in normalised],
         "base_score_mean": float(fresh.mean(0).mean()),  # on samples that did not set gain and bias
         "base_score_std": float(fresh.mean(0).std()),
         "base_score_queries": len({tuple(row.query) for row in normal[count:]}),  # responses to one query are alike
@@ -163,26 +168,22 @@ def policy_step(job: Job) -> None:
     score = load_ensemble(scorer.folder())
     start = "the base" if job.campaign.supervised is None else "what the references made of the base"
     say(f"policy: PPO from {start}, {settings.episodes:,} episodes")
-    queries = query_tokens(job.campaign, base, "train")
+    prompts = base.prompts(text)
+    queries = query_tokens(prompts, "train")
     metrics: list[Metrics] = []
     with quarantined(job, "policy", checkpoints), open_monitor(job, base, score, scorer, queries, metrics) as inspect:
-        policy = train_policy(
-            settings,
-            text,
-            base.model,
-            score,
-            queries,
-            stop_token=single_token(base.tokenizer, text.truncate_at),
-            seed=job.seed,
-            log=metrics.append,
-            affixes=encode_affixes(base.tokenizer, text),
-            value_from=score.members[0] if settings.value_model == "separate" else None,
-            checkpoints=checkpoints,
+        hooks = Hooks(
             look=job.look(),
-            last_look=job.look(),  # a new one rests from nothing: the last update may have pulled
-            show=LiveWall(open_store(job.store), job.campaign, job.run, base, score, queries),
+            last_look=job.look(),  # a new one looks at once, without a rest: the last update may have pulled
+            log=metrics.append,
+            show=LiveWall(job.plain_store, job.campaign, job.run, base, score, queries),
             inspect=inspect,
+            checkpoints=checkpoints,
         )
+        policy = train_policy(
+            settings, prompts, base.model, score, queries, job.seed, hooks,
+            value_from=score.members[0] if settings.value_model == "separate" else None,
+        )  # fmt: skip
     assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
@@ -190,7 +191,7 @@ def policy_step(job: Job) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
         (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last), "utf-8")
-        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, {"last": last}, began)
+        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, PolicyFacts(last=last), began)
     checkpoints.clear()
 
 
@@ -204,18 +205,18 @@ def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
 
 
 def _publish(
-    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: Document, began: datetime
+    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: StepFacts, began: datetime
 ) -> None:
     """Publish all files of a folder and some JSON beside them, from the first process."""
-    if Processes().is_main:
+    if processes().is_main:
         files: dict[str, Path | bytes] = {
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
         kind = best_device().type  # what else decides the bits of a training
-        facts = facts | {"device": kind, "precision": precision(kind), "threads": torch.get_num_threads()}
-        publish(job.open(), job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
-    Processes().wait()
+        around = Circumstances(device=kind, precision=precision(kind), threads=torch.get_num_threads())
+        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts={**facts, **around}, began=began)
+    processes().wait()
 
 
 STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_step}
@@ -224,12 +225,12 @@ STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_
 def main(step: str, job: Path) -> None:
     """Run one step of the job in a file, as accelerate starts it; exit with 3 if stopped and with 1 if refused."""
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
-    LOGGER.setLevel(logging.INFO)
+    LOGGER.setLevel(logging.INFO if processes().is_main else logging.WARNING)  # one line, however many processes
     termination.listen()
     try:
         STEPS[step](Job.read(job))
     except Stopped as stopped:
-        if Processes().is_main:
+        if processes().is_main:
             sys.stderr.write(f"andon: {stopped}\n")
         sys.exit(3)
     except Refused as refusal:

@@ -93,20 +93,20 @@ def show_refused(campaign: str, key: str, reason: str) -> None:
 
 def show_pulls(store: Store, campaign: str, run: str) -> None:
     """Show which people and sentinels stopped a run, and why."""
-    found = pulls_about(store, campaign, run)
+    pulls = pulls_about(store, campaign, run)
     table = [
         {
-            "pull": each.pull.pull,
-            "by": each.pull.by,
-            "what was seen": one_line(each.pull.reason),
-            "update": each.pull.evidence.get("update", ""),
-            "released by": "" if each.release is None else each.release.by,
+            "pull": pulled.pull.pull,
+            "by": pulled.pull.by,
+            "what was seen": one_line(pulled.pull.reason),
+            "update": pulled.pull.evidence.get("update", ""),
+            "released by": "" if pulled.release is None else pulled.release.by,
         }
-        for each in found
+        for pulled in pulls
     ]
     if table:
-        said = f"Pulls of the cord that stop {run}"
-        show_artifact(artifacts.create_table_artifact, "cord", table=table, description=said)
+        description = f"Pulls of the cord that stop {run}"
+        show_artifact(artifacts.create_table_artifact, "cord", table=table, description=description)
 
 
 def show_artifact(make: Callable[..., Any], key: str | None = None, **content: Any) -> UUID | None:

@@ -21,8 +21,8 @@ from data.labels.label_sets import freeze
 from data.quality.assess_batch import assess_pending
 from data.rounds.status import round_to_finish
 from data.store import Store, open_store
-from models.lm.base import Base, open_base
-from models.lm.tokens import decode
+from models.lm.base import open_base
+from models.lm.prompts import Prompts
 
 LABELER = "openai-2019"
 
@@ -37,7 +37,8 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestRe
             f"{file.name} holds tokens of GPT-2, and the base {campaign.base} has another vocabulary: "
             "use --base openai-community/gpt2, or a checkpoint with its tokenizer."
         )
-    questions = [_question(base, label) for label in labels]
+    prompts = base.prompts(campaign.text)
+    questions = [_question(prompts, label) for label in labels]
     secret = bytes.fromhex(sha256_of_file(file))  # the file is published, so there is nothing to blind
     _publish_once(store, campaign, questions, secret, base.vocabulary)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,10 +76,10 @@ def _publish_once(store: Store, campaign: Campaign, questions: list[Question], s
     publish_draft(store, draft)
 
 
-def _question(base: Base, label: PublishedLabel) -> Question:
-    samples = tuple(Sample(decode(base.tokenizer, tokens), tokens, LABELER) for tokens in label.samples)
+def _question(prompts: Prompts, label: PublishedLabel) -> Question:
+    samples = tuple(Sample(prompts.decode(tokens), tokens, LABELER) for tokens in label.samples)
     query_id = "q" + sha256(repr(label.query).encode())[:16]
-    return Question(query_id, decode(base.tokenizer, label.query), label.query, samples)
+    return Question(query_id, prompts.decode(label.query), label.query, samples)
 
 
 def _answers(questions: list[Question], labels: list[PublishedLabel], instructions: str, secret: bytes) -> pa.Table:

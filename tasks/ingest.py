@@ -70,4 +70,4 @@ def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Bat
     scorer = last_reward_model(store, campaign, base)
     if scorer is None:
         return {}
-    return preferred(base, load_ensemble(scorer.folder()).scores, batch, campaign.text)
+    return preferred(base, load_ensemble(scorer.folder()).scores, batch, base.prompts(campaign.text))

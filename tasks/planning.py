@@ -28,6 +28,7 @@ def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int)
     """
     store = open_store(store_uri)
     base = open_base(campaign.base, campaign.text)
+    prompts = base.prompts(campaign.text)
     decisive = [label_set, base.fingerprint, campaign.text.model_dump(), campaign.reward.model_dump(), seed]
     prefix = f"{curves_prefix(campaign.name)}/{content_id(decisive)}"
     if read_manifest(store, prefix) is not None:
@@ -36,10 +37,10 @@ def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int)
     began = datetime.now(UTC)
     document, labels = read_label_set(store, campaign.name, label_set)
     sources = [batch for batch in batches(store, campaign.name) if batch["batch"] in document["batches"]]
-    split = split_comparisons(base, sources, labels, campaign.text, campaign.reward.held_out_share)
+    split = split_comparisons(base, sources, labels, prompts, campaign.reward.held_out_share)
     look = Job(store_uri, campaign, "learning-curve", label_set, seed).look()
-    queries, count = query_tokens(campaign, base, "train"), campaign.reward.normalisation_samples
-    normal = base_responses(base, queries, campaign.text, count, seed, look=look)
+    queries, count = query_tokens(prompts, "train"), campaign.reward.normalisation_samples
+    normal = base_responses(base, queries, prompts, count, seed, look=look)
     points = learning_curve(base, split, normal, campaign.reward, seed, say, look)
     table = "labels,right,held_out\n" + "".join(f"{p.labels},{p.right},{p.held_out}\n" for p in points)
     facts = {"label_set": label_set, "points": [list(point) for point in points], "seed": seed}

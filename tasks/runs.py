@@ -22,7 +22,7 @@ from models.training.job import Job
 @task(cache_policy=NO_CACHE)
 def publish_run(job: Job, evaluation: str) -> None:
     """Write the metrics table and the report of a run, and publish the run: from here on it is finished."""
-    store, campaign, prefix = job.open(), job.campaign, run_prefix(job.campaign.name, job.run)
+    store, campaign, prefix = job.fenced_store, job.campaign, run_prefix(job.campaign.name, job.run)
     if read_manifest(store, prefix) is not None:
         return
     began = datetime.now(UTC)

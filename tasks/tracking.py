@@ -92,7 +92,7 @@ def to_mlflow(run: Publication, campaign: str, uri: str) -> bool:
     experiment = client.create_experiment(f"andon-{campaign}") if existing is None else existing.experiment_id
     if client.search_runs([experiment], f"tags.\"andon.run\" = '{run['run']}' and attributes.status = 'FINISHED'"):
         return False
-    began, ended = (int(datetime.fromisoformat(run.manifest[each]).timestamp() * 1000) for each in ("began", "ended"))
+    began, ended = _milliseconds(run.manifest["began"]), _milliseconds(run.manifest["ended"])
     tags = {"andon.run": run["run"], "andon.label_set": run["label_set"], "andon.base": run["base"]}
     made = client.create_run(experiment, start_time=began, run_name=run["run"])
     params = [Param(name, value[:LONGEST_PARAMETER]) for name, value in _settings(run["recipe"])]
@@ -113,6 +113,11 @@ def _without_password(text: str) -> str:
     return PASSWORD.sub("", text)
 
 
+def _milliseconds(at: str) -> int:
+    """Return a time of a manifest as MLflow counts it, since 1970."""
+    return int(datetime.fromisoformat(at).timestamp() * 1000)
+
+
 def _metrics(run: Publication) -> Iterator[tuple[str, int, float]]:
     """Yield (name, step, value) of every metric of every step."""
     for row in pq.read_table(run.path("metrics.parquet")).to_pylist():
@@ -122,11 +127,11 @@ def _metrics(run: Publication) -> Iterator[tuple[str, int, float]]:
 def _outcome(run: Publication) -> dict[str, float]:
     """Return the outcome of a run as numbers."""
     facts = run.manifest["facts"]
-    found = {"labels": facts["labels"], "kl": facts["kl_nats_per_seq"], "valid": facts["valid"]}
+    numbers = {"labels": facts["labels"], "kl": facts["kl_nats_per_seq"], "valid": facts["valid"]}
     for name in ("win_rate", "champion_win_rate", "best_of_win_rate", "reward_accuracy"):
         if rate := facts.get(name):
-            found |= {name: rate["value"], f"{name}_low": rate["low"], f"{name}_high": rate["high"]}
-    return {name: float(value) for name, value in found.items()}
+            numbers |= {name: rate["value"], f"{name}_low": rate["low"], f"{name}_high": rate["high"]}
+    return {name: float(value) for name, value in numbers.items()}
 
 
 def _settings(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -74,12 +74,12 @@ def _run(step: str, job: Job, launch: Path | None) -> None:
             else:  # here, where one is published too: what it saved on its way may be left
                 STEPS[step](job)
     finally:
-        show_pulls(open_store(job.store), job.campaign.name, job.run)
+        show_pulls(job.plain_store, job.campaign.name, job.run)
 
 
 def _launch(step: str, job: Job, config: Path | str) -> None:
     """Run a step in the processes of an accelerate config; raise Stopped or Refused as they ended."""
-    store, name = open_store(job.store), job.campaign.name
+    store, name = job.plain_store, job.campaign.name
     before = len(stops(store, name, job.run))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "job.json"

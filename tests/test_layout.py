@@ -142,6 +142,31 @@ def test_keys_of_the_store_are_made_in_one_file() -> None:
     assert [str(file.relative_to(ROOT)) for file in files] == ["data/paths.py"]
 
 
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the parameters of a function, self or cls aside."""
+    every = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    rest = [argument for argument in (function.args.vararg, function.args.kwarg) if argument is not None]
+    return sum(argument.arg not in ("self", "cls") for argument in every + rest)
+
+
+def is_interface(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether the parameters are options of a command or the form of a flow."""
+    names = [ast.unparse(decorator) for decorator in function.decorator_list]
+    return any(name.split("(")[0] in ("flow", "app.command") or ".command(" in name for name in names)
+
+
+@pytest.mark.parametrize("layer", ["models", "data", "tasks", "flows"])
+def test_no_function_takes_more_than_eight_parameters(layer: str) -> None:
+    functions = [
+        (f"{file.relative_to(ROOT)}: {node.name}", node)
+        for file in sorted((ROOT / layer).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not is_interface(node)
+    ]
+    assert len(functions) > 20
+    assert {name: count for name, node in functions if (count := parameters(node)) > 8} == {}
+
+
 def test_the_rule_finds_what_it_forbids() -> None:
     assert faults("data", "def f():\n    from models.lm.base import open_base\n") == ["models"]
     assert faults("models", "import prefect.flows") == ["prefect"]

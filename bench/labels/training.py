@@ -77,12 +77,13 @@ def ways(questions: list[Question], answers: Answers, seed: int) -> dict[str, li
 
 def main() -> None:
     campaign, base = load_campaign("sentiment"), open_base("embedded")
+    prompts = base.prompts(campaign.text)
     queries = load_queries(campaign.text, "train")
     questions = list(draw_questions({BASE: base}, queries, campaign, ASKED + TESTED, 1, set()))
     score = scorer("positive")
     test = [Comparison(q.query_tokens, [s.tokens for s in q.samples]) for q in questions[ASKED:]]
     right = [max(range(4), key=lambda n: score(q.query, q.samples[n].text)) for q in questions[ASKED:]]
-    normal = base_responses(base, query_tokens(campaign, base, "train"), campaign.text, 256, 1)
+    normal = base_responses(base, query_tokens(prompts, "train"), prompts, 256, 1)
     found: dict[str, list[list[float]]] = {}
     for seed in SEEDS:
         answers = label(questions[:ASKED], seed)

@@ -26,11 +26,11 @@ from data.store import LocalStore
 from data.store.manifest import Publication, publish, read_manifest
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, open_base, save_language_model
-from models.lm.tokens import encode_affixes, single_token
 from models.ppo.policy import PolicyModel
-from models.ppo.train import Metrics, train_policy
+from models.ppo.train import train_policy
 from models.reward.ensemble import load_ensemble
 from models.steps import query_tokens
+from models.training.hooks import Hooks, Metrics
 
 SYSTEMS = {"scratch": "from the base", "long": "from the base, all episodes at once", "warm": "from the last policy"}
 
@@ -45,18 +45,17 @@ def trained(
     began, metrics = datetime.now(UTC), list[Metrics]()
     reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
     assert reward is not None
+    prompts = base.prompts(campaign.text)
     start = open_base(str(before.folder()), campaign.text) if before else base
     with mock.patch("models.ppo.train.PolicyModel", lambda _, value_from: PolicyModel(start.model, value_from)):
         policy = train_policy(
             campaign.policy.model_copy(update={"episodes": episodes}),
-            campaign.text,
+            prompts,
             base.model,
             load_ensemble(reward.folder()),
-            query_tokens(campaign, base, "train"),
-            stop_token=single_token(base.tokenizer, campaign.text.truncate_at),
-            seed=run["seed"] + run["round"],  # other queries and samples than in the round before
-            log=metrics.append,
-            affixes=encode_affixes(base.tokenizer, campaign.text),
+            query_tokens(prompts, "train"),
+            run["seed"] + run["round"],  # other queries and samples than in the round before
+            Hooks(log=metrics.append),
         )
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))

@@ -12,6 +12,7 @@ from data.campaign import load_campaign
 from data.campaign.settings import Policy, Reward, TextFormat
 from models.lm.base import FUSED_GELU
 from models.lm.memory import keep_freed_memory
+from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import pad_left
 from models.ppo.train import train_policy
@@ -30,6 +31,17 @@ def prompts(shape: str, query: int) -> int:
 
 def rules(query: int, response: int) -> TextFormat:
     return load_campaign("sentiment").text.model_copy(update={"query_tokens": query, "response_tokens": response})
+
+
+class OneStop:
+    """A tokenizer for random tokens, of which one ends a response."""
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        return [13] if text else []
+
+
+def prompts_of(fmt: TextFormat) -> Prompts:
+    return Prompts(OneStop(), fmt)
 
 
 def frozen(shape: str) -> GPT2LMHeadModel:
@@ -55,9 +67,7 @@ def policy_training(shape: str, query: int, response: int) -> Cost:
     queries = token_rows(count, query)
     return cost_of(
         count,
-        lambda: train_policy(
-            settings, rules(query, response), base, score, queries, stop_token=13, seed=0, log=lambda _: None
-        ),
+        lambda: train_policy(settings, prompts_of(rules(query, response)), base, score, queries, 0),
     )
 
 

@@ -25,8 +25,8 @@ from data.errors import Stopped
 from data.runs.stops import stops
 from data.store import LocalStore
 from models.lm.base import Base, open_base
-from models.lm.tokens import encode_query, single_token
-from models.ppo.train import Metrics, train_policy
+from models.ppo.train import train_policy
+from models.training.hooks import Hooks, Metrics
 from models.training.job import Job, quarantined
 
 TIMES, CAMPAIGN = 20, load_campaign("sentiment", changes={"policy": {"batch": 8}})
@@ -45,15 +45,12 @@ def train(job: Job, base: Base, queries: Sequence[list[int]], tell: Connection) 
         with quarantined(job, "policy", checkpoints):
             train_policy(
                 CAMPAIGN.policy,
-                CAMPAIGN.text,
+                base.prompts(CAMPAIGN.text),
                 base.model,
                 lambda queries, responses: (responses == 13).sum(-1).float(),
                 queries,
-                stop_token=single_token(base.tokenizer, CAMPAIGN.text.truncate_at),
-                seed=job.seed,
-                log=log,
-                checkpoints=checkpoints,
-                look=job.look(),
+                job.seed,
+                Hooks(look=job.look(), log=log, checkpoints=checkpoints),
             )
     except Stopped:
         sys.exit(3)
@@ -83,8 +80,9 @@ def once(number: int, folder: Path, base: Base, queries: Sequence[list[int]]) ->
 def main() -> None:
     torch.set_num_threads(1)
     base = open_base(CAMPAIGN.base, CAMPAIGN.text)
+    prompts = base.prompts(CAMPAIGN.text)
     texts = [query.text for query in load_queries(CAMPAIGN.text, "train")[:300]]
-    queries = [tokens for text in texts if (tokens := encode_query(base.tokenizer, text, CAMPAIGN.text))]
+    queries = [tokens for text in texts if (tokens := prompts.encode(text))]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ANDON_STATE"] = f"{folder}/state"
         found = []

@@ -6,7 +6,7 @@ and the most memory it held.
 
 from bench.arguments import parser
 from bench.meter import cost_of, report
-from bench.speed.andon_side import K, frozen, rules
+from bench.speed.andon_side import K, frozen, prompts_of, rules
 from bench.speed.shapes import token_rows
 from data.campaign.settings import Policy, Reward
 from models.lm.memory import keep_freed_memory
@@ -33,9 +33,7 @@ def main(work: str) -> None:
         report(
             cost_of(
                 K,
-                lambda: train_policy(
-                    settings_of_policy, rules(64, 24), base, score, queries, stop_token=13, seed=0, log=lambda _: None
-                ),
+                lambda: train_policy(settings_of_policy, prompts_of(rules(64, 24)), base, score, queries, 0),
             )
         )
 

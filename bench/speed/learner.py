@@ -14,7 +14,7 @@ from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from models.lm.base import open_base
 from models.lm.sampling import draw_noise, sample
-from models.lm.tokens import encode_query, pad_left, single_token
+from models.lm.tokens import pad_left
 from models.ppo.train import train_policy
 from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
@@ -38,8 +38,8 @@ def measure(name: str, unit: str, amount: int, work: Callable[[], object]) -> No
 def main() -> None:
     campaign = load_campaign("sentiment")
     rules, base = campaign.text, open_base("embedded")
-    stop = single_token(base.tokenizer, rules.truncate_at)
-    encoded = (encode_query(base.tokenizer, query.text, rules) for query in load_queries(rules, "train"))
+    prompts = base.prompts(rules)
+    encoded = (prompts.encode(query.text) for query in load_queries(rules, "train"))
     queries = [tokens for tokens in encoded if tokens][:128]
     padded = pad_left(queries[:64])
     noise = draw_noise(64, 4, rules, torch.Generator().manual_seed(0))
@@ -57,7 +57,7 @@ def main() -> None:
     scored = model.requires_grad_(False)
 
     def update() -> None:
-        train_policy(settings, rules, base.model, scored, queries, stop_token=stop, seed=0, log=lambda _: None)
+        train_policy(settings, prompts, base.model, scored, queries, 0)
 
     measure(f"PPO, {settings.epochs} epochs", "episodes", settings.batch, update)
 

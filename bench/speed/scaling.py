@@ -11,7 +11,7 @@ import torch
 
 from bench.arguments import parser
 from bench.meter import cost_of
-from bench.speed.andon_side import frozen, rules
+from bench.speed.andon_side import frozen, prompts_of, rules
 from bench.speed.shapes import token_rows
 from data.campaign.settings import Policy, Reward
 from models.lm.memory import keep_freed_memory
@@ -38,8 +38,8 @@ def ppo_update(queries: int, k: int, response: int) -> Callable[[], object]:
     settings = Policy(episodes=count, batch=count, responses_per_query=k, lr=1e-5, kl_coefficient=0.1)
     base = frozen("tiny")
     score = new_reward_model(base, 0).requires_grad_(False)
-    rows, text = token_rows(queries, 64), rules(64, response)
-    return lambda: train_policy(settings, text, base, score, rows, stop_token=13, seed=0, log=lambda _: None)
+    rows, prompts = token_rows(queries, 64), prompts_of(rules(64, response))
+    return lambda: train_policy(settings, prompts, base, score, rows, 0)
 
 
 def median_seconds(work: Callable[[], object]) -> float:

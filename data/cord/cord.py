@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypedDict, cast
 
 from data.canonical import Document, plain, seal, unseal
 from data.cord.webhook import notify
@@ -24,6 +24,28 @@ LOG = "cord/log"
 EVERYTHING = "everything"
 SCOPE = re.compile(r"everything|campaign:[a-z][a-z0-9-]{1,40}|run:[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 LONGEST = 2_000  # characters of a reason that are kept
+
+
+class PullEntry(TypedDict):
+    """A pull in the log, and in the spool."""
+
+    kind: Literal["pull"]
+    pull: str
+    scope: str
+    reason: str
+    by: str
+    pulled_at: str
+    evidence: Document  # of a sentinel: Evidence in data/cord/alarms.py
+
+
+class ReleaseEntry(TypedDict):
+    """A release in the log; `at` is set by the log."""
+
+    kind: Literal["release"]
+    pulls: list[str]
+    by: str
+    reason: str
+    at: str
 
 
 class Pull(NamedTuple):
@@ -172,16 +194,29 @@ def _append(store: Store, made: Pull) -> None:
 
 
 def _entry(made: Pull) -> Document:
-    told = made._asdict()
-    del told["spooled"]
-    return {"kind": "pull", "pulled_at": told.pop("at"), **told}
-
-
-def _pull_of(entry: Document) -> Pull:
-    pull_id, scope, reason, by, at, evidence = (
-        entry[name] for name in ("pull", "scope", "reason", "by", "pulled_at", "evidence")
+    entry = PullEntry(
+        kind="pull",
+        pulled_at=made.at,
+        pull=made.pull,
+        scope=made.scope,
+        reason=made.reason,
+        by=made.by,
+        evidence=made.evidence,
     )
-    return Pull(pull_id, scope, reason, by, at, evidence, spooled=False)
+    return {**entry}
+
+
+def _pull_of(document: Document) -> Pull:
+    entry = cast(PullEntry, document)
+    return Pull(
+        entry["pull"],
+        entry["scope"],
+        entry["reason"],
+        entry["by"],
+        entry["pulled_at"],
+        entry["evidence"],
+        spooled=False,
+    )
 
 
 def _read(entries: list[Document]) -> list[Pulled]:

@@ -4,15 +4,14 @@ A notice is a courtesy. It waits three seconds at most, follows no redirect, and
 """
 
 import json
-import logging
 import os
 import urllib.error
 import urllib.request
 from typing import Any, Literal
 
 from data.canonical import Document, plain
+from data.console import LOGGER
 
-LOGGER = logging.getLogger("andon")
 TIMEOUT_S = 3
 Kind = Literal["stop", "promotion", "refusal"]
 

@@ -1,6 +1,6 @@
 """The report of a run: one HTML file that needs nothing else, with the decision on top."""
 
-from collections.abc import Mapping, Sized
+from collections.abc import Sized
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -8,6 +8,7 @@ from markupsafe import Markup
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.cord.cord import pulls
+from data.cord.sentinels import worst_values
 from data.errors import Refused
 from data.evaluation.deciding import evaluation_of, settings_in_force
 from data.evaluation.human_evaluation import human_evaluations
@@ -84,17 +85,10 @@ def run_report(campaign: Campaign, of: RunReportInput) -> str:
         last=of.histories["policy"][-1],
         table=table(of.evaluation),
         matrix=matrix(of.evaluation),
-        watched=_watched(of),
+        watched=worst_values(of.histories["policy"]),
         origin=Markup(lineage_chart.lineage(of.origin, facts["run"])) if of.origin else None,
         plots=[Markup(plot) for plot in _plots(campaign, of)],
     )
-
-
-def _watched(of: RunReportInput) -> Mapping[str, float]:
-    """Return the worst that the sentinels measured in a run; nothing of runs from before there were any."""
-    worst = {"score_error": max, "paid_error": max, "ratio_error": max, "kl": max, "base_gap": min, "followed": min}
-    seen = {name: [step[name] for step in of.histories["policy"] if name in step] for name in worst}
-    return {name: worst[name](values) for name, values in seen.items() if values} if seen["score_error"] else {}
 
 
 def _plots(campaign: Campaign, of: RunReportInput) -> list[str]:

@@ -111,8 +111,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(version: bool) -> None:
+    if version:
         typer.echo(f"andon {metadata.version('andon')}")
         raise typer.Exit
 

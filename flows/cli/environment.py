@@ -1,4 +1,4 @@
-"""What must be set before Prefect is imported, and how progress reaches the terminal."""
+"""The environment that Prefect needs before it is imported, and the log lines of the terminal."""
 
 import logging
 import os
@@ -9,26 +9,26 @@ from pathlib import Path
 from data.errors import Refused
 from data.store.user_state import local_state
 
-ROOM = 8 << 20  # bytes that Prefect's database takes, and a little more
+PREFECT_BYTES = 8 << 20  # the size of a new database of Prefect, and some reserve
 
 
 def prepare(store: str) -> None:
-    """Point Prefect at a home of its own, in a store that is a folder, unless the user's environment says otherwise.
+    """Give Prefect a home of its own, in the store if that is a folder, unless the user's environment names one.
 
-    Without a server of the user's (PREFECT_API_URL) flows run on Prefect's ephemeral one, on SQLite in that home.
+    Without PREFECT_API_URL, flows run on Prefect's ephemeral server, with SQLite in that home.
     """
-    beside = local_state().root if "://" in store else Path(store).expanduser().absolute()
+    folder = local_state().root if "://" in store else Path(store).expanduser().absolute()
     defaults = {
-        "PREFECT_HOME": str(beside / ".prefect"),
+        "PREFECT_HOME": str(folder / ".prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "andon",  # the stage lines also appear on the run's page
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a first start migrates its database
-        # A refusal is one line of ours, not a traceback of Prefect's; the run's page still shows everything.
+        # A refusal is one line, not a traceback of Prefect. The run's page still shows everything.
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # lines of commands that are no flow
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # log lines of commands that are not flows
         "TOKENIZERS_PARALLELISM": "false",
     }
     for name, value in defaults.items():
@@ -36,11 +36,11 @@ def prepare(store: str) -> None:
     home = Path(os.environ["PREFECT_HOME"])
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=home) as probe:  # else Prefect's database would be waited for in vain
-            probe.write(bytes(ROOM))
+        with tempfile.TemporaryFile(dir=home) as probe:  # without space, Prefect waits for its database until a timeout
+            probe.write(bytes(PREFECT_BYTES))
             probe.flush()
     except OSError as error:
-        raise Refused(f"{home} cannot be written: {error.strerror}.") from error
+        raise Refused(f"{home}: Prefect's home cannot be written: {error.strerror}.") from error
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("andon")

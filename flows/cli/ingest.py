@@ -111,7 +111,7 @@ def ingest_from_terminal(campaign: str, store: str, file: Path, despite: str | N
 
 
 def ingested_lines(result: IngestResult, campaign: str, store: str = STORE) -> list[str]:
-    """Describe what a delivery added, what was found in it, and what a person should do next."""
+    """Describe what a delivery added, the findings about it, and what a person should do next."""
     lines = [
         f"batch {result.batch}: {result.accepted:,} accepted, {result.quarantined:,} quarantined, "
         f"{result.duplicates:,} duplicates"

@@ -101,7 +101,7 @@ def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: B
 
 
 def _batch(store: Store, name: str, batch: str | None, exporting: str) -> Batch:
-    published = {str(each["batch"]): each for each in [*human_evaluations(store, name), *batches(store, name)]}
+    published = {str(one["batch"]): one for one in [*human_evaluations(store, name), *batches(store, name)]}
     if not published:
         raise Refused(f"Campaign {name} has no batch in {store.uri}. Export one first: {exporting}")
     if batch is not None and batch not in published:

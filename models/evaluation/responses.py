@@ -10,17 +10,18 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.campaign.queries import load_queries
-from data.campaign.settings import TextFormat
 from data.errors import Refused
 from data.evaluation.systems import LEAD, System
 from data.measures.words import lead
 from models.lm.base import Base
 from models.lm.logprobs import response_logprobs
+from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample, sample_valid
-from models.lm.tokens import decode, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
 from models.reward.ensemble import Ensemble
 from models.reward.preferences import Comparison
 from models.training.loop import progress
+
+AT_ONCE = 64  # queries whose responses are sampled and measured together
 
 
 class Asked(NamedTuple):
@@ -47,24 +48,23 @@ class Behaviour(NamedTuple):
     valid: float
 
 
-def draw_queries(base: Base, fmt: TextFormat, count: int, referenced: bool = False) -> list[Asked]:
+def draw_queries(prompts: Prompts, count: int, referenced: bool = False) -> list[Asked]:
     """Draw test queries, the same for every evaluation, and a quarter more: some get no valid response.
 
     `referenced`: of those with a reference response.
     """
-    encoded = [(query, encode_query(base.tokenizer, query.text, fmt)) for query in load_queries(fmt, "test")]
+    encoded = [(query, prompts.encode(query.text)) for query in load_queries(prompts.fmt, "test")]
     known = [(q, ids) for q, ids in encoded if ids and (q.response or not referenced)]
-    asked = [Asked(q.query_id, decode(base.tokenizer, ids), ids, q.response) for q, ids in known]
+    asked = [Asked(q.query_id, prompts.decode(ids), ids, q.response) for q, ids in known]
     return random.Random(0).sample(asked, min(len(asked), count * 5 // 4))
 
 
 def respond(
     system: System,
     model: PreTrainedModel,
-    base: Base,
+    prompts: Prompts,
     score: Ensemble | None,
     asked: Sequence[Asked],
-    fmt: TextFormat,
     seed: int,
 ) -> list[Response | None]:
     """Return a system's response to each query, valid and truncated as people see it; None where it gave none.
@@ -74,21 +74,19 @@ def respond(
     if system.kind in ("reference", "lead"):
         texts = [query.reference if system.kind == "reference" else lead(query.text, LEAD) for query in asked]
         if not any(texts):
-            raise Refused(f"{system.name}: none of the test queries has a reference response in {fmt.queries}.")
-        return [Response(text, encode_response(base.tokenizer, text, fmt)) if text else None for text in texts]
-    stop = single_token(base.tokenizer, fmt.truncate_at)
-    around = encode_affixes(base.tokenizer, fmt).around
-    contexts = [around(query.tokens) for query in asked]
+            raise Refused(f"{system.name}: none of the test queries has a reference response in {prompts.fmt.queries}.")
+        return [Response(text, prompts.encode_response(text)) if text else None for text in texts]
+    contexts = [prompts.surround(query.tokens) for query in asked]
     drawn = int.from_bytes(hashlib.sha256(f"{seed} {system.name}".encode()).digest()[:7])  # no two share their numbers
     draw = torch.Generator().manual_seed(drawn)
-    found = sample_valid(model, contexts, system.n, fmt, stop, draw, title=f"evaluating {system.name}")
+    found = sample_valid(model, contexts, system.n, prompts, draw, title=f"evaluating {system.name}")
     chosen: list[Response | None] = []
     for query, responses in zip(asked, found, strict=True):
         tokens = responses[0] if len(responses) == 1 else None
         if len(responses) > 1:
             assert score is not None
             tokens = _best(score, query.tokens, responses)
-        chosen.append(Response(decode(base.tokenizer, tokens), tokens) if tokens else None)
+        chosen.append(Response(prompts.decode(tokens), tokens) if tokens else None)
     return chosen
 
 
@@ -109,21 +107,19 @@ def scores_of(score: Ensemble, asked: Sequence[Asked], answers: Sequence[Sequenc
 
 @torch.no_grad()
 def behaviour(
-    policy: PreTrainedModel, base: Base, queries: Sequence[list[int]], fmt: TextFormat, seed: int, chunk: int = 64
+    policy: PreTrainedModel, base: Base, queries: Sequence[list[int]], prompts: Prompts, seed: int
 ) -> Behaviour:
     """Sample one response to each query and compare its log-probabilities under policy and base."""
     device = next(base.model.parameters()).device
     draw = torch.Generator().manual_seed(seed)
-    around = encode_affixes(base.tokenizer, fmt).around
-    stop = single_token(base.tokenizer, fmt.truncate_at)
     kls: list[Tensor] = []
     valid: list[Tensor] = []
-    for start in progress(range(0, len(queries), chunk), "evaluating KL", "batch"):
-        padded = pad_left([around(query) for query in queries[start : start + chunk]]).to(device)
-        samples = sample(policy, padded, draw_noise(len(padded), 1, fmt, draw), fmt)
-        reference = response_logprobs(base.model, padded, samples.tokens, fmt.temperature, chunk)
+    for start in progress(range(0, len(queries), AT_ONCE), "evaluating KL", "batch"):
+        padded = prompts.contexts(queries[start : start + AT_ONCE]).to(device)
+        samples = sample(policy, padded, draw_noise(len(padded), 1, prompts.fmt, draw), prompts.fmt)
+        reference = response_logprobs(base.model, padded, samples.tokens, prompts.fmt.temperature, AT_ONCE)
         kls.append((samples.logprobs - reference).sum(-1).flatten())
-        valid.append(truncate(samples.tokens, stop, fmt.truncate_after)[1].float().flatten())
+        valid.append(prompts.truncate(samples.tokens)[1].float().flatten())
     kl = torch.cat(kls)
     error = float(kl.std() / len(kl) ** 0.5) if len(kl) > 1 else 0.0
     return Behaviour(float(kl.mean()), error, float(torch.cat(valid).mean()))

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from data.campaign import Campaign
 from data.canonical import Document
+from data.console import say
 from data.errors import Refused
 from data.evaluation.systems import CHAMPION, System, model_of
 from data.paths import run_prefix
@@ -16,7 +17,6 @@ from data.store.manifest import read_manifest
 from models.evaluation.responses import Asked, Behaviour, Response, behaviour, draw_queries, respond, scores_of
 from models.lm.base import Base, open_base
 from models.reward.ensemble import Ensemble, load_ensemble
-from models.training.job import say
 
 T = TypeVar("T")
 RESPONSES = pa.schema(
@@ -86,8 +86,8 @@ def run_systems(
     clock: Clock,
 ) -> SystemResponses:
     """Ask every system, one model in memory at a time; `scorer` is the run whose reward model scores the responses."""
-    fmt, referenced = campaign.text, any(system.kind == "reference" for system in systems)
-    drawn = draw_queries(base, fmt, count, referenced)
+    prompts, referenced = base.prompts(campaign.text), any(system.kind == "reference" for system in systems)
+    drawn = draw_queries(prompts, count, referenced)
     score = clock.models(lambda: _scorer(store, campaign, scorer))
     answers: dict[str, list[Response | None]] = {}
     behaviours: dict[str, Behaviour] = {}
@@ -95,9 +95,9 @@ def run_systems(
     def ask(system: System) -> None:
         model = base if system.model is None else _opened(store, campaign, system, base)
         chooses = _scorer(store, campaign, system.run) if system.kind == "best of" and system.run != scorer else score
-        answers[system.name] = respond(system, model.model, base, chooses, drawn, fmt, seed)
+        answers[system.name] = respond(system, model.model, prompts, chooses, drawn, seed)
         if system.model is not None:
-            far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], fmt, seed)
+            far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], prompts, seed)
             behaviours[system.name] = far
             say(f"evaluation: {system.name}: KL {far.kl:.1f} nats a sequence, {far.valid:.0%} valid")
 

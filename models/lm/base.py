@@ -21,8 +21,8 @@ from data.campaign.settings import TextFormat
 from data.canonical import content_id
 from data.errors import Refused
 from models.lm.memory import keep_freed_memory
-from models.lm.tokens import encode_affixes
-from models.training.processes import Processes
+from models.lm.prompts import Prompts
+from models.training.processes import processes
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "base" / "model"
 FUSED_GELU = {"gelu_new": "gelu_pytorch_tanh"}  # the same function in one kernel
@@ -41,11 +41,15 @@ class Base:
     fingerprint: str
     vocabulary: str
 
+    def prompts(self, fmt: TextFormat) -> Prompts:
+        """Return how this base reads and writes texts of a format."""
+        return Prompts(self.tokenizer, fmt)
+
 
 def open_base(name: str, fmt: TextFormat | None = None) -> Base:
     """Load `embedded`, a folder or a hub name; raise Refused where there is no such causal language model.
 
-    By the rules of a campaign it must hold a query, what stands around it, and a response.
+    With a campaign's text format, the context and the response must fit into the positions of the model.
     """
     keep_freed_memory()
     source = str(EMBEDDED) if name == "embedded" else name
@@ -68,7 +72,7 @@ def open_base(name: str, fmt: TextFormat | None = None) -> Base:
         first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Refused(f"The base {name} cannot be loaded as a causal language model: {first}") from error
     if fmt and (longest := getattr(model.config, "max_position_embeddings", None)):
-        around = len(encode_affixes(tokenizer, fmt).around([]))
+        around = len(Prompts(tokenizer, fmt).surround([]))
         if (needed := fmt.query_tokens + around + fmt.response_tokens) > int(longest):
             parts = "query, affixes and response" if around else "query and response"
             raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {needed} for {parts}.")
@@ -78,7 +82,7 @@ def open_base(name: str, fmt: TextFormat | None = None) -> Base:
 
 def best_device() -> torch.device:
     """Return this process's GPU, or the processor; the processes of a training have one each."""
-    Processes()  # tells the process which is its own
+    processes()  # joining the other processes also selects the GPU of this one
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

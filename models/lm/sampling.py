@@ -16,8 +16,9 @@ from transformers import DynamicCache, PreTrainedModel
 from data.campaign.settings import TextFormat
 from models.lm.base import hidden_states, logits
 from models.lm.precision import autocast
+from models.lm.prompts import Prompts
 from models.lm.shared_query import query_positions
-from models.lm.tokens import PAD, pad_left, truncate
+from models.lm.tokens import PAD, pad_left
 from models.training.loop import Look, in_chunks, unwatched
 
 MOST_TRIES = 24
@@ -102,33 +103,32 @@ def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def sample_valid(
     model: PreTrainedModel,
-    queries: Sequence[list[int]],
+    contexts: Sequence[list[int]],
     k: int,
-    fmt: TextFormat,
-    stop: int,
+    prompts: Prompts,
     draw: torch.Generator,
     *,
     title: str,
 ) -> list[list[list[int]]]:
-    """Sample until every query has k distinct valid responses, truncated: what people are shown (paper, section 2.2).
+    """Sample until every context has k distinct valid responses, truncated: what people are shown (paper, section 2.2).
 
     Returns a list of token lists for each query; a query that yields too few in 24 tries gets fewer than k. A pass over
     a few rows takes about as long as one over many, so where few queries are left, each is tried several times in one.
     """
-    found: list[dict[tuple[int, ...], None]] = [{} for _ in queries]
+    found: list[dict[tuple[int, ...], None]] = [{} for _ in contexts]
     device = next(model.parameters()).device
     chunk = AT_ONCE[device.type]
     tries = 0
-    with tqdm(total=len(queries), desc=title, unit="query", disable=None, leave=False) as bar:
-        waiting = list(range(len(queries)))
+    with tqdm(total=len(contexts), desc=title, unit="query", disable=None, leave=False) as bar:
+        waiting = list(range(len(contexts)))
         while waiting and tries < MOST_TRIES:
             together = min(MOST_TRIES - tries, max(1, chunk // len(waiting)))
             tries += together
             for part in in_chunks(waiting, chunk):
-                padded = pad_left([queries[i] for i in part]).to(device)
-                noise = draw_noise(len(part), together * max(k, 4), fmt, draw)
-                drawn = sample(model, padded, noise, fmt)
-                cut, valid = truncate(drawn.tokens, stop, fmt.truncate_after)
+                padded = pad_left([contexts[i] for i in part]).to(device)
+                noise = draw_noise(len(part), together * max(k, 4), prompts.fmt, draw)
+                drawn = sample(model, padded, noise, prompts.fmt)
+                cut, valid = prompts.truncate(drawn.tokens)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
                     found[i].update(dict.fromkeys(kept))

@@ -1,16 +1,15 @@
-"""From text to the fixed shapes of the paper and back: query fmt, truncation, validity, padding.
+"""Token lists in the fixed shapes of the paper: padding, truncation, validity.
 
 Padding is -1 here, an id that no vocabulary has: it cannot be sampled, embedded or mistaken for an end of text.
 Queries are padded on the left, responses on the right, so a response follows its query without a gap.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from data.campaign.settings import TextFormat
 from data.errors import Refused
 
 PAD = -1
@@ -22,51 +21,6 @@ def single_token(tokenizer: Any, text: str) -> int:
     if len(ids) != 1:
         raise Refused(f"{text!r} is {len(ids)} tokens for this base; a rule of the campaign needs it to be one.")
     return int(ids[0])
-
-
-class Affixes(NamedTuple):
-    """What the policy, and only the policy, reads around a query: "TL;DR:" before its response."""
-
-    prefix: tuple[int, ...] = ()
-    suffix: tuple[int, ...] = ()
-
-    def around(self, query: Sequence[int]) -> list[int]:
-        return [*self.prefix, *query, *self.suffix]
-
-
-NO_AFFIXES = Affixes()
-
-
-def encode_affixes(tokenizer: Any, fmt: TextFormat) -> Affixes:
-    prefix, suffix = (tokenizer.encode(text, add_special_tokens=False) for text in (fmt.prefix, fmt.suffix))
-    return Affixes(tuple(prefix), tuple(suffix))
-
-
-def encode_query(tokenizer: Any, text: str, fmt: TextFormat) -> list[int] | None:
-    """Return at most `query_tokens` ids by the campaign's start and end rules; None where the text has no such part."""
-    ids = _text_ids(tokenizer, text)
-    if fmt.query_starts_after is not None:
-        start = single_token(tokenizer, fmt.query_starts_after)
-        if start not in ids:
-            return None
-        ids = ids[ids.index(start) + 1 :]
-    ids = ids[: fmt.query_tokens]
-    if fmt.query_ends_at is None:
-        return ids or None
-    stop = single_token(tokenizer, fmt.query_ends_at)
-    ends = [index for index, token in enumerate(ids) if token == stop]
-    return ids[: ends[-1] + 1] if ends else None
-
-
-def encode_response(tokenizer: Any, text: str, fmt: TextFormat) -> list[int]:
-    """Return the ids of a response that is given as text, as long as the policy could have made it."""
-    return _text_ids(tokenizer, " " + text.strip())[: fmt.response_tokens]
-
-
-def _text_ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of a text of others, in which "<|endoftext|>" is thirteen characters and ends nothing."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-    return ids
 
 
 def pad_left(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:
@@ -90,9 +44,3 @@ def truncate(responses: Tensor, stop: int, after: int) -> tuple[Tensor, Tensor]:
     stops[..., :after] = False
     behind = stops.cumsum(-1) - stops.long() > 0
     return responses.masked_fill(behind, PAD), stops.any(-1)
-
-
-def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
-    """Return the text that people read: no padding, no special tokens, no spaces at the ends."""
-    text: str = tokenizer.decode([token for token in tokens if token != PAD], skip_special_tokens=True)
-    return text.strip()

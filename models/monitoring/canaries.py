@@ -12,10 +12,10 @@ import torch
 
 from data.batches.index import Batch
 from data.batches.schema import read_key
-from data.campaign.settings import TextFormat
 from data.measures.intervals import Estimate, proportion
 from data.paths import KEY_FILE
 from models.lm.base import Base
+from models.lm.prompts import Prompts
 from models.lm.tokens import pad_left, pad_right
 from models.ppo.policy import Score
 from models.reward.dataset import question_tokens
@@ -41,13 +41,13 @@ class Pair(TypedDict):
 MOST = 32  # pairs
 
 
-def canaries(base: Base, batches: Sequence[Batch], fmt: TextFormat) -> list[Canary]:
+def canaries(base: Base, batches: Sequence[Batch], prompts: Prompts) -> list[Canary]:
     """Return the known questions of some batches, each once."""
     found: dict[str, Canary] = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
         for row in read_key(batch.path(KEY_FILE), tokens=True):
-            if row["gold"] is not None and (tokens := question_tokens(base, row, fmt, same)) is not None:
+            if row["gold"] is not None and (tokens := question_tokens(prompts, row, same)) is not None:
                 found[row["item"]] = Canary(*tokens, row["gold"])
     return list(found.values())
 

@@ -1,21 +1,18 @@
 """Fresh samples of a policy in training for the live wall: always the same queries and the same draws."""
 
-import logging
-
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from data.campaign import Campaign
+from data.console import LOGGER
 from data.page.live import LiveSample, publish_live
 from data.store import Store
 from models.lm.base import Base
 from models.lm.sampling import draw_noise, sample
-from models.lm.tokens import PAD, decode, encode_affixes, pad_left, single_token, truncate
+from models.lm.tokens import pad_left
 from models.ppo.policy import PolicyModel, Score
-from models.training.processes import Processes
-
-LOGGER = logging.getLogger("andon")
+from models.training.processes import processes
 
 
 class LiveWall:
@@ -28,6 +25,7 @@ class LiveWall:
         self, store: Store, campaign: Campaign, run: str, base: Base, score: Score, queries: list[list[int]]
     ) -> None:
         self.store, self.campaign, self.run, self.base, self.score = store, campaign, run, base, score
+        self.prompts = base.prompts(campaign.text)
         self.queries = queries[: campaign.watching.shown]
         self.zero_shot: list[str] = []
 
@@ -38,9 +36,9 @@ class LiveWall:
         if not self.zero_shot:
             self.zero_shot, _ = self._write(self.base.model)
         responses, scores = self._write(policy.language_model)
-        if not Processes().is_main:  # the others had to sample, too: they may hold parts of the policy
+        if not processes().is_main:  # the others had to sample, too: they may hold parts of the policy
             return
-        queries = [decode(self.base.tokenizer, query) for query in self.queries]
+        queries = [self.prompts.decode(query) for query in self.queries]
         samples = [LiveSample(*row) for row in zip(queries, self.zero_shot, responses, scores, strict=True)]
         try:
             publish_live(self.store, self.campaign.name, self.run, update, samples, metrics)
@@ -50,13 +48,12 @@ class LiveWall:
     @torch.no_grad()
     def _write(self, model: PreTrainedModel) -> tuple[list[str], list[float]]:
         """Return one truncated response to each query, and its score."""
-        fmt, tokenizer = self.campaign.text, self.base.tokenizer
+        prompts, fmt = self.prompts, self.prompts.fmt
         device = next(model.parameters()).device
-        around = encode_affixes(tokenizer, fmt).around
         noise = draw_noise(len(self.queries), 1, fmt, torch.Generator().manual_seed(0))
-        contexts = pad_left([around(query) for query in self.queries]).to(device)
+        contexts = prompts.contexts(self.queries).to(device)
         tokens = sample(model, contexts, noise, fmt).tokens
-        cut, valid = truncate(tokens, single_token(tokenizer, fmt.truncate_at), fmt.truncate_after)
+        cut, valid = prompts.truncate(tokens)
         scores: Tensor = self.score(pad_left(self.queries).to(device), cut).masked_fill(~valid, fmt.invalid_score)
-        texts = [decode(tokenizer, [token for token in row if token != PAD]) for row in cut[:, 0].tolist()]
+        texts = [prompts.decode(row) for row in cut[:, 0].tolist()]
         return texts, scores[:, 0].tolist()

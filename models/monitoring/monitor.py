@@ -9,58 +9,58 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from data.campaign.settings import Policy, Sentinels, TextFormat
+from data.campaign import Campaign
 from data.cord import cord
-from data.cord.sentinels import Alarm, alarms
+from data.cord.alarms import BY, Alarm, code_of
+from data.cord.sentinels import alarms
 from data.store import Store
 from models.lm.precision import precision
-from models.lm.tokens import PAD, Affixes
+from models.lm.prompts import Prompts
+from models.lm.tokens import PAD
 from models.monitoring.shadow_scorer import ShadowScorer
 from models.ppo.policy import Rollout
-from models.ppo.train import Metrics, Update
+from models.ppo.train import Update
+from models.training.hooks import Metrics
 
-STANDING_EVERY = 10  # updates
+INVARIANTS_EVERY = 10  # updates
 MOVED = 0.05  # nats, the least deviation of what an update moved that is not bf16's rounding
 
 
 class Monitor:
     """Sees every update of one run; `history` is the list to which the run's metrics are logged.
 
-    `standing` says what no longer is as it must stay; it is asked every STANDING_EVERY updates.
+    `invariants` returns what must always hold and does not; it is called every INVARIANTS_EVERY updates.
     """
 
     def __init__(
         self,
-        limits: Sentinels,
-        policy: Policy,
-        fmt: TextFormat,
-        stop: int,
+        campaign: Campaign,
+        prompts: Prompts,
         base_scores: tuple[float, float],
         shadow: ShadowScorer,
         history: list[Metrics],
         queries: list[list[int]],
-        affixes: Affixes,
-        standing: Callable[[Rollout], list[Alarm]],
+        invariants: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
-        self.limits, self.policy, self.fmt, self.stop = limits, policy, fmt, stop
+        self.limits, self.policy, self.prompts = campaign.sentinels, campaign.policy, prompts
         self.base_mean, self.base_std = base_scores
         self.shadow, self.history = shadow, history
-        self.asked, self.affixes = {tuple(query) for query in queries}, affixes
-        self.standing, self.report = standing, report
+        self.queries = {tuple(query) for query in queries}
+        self.invariants, self.report = invariants, report
 
     def __call__(self, update: Update) -> Metrics:
         """Return what was measured beside the update's own metrics; report every alarm."""
         rollout = update.rollout
-        measured = self._second_scores(rollout) | text_measures(rollout, self.stop, self.fmt.truncate_after)
+        measured = self._second_scores(rollout) | text_measures(rollout, self.prompts)
         measured["paid_error"] = paid_error(update)
         kl = (rollout.logprobs - rollout.reference).sum(-1)
         if float(update.logprob_delta.std()) > MOVED:
             measured["followed"] = correlation(update.logprob_delta, rollout.scores - update.kl_coefficient * kl)
         measured["other_queries"] = self._other_queries(rollout)
         found = alarms([*self.history, update.metrics | measured], self.limits, self.policy)
-        if update.number % STANDING_EVERY == 0:
-            found += self.standing(rollout)
+        if update.number % INVARIANTS_EVERY == 0:
+            found += self.invariants(rollout)
         for alarm in found:
             self.report(alarm._replace(update=update.number))
         return measured
@@ -69,7 +69,7 @@ class Monitor:
         """Count the queries of a rollout that are none of the campaign's, or that the policy reads otherwise."""
         pairs = zip(rollout.queries.tolist(), rollout.contexts.tolist(), strict=True)
         rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
-        return float(sum(tuple(q) not in self.asked or self.affixes.around(q) != context for q, context in rows))
+        return float(sum(tuple(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
 
     def _second_scores(self, rollout: Rollout) -> Metrics:
         """Score some responses elsewhere; compare them with what PPO used and with the base's own scores."""
@@ -78,7 +78,7 @@ class Monitor:
         queries = [[token for token in rollout.queries[i // k].tolist() if token != PAD] for i in flat]
         scores = self.shadow.score(queries, [rollout.tokens[i // k, i % k].tolist() for i in flat])
         used = [float(rollout.scores[i // k, i % k]) for i in flat]
-        should = [self.fmt.invalid_score if score is None else score for score in scores]
+        should = [self.prompts.fmt.invalid_score if score is None else score for score in scores]
         errors = [abs(a - b) / self.base_std for a, b in zip(used, should, strict=True)]
         error = furthest(errors, rounded=precision(rollout.tokens.device.type) == "bf16")
         valid = [(i // k, score) for i, score in zip(flat, scores, strict=True) if score is not None]
@@ -112,8 +112,9 @@ def correlation(one: Tensor, other: Tensor) -> float:
     return float(a @ b) / size if size > 1e-12 else 0.0
 
 
-def text_measures(rollout: Rollout, stop: int, after: int) -> Metrics:
+def text_measures(rollout: Rollout, prompts: Prompts) -> Metrics:
     """How alike responses are, within themselves and to each other, and how long the valid ones are, in tokens."""
+    stop, after = prompts.stop, prompts.fmt.truncate_after
     rows = [tuple(row) for row in rollout.tokens.flatten(0, 1).tolist()]
     lengths = [next((i + 1 for i in range(after, len(row)) if row[i] == stop), 0) for row in rows]
     valid = [length for length in lengths if length]
@@ -125,11 +126,10 @@ def text_measures(rollout: Rollout, stop: int, after: int) -> Metrics:
 
 
 def pull_for(store: Store, run: str, alarm: Alarm) -> bool:
-    """Pull the cord for a run and return True; False where a person has released this sentinel's pull for it."""
-    by, scope = f"sentinel:{alarm.sentinel}", f"run:{run}"
-    for known in cord.pulls(store):
-        if known.pull.by == by and known.pull.scope == scope:
-            return known.release is None
-    reason = f"{alarm.sentinel}: {alarm.found}. Likely: {'; '.join(alarm.causes)}"
-    cord.pull(store, reason, by=by, scope=scope, evidence=alarm.evidence())
+    """Pull the cord for a run and return True; False if a person has released a pull of this sentinel for it."""
+    scope = f"run:{run}"
+    for earlier in cord.pulls(store):
+        if code_of(earlier.pull.by) == alarm.code and earlier.pull.scope == scope:
+            return earlier.release is None
+    cord.pull(store, alarm.reason(), by=f"{BY}{alarm.code}", scope=scope, evidence={**alarm.evidence()})
     return True

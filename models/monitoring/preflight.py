@@ -6,19 +6,25 @@ the base's scores, of responses that transformers' own `generate` sampled and th
 """
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
-from data.campaign.settings import TextFormat
-from data.cord.sentinels import Alarm
+from data.cord.alarms import Alarm
 from models.lm.logprobs import response_logprobs
+from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample
-from models.lm.tokens import PAD, Affixes, pad_left, truncate
+from models.lm.tokens import PAD, pad_left
 from models.ppo.policy import PolicyModel, Rollout, Score
 from models.training.loop import in_chunks
+
+
+class PreflightCode(StrEnum):
+    PREFLIGHT = "preflight"
+
 
 MOST = 0.05  # nats a token on average; bf16 moves a log-prob by about 0.01
 QUERIES = 4
@@ -31,29 +37,30 @@ def run_preflight(
     reference: PreTrainedModel,
     score: Score,
     queries: list[list[int]],
-    fmt: TextFormat,
-    affixes: Affixes,
-    stop: int,
+    prompts: Prompts,
 ) -> list[Alarm]:
     """Return what is wrong; nothing where all is well. Draws no random number of the training's."""
     found = [_vocabulary(reference), _shared(policy, reference)]
+    temperature = prompts.fmt.temperature
     device = next(reference.parameters()).device
     few = sorted(queries[: 16 * QUERIES], key=len)[:: 16 * QUERIES // QUERIES][:QUERIES] or queries[:QUERIES]
-    contexts = pad_left([affixes.around(query) for query in few]).to(device)
-    noise = draw_noise(len(few), 2, fmt, torch.Generator().manual_seed(0))
-    drawn = sample(policy.language_model, contexts, noise, fmt, policy.value_head)
-    plain = [_plain(model, contexts, drawn.tokens, fmt.temperature) for model in (policy.language_model, reference)]
+    contexts = prompts.contexts(few).to(device)
+    noise = draw_noise(len(few), 2, prompts.fmt, torch.Generator().manual_seed(0))
+    drawn = sample(policy.language_model, contexts, noise, prompts.fmt, policy.value_head)
+    plain = [_plain(model, contexts, drawn.tokens, temperature) for model in (policy.language_model, reference)]
     fast = {
         "sampling": (drawn.logprobs, plain[0]),
-        "training": (policy(contexts, drawn.tokens, fmt.temperature)[0], plain[0]),
-        "the reference": (response_logprobs(reference, contexts, drawn.tokens, fmt.temperature, 1), plain[1]),
+        "training": (policy(contexts, drawn.tokens, temperature)[0], plain[0]),
+        "the reference": (response_logprobs(reference, contexts, drawn.tokens, temperature, 1), plain[1]),
     }
     for name, (ours, expected) in fast.items():
         error = float((ours - expected).abs().mean())
         if not error <= MOST:
             causes = ("temperature is missing", "positions or padding are wrong", "logits are shifted", "dropout is on")
-            found.append(Alarm("self-test", f"log-probs of {name} are off by {error:.3f} nats a token", causes))
-    found.append(_padding(score, pad_left(few).to(device), drawn.tokens, fmt, stop))
+            found.append(
+                Alarm(PreflightCode.PREFLIGHT, f"log-probs of {name} are off by {error:.3f} nats a token", causes)
+            )
+    found.append(_padding(score, pad_left(few).to(device), drawn.tokens, prompts))
     return [alarm for alarm in found if alarm is not None]
 
 
@@ -62,15 +69,14 @@ def scores_of_base(
     reference: PreTrainedModel,
     ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
     queries: list[list[int]],
-    fmt: TextFormat,
-    affixes: Affixes,
+    prompts: Prompts,
     at_once: int,
 ) -> list[float]:
     """Let the second opinion score valid responses of the base; nothing of how they are sampled is the learner's.
 
     `at_once` is how many are sampled together.
     """
-    device = next(reference.parameters()).device
+    fmt, device = prompts.fmt, next(reference.parameters()).device
     order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(0)).tolist()
     often = -(-TRIES * SAMPLES // len(order))
     # Nothing of the checkpoint's own ways to generate: no top-k, top-p or penalties, and no stop at the end of text.
@@ -83,7 +89,7 @@ def scores_of_base(
         torch.manual_seed(0)
         for part in in_chunks((order * often)[: TRIES * SAMPLES], min(at_once, SAMPLES)):
             rows = [queries[i] for i in part]
-            contexts = pad_left([affixes.around(query) for query in rows]).to(device)
+            contexts = prompts.contexts(rows).to(device)
             mask = (contexts >= 0).long()
             drawn = cast(Any, reference).generate(contexts.clamp(min=0), attention_mask=mask, generation_config=plainly)
             scores = ask(rows, drawn[:, contexts.shape[1] :].tolist())
@@ -94,15 +100,19 @@ def scores_of_base(
 
 
 @torch.no_grad()
-def reference_differs(reference: PreTrainedModel, rollout: Rollout, fmt: TextFormat) -> Alarm | None:
+def reference_differs(reference: PreTrainedModel, rollout: Rollout, temperature: float) -> Alarm | None:
     """The reference of a rollout must be the base, also when the policy has left it: some rows by plain code."""
     some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
-    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], fmt.temperature)
+    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], temperature)
     error = float((rollout.reference[some, :1] - plain).abs().mean())
     if error <= MOST:
         return None
     causes = ("KL is measured to another model", "the reference is trained", "rows are mixed up")
-    return Alarm("self-test", f"log-probs of the reference are off by {error:.3f} nats a token from the base's", causes)
+    return Alarm(
+        PreflightCode.PREFLIGHT,
+        f"log-probs of the reference are off by {error:.3f} nats a token from the base's",
+        causes,
+    )
 
 
 def _plain(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> Tensor:
@@ -120,7 +130,7 @@ def _vocabulary(reference: PreTrainedModel) -> Alarm | None:
     if not 0 <= PAD < reference.config.vocab_size:
         return None
     causes = ("the end of text is used as padding",)
-    return Alarm("self-test", f"padding is {PAD}, a token that can be sampled", causes)
+    return Alarm(PreflightCode.PREFLIGHT, f"padding is {PAD}, a token that can be sampled", causes)
 
 
 def _shared(policy: PolicyModel, reference: PreTrainedModel) -> Alarm | None:
@@ -129,15 +139,17 @@ def _shared(policy: PolicyModel, reference: PreTrainedModel) -> Alarm | None:
         modules: list[nn.Module] = [*policy.modules(), *reference.modules()]
         if not any(module.training and isinstance(module, nn.Dropout) and module.p > 0 for module in modules):
             return None
-        return Alarm("self-test", "dropout is on", ("a model was put into training mode",))
-    return Alarm("self-test", "policy and reference share weights", ("the reference is no copy",))
+        return Alarm(PreflightCode.PREFLIGHT, "dropout is on", ("a model was put into training mode",))
+    return Alarm(PreflightCode.PREFLIGHT, "policy and reference share weights", ("the reference is no copy",))
 
 
-def _padding(score: Score, queries: Tensor, tokens: Tensor, fmt: TextFormat, stop: int) -> Alarm | None:
+def _padding(score: Score, queries: Tensor, tokens: Tensor, prompts: Prompts) -> Alarm | None:
     """A score must not depend on the padding around its query and response."""
-    short = truncate(tokens, stop, fmt.truncate_after)[0]
+    short = prompts.truncate(tokens)[0]
     wider = torch.nn.functional.pad(queries, (7, 0), value=PAD), torch.nn.functional.pad(short, (0, 5), value=PAD)
     error = float((score(queries, short) - score(*wider)).abs().max())
     if error <= 0.25:
         return None
-    return Alarm("self-test", f"scores change by {error:.2f} with padding", ("padding is read", "no position ids"))
+    return Alarm(
+        PreflightCode.PREFLIGHT, f"scores change by {error:.2f} with padding", ("padding is read", "no position ids")
+    )

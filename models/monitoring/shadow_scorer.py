@@ -21,6 +21,7 @@ from andon_launcher import command
 from data.errors import Refused
 from data.store import open_store
 from data.store.manifest import read_manifest
+from models.lm.prompts import Prompts
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bias
@@ -29,9 +30,11 @@ Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bia
 class ShadowScorer:
     """The child, started once; `score` waits for its answer."""
 
-    def __init__(self, store: str, reward: str, stop: int, after: int) -> None:
+    def __init__(self, store: str, reward: str, prompts: Prompts) -> None:
         where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
-        child = command("models.monitoring.shadow_scorer", where, reward, str(stop), str(after))
+        child = command(
+            "models.monitoring.shadow_scorer", where, reward, str(prompts.stop), str(prompts.fmt.truncate_after)
+        )
         self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def score(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:

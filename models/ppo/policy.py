@@ -7,20 +7,21 @@ Shapes: B queries, each between its affixes a context, k responses to each, R to
 of the state *before* each token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from data.campaign.settings import TextFormat
 from models.lm.base import hidden_size, trainable_copy
 from models.lm.logprobs import _states, chosen_logprobs, response_logprobs
+from models.lm.prompts import Prompts
 from models.lm.sampling import sample
-from models.lm.tokens import truncate
+from models.lm.tokens import pad_left
 from models.reward.model import RewardModel
 from models.training.loop import Look, unwatched
+from models.training.processes import processes
 
 Score = Callable[[Tensor, Tensor], Tensor]  # queries [B, Q], truncated responses [B, k, R] -> scores [B, k]
 
@@ -74,18 +75,21 @@ def roll_out(
     policy: PolicyModel,
     reference: PreTrainedModel,
     score: Score,
-    queries: Tensor,
-    contexts: Tensor,
+    queries: Sequence[list[int]],
     noise: Tensor,
-    fmt: TextFormat,
-    stop: int,
+    prompts: Prompts,
     part: int,
     look: Look = unwatched,
 ) -> Rollout:
-    """Sample responses to contexts [B, C] with `noise` [B, k, R], and measure them by reference and reward model.
+    """Sample responses to B queries with `noise` [B, k, R], and measure them by reference and reward model.
 
-    Sampling takes the whole batch at once, measuring `part` queries at a time. The reward model sees only the queries.
+    The policy and the reference read the contexts, the reward model reads the queries. Each process rolls out its share
+    of the batch, all at once when it samples and `part` queries at a time when it measures; all get the whole rollout.
     """
+    group, device, fmt = processes(), next(reference.parameters()).device, prompts.fmt
+    plain = group.share_rows(pad_left(queries).to(device))
+    contexts = group.share_rows(prompts.contexts(queries).to(device))
+    noise = group.share_rows(noise)
     sampled = sample(policy.language_model, contexts, noise, fmt, policy.value_head, look)
     pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
     values = sampled.values
@@ -94,7 +98,8 @@ def roll_out(
     look()
     base_logprobs = response_logprobs(reference, contexts, sampled.tokens, fmt.temperature, part)
     look()
-    cut, valid = truncate(sampled.tokens, stop, fmt.truncate_after)
-    scores = torch.cat([score(q, c) for q, c in zip(queries.split(part), cut.split(part), strict=True)])
+    cut, valid = prompts.truncate(sampled.tokens)
+    scores = torch.cat([score(q, c) for q, c in zip(plain.split(part), cut.split(part), strict=True)])
     scores = scores.masked_fill(~valid, fmt.invalid_score)
-    return Rollout(queries, contexts, sampled.tokens, sampled.logprobs, values, base_logprobs, scores, valid)
+    mine = Rollout(plain, contexts, sampled.tokens, sampled.logprobs, values, base_logprobs, scores, valid)
+    return Rollout(*(group.gather(tensor) for tensor in mine))

@@ -1,13 +1,19 @@
 """PPO against a reward model, held near the base by KL (paper section 2.1; released code for what the paper omits).
 
-What we do differently: (1) the k responses to a query are rolled out and trained on together, so the query is computed
-once; (2) advantages and rewards are whitened over the whole batch before it is split, so neither the size of a
-micro-batch nor the number of processes changes a result; (3) rollout log-probabilities and values are those of
-sampling, not of a second pass. The whole response is trained on, also what lies behind its truncation; only the score
-sees the truncated one.
+Differences from the released code:
+1. The k responses to a query are sampled and trained on together, so the query is computed once.
+2. Advantages and rewards are whitened over the whole batch before it is split. So neither the size of a micro-batch
+   nor the number of processes changes a result.
+3. Log-probabilities and values of a rollout are those of sampling, not of a second pass.
+
+The whole response is trained on, also the part behind its truncation. The reward model alone sees the truncated one.
+
+Shapes: B queries in a batch, k responses to each, R tokens in a response. A reward, an advantage and a value are
+[B, k, R], a score is [B, k].
+A run's policy is trained by `python -m models.steps policy JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,21 +22,18 @@ from transformers import PreTrainedModel
 
 from data.campaign.settings import Policy, TextFormat
 from data.errors import Refused
-from data.runs.checkpoints import Checkpoints
+from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise
-from models.lm.tokens import NO_AFFIXES, Affixes, pad_left
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
 from models.reward.model import RewardModel
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
-from models.training.loop import Look, progress, unwatched
-from models.training.processes import Processes
+from models.training.hooks import NO_HOOKS, Hooks, Metrics
+from models.training.loop import progress
+from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
-Metrics = dict[str, float]
-Show = Callable[[int, PolicyModel, Metrics], None]  # is given the updates done, the policy, what the last one measured
-Inspect = Callable[["Update"], Metrics]
 SUMMED = (
     "loss_policy",
     "loss_value",
@@ -55,65 +58,55 @@ class Update(NamedTuple):
 
 def train_policy(
     settings: Policy,
-    fmt: TextFormat,
+    prompts: Prompts,
     base: PreTrainedModel,
     score: Score,
     queries: Sequence[list[int]],
-    *,
-    stop_token: int,
     seed: int,
-    log: Callable[[Metrics], None],
-    affixes: Affixes = NO_AFFIXES,
+    hooks: Hooks = NO_HOOKS,
     value_from: RewardModel | None = None,
-    checkpoints: Checkpoints | None = None,
-    look: Look = unwatched,
-    last_look: Look = unwatched,
-    show: Show = lambda *_: None,
-    inspect: Inspect = lambda *_: {},
 ) -> PolicyModel:
-    """Train a policy from the base; `log` gets one dictionary an update, and `show` the policy after it.
+    """Train a policy from the base, which is also its reference, and return it.
 
-    `inspect` sees what an update was made of and returns what it measured, which becomes part of the metrics.
-
-    With checkpoints, a killed training goes on from the last one to the same weights and metrics, and `log` is given
-    those of the updates before it again. `look` raises where the line is stopped, at an update or while it samples,
-    and `last_look` after the last one; the state after the last whole update is then saved.
+    `value_from` is the reward model that a separate value model starts from; without it, values are a head on the body.
     """
     device = next(base.parameters()).device
     model = PolicyModel(base, value_from).to(device)
     policy = shard(model)
     optimizer = Adam(policy.parameters(), settings.lr)
     kl = KLController(settings)
-    first, facts = restore_state(checkpoints, policy, optimizer)
+    first, facts = restore_state(hooks.checkpoints, policy, optimizer)
     kl.beta = facts.get("kl_coefficient", kl.beta)
     history: list[Metrics] = facts.get("history", [])
     for metrics in history:
-        log(metrics)
+        hooks.log(metrics)
     updates = -(-settings.episodes // settings.batch)
     count = settings.batch // settings.responses_per_query
-    if count % Processes().count:
-        raise Refused(f"A batch of {count} queries does not divide among {Processes().count} processes.")
+    if count % processes().count:
+        raise Refused(f"A batch of {count} queries does not divide among {processes().count} processes.")
     for update in progress(range(updates), "policy", "update", first):
         facts = {"kl_coefficient": kl.beta, "history": history}
         chosen = [queries[i] for i in cursor(len(queries), update * count, count, seed)]
         draw = torch.Generator().manual_seed(seed * 1_000_003 + update)
-        noise = draw_noise(count, settings.responses_per_query, fmt, draw)
-        with save_when_stopped(checkpoints, update, policy, optimizer, facts):
-            look()
-            rollout = _roll_out_together(policy, base, score, chosen, noise, settings, fmt, affixes, stop_token, look)
+        noise = draw_noise(count, settings.responses_per_query, prompts.fmt, draw)
+        with save_when_stopped(hooks.checkpoints, update, policy, optimizer, facts):
+            hooks.look()
+            rollout = roll_out(policy, base, score, chosen, noise, prompts, settings.micro_batch, hooks.look)
         rewards = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
         metrics, logprob_delta = improve(
-            policy, optimizer, rollout, rewards, settings, fmt, remaining=1 - update / updates
+            policy, optimizer, rollout, rewards, settings, prompts.fmt, remaining=1 - update / updates
         )
         metrics = {"update": update, "episodes": (update + 1) * settings.batch, "kl_coefficient": kl.beta, **metrics}
-        metrics |= inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))
+        metrics |= hooks.inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))
         kl.update(metrics["kl"], settings.batch)
         history.append(metrics)
-        log(metrics)
-        show(update + 1, policy, metrics)
-        save_state(checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
-    with save_when_stopped(checkpoints, updates, policy, optimizer, {"kl_coefficient": kl.beta, "history": history}):
-        last_look()
+        hooks.log(metrics)
+        hooks.show(update + 1, policy, metrics)
+        save_state(hooks.checkpoints, update + 1, policy, optimizer, {"kl_coefficient": kl.beta, "history": history})
+    with save_when_stopped(
+        hooks.checkpoints, updates, policy, optimizer, {"kl_coefficient": kl.beta, "history": history}
+    ):
+        hooks.last_look()
     return unshard(policy, model)
 
 
@@ -125,38 +118,6 @@ def cursor(length: int, start: int, count: int, seed: int) -> list[int]:
         order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)).tolist()
         found += order[place : place + count - len(found)]
     return found
-
-
-def _roll_out_together(
-    policy: PolicyModel,
-    base: PreTrainedModel,
-    score: Score,
-    queries: Sequence[list[int]],
-    noise: Tensor,
-    settings: Policy,
-    fmt: TextFormat,
-    affixes: Affixes,
-    stop_token: int,
-    look: Look,
-) -> Rollout:
-    """Roll out this process's share of the batch, and return the rollout of all processes."""
-    processes = Processes()
-    device = next(base.parameters()).device
-    plain = pad_left(queries).to(device)
-    contexts = pad_left([affixes.around(query) for query in queries]).to(device)
-    mine = roll_out(
-        policy,
-        base,
-        score,
-        processes.share_rows(plain),
-        processes.share_rows(contexts),
-        processes.share_rows(noise),
-        fmt,
-        stop_token,
-        settings.micro_batch,
-        look,
-    )
-    return Rollout(*(processes.gather(tensor) for tensor in mine))
 
 
 def improve(
@@ -173,13 +134,13 @@ def improve(
 
     Returns the update's metrics, and by how much each response [B, k] had become likelier before the last step.
     """
-    processes = Processes()
+    group = processes()
     whitened = whiten(rewards, keep_mean=True) if settings.whiten_rewards else rewards
     advantages = gae(whitened, rollout.values, settings.gamma, settings.lam)
     returns = advantages + rollout.values
     advantages = whiten(advantages, keep_mean=False)
     wanted = (rollout.contexts, rollout.tokens, rollout.logprobs, rollout.values, advantages, returns)
-    mine = (processes.share_rows(tensor) for tensor in wanted)
+    mine = (group.share_rows(tensor) for tensor in wanted)
     pieces = list(zip(*(tensor.split(settings.micro_batch) for tensor in mine), strict=True))
     total = rollout.tokens.numel()
     kl = (rollout.logprobs - rollout.reference).sum(-1)  # [B, k], nats a sequence
@@ -206,11 +167,11 @@ def improve(
                 rest = (0.5 * change**2, clipped, entropy, ratio, (ratio - 1).abs())
                 changes.append(change.sum(-1))
                 sums += torch.stack([of_policy, of_value, *(tensor.sum() / total for tensor in rest)])
-        processes.sum_gradients(policy.parameters())
+        group.sum_gradients(policy.parameters())
         optimizer.step(remaining)
-        of_epoch = dict(zip(SUMMED, processes.gather(sums).sum(0).tolist(), strict=True))
+        of_epoch = dict(zip(SUMMED, group.gather(sums).sum(0).tolist(), strict=True))
         of_ratio = {"first_ratio": of_epoch.pop("ratio"), "ratio_error": of_epoch.pop("ratio_error")}
         if epoch == 0:
             metrics |= of_ratio
     explained = 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8)
-    return metrics | of_epoch | {"value_explained": explained}, processes.gather(torch.cat(changes))
+    return metrics | of_epoch | {"value_explained": explained}, group.gather(torch.cat(changes))

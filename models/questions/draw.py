@@ -10,8 +10,8 @@ from data.campaign import Campaign
 from data.campaign.queries import Query
 from data.errors import Refused
 from models.lm.base import Base
+from models.lm.prompts import Prompts
 from models.lm.sampling import sample_valid
-from models.lm.tokens import decode, encode_affixes, encode_query, single_token
 from models.training.loop import in_chunks
 
 BASE, CHAMPION = "base", "champion"
@@ -31,9 +31,8 @@ def draw_questions(
     Without a champion all samples are the base's. With one, a share of probes takes half of its samples from each (they
     measure the win rate and train the reward model too), and the rest takes all from the champion (paper, section 2.2).
     """
-    fmt, k = campaign.text, campaign.batch.samples
-    base = policies[BASE]
-    stop = single_token(base.tokenizer, fmt.truncate_at)
+    k = campaign.batch.samples
+    prompts = policies[BASE].prompts(campaign.text)
     shuffled = random.Random(seed)
     fresh = [query for query in queries if query.query_id not in used]
     again = [query for query in queries if query.query_id in used]
@@ -45,11 +44,11 @@ def draw_questions(
         missing = count - drawn
         if missing <= 0:
             break
-        encoded = [(query, ids) for query in part if (ids := encode_query(base.tokenizer, query.text, fmt))]
+        encoded = [(query, ids) for query in part if (ids := prompts.encode(query.text))]
         encoded = encoded[: missing + missing // 8 + 1]  # a few will not yield enough valid responses
         for writers, share in _mixes(policies, k, campaign.batch.probe_share):
             taken = round(len(encoded) * share)
-            questions = _ask(policies, encoded[:taken], writers, campaign, stop, draw)[: count - drawn]
+            questions = _ask(policies, encoded[:taken], writers, prompts, draw)[: count - drawn]
             yield from questions
             drawn += len(questions)
             encoded = encoded[taken:]
@@ -71,23 +70,21 @@ def _ask(
     policies: Mapping[str, Base],
     encoded: Sequence[tuple[Query, list[int]]],
     writers: Mapping[str, int],
-    campaign: Campaign,
-    stop: int,
+    prompts: Prompts,
     draw: torch.Generator,
 ) -> list[Question]:
     """Sample the responses of some queries; those with too few valid or with equal texts are left out."""
     samples: list[list[Sample]] = [[] for _ in encoded]
-    around = encode_affixes(policies[BASE].tokenizer, campaign.text).around
-    ids = [around(tokens) for _, tokens in encoded]
+    contexts = [prompts.surround(tokens) for _, tokens in encoded]
     for writer, k in writers.items():
         policy = policies[writer]
-        found = sample_valid(policy.model, ids, k, campaign.text, stop, draw, title=f"sampling from {writer}")
-        for row, responses in zip(samples, found, strict=True):
-            row += [Sample(decode(policy.tokenizer, tokens), tokens, policy.fingerprint) for tokens in responses]
+        sampled = sample_valid(policy.model, contexts, k, prompts, draw, title=f"sampling from {writer}")
+        decode = policy.prompts(prompts.fmt).decode
+        for row, responses in zip(samples, sampled, strict=True):
+            row += [Sample(decode(tokens), tokens, policy.fingerprint) for tokens in responses]
     complete = [len({sample.text for sample in row}) == sum(writers.values()) for row in samples]
-    tokenizer = policies[BASE].tokenizer
     return [
-        Question(query.query_id, decode(tokenizer, tokens), tokens, tuple(row))
+        Question(query.query_id, prompts.decode(tokens), tokens, tuple(row))
         for (query, tokens), row, good in zip(encoded, samples, complete, strict=True)
         if good
     ]

@@ -10,13 +10,13 @@ from data.batches.composition import DISAGREEMENT
 from data.batches.index import Batch
 from data.batches.schema import TESTS, read_key
 from data.campaign.queries import is_held_out
-from data.campaign.settings import TextFormat
 from data.errors import Refused
 from data.labels.label_sets import Label
 from data.paths import KEY_FILE
 from models.lm.base import Base
+from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample
-from models.lm.tokens import PAD, encode_affixes, encode_query, encode_response, pad_left, single_token, truncate
+from models.lm.tokens import PAD
 from models.reward.preferences import Comparison
 from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
 from models.training.loop import Look, in_chunks, unwatched
@@ -30,7 +30,7 @@ class Split(NamedTuple):
 
 
 def split_comparisons(
-    base: Base, batches: Sequence[Batch], labels: Sequence[Label], fmt: TextFormat, held_out_share: float
+    base: Base, batches: Sequence[Batch], labels: Sequence[Label], prompts: Prompts, held_out_share: float
 ) -> Split:
     """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
 
@@ -45,7 +45,7 @@ def split_comparisons(
     split, habits = Split([], []), habits_of(labels)
     for label in labels:
         same, row = questions[label.question_id]
-        asked = question_tokens(base, row, fmt, same)
+        asked = question_tokens(prompts, row, same)
         if not asked or row["role"] in TESTS or (said := target_of(label, *asked, habits)) is None:
             continue
         held_out = is_held_out(row["query_id"], held_out_share)
@@ -56,30 +56,28 @@ def split_comparisons(
             continue
         split.train.append(said)
         if label.correction:
-            better = encode_response(base.tokenizer, label.correction, fmt)
+            better = prompts.encode_response(label.correction)
             split.train.extend(filter(None, [correction_wins(label, *asked, better)]))
     if not split.train:
         raise Refused("The label set leaves no question to train on: ingest more labels first.")
     return split
 
 
-def question_tokens(
-    base: Base, row: Mapping[str, Any], fmt: TextFormat, same: bool
-) -> tuple[list[int], list[list[int]]] | None:
+def question_tokens(prompts: Prompts, row: Mapping[str, Any], same: bool) -> tuple[list[int], list[list[int]]] | None:
     """Return query and responses of a row of a key, as sampled where the vocabulary is the `same`; None without any."""
     if same and row["query_tokens"]:
         return row["query_tokens"], [sample["tokens"] for sample in row["samples"]]
-    query = encode_query(base.tokenizer, row["query"], fmt)
-    return (query, [encode_response(base.tokenizer, s["text"], fmt) for s in row["samples"]]) if query else None
+    query = prompts.encode(row["query"])
+    return (query, [prompts.encode_response(s["text"]) for s in row["samples"]]) if query else None
 
 
 def preferred(
-    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Batch, fmt: TextFormat
+    base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Batch, prompts: Prompts
 ) -> dict[str, int]:
     """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
     same = batch["vocabulary"] == base.vocabulary
     rows = [row for row in read_key(batch.path(KEY_FILE)) if row["role"] not in TESTS]
-    asked = {row["question_id"]: question_tokens(base, row, fmt, same) for row in rows}
+    asked = {row["question_id"]: question_tokens(prompts, row, same) for row in rows}
     known = {name: tokens for name, tokens in asked.items() if tokens is not None}
     if not known:
         return {}
@@ -91,7 +89,7 @@ def preferred(
 def base_responses(
     base: Base,
     queries: Sequence[list[int]],
-    fmt: TextFormat,
+    prompts: Prompts,
     count: int,
     seed: int,
     scored: bool = True,
@@ -103,18 +101,17 @@ def base_responses(
     """
     device = next(base.model.parameters()).device
     draw = torch.Generator().manual_seed(seed)
-    around = encode_affixes(base.tokenizer, fmt).around
-    stop = single_token(base.tokenizer, fmt.truncate_at)
     order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed)).tolist()
     found: list[Comparison] = []
     for part in in_chunks(order * 50, 64):
         rows = [queries[i] for i in part]
-        contexts = pad_left([around(query) for query in rows]).to(device)
-        tokens = sample(base.model, contexts, draw_noise(len(rows), 4, fmt, draw), fmt, look=look).tokens
-        cut, valid = truncate(tokens, stop, fmt.truncate_after) if scored else (tokens, torch.ones_like(tokens[..., 0]))
+        contexts = prompts.contexts(rows).to(device)
+        noise = draw_noise(len(rows), 4, prompts.fmt, draw)
+        tokens = sample(base.model, contexts, noise, prompts.fmt, look=look).tokens
+        cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
             kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]
             found += [Comparison(query, [response]) for response in kept]
         if len(found) >= count:
             return found[:count]
-    raise Refused(f"The base ends too few sentences by the campaign's fmt: {len(found)} of {count} in 50 passes.")
+    raise Refused(f"The base ends too few sentences by the campaign's rules: {len(found)} of {count} in 50 passes.")

@@ -17,6 +17,7 @@ from models.reward.dataset import Split
 from models.reward.ensemble import Ensemble
 from models.reward.model import measure_held_out, new_reward_model, train_reward_model
 from models.reward.preferences import Comparison
+from models.training.hooks import Hooks
 from models.training.loop import Look, unwatched
 
 PARTS = (1 / 8, 1 / 4, 1 / 2, 1)
@@ -43,7 +44,7 @@ def learning_curve(
         count = round(part * len(order))
         model = new_reward_model(base.model, seed)
         model.normalise(normal, look=look)
-        train_reward_model(model, [split.train[i] for i in order[:count]], settings, seed, look=look)
+        train_reward_model(model, [split.train[i] for i in order[:count]], settings, seed, Hooks(look=look))
         found = measure_held_out(partial(Ensemble([model]).scores, look=look), split.held_out).accuracy
         points.append(Point(round(part * everything), round(found.value * found.n), found.n))
         say(f"learning curve: {count:,} of {len(order):,} labels: held-out accuracy {found}")

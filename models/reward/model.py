@@ -1,9 +1,17 @@
 """The reward model (paper section 2.1): a copy of the base with a scalar head, trained on people's choices.
 
-What a newcomer would get wrong: the head is read at the last real token of the *truncated* response; the score is
-g * (w . h + b) + c, and g and c are set so that the base's own valid responses have mean 0 and standard deviation 1,
-before training (so that the first losses are sensible) and after it (so that the KL coefficient keeps its meaning
-between rounds). Unlike the released code we measure that on truncated, valid responses: those that will be scored.
+Details that are easy to get wrong:
+1. The head is read at the last real token of the truncated response.
+2. The score is g * (w . h + b) + c. Gain g and bias c are set so that the base's own responses have mean 0 and standard
+   deviation 1: before training, for sensible first losses, and after it, so that a KL coefficient keeps its meaning.
+
+Differences from the paper and the released code:
+1. Gain and bias are measured on truncated, valid responses of the base: on what PPO scores.
+2. The k responses to a query are one row, so the query is computed once (models/lm/shared_query.py).
+3. A label may be a ranking, a tie or ratings (models/reward/preferences.py).
+
+Shapes: queries [B, Q] padded left, responses [B, k, R] padded right, scores [B, k].
+A run's reward model is trained by `python -m models.steps reward JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +26,7 @@ from transformers import AutoModel, PreTrainedModel
 from data.campaign.settings import Reward
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
-from data.runs.checkpoints import Checkpoints
+from data.runs.step_facts import NormalisationFacts, RewardStep
 from models.lm.base import best_device, body, hidden_size, trainable_copy
 from models.lm.precision import autocast
 from models.lm.shared_query import shared_query, states_at_end
@@ -26,9 +34,12 @@ from models.lm.tokens import pad_left, pad_right
 from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
-from models.training.processes import Processes
+from models.training.processes import Processes, processes
 from models.training.sharding import shard, unshard
+
+AT_ONCE = 64  # comparisons that one process scores together
 
 
 class Normalisation(NamedTuple):
@@ -39,6 +50,9 @@ class Normalisation(NamedTuple):
     std: float
     gain: float
     bias: float
+
+    def facts(self) -> NormalisationFacts:
+        return NormalisationFacts(n=self.n, mean=self.mean, std=self.std, gain=self.gain, bias=self.bias)
 
 
 class RewardModel(nn.Module):
@@ -72,17 +86,15 @@ class RewardModel(nn.Module):
         return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
 
     @torch.no_grad()
-    def normalise(
-        self, rows: Sequence[Comparison], mean: float = 0.0, std: float = 1.0, look: Look = unwatched
-    ) -> Normalisation:
-        """Set gain and bias so that the scores of these responses have this mean and (population) deviation."""
+    def normalise(self, rows: Sequence[Comparison], look: Look = unwatched) -> Normalisation:
+        """Set gain and bias so that the scores of these responses have mean 0 and (population) standard deviation 1."""
         self.gain.fill_(1.0)
         self.bias.zero_()
         scores = score_all(self, rows, look)
-        found_std, found_mean = torch.std_mean(scores, correction=0)
-        self.gain.fill_(std / found_std)
-        self.bias.fill_(mean - self.gain * found_mean)
-        return Normalisation(scores.numel(), float(found_mean), float(found_std), float(self.gain), float(self.bias))
+        std, mean = torch.std_mean(scores, correction=0)
+        self.gain.fill_(1.0 / std)
+        self.bias.fill_(-self.gain * mean)
+        return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
 
     def save(self, folder: Path) -> None:
         """Write the body as a checkpoint of transformers, and the head beside it."""
@@ -108,19 +120,19 @@ def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
 
 
 @torch.no_grad()
-def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched, chunk: int = 64) -> Tensor:
+def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
     """Return the scores [N, k] of comparisons with equal k.
 
     Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
     """
-    processes = Processes()
+    group = processes()
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
     scores = []
-    for part in in_chunks(order, chunk * processes.count):
+    for part in in_chunks(order, AT_ONCE * group.count):
         look()
-        mine = processes.share(part) or part[:1]
+        mine = group.share(part) or part[:1]
         part_scores = model(*model.tensors([rows[i] for i in mine]))
-        scores.append(processes.gather_ragged(part_scores, len(part)))
+        scores.append(group.gather_ragged(part_scores, len(part)))
     together = torch.cat(scores)
     return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
 
@@ -130,46 +142,45 @@ def train_reward_model(
     rows: Sequence[Comparison],
     settings: Reward,
     seed: int,
-    checkpoints: Checkpoints | None = None,
-    look: Look = unwatched,
-) -> list[dict[str, float]]:
+    hooks: Hooks = NO_HOOKS,
+) -> list[RewardStep]:
     """Train for one epoch with linear decay; return loss and accuracy of every step.
 
     The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one;
     `look` raises where the line is stopped, after which the state is saved.
     """
-    processes = Processes()
+    group = processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     trained = shard(model)
     optimizer = Adam(trained.parameters(), settings.lr)
-    first, facts = restore_state(checkpoints, trained, optimizer)
-    history: list[dict[str, float]] = facts.get("history", [])
+    first, facts = restore_state(hooks.checkpoints, trained, optimizer)
+    history: list[RewardStep] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
-        with save_when_stopped(checkpoints, step, trained, optimizer, {"history": history}):
-            look()
+        with save_when_stopped(hooks.checkpoints, step, trained, optimizer, {"history": history}):
+            hooks.look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
-        loss, right = _backward(trained, batch, settings.micro_batch, processes)
-        processes.sum_gradients(trained.parameters())
+        loss, right = _backward(trained, batch, settings.micro_batch, group)
+        group.sum_gradients(trained.parameters())
         optimizer.step(remaining=1 - start / len(rows))
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
-        save_state(checkpoints, step + 1, trained, optimizer, {"history": history})
+        save_state(hooks.checkpoints, step + 1, trained, optimizer, {"history": history})
     unshard(trained, model)
     return history
 
 
 def _backward(
-    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, processes: Processes
+    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, group: Processes
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
     sums = torch.zeros(1, 2)
-    for part, counts in processes.micro_batches(batch, micro_batch):
+    for part, counts in group.micro_batches(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
         loss = preference_loss(scores, label).sum() * counts / len(batch)
         loss.backward()
         sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
-    loss_sum, right = processes.gather(sums.to(model.gain.device)).sum(0).tolist()
+    loss_sum, right = group.gather(sums.to(model.gain.device)).sum(0).tolist()
     return loss_sum, right
 
 

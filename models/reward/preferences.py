@@ -43,18 +43,6 @@ def ranked(
     return Comparison(query, responses, choices(groups, len(responses)), weight=weight)
 
 
-def voted(query: list[int], responses: list[list[int]], votes: Sequence[float]) -> Comparison:
-    """Several labelers chose; the label weighs as much as all of their votes, as if each were a label of its own."""
-    total = float(sum(votes))
-    choice = Choice(tuple(range(len(responses))), tuple(vote / total for vote in votes))
-    return Comparison(query, responses, (choice,), weight=total)
-
-
-def rated(query: list[int], responses: list[list[int]], ratings: Sequence[float], weight: float = 1.0) -> Comparison:
-    """Every response got a number."""
-    return Comparison(query, responses, ratings=tuple(ratings), weight=weight)
-
-
 class Targets(NamedTuple):
     """Labels as tensors: B comparisons of k responses with at most S choices."""
 

@@ -1,7 +1,14 @@
 """Supervised fine-tuning on reference responses, for campaigns that have some (paper section 2.1, "supervised + RL").
 
-One epoch, cosine decay to zero, dropout in this stage only; what comes out replaces the base as the start of policy and
-reward model and as the policy's reference.
+The fine-tuned model replaces the base as the start of policy and reward model, and as the policy's reference.
+
+Differences from the paper:
+1. One epoch with a cosine decay to zero.
+2. Dropout, in this stage only.
+3. The context is read and not predicted: the loss is over reference tokens alone.
+
+Shapes: contexts [B, C] padded left, references [B, 1, R] padded right.
+A run's start is fine-tuned by `python -m models.steps supervised JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
 import math
@@ -13,17 +20,19 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from data.campaign.settings import Supervised
-from data.runs.checkpoints import Checkpoints
+from data.runs.step_facts import SupervisedStep
 from models.lm.base import hidden_states, logits, trainable_copy
 from models.lm.precision import autocast
 from models.lm.shared_query import shared_query, states_before
 from models.lm.tokens import PAD, pad_left, pad_right
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
-from models.training.processes import Processes
+from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
+AT_ONCE = 32  # examples of the validation loss in memory
 Example = tuple[list[int], list[int]]  # a context, as the policy reads it, and its reference response
 
 
@@ -45,11 +54,10 @@ def fine_tune(
     examples: Sequence[Example],
     settings: Supervised,
     seed: int,
-    checkpoints: Checkpoints | None = None,
-    look: Look = unwatched,
-) -> tuple[PreTrainedModel, list[dict[str, float]]]:
+    hooks: Hooks = NO_HOOKS,
+) -> tuple[PreTrainedModel, list[SupervisedStep]]:
     """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
-    processes = Processes()
+    group = processes()
     tuned = trainable_copy(base)
     for module in tuned.modules():
         if isinstance(module, nn.Dropout):
@@ -59,34 +67,32 @@ def fine_tune(
     tuned.train()
     model = shard(tuned)
     optimizer = Adam(model.parameters(), settings.lr)
-    first, facts = restore_state(checkpoints, model, optimizer)
-    history: list[dict[str, float]] = facts.get("history", [])
+    first, facts = restore_state(hooks.checkpoints, model, optimizer)
+    history: list[SupervisedStep] = facts.get("history", [])
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
-        with save_when_stopped(checkpoints, step, model, optimizer, {"history": history}):
-            look()
-        torch.manual_seed((seed * 1_000_003 + step) * processes.count + processes.rank)  # dropout's numbers
+        with save_when_stopped(hooks.checkpoints, step, model, optimizer, {"history": history}):
+            hooks.look()
+        torch.manual_seed((seed * 1_000_003 + step) * group.count + group.rank)  # dropout's numbers
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
         loss = torch.zeros(1, device=next(model.parameters()).device)
-        for part, counts in processes.micro_batches(batch, settings.micro_batch):
+        for part, counts in group.micro_batches(batch, settings.micro_batch):
             of_part = response_loss(model, part) * counts / tokens
             of_part.backward()
             loss += of_part.detach()
-        processes.sum_gradients(model.parameters())
+        group.sum_gradients(model.parameters())
         optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
-        history.append({"examples": step * settings.batch + len(batch), "loss": float(processes.gather(loss).sum())})
-        save_state(checkpoints, step + 1, model, optimizer, {"history": history})
+        history.append({"examples": step * settings.batch + len(batch), "loss": float(group.gather(loss).sum())})
+        save_state(hooks.checkpoints, step + 1, model, optimizer, {"history": history})
     return unshard(model, tuned).eval().requires_grad_(False), history
 
 
 @torch.no_grad()
-def validation_loss(
-    model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched, chunk: int = 32
-) -> float:
+def validation_loss(model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched) -> float:
     """Return the mean cross-entropy, nats a token, of reference responses that were not trained on."""
     total = 0.0
-    for part in in_chunks(examples, chunk):
+    for part in in_chunks(examples, AT_ONCE):
         look()
         total += float(response_loss(model, part))
     return total / sum(len(response) for _, response in examples)

@@ -19,7 +19,7 @@ from data.errors import Stopped, StoreUnreachable
 from data.runs.checkpoints import Checkpoints
 from models.training import termination
 from models.training.adam import Adam
-from models.training.processes import Processes
+from models.training.processes import processes
 from models.training.sharding import as_parts, full
 
 
@@ -35,7 +35,7 @@ def save_state(
 
     `facts` is the rest of the state, as JSON.
     """
-    leaving = bool(Processes().broadcast(termination.stop_requested())) and not now  # all at the same step
+    leaving = bool(processes().broadcast(termination.stop_requested())) and not now  # all at the same step
     if checkpoints is None or not (now or leaving or checkpoints.due(step)):
         return
     tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}

@@ -1,13 +1,15 @@
 """What the trainings of a run have in common: the job, where it keeps its state, how it watches the cord."""
 
 import json
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from data.campaign import Campaign
+from data.console import say
 from data.cord.watch import Watch
 from data.errors import Stopped
 from data.paths import run_prefix
@@ -17,13 +19,12 @@ from data.runs.stops import record_stop
 from data.store import Store, open_store
 from data.store.manifest import Publication, read_manifest
 from models.training.loop import Look
-from models.training.processes import Processes
+from models.training.processes import processes
 from models.training.watch import WatchTogether
 
-LOGGER = logging.getLogger("andon")
 
-
-class Job(NamedTuple):
+@dataclass(frozen=True)
+class Job:
     """What a run is made of; JSON for a process that is started for it."""
 
     store: str
@@ -34,7 +35,15 @@ class Job(NamedTuple):
     lease: Lease | None = None  # what is written is fenced by it
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self._asdict() | {"campaign": self.campaign.model_dump(mode="json")}), "utf-8")
+        document: dict[str, Any] = {
+            "store": self.store,
+            "campaign": self.campaign.model_dump(mode="json"),
+            "run": self.run,
+            "label_set": self.label_set,
+            "seed": self.seed,
+            "lease": self.lease,
+        }
+        path.write_text(json.dumps(document), "utf-8")
 
     @staticmethod
     def read(path: Path) -> "Job":
@@ -42,30 +51,29 @@ class Job(NamedTuple):
         lease = Lease(*job["lease"]) if job["lease"] else None
         return Job(**job | {"campaign": Campaign.model_validate(job["campaign"]), "lease": lease})
 
-    def open(self) -> Store:
-        """Return the store as this job may use it."""
-        store = open_store(self.store)
-        return store if self.lease is None else fenced(store, self.lease)
+    @cached_property
+    def plain_store(self) -> Store:
+        """The store as everybody sees it: to read from, and to write what no lease guards."""
+        return open_store(self.store)
+
+    @cached_property
+    def fenced_store(self) -> Store:
+        """The store in which this job publishes: a write fails once another job has taken over the lease."""
+        return self.plain_store if self.lease is None else fenced(self.plain_store, self.lease)
 
     def prefix(self, step: str) -> str:
         return f"{run_prefix(self.campaign.name, self.run)}/{step}"
 
     def published(self, step: str) -> Publication | None:
-        return read_manifest(open_store(self.store), self.prefix(step))
+        return read_manifest(self.plain_store, self.prefix(step))
 
     def checkpoints(self, step: str, every: int) -> Checkpoints:
-        return Checkpoints(self.open(), self.prefix(step), every)
+        return Checkpoints(self.fenced_store, self.prefix(step), every)
 
     def look(self) -> Look:
         """Return how this run's trainings look at the cord."""
         timeout_s = self.campaign.watching.unreachable_seconds
-        return WatchTogether(Watch(open_store(self.store), self.campaign.name, self.run, timeout_s))
-
-
-def say(line: str) -> None:
-    """Tell what begins or what came out, once however many processes there are."""
-    if Processes().is_main:
-        LOGGER.info(line)
+        return WatchTogether(Watch(self.plain_store, self.campaign.name, self.run, timeout_s))
 
 
 @contextmanager
@@ -74,9 +82,9 @@ def quarantined(job: Job, step: str, *saved: Checkpoints) -> Iterator[None]:
     try:
         yield
     except Stopped as stopped:
-        if Processes().is_main:
+        if processes().is_main:
             update = next((newest for checkpoints in reversed(saved) if (newest := checkpoints.newest())), 0)
             say(f"{step}: stopped after update {update}; it goes on from there when the pull is released")
-            record_stop(open_store(job.store), job.campaign.name, job.run, step, update, stopped.pulls)
-        Processes().wait()
+            record_stop(job.plain_store, job.campaign.name, job.run, step, update, stopped.pulls)
+        processes().wait()
         raise

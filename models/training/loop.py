@@ -1,6 +1,5 @@
 """A long loop that looks at the cord and shows how far it is."""
 
-import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,10 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from models.training.processes import Processes
-
-LOGGER = logging.getLogger("andon")
-
+from data.console import say
+from models.training.processes import processes
 
 PROGRESS = re.compile(r"([a-zA-Z][a-zA-Z -]*): [a-z]+ ([\d,]+) of ([\d,]+)$")  # what progress() says in a log
 
@@ -37,5 +34,5 @@ def progress(steps: range, title: str, unit: str, first: int = 0) -> Iterator[in
     bar = tqdm(steps[first:], desc=title, unit=unit, disable=None, leave=False, initial=first, total=total)
     for done, step in enumerate(bar, first + 1):
         yield step
-        if in_a_log and 10 * done // total > 10 * (done - 1) // total and Processes().is_main:
-            LOGGER.info(f"{title}: {unit} {done:,} of {total:,}")
+        if in_a_log and 10 * done // total > 10 * (done - 1) // total and processes().is_main:
+            say(f"{title}: {unit} {done:,} of {total:,}")

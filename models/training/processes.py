@@ -7,6 +7,7 @@ the backend and the ranks, from `accelerate launch`; alone, everything here does
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -88,3 +89,9 @@ class Processes:
         torch.distributed.all_reduce(flat)
         for grad, total in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
             grad.copy_(total.view_as(grad))
+
+
+@cache
+def processes() -> Processes:
+    """Return this process among all that train together: joined once, at the first call."""
+    return Processes()

@@ -18,14 +18,14 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import PreTrainedModel
 
-from models.training.processes import Processes
+from models.training.processes import processes
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
 def sharded() -> bool:
     """Say whether trainings keep their weights in parts."""
-    return Processes().count > 1 and os.environ.get("ACCELERATE_USE_FSDP") == "true"
+    return processes().count > 1 and os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
 def shard(model: Model) -> Model:
@@ -36,7 +36,7 @@ def shard(model: Model) -> Model:
     if not sharded():
         return model
     parts = copy.deepcopy(model)
-    mesh = init_device_mesh(next(model.parameters()).device.type, (Processes().count,))
+    mesh = init_device_mesh(next(model.parameters()).device.type, (processes().count,))
     model.to("cpu")
     for block in blocks(parts):
         unit = fully_shard(block, mesh=mesh, reshard_after_forward=True)

@@ -2,7 +2,7 @@
 
 from data.cord.watch import Watch
 from data.errors import Stopped, StoreUnreachable
-from models.training.processes import Processes
+from models.training.processes import processes
 
 GO_ON, STOPPED, UNREACHABLE = range(3)
 
@@ -12,7 +12,7 @@ class WatchTogether:
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
-        self.processes = Processes()
+        self.processes = processes()
 
     def __call__(self) -> None:
         seen: Stopped | StoreUnreachable | None = None

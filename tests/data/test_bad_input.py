@@ -21,7 +21,7 @@ from data.cord import cord
 from data.errors import Refused
 from data.exchange import json_rows
 from data.exchange.columns import Chunk
-from data.ingest import sandbox as untrusted
+from data.ingest import sandbox
 from data.ingest.match import RowLimits
 from data.ingest.parse import parse_rows
 from data.ingest.receive import receive
@@ -247,9 +247,9 @@ def test_kind_74_what_nobody_foresaw_is_said_as_it_is_with_its_row(
         return parse_rows(part, name)
 
     monkeypatch.setattr(json_rows, "ROWS_AT_ONCE", 150)
-    monkeypatch.setattr(untrusted, "parse_rows", failing)
+    monkeypatch.setattr(sandbox, "parse_rows", failing)
     (tmp_path / "a.json").write_text(json.dumps(rows()))
-    said = untrusted._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
+    said = sandbox._read_into(tmp_path / "a.json", tmp_path / "rows.arrow")
     assert said["refused"].startswith("a.json cannot be understood, near row 151 (ZeroDivisionError: of a kind).")
 
 

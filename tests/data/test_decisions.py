@@ -14,7 +14,7 @@ from data.batches.schema import TESTS
 from data.campaign import load_campaign
 from data.canonical import canonical_json, sha256
 from data.errors import Refused
-from data.ingest import pipeline as ingesting
+from data.ingest import pipeline
 from data.labels.decisions import batch_statuses, decision_log, override
 from data.labels.label_sets import freeze, label_agreement, read_label_set
 from data.labels.table import active_labels, committed, deliveries
@@ -236,7 +236,7 @@ def test_answers_whose_assessment_was_cut_off_are_assessed_before_they_can_count
     rows = sent.answers("always first")
     sent.deliver(rows[: len(rows) // 8])
     with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "assess_batch", killed)
+        patched.setattr(pipeline, "assess_batch", killed)
         with pytest.raises(KeyboardInterrupt):
             sent.deliver(rows)
     assert len(deliveries(sent.store, "c")) == 2 and len(decision_log(sent.store, "c")) == 1
@@ -254,7 +254,7 @@ def test_labels_that_no_assessment_has_seen_do_not_count(sent: Round, monkeypatc
     sent.deliver(rows[: len(rows) // 2])
     first = freeze(sent.store, "c")
     with monkeypatch.context() as patched:
-        patched.setattr(ingesting, "assess_batch", lambda *_: pytest.fail("killed"))
+        patched.setattr(pipeline, "assess_batch", lambda *_: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception):
             sent.deliver(rows)
     assert freeze(sent.store, "c") == first, "the second delivery is in the log, and nobody has looked at it"

@@ -57,7 +57,7 @@ def test_what_was_chosen_in_the_file_is_what_is_trained_on(campaign: Campaign, t
     _, labels = read_label_set(store, "sentiment", outcome.label_set)
     (batch,) = batches(store, "sentiment")
     base = open_base(campaign.base, campaign.text)
-    split = split_comparisons(base, [batch], labels, campaign.text, 0.2)
+    split = split_comparisons(base, [batch], labels, base.prompts(campaign.text), 0.2)
     expected = {tuple(row["query"][:3]): row["best"] for row in rows(40)}
     assert len(split.train) + len(split.held_out) == 40
     for comparison in split.train + split.held_out:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from data.batches.schema import write_table
-from data.ingest import pipeline as ingesting
+from data.ingest import pipeline
 from data.ingest.pipeline import IngestResult, ingest
 from data.labels.table import committed, deliveries
 from data.store import LocalStore
@@ -88,7 +88,7 @@ class Overtaken(LocalStore):
 def test_kind_39_an_ingest_that_is_overtaken_looks_again(
     other: str, sent: Round, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingesting, "read_sandboxed", read_here)
+    monkeypatch.setattr(pipeline, "read_sandboxed", read_here)
     store = Overtaken(sent.store.root)
     store.faster = lambda: ingest(sent.store, "c", files[other], scratch_of(sent, "theirs"))
     outcome = ingest(store, "c", files["whole"], scratch_of(sent, "ours"))

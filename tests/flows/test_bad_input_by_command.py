@@ -17,13 +17,13 @@ import pytest
 
 from data.campaign.campaign import SHIPPED
 from data.canonical import sha256_of_file
-from data.ingest import pipeline as ingesting
+from data.ingest import pipeline
 from data.labels.table import deliveries
 from data.store import LocalStore
 from flows.cli import ingest as terminal
 from flows.cli import main as cli
 from tasks import ingest as tasks
-from tests.support import scenario as whole_path
+from tests.support import scenario
 from tests.support.bad_files import FILES, KEY, ROWS, VENDOR, Content, as_csv, as_parquet, rows, written
 from tests.support.vendor import publish_batch
 
@@ -52,7 +52,7 @@ def ingest(
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
     monkeypatch.setattr(terminal, "prepare", lambda store: None)
-    monkeypatch.setattr(ingesting, "read_sandboxed", whole_path.read_here)
+    monkeypatch.setattr(pipeline, "read_sandboxed", scenario.read_here)
     monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 
     def run(file: Path) -> tuple[int, str, str]:

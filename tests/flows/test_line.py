@@ -16,7 +16,7 @@ from data.batches.schema import blind
 from data.cord.cord import open_pulls
 from data.errors import Refused
 from data.ingest.inbox import Delivery, refuse_delivery
-from data.page import accounts as roster
+from data.page import accounts
 from data.quality.scorecard import find_batch
 from data.runs.leases import acquire
 from data.simulation.faulty_vendor import answer, chooser, make_questions
@@ -133,7 +133,7 @@ def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
         assert said.code == 1 and said.err.count("\n") == 1 and said.err.startswith(f"andon: {wanted}: "), said.err
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("ANDON_STATE", str(tmp_path / "a file" / "state"))
-    roster.add(sent.store, "ann", ["label"], 1)
+    accounts.add(sent.store, "ann", ["label"], 1)
     said = andon("label", "sentiment")
     assert said.code == 1 and said.err.count("\n") == 1 and str(tmp_path / "a file") in said.err
     monkeypatch.setenv("ANDON_LEASE_S", "soon")

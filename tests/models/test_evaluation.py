@@ -29,23 +29,25 @@ SHOWN = {f"q{n}": f"Passage {n}." for n in range(300)}
 
 
 def test_the_base_does_not_diverge_from_itself_and_another_model_does(tiny: Base) -> None:
-    itself = behaviour(tiny.model, tiny, QUERIES, RULES, seed=0)
+    itself = behaviour(tiny.model, tiny, QUERIES, tiny.prompts(RULES), seed=0)
     assert abs(itself.kl) < 1e-3 and 0 < itself.valid < 1
     other = trainable_copy(tiny.model)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
-    alone = behaviour(other, tiny, QUERIES[:1], RULES, seed=0)
+    alone = behaviour(other, tiny, QUERIES[:1], tiny.prompts(RULES), seed=0)
     assert alone.kl_standard_error == 0.0, "of one there is no spread, and JSON has no NaN"
-    moved = behaviour(other, tiny, QUERIES, RULES, seed=0)
+    moved = behaviour(other, tiny, QUERIES, tiny.prompts(RULES), seed=0)
     assert moved.kl > 4 * moved.kl_standard_error > 0
 
 
 def test_models_answer_with_valid_truncated_responses_and_no_two_with_the_same_numbers(tiny: Base) -> None:
     stop = tiny.tokenizer.convert_tokens_to_ids(".")
-    one, other = (respond(System(name, "model"), tiny.model, tiny, None, ASKED, RULES, 0) for name in ("a", "b"))
+    one, other = (
+        respond(System(name, "model"), tiny.model, tiny.prompts(RULES), None, ASKED, 0) for name in ("a", "b")
+    )
     assert all(each is not None and each.tokens[-1] == stop for each in one)
-    assert one != other and one == respond(System("a", "model"), tiny.model, tiny, None, ASKED, RULES, 0)
+    assert one != other and one == respond(System("a", "model"), tiny.model, tiny.prompts(RULES), None, ASKED, 0)
 
 
 @pytest.mark.slow
@@ -54,7 +56,7 @@ def test_the_best_of_n_is_the_bases_and_scores_higher(tiny: Base) -> None:
     systems = System("zero-shot", "model"), System("best-of-8", "best of", "run-x", None, 8)
     gains = []
     for seed in range(4):
-        answers = [[r for r in respond(s, tiny.model, tiny, score, ASKED, RULES, seed) if r] for s in systems]
+        answers = [[r for r in respond(s, tiny.model, tiny.prompts(RULES), score, ASKED, seed) if r] for s in systems]
         zero_shot, best = (torch.tensor(scores) for scores in scores_of(score, ASKED, answers))
         gains.append(float((best - zero_shot).mean()))
     assert sum(gains) / 4 > 0.12, "five standard errors: the best of one would gain nothing"
@@ -77,13 +79,13 @@ def test_the_best_of_n_is_chosen_by_the_run_it_names_whoever_scores_all(tiny: Ba
 
 def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
     assert lead('"No!" he said. "Why?" Nobody knew. The end.', 2) == '"No!" he said.'
-    leads = respond(System("lead-3", "lead"), tiny.model, tiny, None, ASKED, RULES, 0)
+    leads = respond(System("lead-3", "lead"), tiny.model, tiny.prompts(RULES), None, ASKED, 0)
     assert {each.text for each in leads if each} == {"One. Two. Three."}
-    references = respond(System("reference", "reference"), tiny.model, tiny, None, ASKED, RULES, 0)
+    references = respond(System("reference", "reference"), tiny.model, tiny.prompts(RULES), None, ASKED, 0)
     assert references[0] is None and references[1] is not None and references[1].text == "Some."
     without = [query._replace(reference=None) for query in ASKED]
     with pytest.raises(Refused, match="none of the test queries has a reference"):
-        respond(System("reference", "reference"), tiny.model, tiny, None, without, RULES, 0)
+        respond(System("reference", "reference"), tiny.model, tiny.prompts(RULES), None, without, 0)
 
 
 def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from data.campaign import load_campaign
 from data.campaign.settings import Policy
 from models.lm.logprobs import response_logprobs
+from models.lm.prompts import Prompts
 from models.lm.tokens import PAD, truncate
 from models.ppo.train import train_policy
+from models.training.hooks import Hooks
 
 VOCABULARY, LENGTH, STOP, BETA = 8, 3, 0, 0.3
 CAMPAIGN = load_campaign("sentiment")
@@ -33,6 +35,13 @@ SETTINGS: Policy = CAMPAIGN.policy.model_copy(
 )
 QUERY = [[3, 5, 1]]
 ALL = torch.tensor(list(product(range(VOCABULARY), repeat=LENGTH)))  # [512, 3]
+
+
+class Letters:
+    """A tokenizer of which this test needs one thing: the token that ends a response."""
+
+    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        return [STOP] if text else []
 
 
 def tiny_base(seed: int) -> PreTrainedModel:
@@ -70,7 +79,7 @@ def test_ppo_arrives_at_the_optimum_that_theory_knows(seed: int) -> None:
     rho, reward = distribution(base), known.of_all()
     optimum = (rho + reward / BETA).log_softmax(-1)
     history: list[dict[str, float]] = []
-    policy = train_policy(SETTINGS, RULES, base, known, QUERY, stop_token=STOP, seed=seed, log=history.append)
+    policy = train_policy(SETTINGS, Prompts(Letters(), RULES), base, known, QUERY, seed, Hooks(log=history.append))
     learned = distribution(policy.language_model)
     assert abs(float(learned.exp().sum()) - 1) < 1e-4, "all responses are counted"
 

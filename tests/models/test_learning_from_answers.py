@@ -93,7 +93,7 @@ def test_of_a_batch_single_labels_and_their_corrections_are_trained_on(sent: Rou
     main = [row for row in sent.key if row["role"] == "main"][:60]
     gold = [row for row in sent.key if row["role"] == "gold"][:5]
     labels = [Label("b1", row["question_id"], "ann", 0, correction="A happy end.") for row in main + gold]
-    split = split_comparisons(tiny, [batch], labels, rules, 0.3)
+    split = split_comparisons(tiny, [batch], labels, tiny.prompts(rules), 0.3)
     held_out = [row for row in main if is_held_out(row["query_id"], 0.3)]
     assert 5 < len(held_out) < 40 and len(split.held_out) == len(held_out)
     assert len(split.train) == 2 * (60 - len(held_out)), "gold tests people, and is not learned from"

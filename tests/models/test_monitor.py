@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -20,17 +20,17 @@ from data.store import LocalStore
 from data.store.manifest import Publication, publish
 from models.lm.base import Base, best_device, fingerprint
 from models.lm.sampling import draw_noise
-from models.lm.tokens import pad_left, single_token
 from models.monitoring.canaries import Canary, recalled, remembered
 from models.monitoring.monitor import furthest
 from models.monitoring.preflight import reference_differs
 from models.monitoring.run_checks import check_reward_model, open_monitor
 from models.ppo.objective import token_rewards
 from models.ppo.policy import PolicyModel, roll_out
-from models.ppo.train import Inspect, Metrics, train_policy
+from models.ppo.train import train_policy
 from models.reward.dataset import base_responses
 from models.reward.ensemble import Ensemble, load_ensemble
 from models.reward.model import HeldOut, new_reward_model
+from models.training.hooks import Hooks, Metrics
 from models.training.job import Job
 
 pytestmark = pytest.mark.flow  # no server, but a training and its second opinion each
@@ -47,7 +47,7 @@ class Prepared(NamedTuple):
 
 def reward_model(base: Base, seed: int) -> Ensemble:
     model = new_reward_model(base.model, seed)
-    model.normalise(base_responses(base, QUERIES, CAMPAIGN.text, 256, seed))
+    model.normalise(base_responses(base, QUERIES, base.prompts(CAMPAIGN.text), 256, seed))
     return Ensemble([model])
 
 
@@ -56,7 +56,7 @@ def prepared(tiny: Base, tmp_path: Path) -> Prepared:
     """A run whose reward model is published, with the pairs that it tells apart."""
     store, score = LocalStore(tmp_path / "store"), reward_model(tiny, 1)
     job = Job(store.uri, CAMPAIGN, "run-a", "ls", 3)
-    rows = base_responses(tiny, QUERIES, CAMPAIGN.text, 64, 9)
+    rows = base_responses(tiny, QUERIES, tiny.prompts(CAMPAIGN.text), 64, 9)
     fresh = score.scores(rows)
     known = [Canary(rows[i].query, [rows[i].responses[0], rows[i + 1].responses[0]], 0) for i in range(40)]
     pairs = remembered(score, known, best_device())
@@ -80,10 +80,10 @@ def trained(
     def look() -> None:
         cord.check(LocalStore(Path(job.store)), CAMPAIGN.name, job.run)
 
-    def go(inspect: Inspect) -> str:
+    def go(inspect: Callable[[Any], Metrics]) -> str:
         policy = train_policy(
-            CAMPAIGN.policy, CAMPAIGN.text, base.model, score, QUERIES, stop_token=single_token(base.tokenizer, "."),
-            seed=job.seed, log=history.append, look=look, inspect=inspect,
+            CAMPAIGN.policy, base.prompts(CAMPAIGN.text), base.model, score, QUERIES, job.seed,
+            Hooks(look, log=history.append, inspect=inspect),
         )  # fmt: skip
         return fingerprint(policy.language_model)
 
@@ -123,7 +123,7 @@ def test_a_sign_that_is_flipped_stops_the_training_within_two_updates(
 ) -> None:
     monkeypatch.setattr("models.ppo.train.token_rewards", broken)
     _, history = trained(prepared, load_ensemble(prepared.scorer.folder()))
-    assert "sentinel:paid otherwise" in pulls(prepared) and len(history) <= 2
+    assert "sentinel:reward-mismatch" in pulls(prepared) and len(history) <= 2
 
 
 def test_another_reward_model_than_the_published_one_is_seen_before_the_first_update(prepared: Prepared) -> None:
@@ -139,7 +139,7 @@ def test_scores_that_were_normalised_on_another_model_are_seen_before_the_first_
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.3)
-    rows = base_responses(replace(base, model=other), QUERIES, CAMPAIGN.text, 384, 9)
+    rows = base_responses(replace(base, model=other), QUERIES, base.prompts(CAMPAIGN.text), 384, 9)
     model = new_reward_model(base.model, 1)
     model.normalise(rows[:256])
     score = Ensemble([model])
@@ -149,9 +149,9 @@ def test_scores_that_were_normalised_on_another_model_are_seen_before_the_first_
     facts = {"base_score_mean": float(fresh.mean()), "base_score_std": float(fresh.std())}
     facts["base_score_queries"] = 64  # of the few here every one is asked often, by both
     wrong = publish(store, job.prefix("reward"), "reward", files, inputs={}, facts=facts, began=datetime.now(UTC))
-    there = Prepared(job._replace(store=store.uri), base, wrong)
+    there = Prepared(replace(job, store=store.uri), base, wrong)
     _, history = trained(there, score)
-    assert pulls(there) == {"sentinel:unlike the base"} and not history
+    assert pulls(there) == {"sentinel:unlike-base"} and not history
 
 
 def test_a_reference_that_is_not_the_base_is_seen(tiny: Base) -> None:
@@ -159,20 +159,20 @@ def test_a_reference_that_is_not_the_base_is_seen(tiny: Base) -> None:
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.3)
-    contexts, policy = pad_left(QUERIES), PolicyModel(tiny.model)
+    policy = PolicyModel(tiny.model)
     noise = draw_noise(len(QUERIES), 2, CAMPAIGN.text, torch.Generator().manual_seed(0))
     for reference, alarmed in ((tiny.model, False), (other, True)):
         rollout = roll_out(
-            policy, reference, lambda queries, responses: responses[..., 0].float(), contexts, contexts, noise,
-            CAMPAIGN.text, single_token(tiny.tokenizer, "."), 4,
+            policy, reference, lambda queries, responses: responses[..., 0].float(), QUERIES, noise,
+            tiny.prompts(CAMPAIGN.text), 4,
         )  # fmt: skip
-        assert (reference_differs(tiny.model, rollout, CAMPAIGN.text) is not None) == alarmed
+        assert (reference_differs(tiny.model, rollout, CAMPAIGN.text.temperature) is not None) == alarmed
 
 
 def test_queries_that_are_not_the_campaigns_stop_the_training(prepared: Prepared) -> None:
     score = load_ensemble(prepared.scorer.folder())
     _, history = trained(prepared, score, known=QUERIES[:4])
-    assert "sentinel:other queries" in pulls(prepared) and len(history) <= 1
+    assert "sentinel:other-queries" in pulls(prepared) and len(history) <= 1
 
 
 def test_one_score_that_is_off_counts_in_full_but_in_bf16() -> None:
@@ -207,4 +207,4 @@ def test_a_reward_model_is_held_to_how_often_the_labelers_of_its_own_labels_agre
     check_reward_model(prepared.job, score, [], held_out, steps, None)
     assert pulls(prepared) == set(), "nobody was asked twice"
     check_reward_model(prepared.job, score, [], held_out, steps, proportion(200, 400))
-    assert pulls(prepared) == {"sentinel:too good to be true"}
+    assert pulls(prepared) == {"sentinel:too-good"}

@@ -10,11 +10,12 @@ from data.campaign import load_campaign
 from data.campaign.settings import Policy, TextFormat
 from models.lm.base import Base, fingerprint
 from models.lm.sampling import draw_noise
-from models.lm.tokens import pad_left, single_token
+from models.lm.tokens import single_token
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
 from models.ppo.train import improve, train_policy
 from models.training.adam import BETAS, EPSILON, Adam
+from models.training.hooks import Hooks
 
 CAMPAIGN = load_campaign("sentiment")
 RULES: TextFormat = CAMPAIGN.text
@@ -26,10 +27,8 @@ QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92], [7] * 10, [1], [2, 3,
 
 def roll(base: Base, score: Score, policy: PolicyModel | None = None) -> Rollout:
     """Roll out the policy, the base itself unless one is given, once on all queries."""
-    queries = pad_left(QUERIES)
     noise = draw_noise(len(QUERIES), 4, RULES, torch.Generator().manual_seed(0))
-    stop = single_token(base.tokenizer, ".")
-    return roll_out(policy or PolicyModel(base.model), base.model, score, queries, queries, noise, RULES, stop, 3)
+    return roll_out(policy or PolicyModel(base.model), base.model, score, QUERIES, noise, base.prompts(RULES), 3)
 
 
 def count_of(token: int) -> Score:
@@ -168,8 +167,7 @@ def test_without_a_target_the_price_is_fixed() -> None:
 def test_the_adapted_price_is_the_one_that_is_paid(tiny: Base) -> None:
     settings = SETTINGS.model_copy(update={"kl_target": 1e-6, "kl_horizon": 100.0, "kl_coefficient": 0.5, "lr": 3e-3})
     log: list[dict[str, float]] = []
-    stop = single_token(tiny.tokenizer, ".")
-    train_policy(settings, RULES, tiny.model, count_of(5), QUERIES, stop_token=stop, seed=0, log=log.append)
+    train_policy(settings, tiny.prompts(RULES), tiny.model, count_of(5), QUERIES, 0, Hooks(log=log.append))
     first, second = log
     assert abs(first["kl"]) < 1e-3 and first["kl_coefficient"] == 0.5
     change = min(max(first["kl"] / 1e-6 - 1, -0.2), 0.2) * 32 / 100
@@ -208,22 +206,18 @@ def test_what_scores_above_an_invalid_response_is_learned_and_what_scores_below_
 ) -> None:
     changes = {"episodes": 960, "batch": 64, "micro_batch": 16, "kl_coefficient": 0.02, "kl_target": None, "lr": 5e-3}
     settings = SETTINGS.model_copy(update=changes)
-    stop = single_token(tiny.tokenizer, ".")
     log: list[dict[str, float]] = []
     every_valid_one = lambda q, r: torch.full(r.shape[:2], worth)  # noqa: E731
-    train_policy(settings, RULES, tiny.model, every_valid_one, QUERIES, stop_token=stop, seed=0, log=log.append)
+    train_policy(settings, tiny.prompts(RULES), tiny.model, every_valid_one, QUERIES, 0, Hooks(log=log.append))
     early, late = (sum(step["valid"] for step in part) / 3 for part in (log[:3], log[-3:]))
     assert direction * (late - early) > 0.2, (early, late)
 
 
 def test_training_leaves_the_reference_alone_and_repeats_itself(tiny: Base) -> None:
-    stop = single_token(tiny.tokenizer, ".")
     logs: list[list[dict[str, float]]] = [[], []]
     prints = []
     for log in logs:
-        policy = train_policy(
-            SETTINGS, RULES, tiny.model, count_of(5), QUERIES, stop_token=stop, seed=3, log=log.append
-        )
+        policy = train_policy(SETTINGS, tiny.prompts(RULES), tiny.model, count_of(5), QUERIES, 3, Hooks(log=log.append))
         prints.append(fingerprint(policy))
     assert logs[0] == logs[1] and prints[0] == prints[1]
     assert fingerprint(tiny.model) == tiny.fingerprint
@@ -242,7 +236,7 @@ def test_the_rate_falls_from_its_start_to_one_step_above_zero(tiny: Base, monkey
 
     monkeypatch.setattr(Adam, "step", noted)
     settings = SETTINGS.model_copy(update={"episodes": 128, "batch": 32, "epochs": 2, "lr": 0.008})
-    train_policy(settings, RULES, tiny.model, count_of(13), QUERIES, stop_token=13, seed=0, log=lambda _: None)
+    train_policy(settings, tiny.prompts(RULES), tiny.model, count_of(13), QUERIES, 0)
     assert rates == pytest.approx([0.008, 0.008, 0.006, 0.006, 0.004, 0.004, 0.002, 0.002])
 
 

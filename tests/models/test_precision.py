@@ -10,7 +10,7 @@ from data.errors import Refused
 from models.lm.base import Base
 from models.lm.precision import precision
 from models.lm.sampling import draw_noise
-from models.lm.tokens import pad_left, single_token
+from models.lm.tokens import pad_left
 from models.ppo.policy import PolicyModel, roll_out
 from models.reward.model import new_reward_model, score_all
 from models.reward.preferences import best_of
@@ -32,16 +32,15 @@ def bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_sampling_and_training_still_agree_on_what_was_sampled(tiny: Base) -> None:
     policy, queries = PolicyModel(tiny.model), pad_left(QUERIES)
     noise = draw_noise(len(QUERIES), 4, RULES, torch.Generator().manual_seed(0))
-    stop = single_token(tiny.tokenizer, ".")
-    rolled = roll_out(
-        policy, tiny.model, lambda q, r: torch.zeros(r.shape[:2]), queries, queries, noise, RULES, stop, 3
-    )
+    rolled = roll_out(policy, tiny.model, lambda q, r: torch.zeros(r.shape[:2]), QUERIES, noise, tiny.prompts(RULES), 3)
     kl = (rolled.logprobs - rolled.reference).sum(-1)
     assert kl.abs().max() > 1e-6, "bf16 is on"
-    assert kl.mean().abs() < 0.05 and kl.abs().max() < 0.5  # nats a sequence of 24 tokens
+    # bf16 rounds to one part in 512. That moved these sequences of 24 tokens by at most 0.0002 nats, on average by
+    # 0.00001. The bounds are twenty times as much, because other processors round in another order.
+    assert kl.mean().abs() < 2e-4 and kl.abs().max() < 4e-3
     logprobs, values, entropy = policy(queries, rolled.tokens, RULES.temperature)
     assert {logprobs.dtype, values.dtype, entropy.dtype, rolled.logprobs.dtype} == {torch.float32}
-    assert abs(float((logprobs.detach() - rolled.logprobs).exp().mean()) - 1) < 0.01
+    assert abs(float((logprobs.detach() - rolled.logprobs).exp().mean()) - 1) < 1e-4  # 4e-7 was measured
 
 
 @pytest.mark.usefixtures("bf16")
@@ -64,7 +63,7 @@ def test_rounding_moves_a_score_by_little(
     exact = score_all(model, rows)
     request.getfixturevalue("bf16")
     rounded = score_all(model, rows)
-    assert 0 < (exact - rounded).abs().max() < 0.05 * exact.std()
+    assert 0 < (exact - rounded).abs().max() < 0.02 * exact.std()  # 0.0009 was measured, and 1 / 512 is one rounding
 
 
 def test_a_precision_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

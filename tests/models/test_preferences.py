@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from models.reward.preferences import Comparison, agreement, best_of, preference_loss, ranked, rated, targets, voted
+from models.reward.preferences import Choice, Comparison, agreement, best_of, preference_loss, ranked, targets
 
 RESPONSES = [[1], [2], [3], [4]]
 
@@ -71,7 +71,8 @@ def test_a_tie_pulls_both_alike() -> None:
 def test_several_labelers_teach_what_each_alone_would() -> None:
     scores = torch.randn(1, 4)
     alone = sum(float(loss(scores, best_of([9], RESPONSES, best))) for best in (2, 2, 1))
-    assert float(loss(scores, voted([9], RESPONSES, [0, 1, 2, 0]))) == pytest.approx(alone, rel=1e-5)
+    votes = Choice((0, 1, 2, 3), (0.0, 1 / 3, 2 / 3, 0.0))
+    assert float(loss(scores, Comparison([9], RESPONSES, (votes,), weight=3.0))) == pytest.approx(alone, rel=1e-5)
 
 
 def test_a_weight_scales_a_label_and_zero_silences_it() -> None:
@@ -83,12 +84,16 @@ def test_a_weight_scales_a_label_and_zero_silences_it() -> None:
 
 def test_ratings_are_squared_errors() -> None:
     scores = torch.tensor([[1.0, 2.0, 0.0, 0.0]])
-    assert float(loss(scores, rated([9], RESPONSES, [1, 0, 0, 2]))) == pytest.approx((4 + 4) / 4)
+    assert float(loss(scores, Comparison([9], RESPONSES, ratings=(1, 0, 0, 2)))) == pytest.approx((4 + 4) / 4)
 
 
 def test_kinds_of_labels_mix_in_one_batch() -> None:
     scores = torch.randn(3, 4)
-    rows = (best_of([9], RESPONSES, 1), ranked([9], RESPONSES, [[3], [0], [1]]), rated([9], RESPONSES, [1, 2, 3, 4]))
+    rows = (
+        best_of([9], RESPONSES, 1),
+        ranked([9], RESPONSES, [[3], [0], [1]]),
+        Comparison([9], RESPONSES, ratings=(1, 2, 3, 4)),
+    )
     alone = torch.cat([loss(scores[i : i + 1], row) for i, row in enumerate(rows)])
     torch.testing.assert_close(loss(scores, *rows), alone)
     assert agreement(torch.eye(4)[[1, 0, 3]], targets(rows)).tolist() == [True, False, True]

@@ -27,11 +27,11 @@ from data.cord.cord import Stopped
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import open_base
-from models.lm.tokens import single_token
 from models.ppo.train import train_policy
 from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 from models.supervised.fine_tune import fine_tune
+from models.training.hooks import Hooks
 from models.training.processes import Processes
 from models.training.sharding import DTensor
 
@@ -41,6 +41,7 @@ rows = [best_of([5] * (1 + i % 7), torch.randint(100, 400, (4, 8), generator=dra
 model = new_reward_model(base.model, 0)
 normal = [best_of(row.query, row.responses[:1], 0) for row in rows]
 before = model.normalise(normal)
+few = campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2})
 saved = Checkpoints(LocalStore(Path(sys.argv[2])), "reward", 2)
 looks = 0
 
@@ -51,10 +52,10 @@ def look():
         raise Stopped([])
 
 try:
-    train_reward_model(model, rows, campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2}), 0, saved, look)
+    train_reward_model(model, rows, few, 0, Hooks(look, checkpoints=saved))
 except Stopped:
     model = new_reward_model(base.model, 0)
-history = train_reward_model(model, rows, campaign.reward.model_copy(update={"batch": 6, "micro_batch": 2}), 0, saved)
+history = train_reward_model(model, rows, few, 0, Hooks(checkpoints=saved))
 assert saved.newest() == 4 and looks == 4
 after = model.normalise(normal)
 
@@ -68,8 +69,8 @@ def show(update, policy, metrics):
     parts.update((p.numel(), p.to_local().numel()) for p in policy.parameters() if isinstance(p, DTensor))
 
 policy = train_policy(
-    settings, campaign.text, base.model, model.requires_grad_(False), queries,
-    stop_token=single_token(base.tokenizer, "."), seed=0, log=updates.append, show=show,
+    settings, base.prompts(campaign.text), base.model, model.requires_grad_(False), queries, 0,
+    Hooks(log=updates.append, show=show),
 )
 tuned, losses = fine_tune(
     base.model, [([5, 6, i], [7, 8, i, 9]) for i in range(10)], Supervised(batch=4, lr=1e-3, dropout=0), 0

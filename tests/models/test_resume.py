@@ -15,12 +15,12 @@ from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.lm.base import Base, fingerprint
-from models.lm.tokens import single_token
 from models.ppo.train import train_policy
 from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 from models.steps import policy_step, reward_step, supervised_step
 from models.supervised.fine_tune import fine_tune
+from models.training.hooks import Hooks
 from models.training.job import Job
 from models.training.loop import Look, unwatched
 
@@ -52,7 +52,9 @@ def reward_training(base: Base, checkpoints: Checkpoints | None, look: Look = un
     draw = torch.Generator().manual_seed(0)
     rows = [best_of([5, 6, i], torch.randint(100, 400, (4, 8), generator=draw).tolist(), i % 4) for i in range(30)]
     model = new_reward_model(base.model, 3)
-    history = train_reward_model(model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, checkpoints, look)
+    history = train_reward_model(
+        model, rows, CAMPAIGN.reward.model_copy(update={"batch": 5}), 3, Hooks(look, checkpoints=checkpoints)
+    )
     return fingerprint(model), history
 
 
@@ -63,23 +65,21 @@ def policy_training(
     history: History = []
     policy = train_policy(
         CAMPAIGN.policy.model_copy(update=changes),
-        CAMPAIGN.text,
+        base.prompts(CAMPAIGN.text),
         base.model,
         lambda queries, responses: (responses == 7).sum(-1).float(),
         QUERIES,
-        stop_token=single_token(base.tokenizer, "."),
-        seed=3,
-        log=history.append,
-        checkpoints=checkpoints,
-        look=look,
-        last_look=last_look,
+        3,
+        Hooks(look, last_look, history.append, checkpoints=checkpoints),
     )
     return fingerprint(policy), history
 
 
 def fine_tuning(base: Base, checkpoints: Checkpoints | None, look: Look = unwatched) -> tuple[str, History]:
     examples = [([5, 6, i], [7, 8, i, 9]) for i in range(24)]
-    model, history = fine_tune(base.model, examples, Supervised(batch=4, lr=1e-3), 3, checkpoints, look)
+    model, history = fine_tune(
+        base.model, examples, Supervised(batch=4, lr=1e-3), 3, Hooks(look, checkpoints=checkpoints)
+    )
     return fingerprint(model), history
 
 
@@ -112,7 +112,7 @@ def test_a_step_that_is_published_keeps_no_checkpoints(campaign: Campaign, tmp_p
         ("policy", "policy", policy_step),
     ):
         job.checkpoints(step, 1).save(7, {"state.safetensors": b"x"})
-        publish(job.open(), job.prefix(name), name, {"x": b"1"}, inputs={}, facts={}, began=datetime.now(UTC))
+        publish(job.fenced_store, job.prefix(name), name, {"x": b"1"}, inputs={}, facts={}, began=datetime.now(UTC))
         do(job)  # as after a kill between the two
         assert not job.checkpoints(step, 1).newest(), name
 

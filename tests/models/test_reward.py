@@ -20,7 +20,7 @@ from models.reward.model import (
     score_all,
     train_reward_model,
 )
-from models.reward.preferences import Comparison, best_of, ranked, rated
+from models.reward.preferences import Comparison, best_of, ranked
 
 SETTINGS = load_campaign("sentiment").reward
 LIKED = 77
@@ -128,20 +128,20 @@ def test_normalisation_does_not_change_which_response_is_best(model: RewardModel
 
 def test_it_is_normalised_on_valid_truncated_responses_of_the_base(tiny: Base) -> None:
     rules = load_campaign("sentiment").text
-    rows = base_responses(tiny, [[4, 5, 6], [9]], rules, 40, seed=0)
+    rows = base_responses(tiny, [[4, 5, 6], [9]], tiny.prompts(rules), 40, seed=0)
     stop = tiny.tokenizer.convert_tokens_to_ids(".")
     assert len(rows) == 40
     assert all(row.responses[0][-1] == stop and 17 <= len(row.responses[0]) <= 24 for row in rows)
-    assert base_responses(tiny, [[4, 5, 6], [9]], rules, 40, seed=0) == rows
+    assert base_responses(tiny, [[4, 5, 6], [9]], tiny.prompts(rules), 40, seed=0) == rows
 
 
 def test_it_is_normalised_on_what_the_frozen_base_itself_writes(tiny: Base) -> None:
     rules, query = load_campaign("sentiment").text, [4, 5, 6]
     noise = draw_noise(50, 4, rules, torch.Generator().manual_seed(0))
     drawn = sample(tiny.model, pad_left([query] * 50), noise, rules).tokens
-    raw = base_responses(tiny, [query], rules, 200, seed=0, scored=False)
+    raw = base_responses(tiny, [query], tiny.prompts(rules), 200, seed=0, scored=False)
     assert [row.responses[0] for row in raw] == drawn.flatten(0, 1).tolist(), "all of them, as the released code did"
-    scored = base_responses(tiny, [query], rules, 40, seed=0)
+    scored = base_responses(tiny, [query], tiny.prompts(rules), 40, seed=0)
     cut, valid = truncate(drawn, tiny.tokenizer.convert_tokens_to_ids("."), rules.truncate_after)
     wanted = [[token for token in row if token != PAD] for row in cut[valid].tolist()]
     assert [row.responses[0] for row in scored] == wanted[:40]
@@ -165,7 +165,7 @@ def test_a_query_is_always_on_the_same_side_of_the_split() -> None:
 
 def test_calibration_reads_only_labels_that_name_one_best_of_all() -> None:
     rows = [best_of([1], [[2], [3]], 0), best_of([1], [[2], [3]], 1), ranked([1], [[2], [3]], [[0, 1]])]
-    rows += [rated([1], [[2], [3]], [1.0, 5.0])]
+    rows += [Comparison([1], [[2], [3]], ratings=(1.0, 5.0))]
     sure = measure_held_out(lambda _: torch.tensor([[[50.0, 0.0]] * 4]), rows).calibration
     assert sure is not None and sure[0] == pytest.approx(0.5) and sum(each.n for each in sure[1]) == 4
     assert measure_held_out(lambda _: torch.zeros(1, 2, 2), rows[2:]).calibration is None

@@ -82,7 +82,7 @@ def test_values_are_of_the_state_before_each_token(tiny: Base) -> None:
 
 def test_people_see_only_valid_distinct_responses(tiny: Base) -> None:
     stop = single_token(tiny.tokenizer, ".")
-    found = sample_valid(tiny.model, QUERIES, 3, RULES, stop, draw(), title="test")
+    found = sample_valid(tiny.model, QUERIES, 3, tiny.prompts(RULES), draw(), title="test")
     assert [len(responses) for responses in found] == [3, 3, 3]
     for responses in found:
         assert len({tuple(tokens) for tokens in responses}) == 3
@@ -94,7 +94,8 @@ def test_people_see_only_valid_distinct_responses(tiny: Base) -> None:
 
 def test_a_query_is_given_up_after_24_tries_however_many_of_them_share_a_pass(tiny: Base) -> None:
     drawn, expected = draw(), draw()
-    found = sample_valid(tiny.model, QUERIES, 3, RULES, -2, drawn, title="test")  # -2: no token ends a sentence
+    never = tiny.prompts(RULES.model_copy(update={"truncate_after": RULES.response_tokens}))  # no response can end
+    found = sample_valid(tiny.model, QUERIES, 3, never, drawn, title="test")
     assert found == [[], [], []]
     torch.rand(MOST_TRIES * len(QUERIES) * 4 * RULES.response_tokens, generator=expected)
     assert torch.equal(drawn.get_state(), expected.get_state()), "24 tries of four responses each, no more and no fewer"

@@ -21,7 +21,6 @@ from data.store.manifest import read_manifest
 from flows.batch_round import batch_round
 from flows.evaluate import evaluate
 from models.lm.base import open_base
-from models.lm.tokens import encode_affixes, encode_query
 from models.ppo.policy import PolicyModel
 from models.reward.model import load_reward_model
 
@@ -115,11 +114,12 @@ def test_speeches_are_summarized_and_copied_starts_are_told_apart(tiny_folder: P
 def test_the_policy_and_only_the_policy_reads_the_affixes(name: str, tiny_folder: Path) -> None:
     base = open_base(str(tiny_folder))
     campaign = load_campaign(name, "supervised", SMALL)
+    prompts = base.prompts(campaign.text)
     for query in load_queries(campaign.text, "train"):
-        tokens = encode_query(base.tokenizer, query.text, campaign.text)
+        tokens = prompts.encode(query.text)
         if tokens is None:
             continue
-        around = base.tokenizer.decode(encode_affixes(base.tokenizer, campaign.text).around(tokens))
+        around = base.tokenizer.decode(prompts.surround(tokens))
         assert around == campaign.text.prefix + base.tokenizer.decode(tokens) + campaign.text.suffix
         assert query.text.startswith(base.tokenizer.decode(tokens))
 

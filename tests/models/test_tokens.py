@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from data.campaign import load_campaign
 from data.errors import Refused
 from models.lm.base import Base
-from models.lm.tokens import PAD, decode, encode_query, encode_response, pad_left, pad_right, single_token, truncate
+from models.lm.tokens import PAD, pad_left, pad_right, single_token, truncate
 
 RULES = load_campaign("sentiment").text
 STOP, OTHER = 7, 3
@@ -50,20 +50,22 @@ def test_truncation_works_on_any_leading_shape_and_leaves_its_input() -> None:
 
 
 def test_a_query_ends_with_its_last_full_stop_within_the_limit(tiny: Base) -> None:
+    prompts = tiny.prompts(RULES)
     text = "It was late. They went home. " + "And then nothing more was said about it " * 20
-    ids = encode_query(tiny.tokenizer, text, RULES)
+    ids = prompts.encode(text)
     assert ids is not None
-    assert decode(tiny.tokenizer, ids) == "It was late. They went home."
-    assert encode_query(tiny.tokenizer, "No end in sight " * 30, RULES) is None
-    assert encode_query(tiny.tokenizer, ("word " * 70) + ".", RULES) is None, "the stop lies behind the limit"
+    assert prompts.decode(ids) == "It was late. They went home."
+    assert prompts.encode("No end in sight " * 30) is None
+    assert prompts.encode(("word " * 70) + ".") is None, "the stop lies behind the limit"
 
 
 def test_what_a_text_says_of_special_tokens_is_text(tiny: Base) -> None:
+    prompts = tiny.prompts(RULES)
     (end,) = tiny.tokenizer.all_special_ids
     text = f"Good{tiny.tokenizer.all_special_tokens[0]} bad."
-    for ids in (encode_query(tiny.tokenizer, text, RULES), encode_response(tiny.tokenizer, text, RULES)):
+    for ids in (prompts.encode(text), prompts.encode_response(text)):
         assert ids is not None and end not in ids
-        assert decode(tiny.tokenizer, ids) == text
+        assert prompts.decode(ids) == text
 
 
 def test_padding_lies_before_queries_and_behind_responses() -> None:
@@ -76,7 +78,7 @@ def test_padding_is_no_token_of_the_vocabulary(tiny: Base) -> None:
 
 
 def test_a_rule_that_is_not_one_token_is_refused(tiny: Base) -> None:
-    assert decode(tiny.tokenizer, [single_token(tiny.tokenizer, ".")]) == "."
+    assert tiny.prompts(RULES).decode([single_token(tiny.tokenizer, ".")]) == "."
     with pytest.raises(Refused, match="needs it to be one"):
         single_token(tiny.tokenizer, "sentence end")
 

@@ -9,9 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
-from data.ingest import pipeline as ingesting
-from data.store import LocalStore, log
-from data.store import local as stores
+from data.ingest import pipeline
+from data.store import LocalStore, local, log
 from tests.reliability.crash_matrix import one_process, two_processes
 
 pytestmark = pytest.mark.reliability
@@ -40,7 +39,7 @@ def rewritten(module: ModuleType, old: str, new: str) -> dict[str, Any]:
 
 @contextmanager
 def other_create(old: str, new: str) -> Iterator[None]:
-    created = rewritten(stores, old, new)["LocalStore"]._created
+    created = rewritten(local, old, new)["LocalStore"]._created
     with patch.object(LocalStore, "_created", created):
         yield
 
@@ -57,7 +56,7 @@ ONLY_THE_WINNER = "            created and _sync_folder(final.parent)\n         
     ("change", "broken"),
     [
         (lambda: other_create("                os.fsync(file.fileno())  #", "                #"), {"I2", "I6"}),
-        (lambda: patch.object(stores, "_sync_folder", lambda folder: None), {"I1", "I6"}),
+        (lambda: patch.object(local, "_sync_folder", lambda folder: None), {"I1", "I6"}),
         (lambda: other_create(LINK, IN_PLACE), {"I2"}),
     ],
     ids=["files not synced", "folders not synced", "written in place"],
@@ -67,7 +66,7 @@ def test_the_matrix_finds_what_would_break_a_store(change: Any, broken: set[str]
 
 
 def test_the_matrix_finds_that_a_delivery_is_not_recognised() -> None:
-    change = patch.object(ingesting, "next", lambda found, otherwise: otherwise, create=True)
+    change = patch.object(pipeline, "next", lambda found, otherwise: otherwise, create=True)
     assert "I3" in one_process(losses=0, every=10_000, change=change).violations
 
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from data.batches.schema import write_table
 from data.canonical import sha256_of_file
 from data.cord import cord
-from data.ingest import pipeline as ingesting
+from data.ingest import pipeline
 from data.labels.table import Committed, active_labels, committed, deliveries
 from data.store import LocalStore
 from data.store.manifest import publish
@@ -108,7 +108,7 @@ class Line(RuleBasedStateMachine):
         scratch = Path(tempfile.mkdtemp(dir=self.folder))
 
         def take_in(store: LocalStore) -> None:
-            assert ingesting.ingest(store, "c", file, scratch).quarantined == 0
+            assert pipeline.ingest(store, "c", file, scratch).quarantined == 0
 
         done = self._do(take_in, crash)
         (self.taken if done else self.maybe_taken).add(sha256_of_file(file))

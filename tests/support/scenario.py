@@ -16,8 +16,7 @@ from data.batches.schema import blind, write_parts, write_table
 from data.canonical import content_id
 from data.cord import cord
 from data.errors import Refused
-from data.ingest import pipeline as ingesting
-from data.ingest import sandbox as untrusted
+from data.ingest import pipeline, sandbox
 from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze, read_label_set
 from data.labels.table import committed, deliveries
@@ -66,7 +65,7 @@ def work(store: Store, made: Material, done: Callable[[str], None] = lambda step
     done("export")
     for file in made.deliveries:
         with tempfile.TemporaryDirectory() as scratch:
-            ingesting.ingest(store, "c", file, Path(scratch))
+            pipeline.ingest(store, "c", file, Path(scratch))
         done(f"ingest {file.stem}")
     if batch_statuses(store, "c")["b1"].decision != "accept":  # twelve questions are too few for the gates
         override(store, "c", "b1", "accept", "a test", None)
@@ -131,12 +130,12 @@ def _names(store: Store, prefix: str) -> list[str]:
     return [key.rsplit("/", 1)[1] for key in store.keys(prefix)]
 
 
-def read_here(delivery: Path, rows: Path) -> untrusted.ParsedFile:
+def read_here(delivery: Path, rows: Path) -> sandbox.ParsedFile:
     """Read an answer file as data.ingest.sandbox.read_sandboxed, but in this process."""
-    said = untrusted._read_into(delivery, rows)
+    said = sandbox._read_into(delivery, rows)
     if "refused" in said:
         raise Refused(said["refused"])
-    return untrusted.ParsedFile(rows, said["rows"], said["ignored"], said["texts"])
+    return sandbox.ParsedFile(rows, said["rows"], said["ignored"], said["texts"])
 
 
 @contextmanager
@@ -148,7 +147,7 @@ def on_machine(state: Path, boot: int) -> Iterator[None]:
     with (
         patch.dict("os.environ", {"ANDON_STATE": str(state)}),
         patch.object(leases, "_started", lambda pid: str(boot)),
-        patch.object(ingesting, "read_sandboxed", read_here),
+        patch.object(pipeline, "read_sandboxed", read_here),
     ):
         yield
 

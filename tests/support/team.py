@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from data.batches.schema import write_table
 from data.campaign import load_campaign
-from data.ingest import pipeline as ingesting
+from data.ingest import pipeline
 from data.labels.label_sets import freeze
 from data.store import LocalStore
 from flows.local_server import ROOT, Platform
@@ -137,7 +137,7 @@ def take_in(store: Path, campaign: Path, file: Path) -> None:
     """Ingest a file, without a flow."""
     scratch = file.with_suffix(".scratch")
     scratch.mkdir()
-    ingesting.ingest(LocalStore(store), "sentiment", file, scratch, load_campaign(str(campaign)).quality)
+    pipeline.ingest(LocalStore(store), "sentiment", file, scratch, load_campaign(str(campaign)).quality)
 
 
 def train_through(store: Path, campaign: Path, seed: int = 1) -> dict[str, str]:

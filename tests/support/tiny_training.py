@@ -8,9 +8,9 @@ import torch
 from data.campaign import load_campaign
 from data.errors import Stopped
 from models.lm.base import open_base
-from models.lm.tokens import single_token
 from models.ppo.train import train_policy
 from models.steps import query_tokens
+from models.training.hooks import Hooks
 from models.training.job import Job, quarantined
 
 
@@ -18,20 +18,18 @@ def main(store: str) -> None:
     torch.set_num_threads(1)
     campaign = load_campaign("sentiment", changes={"policy": {"batch": 32, "episodes": 32_000}})
     base, job = open_base(campaign.base, campaign.text), Job(store, campaign, "run-1", "x", 1)
+    prompts = base.prompts(campaign.text)
     checkpoints = job.checkpoints("policy", campaign.checkpoints.policy_updates)
     try:
         with quarantined(job, "policy", checkpoints):
             train_policy(
                 campaign.policy,
-                campaign.text,
+                prompts,
                 base.model,
                 lambda queries, responses: (responses == 13).sum(-1).float(),
-                query_tokens(campaign, base, "train")[:200],
-                stop_token=single_token(base.tokenizer, campaign.text.truncate_at),
-                seed=1,
-                log=lambda metrics: print(time.time(), flush=True),
-                checkpoints=checkpoints,
-                look=job.look(),
+                query_tokens(prompts, "train")[:200],
+                1,
+                Hooks(look=job.look(), log=lambda metrics: print(time.time(), flush=True), checkpoints=checkpoints),
             )
     except Stopped:
         sys.exit(3)
