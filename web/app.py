@@ -19,8 +19,8 @@ from data.answers import BY_NAME
 from data.canonical import Document
 from data.errors import Refused, Unavailable
 from data.escape import visible
-from data.page.accounts import Labeler, owner
-from data.page.answers import Question
+from data.page.accounts import Account, account_of
+from data.page.answers import PageQuestion
 from data.paths import campaign_of
 from data.store import Store
 from web.desk import Desk, form_of, order_for
@@ -31,7 +31,7 @@ from web.roster import Roster
 from web.sessions import LASTS, Sessions
 
 HERE = Path(__file__).resolve().parent
-Handler = Callable[[Labeler, Mapping[str, Any]], Document]
+Handler = Callable[[Account, Mapping[str, Any]], Document]
 
 
 class Page:
@@ -51,11 +51,11 @@ class Page:
         if desk.finished:
             self._told.set()
 
-    async def labeler(self, request: Request) -> Labeler | None:
+    async def labeler(self, request: Request) -> Account | None:
         check_host(request, self.public)
         return self.sessions.read(request.cookies.get(self.cookie, ""), await run_in_threadpool(self.roster.listed))
 
-    def show(self, template: str, request: Request, labeler: Labeler | None) -> HTMLResponse:
+    def show(self, template: str, request: Request, labeler: Account | None) -> HTMLResponse:
         csrf = self.sessions.csrf(request.cookies.get(self.cookie, ""))
         desk = self.desk
         shown = {
@@ -87,7 +87,7 @@ class Page:
         if wait := self.bad_tokens.wait(address, take=0):
             raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
         listed = await run_in_threadpool(self.roster.listed)
-        labeler = owner(listed, token.strip()) if isinstance(token, str) else None
+        labeler = account_of(listed, token.strip()) if isinstance(token, str) else None
         if labeler is None:
             self.bad_tokens.wait(address)
             raise HTTPException(401, "This token is not known, or no longer. Ask whoever gave it to you.")
@@ -111,7 +111,7 @@ class Page:
         answer.delete_cookie(self.cookie, path="/", secure=self.public is not None, httponly=True, samesite="strict")
         return answer
 
-    def look(self, role: str | None, handler: Callable[[Labeler], Document]) -> Callable[[Request], Any]:
+    def look(self, role: str | None, handler: Callable[[Account], Document]) -> Callable[[Request], Any]:
         """Make a GET, which changes nothing."""
 
         async def endpoint(request: Request) -> Response:
@@ -137,7 +137,7 @@ class Page:
 
         return endpoint
 
-    async def _allowed(self, request: Request, role: str | None) -> Labeler:
+    async def _allowed(self, request: Request, role: str | None) -> Account:
         labeler = await self.labeler(request)
         if labeler is None:
             raise HTTPException(401, "Sign in again.")
@@ -145,12 +145,12 @@ class Page:
             raise HTTPException(403, f"{labeler.name} may not {role}.")
         return labeler
 
-    def question(self, labeler: Labeler) -> Document:
+    def question(self, labeler: Account) -> Document:
         found = self.desk.next_for(labeler.name)
         shown = _shown(found, labeler) | {"version": 1} if found else None
         return {"question": shown, "progress": self.desk.progress(labeler.name)}
 
-    def last(self, labeler: Labeler) -> Document:
+    def last(self, labeler: Account) -> Document:
         found = self.desk.last_of(labeler.name)
         if found is None:
             return {"question": None, "progress": self.desk.progress(labeler.name)}
@@ -158,7 +158,7 @@ class Page:
         shown = _shown(question, labeler) | {"version": len(versions) + 1, "before": self._form(versions[-1])}
         return {"question": shown, "progress": self.desk.progress(labeler.name)}
 
-    def answer(self, labeler: Labeler, body: Mapping[str, Any]) -> Document:
+    def answer(self, labeler: Account, body: Mapping[str, Any]) -> Document:
         question, version = body.get("question_id"), body.get("version")
         if not isinstance(question, str) or not isinstance(version, int):
             raise Refused("An answer names its question and version.")
@@ -177,10 +177,10 @@ class Page:
     def _form(self, answer: Document) -> Document:
         return form_of(answer, self.desk.options, self.desk.ask)
 
-    def pull(self, labeler: Labeler, body: Mapping[str, Any]) -> Document:
+    def pull(self, labeler: Account, body: Mapping[str, Any]) -> Document:
         return self.line.pull(labeler.name, str(body.get("scope", "everything")), str(body.get("reason", "")))
 
-    def release(self, labeler: Labeler, body: Mapping[str, Any]) -> Document:
+    def release(self, labeler: Account, body: Mapping[str, Any]) -> Document:
         self.line.release(labeler.name, str(body.get("pull", "")), str(body.get("reason", "")))
         return self.line.state()
 
@@ -208,7 +208,7 @@ async def _told(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=dict(error.headers or {}))
 
 
-def _limited(limit: Limit, labeler: Labeler) -> None:
+def _limited(limit: Limit, labeler: Account) -> None:
     if wait := limit.wait(labeler.name):
         raise HTTPException(429, f"That was fast: try again in {wait} s.", {"retry-after": str(wait)})
 
@@ -223,6 +223,6 @@ def _safely(handler: Callable[[], Document]) -> Document:
         raise HTTPException(400, str(refusal)) from refusal
 
 
-def _shown(question: Question, labeler: Labeler) -> Document:
+def _shown(question: PageQuestion, labeler: Account) -> Document:
     options = [{"choice": i, "text": visible(question.options[i])} for i in order_for(question, labeler.name)]
     return {"question_id": question.question_id, "query": visible(question.query), "options": options}

@@ -19,7 +19,7 @@ from data.batches.schema import shown_order
 from data.campaign.settings import Ask
 from data.canonical import Document, plain
 from data.errors import Refused
-from data.page.answers import Question, questions, save, saved
+from data.page.answers import PageQuestion, questions, save, saved
 from data.store import Store
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
@@ -27,7 +27,7 @@ TEXTS = ("note", "critique", "correction")
 MOST_CHARACTERS = 2_000
 
 
-class Answered(NamedTuple):
+class SaveResult(NamedTuple):
     """What became of an answer; `other` is the one that was there before it."""
 
     saved: bool
@@ -39,7 +39,7 @@ class Desk:
 
     def __init__(self, store: Store, campaign: str, batch: Batch, clock: Callable[[], float] = time.monotonic) -> None:
         self.store, self.campaign, self.batch, self._clock = store, campaign, str(batch["batch"]), clock
-        self.questions: Mapping[str, Question] = questions(batch)
+        self.questions: Mapping[str, PageQuestion] = questions(batch)
         first = next(iter(self.questions.values()))
         self.instructions, self.options = first.instructions, len(first.options)
         self.ask = Ask.model_validate(batch.facts.get("campaign", {}).get("ask", {}))
@@ -62,7 +62,7 @@ class Desk:
     def progress(self, labeler: str) -> dict[str, int]:
         return {"mine": self._count.get(labeler, 0), "answered": len(self._answers), "questions": len(self.questions)}
 
-    def next_for(self, labeler: str) -> Question | None:
+    def next_for(self, labeler: str) -> PageQuestion | None:
         """Return the question that a labeler holds, or hand out another; None where there is none for them."""
         with self._lock:
             now = self._clock()
@@ -81,12 +81,12 @@ class Desk:
                     return self.questions[name]
             return None
 
-    def last_of(self, labeler: str) -> tuple[Question, list[Document]] | None:
+    def last_of(self, labeler: str) -> tuple[PageQuestion, list[Document]] | None:
         """Return what a labeler answered last, with all versions of the answer."""
         name = self._last.get(labeler)
         return (self.questions[name], self._answers[name]) if name else None
 
-    def answer(self, labeler: str, question_id: str, version: int, form: Mapping[str, Any]) -> Answered:
+    def answer(self, labeler: str, question_id: str, version: int, form: Mapping[str, Any]) -> SaveResult:
         """Keep an answer; durable when this returns. Raise Refused for what is no answer."""
         question = self.questions.get(question_id)
         if question is None:
@@ -102,7 +102,7 @@ class Desk:
         if version < 1 or version > len(known) + 1:
             raise Refused("This corrects an answer that was not given: load the page again.")
         if known and known[0]["labeler_id"] != labeler:
-            return Answered(False, known[-1])
+            return SaveResult(False, known[-1])
         other = save(self.store, self.campaign, self.batch, version, answer)
         with self._lock:
             now_known = self._answers.setdefault(question_id, [])
@@ -112,7 +112,7 @@ class Desk:
                     self._note(now_known[0])
             self._waiting.pop(question_id, None)
             self._leases.pop(question_id, None)
-        return Answered(other is None, other)
+        return SaveResult(other is None, other)
 
     def _note(self, first: Document) -> None:
         labeler, name = str(first["labeler_id"]), str(first["question_id"])
@@ -121,13 +121,13 @@ class Desk:
         self._count[labeler] = self._count.get(labeler, 0) + 1
 
 
-def order_for(question: Question, labeler: str) -> list[int]:
+def order_for(question: PageQuestion, labeler: str) -> list[int]:
     """Return the order in which a labeler is shown the options: another one for each, the same whenever they look."""
     secret = f"{question.content_sha256} {labeler}".encode()
     return shown_order(secret, question.question_id, len(question.options))
 
 
-def _read(question: Question, form: Mapping[str, Any], ask: Ask) -> Document:
+def _read(question: PageQuestion, form: Mapping[str, Any], ask: Ask) -> Document:
     """Return the answer that a browser sent; raise Refused if the form is not exactly one answer."""
     kind, count = BY_NAME[ask.kind], len(question.options)
     answer: Document

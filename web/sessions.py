@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 
-from data.page.accounts import Labeler
+from data.page.accounts import Account
 from data.store.user_state import state_folder
 
 LASTS = 12 * 3600  # seconds
@@ -24,11 +24,11 @@ class Sessions:
     def __init__(self, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._key, self._clock = key, clock
 
-    def issue(self, labeler: Labeler) -> str:
+    def issue(self, labeler: Account) -> str:
         said = f"{labeler.name}:{int(self._clock()) + LASTS}"
         return f"{said}:{self._seal('session', said, labeler.token_sha256)}"
 
-    def read(self, cookie: str, listed: Mapping[str, Labeler]) -> Labeler | None:
+    def read(self, cookie: str, listed: Mapping[str, Account]) -> Account | None:
         """Return whose session it is, if it is one and still holds."""
         name, _, rest = cookie.partition(":")
         until, _, seal = rest.partition(":")

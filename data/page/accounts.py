@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 ROLES = ("label", "pull", "release")
 
 
-class Labeler(NamedTuple):
+class Account(NamedTuple):
     """One person of the list; `expires` is a time in UTC."""
 
     name: str
@@ -41,7 +41,7 @@ def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: i
     entry = {"kind": "add", "name": name, "may": allowed, "token_sha256": sha256(token.encode()), "expires": expires}
 
     def decide(so_far: list[Document]) -> Document:
-        if name in _standing(so_far):
+        if name in _active(so_far):
             raise Refused(f"{name} is a labeler already: andon labelers revoke {name} first, for a new token.")
         return entry
 
@@ -53,33 +53,31 @@ def revoke(store: Store, name: str) -> None:
     """Take a person off the list: their token and their sessions end. Their answers stay."""
 
     def decide(so_far: list[Document]) -> Document:
-        if name not in _standing(so_far):
+        if name not in _active(so_far):
             raise Refused(f"There is no labeler {name[:60]!r} in {store.uri}: andon labelers list names them.")
         return {"kind": "revoke", "name": name}
 
     log.append(store, LOG, decide)
 
 
-def labelers(store: Store) -> dict[str, Labeler]:
+def accounts(store: Store) -> dict[str, Account]:
     """Return everybody on the list whose token has not expired, by name."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {name: each for name, each in _standing(log.entries(store, LOG)).items() if each.expires > now}
+    return {name: each for name, each in _active(log.entries(store, LOG)).items() if each.expires > now}
 
 
-def owner(listed: Mapping[str, Labeler], token: str) -> Labeler | None:
+def account_of(listed: Mapping[str, Account], token: str) -> Account | None:
     """Return whose token it is; how long that takes says nothing about the tokens."""
     digest = sha256(valid_utf8(token).encode())
     found = [each for each in listed.values() if hmac.compare_digest(each.token_sha256, digest)]
     return found[0] if found else None
 
 
-def _standing(entries: list[Document]) -> dict[str, Labeler]:
-    standing: dict[str, Labeler] = {}
+def _active(entries: list[Document]) -> dict[str, Account]:
+    active: dict[str, Account] = {}
     for entry in entries:
         if entry["kind"] == "add":
-            standing[entry["name"]] = Labeler(
-                entry["name"], tuple(entry["may"]), entry["token_sha256"], entry["expires"]
-            )
+            active[entry["name"]] = Account(entry["name"], tuple(entry["may"]), entry["token_sha256"], entry["expires"])
         else:
-            standing.pop(entry["name"], None)
-    return standing
+            active.pop(entry["name"], None)
+    return active

@@ -28,7 +28,7 @@ ANSWERS = pa.schema(
 )
 
 
-class Question(NamedTuple):
+class PageQuestion(NamedTuple):
     """What a labeler sees of one question; options in the order of the batch, to which `best` refers."""
 
     question_id: str
@@ -46,7 +46,7 @@ class Collected(NamedTuple):
     answers: list[str]
 
 
-def questions(batch: Batch) -> dict[str, Question]:
+def questions(batch: Batch) -> dict[str, PageQuestion]:
     """Read the questions of a batch as its vendor's files have them."""
     items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY_FILE), tokens=False)}
     found = {}
@@ -56,7 +56,7 @@ def questions(batch: Batch) -> dict[str, Question]:
         for row in pq.read_table(batch.path(name)).to_pylist():
             options = tuple(row[f"option_{i}"] for i in range(sum(key.startswith("option_") for key in row)))
             qid, digest = row["question_id"], row["content_sha256"]
-            found[qid] = Question(qid, digest, row["query"], options, row["instructions"], items[qid])
+            found[qid] = PageQuestion(qid, digest, row["query"], options, row["instructions"], items[qid])
     return found
 
 

@@ -69,7 +69,7 @@ def label(
         from web.serve import check_address, serve
 
         check_address(listen, public)
-        if not roster.labelers(opened):
+        if not roster.accounts(opened):
             add_one = hint(store, "labelers", "add", "NAME")
             raise Refused(f"There are no labelers in {opened.uri}. Add one first: {add_one}")
         child = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(served["batch"]))
@@ -136,7 +136,7 @@ def revoke(name: Person, store: StoreUri = STORE, as_json: Json = False) -> None
 @people.command("list")
 def show(store: StoreUri = STORE, as_json: Json = False) -> None:
     """List who may do what, and until when."""
-    people_listed = roster.labelers(open_store(store)).values()
+    people_listed = roster.accounts(open_store(store)).values()
     rows = [{"name": person.name, "may": person.may, "expires": person.expires} for person in people_listed]
     lines = [f"{one.name:<24} {', '.join(one.may):<22} until {one.expires[:10]}" for one in people_listed]
     finish({"labelers": rows}, as_json, lines or [f"the list is empty: {hint(store, 'labelers', 'add', 'NAME')}"])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
 from data.answers import BY_NAME, DETAILED, KINDS
@@ -21,38 +22,75 @@ from data.campaign.settings import Ask
 from data.labels.table import LABEL, label_id
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "web" / "templates" / "kinds"
-K = 4
+K, ASKED = 4, ("accuracy", "overall")
 ORDER = (2, 0, 3, 1)  # order[position] is the sample shown there
 OPTIONS = [Option(name, name.upper()) for name in option_names(K)]
 
 
+class Inputs(HTMLParser):
+    """The values of each group of radio buttons in a widget: by position for a choice, else by field and slot."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.choices: list[int] = []
+        self.numbers: dict[str, dict[str, list[int]]] = {}  # field to the name of a group to its values
+        templates = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True)
+        self.slots = self.texts = self.groups = 0
+        self.feed(templates.get_template(f"{kind.name}.html").render(kind=kind, count=K, axes=ASKED))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.slots += "data-slot" in given
+        self.texts += "data-text" in given
+        if "data-group" in given:
+            self.groups += 1
+            assert given["data-missing"], "what is missing is said in words"
+        if tag == "input" and "data-field" in given:
+            fields = self.numbers.setdefault(str(given["data-field"]), {})
+            fields.setdefault(str(given["name"]), []).append(int(str(given["value"])))
+        elif tag == "input":
+            assert given["name"] == "choice"
+            self.choices.append(int(str(given["value"])))
+
+
 def forms(kind: Kind) -> st.SearchStrategy[dict[str, Any]]:
-    """Draw complete forms of the labeling page."""
-    numbers = {"ranking": (["place"], 4), "ratings": (["accuracy", "overall"], 7)}
-    if kind.name == "best":
-        return st.integers(0, K - 1).map(lambda choice: {"choice": choice})
-    names, most = numbers[kind.name]
-    lists = st.lists(st.integers(1, most), min_size=K, max_size=K)
-    return st.fixed_dictionaries(dict.fromkeys(names, lists)).map(lambda given: {"given": given})
+    """Draw complete forms of the labeling page, as its widget can send them."""
+    inputs = Inputs(kind)
+    if inputs.choices:
+        return st.sampled_from(inputs.choices).map(lambda choice: {"choice": choice})
+    lists = {
+        field: st.tuples(*(st.sampled_from(values) for values in groups.values())).map(list)
+        for field, groups in inputs.numbers.items()
+    }
+    return st.fixed_dictionaries(lists).map(lambda given: {"given": given})
 
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=list(BY_NAME))
 
 
-def test_there_are_three_kinds_and_each_has_its_column_and_its_widget() -> None:
-    assert list(BY_NAME) == ["best", "ranking", "ratings"]
+def test_every_kind_has_its_column_and_its_widget() -> None:
+    assert {"best", "ranking", "ratings"} <= set(BY_NAME)
     assert {file.stem for file in TEMPLATES.glob("*.html")} == set(BY_NAME)
     assert set(BY_NAME) <= set(ALL_COLUMNS)
     assert {kind.name for kind in DETAILED} < set(LABEL.names)
 
 
 @every_kind
+def test_the_widget_has_a_text_for_each_option_and_says_what_is_missing(kind: Kind) -> None:
+    inputs = Inputs(kind)
+    assert inputs.slots == inputs.texts == K and inputs.groups >= 1
+    assert bool(inputs.choices) != bool(inputs.numbers)
+    for field, groups in inputs.numbers.items():
+        assert list(groups) == [f"{field}-{slot}" for slot in range(K)], "label.js finds a group by these names"
+
+
+@every_kind
 @given(data=st.data())
 def test_what_the_page_sends_is_read_stored_by_sample_and_shown_again(kind: Kind, data: st.DataObject) -> None:
     form = data.draw(forms(kind))
-    columns = kind.from_page(form, K, ("accuracy", "overall"))
+    columns = kind.from_page(form, K, ASKED)
     assert list(columns) == [kind.name]
-    again = kind.from_page(kind.to_page(columns, ("accuracy", "overall")), K, ("accuracy", "overall"))
+    again = kind.from_page(kind.to_page(columns, ASKED), K, ASKED)
     assert again == columns, "the page shows what was answered"
     row = kind.read(columns[kind.name])
     assert pa.scalar(row, kind.row_type).as_py() == row
@@ -114,7 +152,7 @@ def test_the_docs_have_a_line_for_the_kind(kind: Kind) -> None:
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValidationError, match="there is no kind 'pairs'.*best, ranking, ratings"):
+    with pytest.raises(ValidationError, match="there is no kind 'pairs'.*best, ranking"):
         Ask(kind="pairs")
     assert Ask(kind="ratings", axes=("accuracy",)).axes == ("accuracy",) and set(AXES) >= {"accuracy"}
 
@@ -140,7 +178,7 @@ def test_the_id_of_a_label_is_that_of_the_first_stores() -> None:
     assert named({}) is None and named({"ranking": ranking}) == [ranking, None]
     assert named({"ratings": ratings}) == [None, ratings]
     assert named({"pairs": [1]}) == [None, None, {"pairs": [1]}], "newer kinds enter with their names"
-    assert text_of(2, {}) == "[2,null,null]"
+    assert text_of(2, {}) != text_of(None, {}) != text_of(None, {"ranking": ranking})
 
 
 @given(st.permutations(range(K)), st.integers(1, K))

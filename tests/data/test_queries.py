@@ -72,7 +72,7 @@ def test_a_run_is_named_by_the_texts_it_learns_on(tmp_path: Path, campaign: Camp
     def named(row: dict[str, str]) -> str:
         write(tmp_path, "jsonl", [row])
         own = campaign.model_copy(update={"text": campaign.text.model_copy(update={"queries": str(tmp_path)})})
-        return str(run_id.fn(own, "ls1", 1))
+        return str(run_id.fn(str(tmp_path / "store"), own, "ls1", 1))
 
     assert named(ROWS[0]) == named(ROWS[0]) != named(ROWS[0] | {"response": "Another summary."})
 

@@ -149,7 +149,7 @@ def train_through(store: Path, campaign: Path, seed: int = 1) -> dict[str, str]:
     shutil.copytree(store, whole)
     settings, label_set = load_campaign(str(campaign)), freeze(LocalStore(whole), "sentiment")
     assert label_set is not None
-    job = Job(str(whole), settings, run_id.fn(settings, label_set, seed), label_set, seed)
+    job = Job(str(whole), settings, run_id.fn(str(whole), settings, label_set, seed), label_set, seed)
     train_reward.fn(job)
     train_policy.fn(job)
     return weights(whole)

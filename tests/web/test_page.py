@@ -15,7 +15,7 @@ from data.errors import Refused
 from data.escape import visible
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
-from data.page.accounts import LOG, add, labelers, owner, revoke
+from data.page.accounts import LOG, account_of, accounts, add, revoke
 from data.page.answers import collect, mark_delivered, save
 from data.paths import comparisons_of, name_in
 from data.store import LocalStore, log
@@ -64,16 +64,16 @@ def store(tmp_path: Path) -> LocalStore:
 def test_a_token_is_known_by_its_hash_alone_and_revoking_ends_it(store: LocalStore) -> None:
     token = add(store, "ada", ["label", "release"])
     assert token not in "".join(path.read_text() for path in store.root.glob("labelers/log/*"))
-    found = owner(labelers(store), token)
+    found = account_of(accounts(store), token)
     assert found is not None and (found.name, found.may) == ("ada", ("label", "release"))
-    assert owner(labelers(store), token + "x") is None and owner(labelers(store), "\ud800") is None
+    assert account_of(accounts(store), token + "x") is None and account_of(accounts(store), "\ud800") is None
     with pytest.raises(Refused, match="already"):
         add(store, "ada")
     revoke(store, "ada")
-    assert owner(labelers(store), token) is None
+    assert account_of(accounts(store), token) is None
     assert [entry["kind"] for entry in log.entries(store, LOG)] == ["add", "revoke"]
     add(store, "bob", days=-1)
-    assert "bob" not in labelers(store), "its time is over"
+    assert "bob" not in accounts(store), "its time is over"
     for name, may in (("../x", ["label"]), ("eve", ["root"])):
         with pytest.raises(Refused):
             add(store, name, may)
@@ -238,7 +238,7 @@ def test_a_session_ends_with_its_time_and_cannot_be_made_up(store: LocalStore) -
     now = [1_000.0]
     sessions = Sessions(b"k" * 32, clock=lambda: now[0])
     add(store, "ada")
-    listed = labelers(store)
+    listed = accounts(store)
     cookie = sessions.issue(listed["ada"])
     assert sessions.read(cookie, listed) == listed["ada"]
     for wrong in (cookie + "0", cookie.replace("ada", "bob"), "", "ada", "ada::", "ada:9999999999:é", "ada:²:x"):
