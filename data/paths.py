@@ -106,6 +106,11 @@ def reports_prefix(campaign: str) -> str:
     return f"{campaign_prefix(campaign)}/reports"
 
 
+def curves_prefix(campaign: str) -> str:
+    """Return the folder of measured learning curves."""
+    return f"{campaign_prefix(campaign)}/curves"
+
+
 def sheets_prefix(campaign: str) -> str:
     return f"{campaign_prefix(campaign)}/sheets"
 

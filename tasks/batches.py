@@ -30,7 +30,7 @@ from models.reward.ensemble import load_ensemble
 
 @task(cache_policy=NO_CACHE)
 def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: int) -> str:
-    """Publish the batch of a round and return its id; where it is published already, only return it."""
+    """Publish the batch of a round and return its id; if it is published already, only return the id."""
     store = open_store(store_uri)
     request = [
         campaign.name,
@@ -90,7 +90,7 @@ def _chosen(
 
 
 def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publication | None:
-    """Return the reward model of the last run, where there is one that reads the tokens of this base."""
+    """Return the reward model of the last run, if it reads the tokens of this base."""
     finished = runs(store, campaign.name)
     if not finished:
         return None

@@ -18,9 +18,9 @@ from tasks.labels import ingest_file
 def ingest_waiting(store_uri: str, campaign: str | None) -> int:
     """Ingest what waits in the inbox of a campaign, or of all, and return how many files were taken.
 
-    A delivery is judged by the settings that its batch was exported with. One that is refused is recorded, with the
-    reason, and not looked at again: its vendor delivers another, or a person takes it with andon ingest --despite.
-    Where one fails in a way that nobody foresaw, the others are taken, and it is tried again the next time.
+    A delivery is validated by the settings that its batch was exported with. A refused delivery is recorded with the
+    reason and not read again: its vendor delivers another file, or a person takes it with andon ingest --despite. If
+    a delivery fails in a way that nobody foresaw, the others are ingested, and it is tried again the next time.
     """
     store, taken = open_store(store_uri), 0
     failed: list[Exception] = []

@@ -30,7 +30,7 @@ def ingest_delivery(
 ) -> tuple[IngestResult, Publication | None]:
     """Validate one answer file, commit what it adds, and decide what the answers to its batch are worth.
 
-    Return what it added, and the quality report of its batch where one was written; raise Refused where it cannot be
+    Return what it added, and the quality report of its batch if one was written; raise Refused if it cannot be
     trusted. `despite` is a person's reason to take a file whose answers look wrong.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -58,7 +58,7 @@ def ingest_delivery(
 
 
 def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Batch) -> Mapping[str, int]:
-    """Ask the reward model of the last run what it likes best of each question; nothing where there is no run."""
+    """Ask the reward model of the last run what it likes best of each question; nothing if there is no run."""
     if not runs(store, campaign.name):
         return {}
     from models.lm.base import open_base

@@ -10,7 +10,7 @@ from data.campaign import Campaign
 from data.canonical import content_id
 from data.console import say
 from data.labels.label_sets import read_label_set
-from data.rounds.plan import CURVES
+from data.paths import curves_prefix
 from data.store import open_store
 from data.store.manifest import publish, read_manifest
 from models.lm.base import open_base
@@ -30,7 +30,7 @@ def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int)
     base = open_base(campaign.base, campaign.text)
     prompts = base.prompts(campaign.text)
     decisive = [label_set, base.fingerprint, campaign.text.model_dump(), campaign.reward.model_dump(), seed]
-    prefix = f"{CURVES.format(campaign.name)}/{content_id(decisive)}"
+    prefix = f"{curves_prefix(campaign.name)}/{content_id(decisive)}"
     if read_manifest(store, prefix) is not None:
         say(f"learning curve: measured before on label set {label_set}")
         return prefix

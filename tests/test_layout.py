@@ -136,6 +136,12 @@ def test_no_file_is_too_long_to_read(layer: str) -> None:
     assert {str(file): lines for file, lines in lengths.items() if lines > 260} == {}
 
 
+def test_keys_of_the_store_are_made_in_one_file() -> None:
+    made = re.compile(r'"campaigns/\{|"key/samples')
+    files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*.py") if made.search(file.read_text())]
+    assert [str(file.relative_to(ROOT)) for file in files] == ["data/paths.py"]
+
+
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Count the parameters of a function, self or cls aside."""
     every = function.args.posonlyargs + function.args.args + function.args.kwonlyargs

@@ -40,7 +40,7 @@ def compose(
 
 @dataclass(frozen=True)
 class Composition:
-    """What a batch of so many drawn questions holds beside them, known before any is drawn; four bytes a number."""
+    """The questions of a batch in addition to the drawn ones, planned before any is drawn; four bytes a number."""
 
     count: int  # how many questions the batch has
     again: int  # further copies of a question in `overlap`

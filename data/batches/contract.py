@@ -16,7 +16,7 @@ ONE_OF = (*ANSWER_COLUMNS, "skip")  # a file has at least one of these columns
 OPTIONAL = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
 
 
-ECHOED = ("batch_id", "schema_version")  # compared with what was sent, where they come back
+ECHOED = ("batch_id", "schema_version")  # compared with what was sent, if they come back
 
 
 ALL_COLUMNS = (*REQUIRED, *ONE_OF, *OPTIONAL, *ECHOED)

@@ -1,6 +1,6 @@
 """The key of a batch as columns: what was asked, where each sample was shown, and which answers are known.
 
-Only people's side of it: token ids are read where models read them (data/batches/schema.py).
+It has no token ids: models read those through data/batches/schema.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Key:
-    """One entry a question, in the order of the file; UNKNOWN where a number is not known."""
+    """One entry a question, in the order of the file; UNKNOWN if a number is not known."""
 
     ids: pa.Array
     hashes: pa.Array  # content_sha256
@@ -44,7 +44,7 @@ class Key:
         return pc.index_in(questions, value_set=self.ids)
 
     def slots(self, samples: Ints) -> Ints:
-        """Return where samples [Q] were shown, UNKNOWN for the UNKNOWN."""
+        """Return the positions at which samples [Q] were shown, UNKNOWN for UNKNOWN samples."""
         places = np.take_along_axis(np.argsort(self.shown, 1), np.maximum(samples, 0)[:, None], 1)[:, 0]
         return np.where(samples == UNKNOWN, UNKNOWN, places)
 
@@ -77,7 +77,7 @@ def shown_text_hashes(path: Path, names: Sequence[str]) -> pa.Array:
 
 
 def read_key_columns(path: Path) -> Key:
-    """Read the key of a batch in bounded memory beside what it keeps; keys from before there were roles too."""
+    """Read the key of a batch; memory is bounded by what is kept. Keys from before there were roles are read too."""
     file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     there = [
         name

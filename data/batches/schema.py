@@ -47,7 +47,7 @@ KEY_SCHEMA = pa.schema(
         ("role", pa.string()),  # one of ROLES
         ("gold", pa.int8()),  # index of the sample that is known to be best
         ("watched", pa.int8()),  # of a drift question: the sample whose rate is watched
-        ("selection_reason", pa.string()),  # `random`, `disagreement`, or null where nobody chose
+        ("selection_reason", pa.string()),  # `random`, `disagreement`, or null if nobody chose
         ("selection_score", pa.float32()),  # nats by which the reward models disagreed
     ]
 )
@@ -178,7 +178,7 @@ BY_PEOPLE = (
 
 
 def read_key(path: Path, tokens: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a key file, without what only models read where `tokens` is false.
+    """Yield the rows of a key file, without what only models read if `tokens` is false.
 
     A key from before there were roles has main questions only.
     """

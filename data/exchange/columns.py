@@ -20,13 +20,13 @@ ROWS_AT_ONCE = 50_000
 class Chunk(NamedTuple):
     """Some rows of a file."""
 
-    numbers: NDArray[np.int64]  # of the rows, from 1
-    columns: pa.RecordBatch  # of COLUMNS and TEXT, those that the file has
+    numbers: NDArray[np.int64]  # number of each row, from 1
+    columns: pa.RecordBatch  # the columns of the contract and of texts that the file has
     broken: list[tuple[int, str]]  # rows that are none: number, text
 
 
 class AnswerFile(NamedTuple):
-    """A file that is being read: what it holds that nobody asked for, its rows, and the texts that came back."""
+    """A file that is being read: its columns outside the contract, its rows, and its columns of returned texts."""
 
     ignored: list[str]
     chunks: Iterator[Chunk]
@@ -34,7 +34,7 @@ class AnswerFile(NamedTuple):
 
 
 def check_columns(path: Path, names: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """Return the columns that are read, those that are not, and those of texts; raise Refused where one is missing."""
+    """Return the columns that are read, those that are not, and those of texts; raise Refused if one is missing."""
     if len(names) > MOST_COLUMNS:
         raise Refused(f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS}: deliver only the answers.")
     if (unnamed := names.count("")) > 1:

@@ -15,7 +15,7 @@ from data.errors import Refused
 from data.escape import first_line, valid_utf8
 from data.exchange.columns import ROWS_AT_ONCE, AnswerFile, Chunk, check_columns
 
-MOST_BYTES_OF_JSON = 256 << 20  # of an array, which is read as a whole
+MOST_BYTES_OF_JSON = 256 << 20  # largest array, which is read as a whole
 PAGE = re.compile(r'\s*\{\s*"items"\s*:\s*\[')  # as Argilla's server wraps its records
 
 
@@ -60,7 +60,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object none of whose keys is there twice: which of two answers was meant, nobody knows."""
+    """Return an object; raise ValueError if a key is there twice, since one of two answers would be lost."""
     if len(found := dict(pairs)) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)} is there twice")

@@ -1,4 +1,4 @@
-"""A batch in the format of a labeling tool: published beside the batch's own files, once."""
+"""A batch in the format of a labeling tool, published once, next to the files of the batch."""
 
 import tempfile
 from datetime import UTC, datetime

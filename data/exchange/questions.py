@@ -48,9 +48,9 @@ def _shown(row: dict[str, str]) -> ShownQuestion:
     return ShownQuestion(row["question_id"], row["content_sha256"], row["instructions"], row["query"], options)
 
 
-def unreadable(said: object) -> dict[str, str]:
+def unreadable(answer: object) -> dict[str, str]:
     """Return what an export says in no form that is known as an answer, so that its row is set aside with all of it."""
-    return {"best": f"unreadable: {json.dumps(said)}"}
+    return {"best": f"unreadable: {json.dumps(answer)}"}
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> Path:

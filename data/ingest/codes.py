@@ -13,7 +13,6 @@ class RefusalCode(StrEnum):
     OTHER_BATCH = "other_batch"  # it answers questions of another batch, campaign or store
     INDICES_ONE_BASED = "indices_one_based"  # it counts the options from 1
     UNUSABLE_ROWS = "unusable_rows"  # more than a few of its rows cannot be used
-    WRONG_ANSWERS = "wrong_answers"  # its answers as a whole look wrong
     OTHER = "other"  # none of these; or an older version of Andon refused it, and gave no code
 
 

@@ -15,7 +15,7 @@ from data.escape import shown, valid_utf8
 
 MOST_BYTES_OF_TEXT = 20_000
 MOST_BYTES_OF_LABELER = 200
-LARGEST = 1e12  # of a number that says nothing of options: what is summed stays finite
+LARGEST = 1e12  # largest allowed number in a field that names no option, so that sums stay finite
 
 
 def labeler(value: object) -> str:
@@ -28,7 +28,7 @@ def labeler(value: object) -> str:
 
 
 def one_name(name: str) -> str:
-    """Return a name without spaces around it, composed: as two files write it, so that nobody counts as two people."""
+    """Return a name without spaces around it and in composed Unicode, so that two spellings are one person."""
     return unicodedata.normalize("NFC", name.strip())
 
 

@@ -1,4 +1,4 @@
-"""Delivered rows beside the questions that they answer: which sample each position was, and which rows do not fit."""
+"""Matching: which question each delivered row answers, which sample each position was, and which rows do not fit."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ MATCHED = pa.schema(
         ("question_id", pa.string()),
         ("labeler_id", pa.string()),
         ("best", pa.int32()),  # as delivered
-        ("best_shown", pa.int8()),  # null where no single option is said to be best
+        ("best_shown", pa.int8()),  # null unless one single option is best
         ("best_sample", pa.int8()),
         *((kind.name, kind.stored_type) for kind in DETAILED),  # by sample
         ("said", pa.string()),  # JSON of an answer with details; null for a best option alone
@@ -51,11 +51,11 @@ class RowLimits(NamedTuple):
     thresholds: Quality = Quality()
     earliest: str = ""  # ISO 8601 in UTC; no answer was given before
     latest: str = "9999"  # nor after
-    texts: pa.Array | None = None  # hash of what was shown of each question, where a file returns it
+    texts: pa.Array | None = None  # hash of the texts of each question, if the file returns them
 
 
 class Matched(NamedTuple):
-    """Some rows of a file, apart by what can be said of each without the others."""
+    """Some rows of a file, sorted by what can be decided about each of them alone."""
 
     rows: int
     good: pa.Table  # MATCHED
@@ -111,17 +111,17 @@ def _unknown(ids: pa.Array, question: pa.Array) -> pa.Array:
 
 def _other_content(part: pa.RecordBatch, same: pa.Array) -> pa.Array:
     after = ": the labeler saw another text or order"
-    said = _joined("content_sha256 differs from what was sent for ", part, "question_id", after)
+    differs = _joined("content_sha256 differs from what was sent for ", part, "question_id", after)
     missing = pc.is_null(part.column("content_sha256"))
-    return pc.if_else(same, NOTHING, pc.if_else(missing, "content_sha256 is missing", said))
+    return pc.if_else(same, NOTHING, pc.if_else(missing, "content_sha256 is missing", differs))
 
 
 def _other_texts(part: pa.RecordBatch, question: pa.Array, texts: pa.Array | None) -> pa.Array:
     if texts is None:
         return pa.nulls(part.num_rows, pa.string())
     changed = pc.fill_null(pc.not_equal(part.column("texts"), texts.take(question)), False)
-    said = _joined("the text came back changed: query or options of ", part, "question_id")
-    return pc.if_else(changed, said, NOTHING)
+    problem = _joined("the text came back changed: query or options of ", part, "question_id")
+    return pc.if_else(changed, problem, NOTHING)
 
 
 def _joined(before: str, part: pa.RecordBatch, name: str, after: str = "") -> pa.Array:
@@ -138,11 +138,11 @@ def _not_on_roster(part: pa.RecordBatch, roster: Sequence[str] | None) -> pa.Arr
 def _out_of_time(part: pa.RecordBatch, limits: RowLimits) -> pa.Array:
     at = part.column("answered_at")
     early, late = (pc.fill_null(test, False) for test in (pc.less(at, limits.earliest), pc.greater(at, limits.latest)))
-    said = "answered_at lies before the batch was sent: ", "answered_at lies in the future: "
+    reasons = "answered_at lies before the batch was sent: ", "answered_at lies in the future: "
     return pc.if_else(
         early,
-        _joined(said[0], part, "answered_at"),
-        pc.if_else(late, _joined(said[1], part, "answered_at"), NOTHING),
+        _joined(reasons[0], part, "answered_at"),
+        pc.if_else(late, _joined(reasons[1], part, "answered_at"), NOTHING),
     )
 
 

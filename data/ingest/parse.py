@@ -25,7 +25,7 @@ from data.ingest import fields
 
 PARSED = pa.schema(
     [
-        ("row", pa.int64()),  # of the file, from 1
+        ("row", pa.int64()),  # number in the file, from 1
         ("question_id", pa.string()),
         ("content_sha256", pa.string()),
         ("labeler_id", pa.string()),
@@ -40,9 +40,9 @@ PARSED = pa.schema(
         ("answered_at", pa.string()),  # ISO 8601 in UTC
         ("supersedes", pa.string()),
         ("batch_id", pa.string()),
-        ("texts", pa.string()),  # hash of query and options, where they came back (data/batches/key.py)
-        ("problem", pa.string()),  # why the row cannot be used; null where nothing was found
-        ("raw", pa.string()),  # JSON of the row as delivered, where there is a problem
+        ("texts", pa.string()),  # hash of query and options, if they came back (data/batches/key.py)
+        ("problem", pa.string()),  # why the row cannot be used; null if nothing is wrong
+        ("raw", pa.string()),  # JSON of the row as delivered, if there is a problem
     ]
 )
 FIELD_READERS: dict[str, Callable[[Any], Any]] = {
@@ -105,7 +105,7 @@ def _texts(chunk: pa.RecordBatch) -> pa.Array:
 
 
 def _fits(found: dict[str, pa.Array]) -> pa.Array:
-    """Say where a row answers in more than one way, or in none."""
+    """Return the problem of rows that answer in more than one way, or in none."""
     answers = reduce(pc.or_, (pc.is_valid(found[kind.name]) for kind in KINDS))
     skipped = pc.fill_null(found["skip"], False)
     none = pa.scalar(None, pa.string())

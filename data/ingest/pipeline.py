@@ -59,9 +59,9 @@ class IngestResult(NamedTuple):
     reasons: dict[str, int]
     decision: str = "accept"
     findings: tuple[StoredFinding, ...] = ()
-    label_set: str | None = None  # of all that counts, where somebody froze it
-    ignored: tuple[str, ...] = ()  # columns of the file that nobody asked for
-    report: str | None = None  # on the quality of its batch, where somebody wrote it
+    label_set: str | None = None  # of all labels that count, if somebody froze them
+    ignored: tuple[str, ...] = ()  # columns that are not part of the contract
+    report: str | None = None  # on the quality of its batch, if somebody wrote it
     compares: bool = False  # answers of an evaluation: nothing is trained on them
     held: tuple[str, ...] = ()  # labelers whose answers do not count, whatever becomes of the batch
 

@@ -27,7 +27,7 @@ FOREIGN = {
 
 
 def open_answers(path: Path) -> AnswerFile:
-    """Read a delivered file in bounded memory; raise Refused where it is not one, now or while it is read."""
+    """Read a delivered file in bounded memory; raise Refused if it is not one, now or while it is read."""
     size = path.stat().st_size if path.is_file() else 0
     if size == 0:
         raise Refused(f"{path.name} is empty: there is nothing to read.")

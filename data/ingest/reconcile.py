@@ -1,4 +1,4 @@
-"""What becomes of each answer beside all others: it counts, was given before, or contradicts another one."""
+"""Reconciling answers: each one counts, is a duplicate of another one, or contradicts another one."""
 
 from typing import NamedTuple
 
@@ -15,25 +15,27 @@ Mask = NDArray[np.bool_]
 
 
 class Outcome(NamedTuple):
+    """What became of the rows."""
+
     accepted: Ints  # rows that count
     duplicates: int
     problems: pa.Array  # why a row is quarantined; null for others
 
 
 class CodedAnswers(NamedTuple):
-    """Answers as numbers: `who` answered which question, and what."""
+    """Answers as numbers: `who` is a labeler and a question, `answer` what was answered."""
 
     who: Ints
-    said: Ints
+    answer: Ints
     kinds: int
 
     @property
     def both(self) -> Ints:
-        return self.who * self.kinds + self.said
+        return self.who * self.kinds + self.answer
 
 
 def reconcile(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answers: int | None) -> Outcome:
-    """Decide on each of the rows (MATCHED, in the order of the file) beside the labels of the batch so far (LABEL).
+    """Compare rows (MATCHED, in the order of the file) with each other and with the labels of the batch so far (LABEL).
 
     An answer that was given before adds nothing, in whichever file. Different answers of one labeler to one question
     are all out, unless the later one names the standing label that it supersedes.
@@ -45,9 +47,9 @@ def reconcile(good: pa.Table, key: Key, known: pa.Table, batch: str, most_answer
     place, stands = _active_labels(mine, theirs, known)
     _correct(good, known, batch, (corrects, place, stands), problems, duplicate)
     conflicting = stands & ~corrects & ~duplicate
-    _say(problems, conflicting, "conflicts with an earlier answer of ", good)
-    said_wrong = np.array([problem is not None for problem in problems], bool)
-    left = np.flatnonzero(~duplicate & ~said_wrong)
+    _set_reason(problems, conflicting, "conflicts with an earlier answer of ", good)
+    has_problem = np.array([problem is not None for problem in problems], bool)
+    left = np.flatnonzero(~duplicate & ~has_problem)
     accepted, repeated = _first_of_each(mine, left, good, problems)
     if most_answers is not None:
         accepted = _within_quota(good, key, known, accepted, corrects, most_answers, problems)
@@ -64,11 +66,11 @@ def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[CodedAnswers, Cod
     texts = pa.chunked_array([good["said"].combine_chunks(), answer_keys(known)], pa.string())
     more = texts.combine_chunks().dictionary_encode()
     best = np.concatenate([t["best_sample"].combine_chunks().fill_null(0).to_numpy() for t in (good, known)])
-    said = more.indices.fill_null(-1).to_numpy().astype(np.int64)
-    said = np.where(said < 0, best, said + key.k)
+    answer = more.indices.fill_null(-1).to_numpy().astype(np.int64)
+    answer = np.where(answer < 0, best, answer + key.k)
     kinds = key.k + len(more.dictionary)
     n = len(good)
-    return CodedAnswers(who[:n], said[:n], kinds), CodedAnswers(who[n:], said[n:], kinds)
+    return CodedAnswers(who[:n], answer[:n], kinds), CodedAnswers(who[n:], answer[n:], kinds)
 
 
 def _active_labels(mine: CodedAnswers, theirs: CodedAnswers, known: pa.Table) -> tuple[Ints, Mask]:
@@ -85,12 +87,12 @@ def _correct(
     good: pa.Table,
     known: pa.Table,
     batch: str,
-    where: tuple[Mask, Ints, Mask],
+    earlier: tuple[Mask, Ints, Mask],
     problems: NDArray[np.object_],
     duplicate: Mask,
 ) -> None:
     """Judge the rows that supersede a label: it must be the one that stands."""
-    corrects, place, stands = where
+    corrects, place, stands = earlier
     rows = np.flatnonzero(corrects)
     if not len(rows):
         return
@@ -110,11 +112,11 @@ def _correct(
 def _first_of_each(mine: CodedAnswers, left: Ints, good: pa.Table, problems: NDArray[np.object_]) -> tuple[Ints, int]:
     """Return the first of equal answers, and how many repeat it; different ones of one labeler are all out."""
     order = left[np.argsort(mine.who[left], kind="stable")]
-    who, said = mine.who[order], mine.said[order]
+    who, answer = mine.who[order], mine.answer[order]
     begins = np.concatenate([[True], who[1:] != who[:-1]]) if len(order) else np.zeros(0, bool)
     group = np.cumsum(begins) - 1
     first = order[begins]
-    differs = said != mine.said[first][group]
+    differs = answer != mine.answer[first][group]
     contradicted = np.bincount(group, differs, len(first)).astype(bool)
     out = contradicted[group]
     numbers = good["row"].to_numpy()
@@ -151,8 +153,8 @@ def _within_quota(
     return accepted[~np.isin(accepted, over)]
 
 
-def _say(problems: NDArray[np.object_], where: Mask, reason: str, good: pa.Table) -> None:
-    rows = np.flatnonzero(where)
+def _set_reason(problems: NDArray[np.object_], mask: Mask, reason: str, good: pa.Table) -> None:
+    rows = np.flatnonzero(mask)
     for row, name in zip(rows.tolist(), good["labeler_id"].take(pa.array(rows)).to_pylist(), strict=True):
         if problems[row] is None:
             problems[row] = reason + name

@@ -14,6 +14,7 @@ from data.ingest.codes import Fault, FileRefused, RefusalCode
 from data.ingest.receive import ReceivedFile
 from data.ingest.validate import FileResult, file_fault
 from data.ingest.vendor_report import report_refusal
+from data.labels.findings import OLD_FAULTS
 from data.labels.table import deliveries
 from data.paths import refusal_key, refusals_prefix
 from data.quality.arrays import best_choices, to_arrays
@@ -73,7 +74,7 @@ def _fault_of_answers(result: FileResult, key: Key, predicted: Mapping[str, int]
     if not len(result.accepted) or not (predicted or (key.gold != UNKNOWN).any()):
         return None
     findings = faults_of_the_file(to_arrays(key, best_choices(result.accepted, key), predicted))
-    return Fault(RefusalCode.WRONG_ANSWERS, findings[0].fault, findings[0].evidence) if findings else None
+    return Fault(findings[0].code, findings[0].fault, findings[0].evidence) if findings else None
 
 
 def record_refusal(store: Store, name: str, refusal: Refusal) -> None:
@@ -97,5 +98,5 @@ def refused_digests(store: Store, name: str) -> set[str]:
 def _read(document: Document) -> Refusal:
     """Read a refusal. Older versions wrote no code, and for a file of the inbox a `reason` in place of the fault."""
     fault = document.get("fault") or document["reason"]
-    at = str(document.get("at", ""))
-    return Refusal.model_validate(document | {"fault": fault, "at": at})
+    code = document.get("code") or OLD_FAULTS.get(fault, RefusalCode.OTHER)
+    return Refusal.model_validate(document | {"fault": fault, "code": code, "at": str(document.get("at", ""))})

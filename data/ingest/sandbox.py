@@ -33,7 +33,7 @@ class ParsedFile(NamedTuple):
 
     path: Path
     total: int
-    ignored: list[str]  # columns that nobody asked for
+    ignored: list[str]  # columns that are not part of the contract
     texts: list[str] = []  # columns of texts that came back, which the rows have one hash of
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -87,7 +87,7 @@ def _read_into(delivery: Path, rows: Path) -> dict[str, Any]:
         return {"refused": str(refusal)}
     except (MemoryError, ImportError):
         raise  # a limit, which the parent names
-    except Exception as error:  # what nobody foresaw is outcome as it is
+    except Exception as error:  # an unforeseen error is reported as it is
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
             raise
         return {

@@ -1,6 +1,6 @@
 """Validate the rows of a delivered file against the questions of their batch.
 
-A row is quarantined with its reason and raw values where only that row is wrong; the file is refused where more than a
+A row is quarantined with its reason and raw values if only that row is wrong; the file is refused if more than a
 few are. Nothing is guessed or repaired. Everything is done by columns; tests/support/oracle.py says the same row by
 row.
 """
@@ -66,7 +66,7 @@ def _kind(reason: str) -> str:
 def validate(rows: Iterable[pa.RecordBatch], key: Key, known: pa.Table, batch: str, limits: RowLimits) -> FileResult:
     """Judge rows as data/ingest/parse.py gives them against the key of their batch.
 
-    `known` are all labels of the batch so far (LABEL). Another answer to one that stands is taken only where it names
+    `known` are all labels of the batch so far (LABEL). A different answer is accepted only if it names
     the label that it supersedes.
     """
     matched = [match_rows(part, key, limits) for part in rows]

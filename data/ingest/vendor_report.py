@@ -17,6 +17,7 @@ from data.escape import harmless
 from data.ingest.codes import Fault, RefusalCode
 from data.ingest.receive import ReceivedFile
 from data.ingest.validate import FileResult
+from data.labels.findings import Code
 from data.paths import quality_report_prefix
 from data.render.page import PAGES
 from data.store.manifest import Publication, publish, read_manifest
@@ -25,14 +26,13 @@ SHOWN_ROWS, LONGEST = 100, 400  # rows on the page, and characters of each
 VERSION = 2
 CAUSES: Mapping[str, str] = {
     RefusalCode.INDICES_ONE_BASED: "Options are counted from 1. They count from 0: the first option shown is 0.",
-}
-CAUSES_OF_FINDINGS = {  # by how the finding begins
-    "answers look inverted, or": "Compare a dozen rows with the questions as they were sent.",
-    "answers look inverted": "People were asked for the worst, or a scale was read the other way round.",
-    "indices are off by one": "Options are counted from another number than 0, or a header was counted as a row.",
-    "part of the answers": "One tool, person or part of the delivery was treated unlike the rest: compare them.",
-    "rows are joined": "A column was sorted without the others, or answers were joined to question ids by row.",
-    "slots are not mapped back": "Options were shown in another order than sent, and the answers name that order.",
+    Code.INVERTED: "People were asked for the worst, or a scale was read the other way round.",
+    Code.INVERTED_OR_RANDOM: "Compare a dozen rows with the questions as they were sent.",
+    Code.OFF_BY_ONE: "Options are counted from another number than 0, or a header was counted as a row.",
+    Code.PARTLY_WRONG: "One tool, person or part of the delivery was treated unlike the rest: compare them.",
+    Code.WRONG_JOIN: "A column was sorted without the others, or answers were joined to question ids by row number.",
+    Code.UNMAPPED: "Options were shown in another order than sent, and the answers name that order.",
+    Code.UNMAPPED_OR_WRONG_JOIN: "Options were shown in another order than sent, and the answers name that order.",
 }
 
 
@@ -51,19 +51,13 @@ def report_refusal(received: ReceivedFile, fault: Fault, result: FileResult) -> 
         rows=result.rows,
         bad=result.bad,
         fault=fault,
-        cause=_cause(fault),
+        cause=CAUSES.get(fault.code),
         reasons=[(result.first_of[kind], count) for kind, count in result.kinds.most_common()],
         shown=[row | {"raw": _shown_row(row["raw"])} for row in result.quarantined[:SHOWN_ROWS]],
     )
     files: dict[str, Path | bytes] = {"report.html": page.encode(), "rows.csv": _table(result)}
     facts = {"file": received.path.name, "batch": received.batch, "code": fault.code}
     return publish(received.store, prefix, "refusal", files, inputs=inputs, facts=facts, began=began)
-
-
-def _cause(fault: Fault) -> str | None:
-    """Return what usually causes a fault."""
-    by_text = (cause for text, cause in CAUSES_OF_FINDINGS.items() if fault.text.startswith(text))
-    return CAUSES.get(fault.code) or next(by_text, None)
 
 
 def _shown_row(raw: Mapping[str, Any] | str) -> str:

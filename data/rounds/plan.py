@@ -14,6 +14,7 @@ from data.campaign import Campaign
 from data.campaign.settings import Batch
 from data.measures.agreement import count_classes, krippendorff_alpha, noise_ceiling
 from data.measures.intervals import Estimate, proportion
+from data.paths import curves_prefix
 from data.runs.registry import runs
 from data.store import Store, folders
 from data.store.manifest import read_manifest
@@ -24,7 +25,6 @@ USUAL_AGREEMENT = (
 GOOD_ON_GOLD = 0.9
 
 
-CURVES = "campaigns/{}/curves"  # measured learning curves
 DRAWS = 200
 WORTH = 0.01  # of accuracy, for a batch to be called worth its price
 
@@ -173,7 +173,7 @@ def _law(
 
 def measured_curve(store: Store, campaign: str) -> list[Point]:
     """Return the learning curve that was measured on the most labels, or nothing."""
-    prefix = CURVES.format(campaign)
+    prefix = curves_prefix(campaign)
     found = [read_manifest(store, f"{prefix}/{name}") for name in folders(store, prefix)]
     curves = [[Point(*point) for point in each["points"]] for each in found if each is not None]
     return max(curves, key=max, default=[])

@@ -1,6 +1,7 @@
 """Where a campaign stands, read off what is published: there is no status to keep in step with reality."""
 
 from collections import Counter
+from enum import StrEnum
 from typing import NamedTuple
 
 from data.batches.index import batches
@@ -12,7 +13,15 @@ from data.runs.champion import promotion_log as promotions
 from data.runs.registry import runs
 from data.store import Store
 
-THE_GATE = "the gate, which has not decided about its run (andon retrain)"
+
+class RoundState(StrEnum):
+    """What a round waits for."""
+
+    LABELS = "labels"
+    DECISION = "decision"
+    RETRAIN = "retrain"
+    GATE = "gate"
+    DONE = "done"
 
 
 class Round(NamedTuple):
@@ -24,7 +33,8 @@ class Round(NamedTuple):
     labels: int
     run: str | None
     win_rate: float | None
-    waits_for: str
+    state: RoundState
+    waits_for: str  # the state for people
     since: str  # when that began: the last thing that happened to this round
 
 
@@ -53,19 +63,24 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         run = finished.get(number)
         win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
         if run is not None:
-            waits_for = f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion"
+            state, waits_for = (
+                RoundState.DONE,
+                f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion",
+            )
             if not decisions_about(promoted, run["run"]):  # stopped between its end and the gate
-                waits_for = THE_GATE
+                state, waits_for = RoundState.GATE, "the gate, which has not decided about its run (andon retrain)"
         else:
-            waits_for = "a retrain" if answered else "labels"
+            state, waits_for = (RoundState.RETRAIN, "a retrain") if answered else (RoundState.LABELS, "labels")
             if held := [
                 status for status in (decided[b["batch"]] for b in mine if b["batch"] in decided) if not status.counts
             ]:
-                waits_for = f"a decision: {held[0].why} (andon decide)"
+                state, waits_for = RoundState.DECISION, f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
         happened = [batch.manifest["ended"] for batch in mine] + [touched[b] for b in ids if b in touched]
         since = run.manifest["ended"] if run is not None else max(happened)
-        result.append(Round(number, ids, questions, answered, run["run"] if run else None, win_rate, waits_for, since))
+        result.append(
+            Round(number, ids, questions, answered, run["run"] if run else None, win_rate, state, waits_for, since)
+        )
     return result
 
 
@@ -87,7 +102,7 @@ def round_to_finish(store: Store, campaign: str) -> int:
 
 def round_to_decide(store: Store, campaign: str) -> int | None:
     """Return the first round whose run was stopped before the gate; None where there is none."""
-    return next((r.number for r in rounds(store, campaign) if r.waits_for == THE_GATE), None)
+    return next((r.number for r in rounds(store, campaign) if r.state == RoundState.GATE), None)
 
 
 def last_asked(store: Store, campaign: str, number: int) -> str | None:

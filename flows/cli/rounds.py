@@ -8,7 +8,7 @@ import typer
 
 from data.campaign import load_campaign
 from data.escape import one_line
-from data.rounds.status import rounds
+from data.rounds.status import RoundState, rounds
 from data.runs.champion import champion
 from data.runs.registry import find_run, policy_of
 from data.store import open_store
@@ -91,7 +91,7 @@ def one_round(
     batch = waiting.batches[-1]
     facts: dict[str, object] = {"round": waiting.number, "batches": waiting.batches, "waits_for": waiting.waits_for}
     lines = [f"round {waiting.number}: batch {batch} waits for {waiting.waits_for}"]
-    if waiting.waits_for == "labels":
+    if waiting.state == RoundState.LABELS:
         handoff = hand_off(store, settings.name, batch)
         facts |= handoff.document()
         lines += handoff_lines(handoff, campaign, store)[1:]

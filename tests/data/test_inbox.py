@@ -70,7 +70,7 @@ def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_
             sent.deliver(rows)
     assert list(inbox.pending(sent.store, "c")) == [], "the store's copies of them are judged"
     first, second = sorted(refusal.text for refusal in refusals(sent.store, "c"))
-    assert sorted(refusal.code for refusal in refusals(sent.store, "c")) == ["unusable_rows", "wrong_answers"]
+    assert sorted(refusal.code for refusal in refusals(sent.store, "c")) == ["answers_inverted", "unusable_rows"]
     assert "1,440 of 1,440 rows cannot be used: more than 5%" in first and "answers look inverted: " in second
     sent.deliver(inverted, despite="the vendor was asked for the worst")
     assert [refusal.text for refusal in refusals(sent.store, "c")] == [first]
@@ -92,7 +92,7 @@ def test_refusals_of_older_stores_are_read(sent: Round) -> None:
             "file": "b.csv",
             "file_sha256": "b" * 64,
             "batch": "b1",
-            "fault": "inverted",
+            "fault": "answers look inverted",
             "evidence": "0.1",
             "at": "2026-01-01",
         },
@@ -100,7 +100,7 @@ def test_refusals_of_older_stores_are_read(sent: Round) -> None:
     for document in older:
         sent.store.put_new(f"campaigns/c/quality/refused/{document['file_sha256']}.json", seal(document))
     assert [(each.file, each.code, each.text) for each in refusals(sent.store, "c")] == [
-        ("b.csv", "other", "inverted: 0.1"),
+        ("b.csv", "answers_inverted", "answers look inverted: 0.1"),
         ("a.csv", "other", "it is empty"),
     ]
 

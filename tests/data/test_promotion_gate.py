@@ -14,7 +14,7 @@ from data.labels.decisions import batch_statuses, decision_log, override
 from data.labels.label_sets import freeze
 from data.reports.campaign import report_campaign
 from data.reports.evaluation import told_apart
-from data.rounds.status import round_to_decide, round_to_finish, rounds
+from data.rounds.status import RoundState, round_to_decide, round_to_finish, rounds
 from data.runs.champion import champion, decisions_about, opponent_of, promotion_log, rollback
 from data.store import Store
 from data.store.manifest import Publication, publish
@@ -74,6 +74,7 @@ def test_a_run_that_was_stopped_before_the_gate_is_decided_about_later(
     release(sent.store, pulled.pull, by="ann", reason="it was not")
     assert labels_are_new.fn(uri, "c")
     assert (round_to_decide(sent.store, "c"), round_to_finish(sent.store, "c")) == (1, 2)
+    assert rounds(sent.store, "c")[0].state == RoundState.GATE
     assert "the gate" in rounds(sent.store, "c")[0].waits_for
     promote_if_better.fn(uri, campaign_c, "run-1")
     run("run-2", 0.9, "run-1", 0.3)  # another seed's, and never decided about: it holds nothing up

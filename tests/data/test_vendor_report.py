@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import Refused
 from data.ingest.pipeline import ingest
-from data.ingest.vendor_report import CAUSES_OF_FINDINGS, SHOWN_ROWS
+from data.ingest.vendor_report import CAUSES, SHOWN_ROWS
 from tests.support.vendor import Round, Rows
 
 
@@ -74,7 +74,7 @@ def test_what_was_delivered_runs_neither_in_a_browser_nor_in_a_spreadsheet(sent:
 
 def test_a_file_that_looks_wrong_as_a_whole_says_why_and_what_causes_it_and_names_no_test(sent: Round) -> None:
     said, page, table = refused(sent, sent.answers("inverted"))
-    assert "answers look inverted" in said and CAUSES_OF_FINDINGS["answers look inverted"] in page
+    assert "answers look inverted" in said and CAUSES["answers_inverted"] in page
     assert table == [], "no single row is wrong"
     assert not any(row["question_id"] in page for row in sent.key), "which answers are known stays in the key"
 

@@ -63,8 +63,8 @@ def answers(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             yield from list(_rows(_nested(exported) if is_flat(exported) else exported))
         except OTHER_FORM:
             name = exported.get("external_id") or exported.get("id")
-            said = {key: value for key, value in exported.items() if "responses" in key}
-            yield {"question_id": name, **unreadable(said)}
+            responses = {key: value for key, value in exported.items() if "responses" in key}
+            yield {"question_id": name, **unreadable(responses)}
 
 
 def is_flat(names: Iterable[str]) -> bool:
@@ -76,9 +76,9 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Return a flattened record as the client exports others; what it lacks and another record has is None there."""
     responses = {}
     for key in (key for key in flat if key.endswith(RESPONSES) and flat[key] is not None):
-        said = zip(flat[key], flat[f"{key}.users"], flat[f"{key}.status"], strict=True)
+        columns = zip(flat[key], flat[f"{key}.users"], flat[f"{key}.status"], strict=True)
         responses[key.removesuffix(RESPONSES)] = [
-            {"value": value, "user_id": user, "status": status} for value, user, status in said
+            {"value": value, "user_id": user, "status": status} for value, user, status in columns
         ]
     fields = {key: text for key, text in flat.items() if key.startswith("option_") and isinstance(text, str)}
     metadata = {"content_sha256": flat.get("content_sha256")}
@@ -120,8 +120,8 @@ def _responses(responses: Any) -> Iterator[tuple[str, Any]]:
     """Yield each response with the name of its question: the client has them by question, the server by user."""
     if isinstance(responses, list):
         for response in responses:
-            for name, said in (response.get("values") or {"": {}}).items():
-                yield name, {**response, **said}
+            for name, value in (response.get("values") or {"": {}}).items():
+                yield name, {**response, **value}
     else:
         for name, several in responses.items():
             yield from ((name, response) for response in several or ())
@@ -137,14 +137,14 @@ def _in_utc(moment: Any) -> Any:
 
 
 def _answer(given: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Read what one user said, by the names of the questions, about a record of so many options."""
-    said = {name: given[name] for name in ("confidence", *TEXTS) if name in given}
+    """Read the answer of one user to a record of so many options; `given` has it by the names of the questions."""
+    answer = {name: given[name] for name in ("confidence", *TEXTS) if name in given}
     for kind in KINDS:
-        said |= kind.from_argilla(given, count)
+        answer |= kind.from_argilla(given, count)
     flags = given.get("flags") or []
     if flags := [flag for flag in ([flags] if isinstance(flags, str) else flags) if flag != NOTHING]:
-        said["flags"] = flags
-    return said
+        answer["flags"] = flags
+    return answer
 
 
 def recognise(content: Content) -> bool:

@@ -94,8 +94,8 @@ def _csv_chunks(path: Path, columns: list[str]) -> Iterator[Chunk]:
 
 def _held(batch: pa.RecordBatch) -> NDArray[np.bool_]:
     """Return which rows say anything: a spreadsheet ends in rows of commas wherever a cell was once touched."""
-    said = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in batch.columns]
-    held: NDArray[np.bool_] = np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in said])
+    filled = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in batch.columns]
+    held: NDArray[np.bool_] = np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in filled])
     return held
 
 

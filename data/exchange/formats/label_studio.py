@@ -113,21 +113,21 @@ def _answer(annotation: Mapping[str, Any], count: int) -> dict[str, Any]:
         raise ValueError("which of several choices is the answer is not said")
     if answered:
         results = [(name, value) for name, value in results if name not in others]  # the vendor's own questions
-    said: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     for kind in KINDS:
         if own := [result for result in results if kind.reads_label_studio(*result)]:
-            said |= kind.from_label_studio(own, count)
+            answer |= kind.from_label_studio(own, count)
             results = [result for result in results if result not in own]
     for name, value in results:
-        said |= _said(name, value)
-    return said
+        answer |= _detail(name, value)
+    return answer
 
 
 def _is_ours(name: str) -> bool:
     return name == "skip" or any(kind.is_control(name) for kind in KINDS)
 
 
-def _said(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+def _detail(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """Read one result that is no answer: flags, a confidence or a text."""
     if chosen := value.get("choices"):
         return {"flags": chosen}

@@ -66,7 +66,7 @@ def _damaged(path: Path, error: Exception) -> Refused:
 
 
 def _check_type(path: Path, name: str, delivered: pa.DataType) -> None:
-    """Raise Refused where a Parquet column has a type that would have to be guessed at; the list is closed."""
+    """Raise Refused if a Parquet column has a type that would have to be guessed at; the list is closed."""
     kind = delivered.value_type if pa.types.is_dictionary(delivered) else delivered
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     is_integer = pa.types.is_integer(kind)

@@ -1,7 +1,7 @@
 """TRL's preference format with an implicit prompt: two whole texts a line.
 
 A label of k samples becomes k - 1 pairs. Where the query ends is lost: a reader takes the longest common beginning,
-which is longer where both responses begin alike.
+which is longer if both responses begin alike.
 """
 
 import json
