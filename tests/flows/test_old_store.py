@@ -36,9 +36,9 @@ def test_commands_read_it(old: Andon) -> None:
 def test_a_further_round_on_it_trains_on_its_labels(old: Andon) -> None:
     before = old("status")["campaigns"][0]
     made = old("round", "tiny.toml")
-    assert made["run"] not in before["runs"] and made["labels"] == 68
+    assert made["run"] not in before["runs"] and made["labels"] == 68 + 24, "and what simulated labelers answer now"
     after = old("status")["campaigns"][0]
-    assert after["batches"] == before["batches"], "the third batch waited for its run"
+    assert set(before["batches"]) < set(after["batches"])
     assert [turn["run"] for turn in after["rounds"]] == [*before["runs"], made["run"]]
 
 
