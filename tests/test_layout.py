@@ -200,7 +200,7 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_no_path_of_a_machine_is_in_the_tree() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    binary = {".parquet", ".safetensors", ".png", ".gz"}
+    binary = {".xz", ".parquet", ".safetensors", ".png", ".gz"}
     personal = re.compile(r"(?<![\w.])/(?:home|Users|root|work|tmp|mnt)/\w")
     texts = {
         name: (ROOT / name).read_text()

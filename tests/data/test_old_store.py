@@ -1,0 +1,90 @@
+"""A store of an older commit is read: its runs, labels, decisions, leases, pulls and reports."""
+
+from pathlib import Path
+
+import pytest
+
+from data.campaign import load_campaign
+from data.cord.cord import pulls
+from data.evaluation.deciding import evaluation_of, settings_in_force
+from data.evaluation.human_evaluation import human_results
+from data.ingest.refusal import refusals
+from data.labels.decisions import batch_statuses
+from data.labels.label_sets import freeze, read_label_set
+from data.quality.assess_batch import assess_pending
+from data.reports.campaign import report_campaign
+from data.reports.quality import report_batch, report_vendors
+from data.reports.run import report_run
+from data.rounds.lineage import lineage
+from data.runs.champion import champion, promotion_log
+from data.runs.identity import RunInputs, find_run_id
+from data.runs.leases import holder
+from data.runs.registry import runs
+from data.store import LocalStore
+from data.store.integrity import verify
+from data.store.manifest import read_manifest
+from tests.support.old_store import CAMPAIGN, unpacked
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalStore:
+    return LocalStore(unpacked(tmp_path, monkeypatch))
+
+
+def test_everything_in_it_is_read_and_whole(store: LocalStore) -> None:
+    first, second = runs(store, CAMPAIGN)
+    assert (first["round"], second["round"]) == (1, 2) and champion(store, CAMPAIGN) == second["run"]
+    assert [entry["kind"] for entry in promotion_log(store, CAMPAIGN)] == ["promote", "promote"]
+    assert holder(store, CAMPAIGN) is None
+    (pulled,) = pulls(store)
+    assert pulled.release is not None and (pulled.pull.by, pulled.release.by) == ("ada", "grace")
+    (refusal,) = refusals(store, CAMPAIGN)
+    assert refusal.file == "from-one.csv" and "cannot be used" in refusal.fault
+    (asked,) = human_results(store, CAMPAIGN)
+    assert asked.decision == "accept" and asked.answers == 23
+    found = verify(store)
+    assert found.damaged == [] and found.objects > 100
+    assert {"run", "batch", "label set", "base"} <= {node.kind for node in lineage(store, CAMPAIGN).values()}
+
+
+def test_a_persons_decision_still_holds_and_the_rankings_are_trained_on(store: LocalStore) -> None:
+    batch = next(name for name in batch_statuses(store, CAMPAIGN) if name.startswith("r003"))
+    assess_pending(store, CAMPAIGN)
+    status = batch_statuses(store, CAMPAIGN)[batch]
+    assert status.decision == "accept" and status.by_person, "it is not complete, and a person accepted it"
+    _, labels = read_label_set(store, CAMPAIGN, str(freeze(store, CAMPAIGN)))
+    rankings = [label.details.get("ranking") for label in labels if label.batch_id == batch]
+    assert len(labels) == 68 and len(rankings) == 20 and all(rankings)
+
+
+def test_its_reports_are_written_anew(store: LocalStore) -> None:
+    for run in runs(store, CAMPAIGN):
+        page = report_run(store, CAMPAIGN, run["run"]).path("report.html").read_text()
+        assert run["run"] in page and "It is champion" in page or run["run"] != champion(store, CAMPAIGN)
+    page = report_campaign(store, CAMPAIGN).path("report.html").read_text()
+    assert all(run["run"][:12] in page for run in runs(store, CAMPAIGN))
+    assert report_vendors(store, CAMPAIGN).names() == ["report.html"]
+    assert report_batch(store, CAMPAIGN).names() == ["labels.parquet", "report.html"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"promotion": {"win_rate_above": 0.9}}, {"evaluation": {"queries": 8}}])
+def test_a_run_of_it_is_found_by_what_it_learned_and_not_trained_again(
+    store: LocalStore, changes: dict[str, dict[str, float]]
+) -> None:
+    run = runs(store, CAMPAIGN)[-1]
+    learned = read_manifest(store, run.manifest["inputs"]["reward"])
+    assert learned is not None
+    campaign = load_campaign("tiny.toml", changes=changes)
+    inputs = RunInputs(campaign, learned.manifest["inputs"]["base"], run["label_set"], [], run["seed"])
+    assert inputs.run_id() != run["run"], "it is named otherwise today"
+    assert find_run_id(store, inputs) == run["run"]
+    assert find_run_id(store, inputs._replace(seed=2)) != run["run"]
+    changed = load_campaign("tiny.toml", changes=changes | {"policy": {"lr": 0.5}})
+    assert find_run_id(store, inputs._replace(campaign=changed)) == inputs._replace(campaign=changed).run_id()
+
+
+def test_the_evaluation_and_the_settings_that_decided_are_its_own(store: LocalStore) -> None:
+    run = runs(store, CAMPAIGN)[-1]
+    assert evaluation_of(store, CAMPAIGN, run["run"]).prefix == promotion_log(store, CAMPAIGN)[-1]["evaluation"]
+    settings = settings_in_force(store, CAMPAIGN, run["run"])
+    assert settings == load_campaign("tiny.toml")
