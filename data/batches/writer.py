@@ -71,7 +71,7 @@ def _bucket(asked: Iterable[Numbered], count: int, instructions: str, secret: by
             for each in np.unique(bucket).tolist():
                 buckets[each].write_batch(sorted_rows.slice(ends[each], ends[each + 1] - ends[each]))
     if taken != count:
-        raise ValueError(f"{taken} questions came, expected {count}")
+        raise ValueError(f"{taken} questions came, and {count} were expected")
     return paths
 
 

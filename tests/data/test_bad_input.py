@@ -335,6 +335,7 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
         sent.deliver([*skips, *(row | {"skip": False} for row in given[40:more])])
     named = {str(row["question_id"]) for row in given[:46]}
     measures = [entry for entry in decision_log(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
+    assert measures["undecided"] is not None
     assert measures["answered"] == len(named) and measures["undecided"]["n"] == 46
     entries = deliveries(sent.store, "c")
     assert [entry["skipped"] for entry in entries] == [40] * 4, "of the rows of each file"
@@ -364,6 +365,7 @@ def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str,
     measures = [entry for entry in decision_log(sent.store, "c") if entry["kind"] == "assessment"][-1]["measures"]
     (card,) = scorecards(sent.store, "c")
     assert (card.answers, card.skipped) == (50, 15), "ten of their own, and five of another labeler"
+    assert measures["undecided"] is not None
     assert measures["undecided"]["n"] == 65 and measures["undecided"]["value"] == pytest.approx(15 / 65)
     assert measures["answered"] == len({row["question_id"] for row in given})
 

@@ -16,6 +16,7 @@ from data.campaign.settings import (
     Promotion,
     Quality,
     Sentinels,
+    Settings,
     TextFormat,
     Vendor,
     Watching,
@@ -100,18 +101,16 @@ DECIDES = {
         *("value_model", "whiten_rewards", "gamma", "lam", "clip", "value_clip", "value_coefficient"),
     },
 }
+WITHOUT_EFFECT: dict[str, type[Settings]] = {
+    **{"batch": Batch, "ask": Ask, "vendor": Vendor, "quality": Quality, "checkpoints": Checkpointing},
+    **{"watching": Watching, "sentinels": Sentinels, "evaluation": Evaluation, "promotion": Promotion},
+    **{"labelers": Labelers, "judges": Labelers},
+}
 DECIDES_NOTHING = {
     "supervised": {"micro_batch"},
     "reward": {"micro_batch"},
     "policy": {"micro_batch"},
-    **{
-        section: set(settings.model_fields)
-        for section, settings in {
-            **{"batch": Batch, "ask": Ask, "vendor": Vendor, "quality": Quality, "checkpoints": Checkpointing},
-            **{"watching": Watching, "sentinels": Sentinels, "evaluation": Evaluation, "promotion": Promotion},
-            **{"labelers": Labelers, "judges": Labelers},
-        }.items()
-    },
+    **{section: set(settings.model_fields) for section, settings in WITHOUT_EFFECT.items()},
 }
 TOP_LEVEL = {"name", "base", "instructions"}  # a run's folder, its base's fingerprint, its labels
 

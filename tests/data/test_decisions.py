@@ -111,6 +111,7 @@ def test_labelers_agree_as_often_as_those_do_whose_labels_count(sent: Round, mon
     agreed = label_agreement(labels, batches(sent.store, "c"))
     assert agreed == PairAgreement(proportion(sum(equal), len(equal)), options=4)
     of_all = next(e["measures"]["agreement"] for e in decision_log(sent.store, "c") if e["kind"] == "assessment")
+    assert of_all is not None and agreed is not None
     assert len(equal) > 100 and of_all["n"] > agreed.rate.n and of_all["value"] < agreed.rate.value
     assert label_agreement(labels[:1], batches(sent.store, "c")) is None
     hard = [row | {"selection_reason": DISAGREEMENT} for row in sent.key]

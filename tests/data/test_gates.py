@@ -19,7 +19,7 @@ from data.quality.gates import drifts, gates
 from data.simulation.faulty_vendor import make_questions
 from tests.support.vendor import Round
 
-SOUND = {
+SOUND: Any = {
     "answered": 100,
     "questions": 100,
     "alpha": {"value": 0.2, "low": 0.1, "high": 0.3, "n": 300},
@@ -52,7 +52,9 @@ def test_a_part_of_a_batch_waits_and_counts_by_itself_when_the_rest_arrives(sent
 
 
 def test_the_rate_of_the_fixed_comparison_is_watched_over_batches() -> None:
-    earlier = [{"decision": "accept", "measures": {"drift": proportion(hits, 72)._asdict()}} for hits in (20, 24, 22)]
+    earlier: Any = [
+        {"decision": "accept", "measures": {"drift": proportion(hits, 72)._asdict()}} for hits in (20, 24, 22)
+    ]
     assert drifts(SOUND | {"drift": proportion(25, 72)._asdict()}, earlier, Quality()) == []
     (found,) = drifts(SOUND | {"drift": proportion(60, 72)._asdict()}, earlier, Quality())
     assert found.severity == "hold" and "fixed comparison" in found.fault

@@ -75,8 +75,8 @@ def test_plan_report_and_guard_name_one_ceiling() -> None:
     for accuracy, stops in ((limit - 0.002, False), (limit + 0.002, True)):
         seen = Estimate(accuracy, accuracy, accuracy, 10**6)
         found = of_reward_model(seen, seen, seen, 0.25, None, agreed, Sentinels())
-        assert [alarm.sentinel == "too good to be true" for alarm in found] == [True] * stops
-        assert not stops or f"allow {limit:.2f} at most" in found[0].found
+        assert [alarm.code == "too-good" for alarm in found] == [True] * stops
+        assert not stops or f"allow {limit:.2f} at most" in found[0].text
 
 
 def test_the_foreseen_interval_of_alpha_is_as_wide_as_a_measured_one() -> None:

@@ -24,7 +24,7 @@ def test_what_vendors_wrote_reaches_a_page_as_code(sent: Round, monkeypatch: pyt
     shown: list[dict[str, Any]] = []
     monkeypatch.setattr(artifacts, "show_artifact", lambda make, key, **content: shown.append(content))
     trap = "`![](http://evil.example/x) ```\n# <img src=http://evil.example>"
-    finding = {"fault": "inverted", "evidence": trap}
+    finding: Any = {"fault": "inverted", "evidence": trap}
     artifacts.show_ingested(sent.store, "c", trap, IngestResult("b1", 1, 2, 3, {trap: 2}, "hold", (finding,)), None)
     artifacts.show_refused("c", trap, trap)
     for page in shown:

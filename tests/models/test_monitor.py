@@ -15,6 +15,7 @@ from torch import Tensor
 from data.campaign import load_campaign
 from data.cord import cord
 from data.errors import Stopped
+from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from data.store import LocalStore
 from data.store.manifest import Publication, publish
@@ -202,9 +203,10 @@ def test_pairs_are_recalled_by_the_model_that_ranked_them_and_not_by_its_opposit
 
 
 def test_a_reward_model_is_held_to_how_often_the_labelers_of_its_own_labels_agree(prepared: Prepared) -> None:
-    right, steps = proportion(190, 200), [{"labels": 400.0, "accuracy": 0.6}, {"labels": 800.0, "accuracy": 0.6}]
+    right = proportion(190, 200)
+    steps: Any = [{"labels": 400.0, "accuracy": 0.6}, {"labels": 800.0, "accuracy": 0.6}]
     held_out, score = HeldOut(right, 0.25, right, 1.0, None), reward_model(prepared.base, 1)
     check_reward_model(prepared.job, score, [], held_out, steps, None)
     assert pulls(prepared) == set(), "nobody was asked twice"
-    check_reward_model(prepared.job, score, [], held_out, steps, proportion(200, 400))
+    check_reward_model(prepared.job, score, [], held_out, steps, PairAgreement(proportion(200, 400), options=4))
     assert pulls(prepared) == {"sentinel:too-good"}

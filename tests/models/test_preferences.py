@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from models.reward.preferences import Choice, Comparison, agreement, best_of, preference_loss, ranked, targets
+from data.answers.base import Choice
+from models.reward.preferences import Comparison, agreement, best_of, preference_loss, ranked, targets
 
 RESPONSES = [[1], [2], [3], [4]]
 

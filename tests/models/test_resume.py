@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ from models.training.loop import Look, unwatched
 CAMPAIGN = load_campaign("sentiment")
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92], [7] * 10, [1]]
 STEPS = 6
-History = list[dict[str, float]]
+History = list[Any]  # the steps of one training, of a type of its own
 Training = Callable[[Base, Checkpoints | None], tuple[str, History]]  # fingerprint of the weights, and metrics
 
 
