@@ -20,29 +20,30 @@ from bench.arguments import parser
 from data.batches.composition import compose
 from data.batches.schema import Question, blind, write_parts, write_table
 from data.campaign.settings import Batch, Quality
-from data.errors import Refused
+from data.ingest.codes import FileRefused
 from data.ingest.pipeline import ingest
+from data.labels.findings import Code, fault_text
 from data.simulation.faulty_vendor import FAULTS, Choose, answer, chooser, make_questions
 from data.store import LocalStore
 from data.store.manifest import publish
 
 BATCHES = 20  # of each fault; of sound ones twice as many
 DIAGNOSES = {
-    "inverted": "answers look inverted",
-    "off by one": "indices are off by one",
-    "unmapped slots": "slots are not mapped back",
-    "wrong join": "rows are joined to the wrong questions",
-    "spammers": "some labelers answer at random",
-    "always first": "always the same position",
-    "copycats": "accounts copy each other",
+    "inverted": Code.INVERTED,
+    "off by one": Code.OFF_BY_ONE,
+    "unmapped slots": Code.UNMAPPED,
+    "wrong join": Code.WRONG_JOIN,
+    "spammers": Code.GUESSING,
+    "always first": Code.SAME_POSITION,
+    "copycats": Code.COPYING,
 }
 QUESTIONS = 2000
 
 
 def diagnosed(
     fault: str, seed: int, with_reward_model: bool, folder: Path, questions_asked: int = QUESTIONS
-) -> list[str]:
-    """Let a simulated vendor with this fault answer one batch, and return the faults that ingesting names."""
+) -> list[Code]:
+    """Let a simulated vendor with this fault answer one batch, and return the codes that ingesting finds."""
     questions, known, utilities = make_questions(questions_asked, seed, gold=100)
     predicted = {item: utility.predicted for item, utility in utilities.items()} if with_reward_model else {}
     return found_in(questions, known, chooser(utilities, seed), predicted, fault, seed, folder)
@@ -56,8 +57,8 @@ def found_in(
     fault: str,
     seed: int,
     folder: Path,
-) -> list[str]:
-    """Publish a batch, have it answered with a fault, ingest the file, and return the faults that are named."""
+) -> list[Code]:
+    """Publish a batch, have it answered with a fault, ingest the file, and return the codes of what is found."""
     shares = Batch(questions=len(questions), probe_share=0.5, overlap_share=0.15, gold_share=0.05)
     vendor, key = blind(compose(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
     write_table(key, folder / "key.parquet")
@@ -75,22 +76,28 @@ def found_in(
     (folder / "scratch").mkdir()
     try:
         outcome = ingest(store, "c", folder / "answers.parquet", folder / "scratch", Quality(), lambda batch: likes)
-    except Refused as refusal:
-        return [str(refusal).split(": ")[1]]  # the file, the fault, its evidence
-    return [finding["fault"] for finding in outcome.findings]
+    except FileRefused as refusal:
+        return [Code(refusal.code)]
+    return [finding["code"] for finding in outcome.findings]
+
+
+def counts(named: Sequence[Sequence[Code]]) -> str:
+    """Return how often each fault was found, the most frequent first."""
+    often = Counter(code for codes in named for code in codes).most_common()
+    return "; ".join(f"{fault_text(code)} {count}" for code, count in often)
 
 
 def main(faults: Sequence[str] = FAULTS, batches: int = BATCHES, questions: int = QUESTIONS) -> None:
     print("| fault | batches | reward model | stopped | right diagnosis | all that was named |\n" + "|---" * 6 + "|")
     for fault in faults:
         for with_reward_model in (False, True):
-            named: list[list[str]] = []
+            named: list[list[Code]] = []
             for number in range(batches * (2 if fault == "clean" else 1)):
                 with tempfile.TemporaryDirectory() as folder:
                     seed = 1000 * FAULTS.index(fault) + number
                     named.append(diagnosed(fault, seed, with_reward_model, Path(folder), questions))
             right = sum(DIAGNOSES.get(fault) in found for found in named) if fault != "clean" else ""
-            every = "; ".join(f"{name} {count}" for name, count in Counter(n for f in named for n in f).most_common())
+            every = counts(named)
             model = "yes" if with_reward_model else "no"
             print(f"| {fault} | {len(named)} | {model} | {sum(map(bool, named))} | {right} | {every} |", flush=True)
 

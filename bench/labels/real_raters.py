@@ -12,12 +12,11 @@ import io
 import random
 import tarfile
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.arguments import parser
-from bench.labels.quality import DIAGNOSES, found_in
+from bench.labels.quality import DIAGNOSES, counts, found_in
 from data.batches.schema import Question, Sample
 from data.canonical import sha256
 from data.simulation.faulty_vendor import FAULTS, Choose
@@ -109,7 +108,7 @@ def main(archive: str, batches: int = BATCHES) -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     named.append(found_in(questions, gold, choose, {}, fault, seed, Path(folder)))
             caught = sum(DIAGNOSES.get(fault) in found for found in named) if fault != "clean" else ""
-            every = "; ".join(f"{name} {n}" for name, n in Counter(n for f in named for n in f).most_common())
+            every = counts(named)
             print(f"| {fault} | {len(named)} | {sum(map(bool, named))} | {caught} | {every} |", flush=True)
 
 

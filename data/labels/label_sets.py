@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,18 @@ from data.paths import KEY_FILE, label_set_key
 from data.store import Store
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
+
+
+class LabelSet(TypedDict):
+    """A frozen label set as the store has it: what it consists of, and how much that is."""
+
+    label_set: str
+    labels: int
+    questions: int
+    labelers: int
+    batches: list[str]
+    files: list[tuple[str, str]]  # key and sha256 of the files that the labels are in
+    weights: NotRequired[dict[str, dict[str, float]]]  # batch, labeler; old sets have none
 
 
 class Label(NamedTuple):
@@ -74,7 +86,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
     if len(rows) < len(labels):  # a million of them are not copied for nothing
         labels, of_each = labels.take(rows), of_each[rows]
     label_set = _id(labels, of_each)
-    document: Document = {
+    document: LabelSet = {
         "label_set": label_set,
         "labels": len(labels),
         "questions": pc.count_distinct(labels["question_id"]).as_py(),
@@ -83,7 +95,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
         "files": sorted({(entry["accepted_key"], entry["accepted_sha256"]) for entry in counted if entry["accepted"]}),
         "weights": weights,
     }
-    store.put_new(label_set_key(campaign, label_set), seal(document))
+    store.put_new(label_set_key(campaign, label_set), seal(cast(Document, document)))
     return label_set
 
 
@@ -106,7 +118,11 @@ def _weights(labels: pa.Table, weights: Mapping[str, Mapping[str, float]]) -> ND
 
 
 def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
-    """Hash the canonical JSON of all (label_id, weight) in the order of their ids, a part of them at a time."""
+    """Name a label set: hash the canonical JSON of its labels and weights, a part of them at a time. The slow form:
+
+    pairs = sorted(zip(labels["label_id"].to_pylist(), weights.tolist()))
+    return "ls" + sha256(canonical_json([list(pair) for pair in pairs]))[:14]
+    """
     ids = np.frombuffer(labels["label_id"].combine_chunks().cast(pa.binary(64)).buffers()[1], "S64")  # SHA-256 in hex
     order, kinds = np.argsort(ids, kind="stable"), np.unique(weights)
     written = pa.array([canonical_json(float(kind)).decode() for kind in kinds], pa.string())
@@ -114,8 +130,8 @@ def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
     for start in range(0, len(order), AT_ONCE):
         part = order[start : start + AT_ONCE]
         names = pa.Array.from_buffers(pa.binary(64), len(part), [None, pa.py_buffer(ids[part])]).cast(pa.string())
-        said = written.take(pa.array(np.searchsorted(kinds, weights[part])))
-        pairs = pc.binary_join_element_wise(',["', names, '",', said, "]", "")
+        texts = written.take(pa.array(np.searchsorted(kinds, weights[part])))
+        pairs = pc.binary_join_element_wise(',["', names, '",', texts, "]", "")
         digest.update(memoryview(pairs.buffers()[2])[1 if start == 0 else 0 : pc.sum(pc.binary_length(pairs)).as_py()])
     digest.update(b"]")
     return "ls" + digest.hexdigest()[:14]
@@ -136,30 +152,30 @@ def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict
     return [(row, best) for row, best in found if row["role"] not in TESTS]
 
 
-def label_set_document(store: Store, campaign: str, label_set: str) -> Document:
+def label_set_document(store: Store, campaign: str, label_set: str) -> LabelSet:
     """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
     key = label_set_key(campaign, label_set)
     try:
-        return unseal(store.read(key), f"{key} in {store.uri}")
+        return cast(LabelSet, unseal(store.read(key), f"{key} in {store.uri}"))
     except (FileNotFoundError, ValueError) as error:
         raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
 
 
-def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[Mapping[str, Any], list[Label]]:
+def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[LabelSet, list[Label]]:
     """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
     document = label_set_document(store, campaign, label_set)
     named = [LabelFile(batch="", accepted_key=key, accepted_sha256=digest) for key, digest in document["files"]]
     rows = _weighted(committed(store, named), document.get("weights", {}))
     return document, [
         Label(
-            row.batch_id,
-            row.question_id,
-            row.labeler_id,
-            row.best_sample,
-            weight,
-            row.critique,
-            row.correction,
-            row.details,
+            batch_id=row.batch_id,
+            question_id=row.question_id,
+            labeler_id=row.labeler_id,
+            best_sample=row.best_sample,
+            weight=weight,
+            critique=row.critique,
+            correction=row.correction,
+            details=row.details,
         )
         for row, weight in rows
     ]

@@ -69,10 +69,10 @@ def label_id(
     supersedes: str | None = None,
 ) -> str:
     """Name a label by all that it says: a correction is a label of its own."""
-    said: list[Any] = [batch, question, labeler, best]
+    content: list[Any] = [batch, question, labeler, best]
     if more := named(details):
-        said.append(more)
-    return sha256(canonical_json([*said, supersedes] if supersedes else said))
+        content.append(more)
+    return sha256(canonical_json([*content, supersedes] if supersedes else content))
 
 
 def labels_of(placed: pa.Table, batch: str) -> pa.Table:
@@ -90,7 +90,12 @@ def labels_of(placed: pa.Table, batch: str) -> pa.Table:
 
 
 def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
-    """Name labels; those that are a choice and no more, which nearly all are, by joining their texts."""
+    """Name labels; those that are a choice and no more, which nearly all are, by joining their texts. The slow form:
+
+    rows = zip(*(placed[name].to_pylist() for name in ("question_id", "labeler_id", "best_sample", "supersedes")))
+    details = details_of(placed, np.arange(len(placed)))
+    return [label_id(batch, q, who, best, given, old) for (q, who, best, old), given in zip(rows, details)]
+    """
     names = placed["labeler_id"].combine_chunks().dictionary_encode()
     quoted = pa.array([canonical_json(name).decode() for name in names.dictionary.to_pylist()], pa.string())
     texts = pc.binary_join_element_wise(
@@ -107,10 +112,11 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
     ids = [hashlib.sha256(text).hexdigest() for text in texts.cast(pa.binary()).to_pylist()]
     rows = np.flatnonzero(pc.invert(plain).to_numpy(zero_copy_only=False))
     columns = ["question_id", "labeler_id", "best_sample", "supersedes"]
-    said = zip(details_of(placed, rows), placed.select(columns).take(rows).to_pylist(), strict=True)
-    for row, (details, given) in zip(rows.tolist(), said, strict=True):
-        question, labeler, best, supersedes = given.values()
-        ids[row] = label_id(batch, question, labeler, best, details, supersedes)
+    given = placed.select(columns).take(rows).to_pylist()
+    for row, details, answer in zip(rows.tolist(), details_of(placed, rows), given, strict=True):
+        ids[row] = label_id(
+            batch, answer["question_id"], answer["labeler_id"], answer["best_sample"], details, answer["supersedes"]
+        )
     return pa.array(ids, pa.string())
 
 

@@ -67,22 +67,22 @@ def _scorecard(
     cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
     counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, status))
     return Scorecard(
-        name,
-        batch["round"],
-        vendor.get("name", "unnamed"),
-        vendor.get("currency", ""),
-        exported,
-        arrived[-1] if arrived else None,
-        _hours(exported, arrived[-1]) if arrived else None,
-        sums["accepted"],
-        sums["quarantined"],
-        sums["duplicates"],
-        len(named) + more,
-        counted,
-        cost,
-        cost / counted if counted else None,
-        status,
-        assessment,
+        batch=name,
+        round=batch["round"],
+        vendor=vendor.get("name", "unnamed"),
+        currency=vendor.get("currency", ""),
+        exported=exported,
+        delivered=arrived[-1] if arrived else None,
+        hours=_hours(exported, arrived[-1]) if arrived else None,
+        answers=sums["accepted"],
+        quarantined=sums["quarantined"],
+        duplicates=sums["duplicates"],
+        skipped=len(named) + more,
+        counted=counted,
+        cost=cost,
+        cost_a_label=cost / counted if counted else None,
+        status=status,
+        assessment=assessment,
     )
 
 

@@ -23,6 +23,7 @@ from data.render import charts
 from data.render.highlight import marked
 from data.render.page import PAGES
 from data.reports import lineage_chart
+from data.reports.edition import edition
 from data.reports.evaluation import copy_figures, table
 from data.rounds.lineage import ancestors, lineage
 from data.rounds.status import rounds
@@ -31,7 +32,6 @@ from data.runs.registry import runs
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 
-VERSION = 5
 QUERIES_SHOWN, RUNS_SHOWN = 8, 4
 
 
@@ -57,7 +57,7 @@ def report_campaign(store: Store, name: str) -> Publication:
         decision_log(store, namespace),
     ]
     logs += [finished, measured, sheet_log(store, name), [each for each in pulled if each.release]]
-    inputs: Document = {"campaign": name, "version": VERSION, "state": [len(each) for each in logs]}
+    inputs: Document = {"campaign": name, "edition": edition(), "state": [len(each) for each in logs]}
     prefix = f"{reports_prefix(name)}/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:
         return known

@@ -23,10 +23,10 @@ from data.paths import quality_report_prefix
 from data.quality.scorecard import Scorecard, find_batch, scorecards, weighed, written
 from data.render import charts
 from data.render.page import PAGES
+from data.reports.edition import edition
 from data.store import Store
 from data.store.manifest import Publication, publish, read_manifest
 
-VERSION = 1
 DECIDED = pa.schema(
     [
         ("label_id", pa.string()),
@@ -50,7 +50,7 @@ def report_batch(store: Store, campaign: str, wanted: str | None = None, price: 
     """Publish the quality report of a batch as it stands now, with a decision on every label, and return it."""
     began, batch = datetime.now(UTC), find_batch(store, campaign, wanted)
     taken, name = deliveries(store, campaign), batch["batch"]
-    inputs = {"batch": name, "price": price, "version": VERSION} | _state(store, campaign, taken)
+    inputs = {"batch": name, "price": price, "edition": edition()} | _state(store, campaign, taken)
     prefix = quality_report_prefix(campaign, name, content_id(inputs))
     if (published := read_manifest(store, prefix)) is not None:
         return published
@@ -76,7 +76,7 @@ def report_batch(store: Store, campaign: str, wanted: str | None = None, price: 
 def report_vendors(store: Store, campaign: str, price: float | None = None) -> Publication:
     """Publish the report of all vendors over time, and return it."""
     began, taken = datetime.now(UTC), deliveries(store, campaign)
-    inputs = {"price": price, "version": VERSION} | _state(store, campaign, taken)
+    inputs = {"price": price, "edition": edition()} | _state(store, campaign, taken)
     prefix = quality_report_prefix(campaign, "vendors", content_id(inputs))
     if (published := read_manifest(store, prefix)) is not None:
         return published

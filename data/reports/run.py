@@ -20,6 +20,7 @@ from data.paths import comparisons_of, run_prefix
 from data.render import charts
 from data.render.page import PAGES
 from data.reports import lineage_chart
+from data.reports.edition import edition
 from data.reports.evaluation import copy_figures, frontier, matrix, samples, table
 from data.reports.run_facts import RunReportInput, gather
 from data.runs.champion import promotion_log
@@ -27,7 +28,6 @@ from data.runs.registry import find_run
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 
-VERSION = 7
 DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
@@ -42,7 +42,7 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     judged = f"{run_prefix(name, run)}/evaluations"
     measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
     logs += [[each for each in pulled if each.release], measured]
-    inputs = {"run": run, "version": VERSION, "state": [len(each) for each in logs]}
+    inputs = {"run": run, "edition": edition(), "state": [len(each) for each in logs]}
     prefix = f"{run_prefix(name, run)}/reports/{content_id(inputs)}"
     if (known := read_manifest(store, prefix)) is not None:
         return known

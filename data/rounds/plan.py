@@ -86,22 +86,22 @@ def plan(
     expected, gained = foreseen_accuracy(curve, have, have + labels, noise_ceiling(usual, k)) or (None, None)
     rate = proportion(campaign.evaluation.queries / 2, campaign.evaluation.queries)
     return Plan(
-        questions,
-        rows,
-        rows * price,
-        foreseen_alpha(usual, k, copied, settings),
-        labelers,
-        each,
-        caught(1 / k, each, campaign.quality.labeler_gold),
-        caught(GOOD_ON_GOLD, each, campaign.quality.labeler_gold),
-        rate.high - rate.low,
-        noise_ceiling(usual, k),
-        usual,
-        agreement is not None,
-        expected,
-        max(curve).accuracy if curve else None,
-        gained,
-        tuple(curve),
+        questions=questions,
+        rows=rows,
+        cost=rows * price,
+        alpha=foreseen_alpha(usual, k, copied, settings),
+        labelers=labelers,
+        gold_a_labeler=each,
+        guesser_caught=caught(1 / k, each, campaign.quality.labeler_gold),
+        good_one_accused=caught(GOOD_ON_GOLD, each, campaign.quality.labeler_gold),
+        win_rate_width=rate.high - rate.low,
+        ceiling=noise_ceiling(usual, k),
+        agreement=usual,
+        agreement_measured=agreement is not None,
+        expected_accuracy=expected,
+        accuracy_now=max(curve).accuracy if curve else None,
+        gained=gained,
+        curve=tuple(curve),
     )
 
 

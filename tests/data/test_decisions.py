@@ -16,6 +16,7 @@ from data.canonical import canonical_json, sha256
 from data.errors import Refused
 from data.ingest import pipeline
 from data.labels.decisions import batch_statuses, decision_log, override
+from data.labels.findings import fault_text
 from data.labels.label_sets import freeze, label_agreement, read_label_set
 from data.labels.table import active_labels, committed, deliveries
 from data.measures.agreement import PairAgreement
@@ -40,7 +41,7 @@ def test_a_sound_delivery_counts_and_its_weights_are_part_of_the_set(sent: Round
 
 
 def test_a_file_with_a_fault_leaves_no_label_and_a_corrected_one_goes_in(sent: Round) -> None:
-    with pytest.raises(Refused, match=DIAGNOSES["inverted"]) as refusal:
+    with pytest.raises(Refused, match=fault_text(DIAGNOSES["inverted"])) as refusal:
         sent.deliver(sent.answers("inverted"))
     assert "Nothing was taken" in str(refusal.value) and "report for the vendor" in str(refusal.value)
     assert deliveries(sent.store, "c") == [] and freeze(sent.store, "c") is None

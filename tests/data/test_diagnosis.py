@@ -86,7 +86,7 @@ def test_agreement_is_evidence_once_though_it_is_between_two() -> None:
 
 def test_guessers_of_enough_answers_are_told_from_all_others() -> None:
     named = [diagnose(seen_by_a_model(100, 4, seed), Quality()) for seed in range(20)]
-    assert all(finding.fault == DIAGNOSES["spammers"] for (finding,) in named)
+    assert all(finding.code == DIAGNOSES["spammers"] for (finding,) in named)
     assert all(set(finding.labelers) == {"l0", "l1", "l2", "l3"} for (finding,) in named)
 
 
@@ -95,7 +95,7 @@ def test_those_who_agree_beside_guessers_do_not_copy() -> None:
     truth, items, labelers = draw.integers(0, 4, 600), np.repeat(np.arange(600), 2), draw.permutation(1200) % 20
     sure = draw.random(1200) < np.where(labelers < 5, 0, 0.95)
     found = diagnose(answers(np.where(sure, truth[items], draw.integers(0, 4, 1200)), labelers, items), Quality())
-    assert [finding.fault for finding in found] == [DIAGNOSES["spammers"]]
+    assert [finding.code for finding in found] == [DIAGNOSES["spammers"]]
 
 
 def test_two_rings_of_copies_are_both_named_and_nobody_else() -> None:
@@ -106,7 +106,7 @@ def test_two_rings_of_copies_are_both_named_and_nobody_else() -> None:
     sheets = np.where(draw.random((2, 900)) < 0.6, truth, draw.integers(0, 4, (2, 900)))
     said = np.where(labelers < 5, sheets[0][items], np.where(labelers < 10, sheets[1][items], own))
     found = diagnose(answers(said, labelers, items), Quality())
-    assert {finding.fault for finding in found} == {DIAGNOSES["copycats"]}
+    assert {finding.code for finding in found} == {DIAGNOSES["copycats"]}
     rings = sorted(finding.labelers for finding in found)
     assert rings == [("l0", "l1", "l2", "l3", "l4"), ("l5", "l6", "l7", "l8", "l9")]
 
@@ -137,7 +137,7 @@ def test_rows_that_slipped_by_one_are_seen_as_such() -> None:
     draw = np.random.default_rng(0)
     gold = draw.integers(0, 4, 200)
     (found,) = diagnose(answers(np.roll(gold, 1), draw.integers(0, 9, 200), np.arange(200), gold), Quality())
-    assert found.fault == DIAGNOSES["wrong join"] and "+1 rows" in found.evidence
+    assert found.code == DIAGNOSES["wrong join"] and "+1 rows" in found.evidence
 
 
 def test_where_half_the_rows_are_inverted_part_of_the_file_is_named_and_not_its_positions() -> None:

@@ -1,5 +1,6 @@
 """The reports of a run and of a campaign: whole in itself, the decision on top, and text of models stays text."""
 
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from data.quality.scorecard import scorecards
 from data.render import charts
 from data.render.highlight import marked
 from data.reports.campaign import costs, report_campaign
+from data.reports.edition import DATA, edition
 from data.reports.evaluation import matrix, table
 from data.reports.run import report_run, run_report
 from data.runs.champion import rollback
@@ -231,3 +233,23 @@ def test_fifty_rounds_are_drawn_without_a_smear_of_labels() -> None:
     assert drawn.count("0.50") == 0 and ">r0<" in drawn and sum(f">r{n}<" in drawn for n in range(50)) <= 15
     ends = charts.frontier([("base", 0.0, 0.0), *((f"r{n}", float(n), 1.0) for n in range(50))], title="t")
     assert [n for n in range(50) if f">r{n}<" in ends] == [0, 49]
+
+
+def test_a_report_is_made_anew_when_what_draws_it_changes(campaign: Campaign, tmp_path: Path) -> None:
+    shutil.copytree(DATA, tmp_path / "data", ignore=shutil.ignore_patterns("__pycache__"))
+    assert edition(tmp_path / "data") == edition()
+    for number, name in enumerate(("render/templates/run.html", "render/charts.py", "reports/run.py")):
+        file = tmp_path / "data" / name
+        file.write_text(file.read_text() + "\n")
+        edition.cache_clear()
+        assert edition(tmp_path / "data") != edition(), (number, name)
+        file.write_text(file.read_text()[:-1])
+        edition.cache_clear()
+    sent = Round(tmp_path, "sentiment")
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.7)
+    reports = [report_run(sent.store, "sentiment", "run-1"), report_run(sent.store, "sentiment", "run-1")]
+    assert reports[0].prefix == reports[1].prefix, "the same state, drawn by the same code"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("data.reports.run.edition", lambda: "another")
+        assert report_run(sent.store, "sentiment", "run-1").prefix != reports[0].prefix
