@@ -94,7 +94,7 @@ def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publicati
     finished = runs(store, campaign.name)
     if not finished:
         return None
-    prefix = run_prefix(campaign.name, finished[-1]["run"])
+    prefix = run_prefix(campaign.name, finished[-1].facts["run"])
     scorer = read_manifest(store, f"{prefix}/reward")
     start = read_manifest(store, f"{prefix}/supervised") or scorer  # what references made of the base reads as it does
     return scorer if start is not None and start.manifest["inputs"]["base"] == base.fingerprint else None

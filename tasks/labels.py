@@ -63,7 +63,7 @@ def labels_are_new(store_uri: str, campaign: str) -> bool:
     assess_pending(store, campaign)
     frozen, decided = freeze(store, campaign), promotion_log(store, campaign)
     if frozen is None or any(
-        run["label_set"] == frozen and decisions_about(decided, run["run"]) for run in runs(store, campaign)
+        run.facts["label_set"] == frozen and decisions_about(decided, run.facts["run"]) for run in runs(store, campaign)
     ):
         say(f"labels: none of campaign {campaign} is new")
         return False

@@ -18,7 +18,7 @@ def promote_if_better(store_uri: str, campaign: Campaign, run: str) -> bool:
     """Let the gate decide about a finished run by the evaluation that counts; return whether it is champion now."""
     store = open_store(store_uri)
     measured = evaluation_of(store, campaign.name, run, campaign)
-    label_set = find_run(store, campaign.name, run)["label_set"]
+    label_set = find_run(store, campaign.name, run).facts["label_set"]
     entry = decide_by_gate(store, campaign, run, label_set, measured)
     if entry is None:
         say("promotion: decided before")

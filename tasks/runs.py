@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.canonical import Document
 from data.paths import run_prefix
 from data.reports.run import run_report
 from data.reports.run_facts import gather
 from data.rounds.status import round_of
+from data.runs.registry import RunFacts
 from data.store.manifest import publish, read_manifest
 from models.training.job import Job
 
@@ -30,7 +30,7 @@ def publish_run(job: Job, evaluation: str) -> None:
     steps["evaluation"] = read_manifest(store, evaluation)
     done = {name: step for name, step in steps.items() if step is not None}
     measured = done["evaluation"].manifest["facts"]
-    facts: Document = {
+    facts: RunFacts = {
         "run": job.run,
         "round": round_of(store, campaign.name, job.label_set),
         "label_set": job.label_set,
@@ -58,7 +58,7 @@ def publish_run(job: Job, evaluation: str) -> None:
         }
         inputs = {"label_set": job.label_set, "seed": job.seed}
         inputs |= {name: step.prefix for name, step in done.items()}
-        publish(store, prefix, "run", files, inputs=inputs, facts=facts, began=began)
+        publish(store, prefix, "run", files, inputs=inputs, facts=dict(facts), began=began)
 
 
 def metrics_table(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> pa.Table:

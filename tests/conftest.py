@@ -19,6 +19,8 @@ os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 # Equality to 1e-4 is a promise of fp32; what bf16 may change has a test of its own (test_precision.py).
 os.environ["ANDON_PRECISION"] = "fp32"
 
+import hypothesis
+
 from data.campaign import Campaign, load_campaign
 from data.canonical import content_id
 from data.labels.label_sets import freeze
@@ -29,6 +31,10 @@ from tests.support.vendor import Round
 
 if TYPE_CHECKING:  # the process that only hands tests out to workers does without torch
     from models.lm.base import Base
+
+# The same examples in every run, and no test may expect a speed.
+hypothesis.settings.register_profile("andon", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("andon")
 
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 TINY = {

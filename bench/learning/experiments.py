@@ -105,9 +105,11 @@ def go(arm: Arm, root: Path) -> None:
         log.with_suffix(".new").write_text(json.dumps(spent))
         log.with_suffix(".new").replace(log)
         print(f"{arm.campaign}, {arm.way}, {arm.labels:,} labels, seed {arm.seed}: round {number}", flush=True)
-    last = max(runs(LocalStore(store), arm.campaign), key=lambda run: run["round"])
+    last = max(runs(LocalStore(store), arm.campaign), key=lambda run: run.facts["round"])
+    facts = last.facts
+    assert facts["win_rate"] is not None
     came = Outcome(
-        last["win_rate"]["value"], last["reward_accuracy"]["value"], last["kl_nats_per_seq"], last["valid"],
+        facts["win_rate"]["value"], facts["reward_accuracy"]["value"], facts["kl_nats_per_seq"], facts["valid"],
         sum(spent) / 60,
     )  # fmt: skip
     with WRITING:

@@ -62,9 +62,9 @@ def go(arm: Arm, root: Path, base: str) -> dict[str, Any]:
         print(f"{arm}: round {number}", flush=True)
     asked = ("--systems", SYSTEMS, "--queries", str(QUERIES), "--seed", str(arm.seed + 1))
     facts = andon(folder, "evaluate", "speeches", *of_all, *asked)
-    last = max(runs(store, "speeches"), key=lambda run: run["round"])
+    last = max(runs(store, "speeches"), key=lambda run: run.facts["round"])
     responses = Path(facts["report"]).with_name("responses.parquet").relative_to(root)
-    measured = {"accuracy": last["reward_accuracy"]["value"], "systems": of_systems(facts)}
+    measured = {"accuracy": last.facts["reward_accuracy"]["value"], "systems": of_systems(facts)}
     return {**arm._asdict(), **measured, "responses": str(responses)}
 
 

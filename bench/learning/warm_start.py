@@ -67,17 +67,17 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     """Go through the rounds of an arm again, each on from the last, and return how the last policies compare."""
     store, campaign = LocalStore(arm.folder(root) / "store"), load_campaign(arm.campaign, "small")
     base, episodes = open_base(campaign.base, campaign.text), campaign.policy.episodes
-    first, *later = sorted(runs(store, arm.campaign), key=lambda run: run["round"])
-    warm = read_manifest(store, f"{run_prefix(campaign.name, first['run'])}/policy")
+    first, *later = sorted(runs(store, arm.campaign), key=lambda run: run.facts["round"])
+    warm = read_manifest(store, f"{run_prefix(campaign.name, first.facts['run'])}/policy")
     for run in later:
         warm = trained(store, campaign, base, run, warm, episodes)
-    run = later[-1]["run"]
-    scratch = read_manifest(store, f"{run_prefix(campaign.name, run)}/policy")
+    last = later[-1].facts["run"]
+    scratch = read_manifest(store, f"{run_prefix(campaign.name, last)}/policy")
     long = trained(store, campaign, base, later[-1], None, episodes * arm.rounds)
     assert scratch is not None and warm is not None and campaign.judges is not None
     policies = dict(zip(SYSTEMS.values(), (scratch, long, warm), strict=True))
-    systems = [System(ZERO_SHOT, "model"), *(System(n, "model", run, each.prefix) for n, each in policies.items())]
-    answered = run_systems(store, campaign, base, systems, run, campaign.evaluation.queries, arm.seed, Clock())
+    systems = [System(ZERO_SHOT, "model"), *(System(n, "model", last, each.prefix) for n, each in policies.items())]
+    answered = run_systems(store, campaign, base, systems, last, campaign.evaluation.queries, arm.seed, Clock())
     asked = {query.query_id: query.text for query in answered.asked}
     found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}

@@ -193,9 +193,8 @@ class Sentinels(Settings):
     """When a training pulls the cord by itself (data/cord/sentinels.py)."""
 
     samples: int = Field(default=32, ge=8)  # responses of an update that are scored a second time, elsewhere
-    score_error: float = Field(
-        default=0.25, gt=0
-    )  # of the base's deviation, the largest; in bf16, which moves scores, as models/monitoring/monitor.py says
+    # Largest allowed error, as a fraction of the base's standard deviation; in bf16 see models/monitoring/monitor.py.
+    score_error: float = Field(default=0.25, gt=0)
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
     ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
     first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained

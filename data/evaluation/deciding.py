@@ -23,7 +23,7 @@ def decision_settings(campaign: Campaign) -> DecisionSettings:
 
 def settings_in_force(store: Store, campaign: str, run: str) -> Campaign | None:
     """Return a run's own settings, with those of the last decision about it; None for runs that do not name theirs."""
-    own = find_run(store, campaign, run).get("campaign")
+    own = find_run(store, campaign, run).facts.get("campaign")
     if own is None:
         return None
     decisions = decisions_about(promotion_log(store, campaign), run)
@@ -37,8 +37,8 @@ def evaluations_by(store: Store, campaign: str, run: str, settings: Campaign | N
     first = read_manifest(store, finished.manifest["inputs"]["evaluation"])
     assert first is not None
     rules, own = content_id(settings.measuring()) if settings else None, first.get("rules")
-    if finished.get("campaign") is not None:
-        now = content_id(Campaign.model_validate(finished["campaign"]).measuring())
+    if finished.facts.get("campaign") is not None:
+        now = content_id(Campaign.model_validate(finished.facts["campaign"]).measuring())
         own = own or now  # evaluations did not always say by which settings they are
         rules = own if rules == now else rules  # nor had a campaign always the settings that it has now
     folder = f"{run_prefix(campaign, run)}/evaluations"

@@ -156,7 +156,7 @@ def under_champion(store: Store, campaign: str) -> list[str]:
     leader = champion(store, campaign)
     if leader is None:
         return []
-    label_set = find_run(store, campaign, leader)["label_set"]
+    label_set = find_run(store, campaign, leader).facts["label_set"]
     return [objection.text for objection in _withdrawn(store, campaign, label_set)]
 
 
@@ -195,7 +195,7 @@ def promote_by_hand(
 
     Raises Stopped while a pull stops the campaign or the run: a release is the way out of that.
     """
-    label_set = find_run(store, campaign.name, run)["label_set"]
+    label_set = find_run(store, campaign.name, run).facts["label_set"]
     if reason is not None and not reason.strip():
         raise Refused("A promotion against the gate needs a reason: say what was seen.")
 

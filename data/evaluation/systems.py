@@ -89,10 +89,12 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
     """Return the newest model of a kind: with or without a start from references."""
     tuned = name != "rl"
     for run in reversed(runs(store, campaign.name)):
-        if (run["recipe"].get("supervised") is not None) == tuned and run["base"] == campaign.base:
+        if (run.facts["recipe"].get("supervised") is not None) == tuned and run.facts["base"] == campaign.base:
             if name == "supervised":
-                return System(name, "model", run["run"], f"{run_prefix(campaign.name, run['run'])}/supervised")
-            return _policy(store, campaign, name, run["run"])
+                return System(
+                    name, "model", run.facts["run"], f"{run_prefix(campaign.name, run.facts['run'])}/supervised"
+                )
+            return _policy(store, campaign, name, run.facts["run"])
     how = f"andon retrain {campaign.name}{' with a preset that has [supervised]' if tuned else ''}"
     kind = "that began with references" if tuned else "that began from the base itself"
     raise SystemUnavailable(
@@ -102,7 +104,7 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
 
 
 def _policy(store: Store, campaign: Campaign, name: str, run: str) -> System:
-    base = find_run(store, campaign.name, run)["base"]
+    base = find_run(store, campaign.name, run).facts["base"]
     if base != campaign.base:
         raise SystemUnavailable(
             f"{name} was trained from the base {base}, and this evaluation uses {campaign.base}. "
@@ -129,7 +131,7 @@ def _best_of(store: Store, campaign: Campaign, name: str) -> System:
 
 def last_reward_run(store: Store, campaign: Campaign) -> str | None:
     """Return the newest finished run from this campaign's base; its reward model scores what systems write."""
-    mine = [run["run"] for run in runs(store, campaign.name) if run["base"] == campaign.base]
+    mine = [run.facts["run"] for run in runs(store, campaign.name) if run.facts["base"] == campaign.base]
     return mine[-1] if mine else None
 
 

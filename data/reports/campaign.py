@@ -68,7 +68,7 @@ def report_campaign(store: Store, name: str) -> Publication:
     origin = ancestors(graph, graph[leader]) if leader is not None and leader in graph else []
     scopes = {EVERYTHING, f"campaign:{name}", *(f"run:{run}" for run in folders(store, runs_prefix(name)))}
     mine = [each for each in pulled if each.pull.scope in scopes]
-    settings = Campaign.model_validate(finished[-1]["campaign"]) if finished else None
+    settings = Campaign.model_validate(finished[-1].facts["campaign"]) if finished else None
     page = PAGES.get_template("campaign.html").render(
         name=name,
         settings=settings,

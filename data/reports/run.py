@@ -2,6 +2,7 @@
 
 from collections.abc import Sized
 from datetime import UTC, datetime
+from typing import cast
 
 from markupsafe import Markup
 
@@ -24,7 +25,7 @@ from data.reports.edition import edition
 from data.reports.evaluation import copy_figures, frontier, matrix, samples, table
 from data.reports.run_facts import RunReportInput, gather
 from data.runs.champion import promotion_log
-from data.runs.registry import find_run
+from data.runs.registry import RunFacts, find_run
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 
@@ -57,7 +58,7 @@ def report_run(store: Store, name: str, run: str) -> Publication:
         raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
     campaign, measured = settings_in_force(store, name, run), steps["evaluation"].manifest["facts"]
     assert campaign is not None  # no older than the responses
-    facts = {**published.manifest["facts"], **{rate: measured.get(rate) for rate in DECIDING}}
+    facts = cast(RunFacts, {**published.facts, **{rate: measured.get(rate) for rate in DECIDING}})
     page = run_report(campaign, gather(store, campaign, facts, steps))
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
@@ -78,7 +79,7 @@ def run_report(campaign: Campaign, of: RunReportInput) -> str:
         accuracy=Estimate(**facts["reward_accuracy"]),
         ceiling=of.agreed.ceiling.value if of.agreed else None,
         win_rate=Estimate(**facts["win_rate"]) if facts["win_rate"] else None,
-        over_champion=Estimate(**facts["champion_win_rate"]) if facts.get("champion_win_rate") else None,
+        over_champion=Estimate(**over_champion) if (over_champion := facts.get("champion_win_rate")) else None,
         equal_length=contest.equal_length if contest else None,
         moved=next((each for each in reversed(of.decisions) if each["kind"] != "keep"), None),
         pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],

@@ -18,7 +18,7 @@ from data.measures.agreement import PairAgreement
 from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
 from data.runs.champion import PromotionEntry, champion, decisions_about, opponent_of, promotion_log
-from data.runs.registry import runs
+from data.runs.registry import RunFacts, runs
 from data.runs.stops import pulls_about
 from data.store import Store
 from data.store.manifest import Publication
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 class RunReportInput(NamedTuple):
     """All that a report says of a run."""
 
-    facts: Mapping[str, Any]  # what the run says of itself
+    facts: RunFacts  # what the run says of itself
     reward: Mapping[str, Any]  # and its reward model
     histories: Mapping[str, Sequence[Mapping[str, float]]]  # metrics by step
     evaluation: Mapping[str, Any]  # facts of the evaluation
@@ -57,40 +57,38 @@ class RunReportInput(NamedTuple):
     is_champion: bool = False
 
 
-def gather(
-    store: Store, campaign: Campaign, facts: Mapping[str, Any], steps: Mapping[str, Publication]
-) -> RunReportInput:
+def gather(store: Store, campaign: Campaign, facts: RunFacts, steps: Mapping[str, Publication]) -> RunReportInput:
     """Gather what the store knows of a run, finished or about to be: `steps` are its published steps by name."""
     run, name, evaluation = facts["run"], campaign.name, steps["evaluation"]
     document, labels = read_label_set(store, name, facts["label_set"])
-    before = [each for each in runs(store, name) if each["run"] != run and each["round"] <= facts["round"]]
+    before = [each for each in runs(store, name) if each.facts["run"] != run and each.facts["round"] <= facts["round"]]
     graph = lineage(store, name)
     node = graph.get(run, Node(run, "run", "", (facts["label_set"], facts["base"])))
     tables = {each: _rows(evaluation, f"{each}.parquet") for each in ("responses", "judgements")}
     return RunReportInput(
-        facts,
-        steps["reward"].manifest["facts"],
-        {
+        facts=facts,
+        reward=steps["reward"].manifest["facts"],
+        histories={
             n: json.loads(s.path("history.json").read_text("utf-8"))
             for n, s in steps.items()
             if "history.json" in s.names()
         },
-        evaluation.manifest["facts"],
-        tables["responses"],
-        tables["judgements"],
-        gate(store, campaign, run, facts["label_set"], evaluation, opponent_of(store, name, run)),
-        decisions_about(promotion_log(store, name), run),
-        [(each["round"], each["win_rate"]) for each in before],
-        ancestors(graph, node),
-        pulls_about(store, name, run),
-        [card for card in scorecards(store, name) if card.batch in document["batches"]],
-        Counter(label.batch_id for label in labels),
-        label_agreement(labels, batches(store, name))
+        evaluation=evaluation.manifest["facts"],
+        responses=tables["responses"],
+        judgements=tables["judgements"],
+        verdict=gate(store, campaign, run, facts["label_set"], evaluation, opponent_of(store, name, run)),
+        decisions=decisions_about(promotion_log(store, name), run),
+        earlier=[(each.facts["round"], each.facts["win_rate"]) for each in before],
+        origin=ancestors(graph, node),
+        pulls=pulls_about(store, name, run),
+        labels=[card for card in scorecards(store, name) if card.batch in document["batches"]],
+        learned=Counter(label.batch_id for label in labels),
+        agreed=label_agreement(labels, batches(store, name))
         if all(label.best_sample is not None for label in labels)
         else None,
-        [each for each in human_results(store, name) if run in each.systems],
-        [_step(each, published) for each, published in steps.items()],
-        champion(store, name) == run,
+        people=[each for each in human_results(store, name) if run in each.systems],
+        steps=[_step(each, published) for each, published in steps.items()],
+        is_champion=champion(store, name) == run,
     )
 
 

@@ -55,13 +55,14 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
     yield from map(_of_comparison, batches(store, comparisons_of(campaign)))
     leader = champion(store, campaign)
     for run in runs(store, campaign):
-        rate = run["win_rate"]
+        facts = run.facts
+        rate = facts["win_rate"]
         won = f"win rate {rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]" if rate else "not judged"
-        text = f"round {run['round']}, seed {run['seed']}, {won}, KL {run['kl_nats_per_seq']:.1f} nats a sequence"
-        yield Node(run["run"], "run", text, (run["label_set"], run["base"]))
-        yield Node(run["base"], "base", "the checkpoint that every retrain starts from")
-        if run["run"] == leader:
-            yield Node("champion", "champion", "the policy that the next round samples from", (run["run"],))
+        text = f"round {facts['round']}, seed {facts['seed']}, {won}, KL {facts['kl_nats_per_seq']:.1f} nats a sequence"
+        yield Node(facts["run"], "run", text, (facts["label_set"], facts["base"]))
+        yield Node(facts["base"], "base", "the checkpoint that every retrain starts from")
+        if facts["run"] == leader:
+            yield Node("champion", "champion", "the policy that the next round samples from", (facts["run"],))
 
 
 def _of_comparison(batch: Batch) -> Node:

@@ -181,5 +181,5 @@ def measured_curve(store: Store, campaign: str) -> list[Point]:
 
 def curve_of_runs(store: Store, campaign: str) -> list[Point]:
     """Return labels and held-out accuracy of the runs so far; each was measured on other labels than the next."""
-    accuracies = [(run["labels"], run["reward_accuracy"]) for run in runs(store, campaign)]
+    accuracies = [(run.facts["labels"], run.facts["reward_accuracy"]) for run in runs(store, campaign)]
     return [Point(labels, round(found["value"] * found["n"]), found["n"]) for labels, found in accuracies]

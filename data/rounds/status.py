@@ -51,9 +51,10 @@ def rounds(store: Store, campaign: str) -> list[Round]:
     leader = promoted[-1]["run"] if promoted else None
     # of several runs of a round the champion, else the newest that the gate has decided about, else the newest
     weighed = sorted(
-        runs(store, campaign), key=lambda run: (bool(decisions_about(promoted, run["run"])), run["run"] == leader)
+        runs(store, campaign),
+        key=lambda run: (bool(decisions_about(promoted, run.facts["run"])), run.facts["run"] == leader),
     )
-    finished = {run["round"]: run for run in weighed}
+    finished = {run.facts["round"]: run for run in weighed}
     published = batches(store, campaign)
     decided = batch_statuses(store, campaign)
     result = []
@@ -61,13 +62,13 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         mine = [batch for batch in published if batch["round"] == number]
         answered = sum(labels[batch["batch"]] for batch in mine)
         run = finished.get(number)
-        win_rate = run["win_rate"]["value"] if run is not None and run["win_rate"] else None
+        win_rate = run.facts["win_rate"]["value"] if run is not None and run.facts["win_rate"] else None
         if run is not None:
             state, waits_for = (
                 RoundState.DONE,
-                f"nothing: its policy is {'' if run['run'] == leader else 'not '}champion",
+                f"nothing: its policy is {'' if run.facts['run'] == leader else 'not '}champion",
             )
-            if not decisions_about(promoted, run["run"]):  # stopped between its end and the gate
+            if not decisions_about(promoted, run.facts["run"]):  # stopped between its end and the gate
                 state, waits_for = RoundState.GATE, "the gate, which has not decided about its run (andon retrain)"
         else:
             state, waits_for = (RoundState.RETRAIN, "a retrain") if answered else (RoundState.LABELS, "labels")
@@ -79,7 +80,9 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         happened = [batch.manifest["ended"] for batch in mine] + [touched[b] for b in ids if b in touched]
         since = run.manifest["ended"] if run is not None else max(happened)
         result.append(
-            Round(number, ids, questions, answered, run["run"] if run else None, win_rate, state, waits_for, since)
+            Round(
+                number, ids, questions, answered, run.facts["run"] if run else None, win_rate, state, waits_for, since
+            )
         )
     return result
 

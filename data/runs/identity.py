@@ -49,7 +49,7 @@ def find_run_id(store: Store, inputs: RunInputs) -> str:
             return run
     for published in reversed(runs(store, name)):
         if _made_of(store, published, inputs):
-            return str(published["run"])
+            return str(published.facts["run"])
     return inputs.run_id()
 
 

@@ -1,25 +1,65 @@
 """The finished runs of a campaign."""
 
+from typing import NotRequired, TypedDict
+
+from data.canonical import Document
 from data.errors import Refused
+from data.measures.intervals import StoredEstimate
 from data.paths import run_prefix, runs_prefix
 from data.store import Store, folders
 from data.store.base import is_key
 from data.store.manifest import Publication, read_manifest
 
 
-def runs(store: Store, campaign: str) -> list[Publication]:
+class RunFacts(TypedDict):
+    """What the manifest of a run says of it."""
+
+    run: str  # its id
+    round: int
+    label_set: str
+    labels: int
+    base: str
+    seed: int
+    reward_accuracy: StoredEstimate  # held out
+    reward_accuracy_chance: float
+    win_rate: StoredEstimate | None  # over zero-shot; None without judges
+    champion_win_rate: NotRequired[StoredEstimate | None]
+    best_of_win_rate: NotRequired[StoredEstimate | None]
+    kl_nats_per_seq: float
+    score: float
+    valid: float  # share of valid responses
+    recipe: NotRequired[Document]  # the settings that decide its weights; runs of older stores name none
+    campaign: NotRequired[Document]  # all settings
+
+
+class Run(Publication):
+    """A published run: a reward model and a policy, evaluated."""
+
+    @property
+    def facts(self) -> RunFacts:
+        facts: RunFacts = self.manifest["facts"]
+        return facts
+
+
+def read_run(store: Store, prefix: str) -> Run | None:
+    """Return the finished run at a prefix, None if there is none."""
+    published = read_manifest(store, prefix)
+    return None if published is None else Run(published.store, published.prefix, published.manifest)
+
+
+def runs(store: Store, campaign: str) -> list[Run]:
     """Return the finished runs of a campaign, oldest first."""
     prefix = runs_prefix(campaign)
-    found = [read_manifest(store, f"{prefix}/{run}") for run in folders(store, prefix)]
-    return sorted((run for run in found if run is not None), key=lambda run: (run.manifest["ended"], run["run"]))
+    finished = [read_run(store, f"{prefix}/{run}") for run in folders(store, prefix)]
+    return sorted(filter(None, finished), key=lambda run: (run.manifest["ended"], run.facts["run"]))
 
 
-def find_run(store: Store, campaign: str, run: str) -> Publication:
-    """Return a finished run; raise Refused where there is none of that id."""
+def find_run(store: Store, campaign: str, run: str) -> Run:
+    """Return a finished run; raise Refused if there is none of that id."""
     prefix = run_prefix(campaign, run)
-    published = read_manifest(store, prefix) if is_key(prefix) else None
+    published = read_run(store, prefix) if is_key(prefix) else None
     if published is None:
-        offered = ", ".join(r["run"] for r in runs(store, campaign)) or "none yet"
+        offered = ", ".join(r.facts["run"] for r in runs(store, campaign)) or "none yet"
         raise Refused(f"Campaign {campaign} has no finished run {run} in {store.uri}; it has: {offered}.")
     return published
 

@@ -1,4 +1,4 @@
-"""Numbered, append-only logs: labels, promotions, and later the cord and the leases.
+"""Numbered, append-only logs: deliveries, decisions about labels, promotions, the cord, leases.
 
 State is what comes out of reading a log from the start. Of two writers of one number exactly one succeeds, so a
 decision that was taken on the entries read so far can only be appended while they are still all there is.

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from data.console import LOGGER
 from data.errors import Refused
 from data.store.user_state import local_state
 
@@ -43,7 +44,5 @@ def prepare(store: str) -> None:
         raise Refused(f"{home}: Prefect's home cannot be written: {error.strerror}.") from error
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("andon")
-    logger.setLevel(logging.INFO)
-    logger.handlers = [lines]
-    logger.propagate = False
+    LOGGER.handlers = [lines]
+    LOGGER.propagate = False

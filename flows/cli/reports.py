@@ -32,7 +32,7 @@ def report(
     opened = open_store(store)
     names = list(folders(opened, CAMPAIGNS))
     for name in names:
-        if any(run["run"] == wanted for run in runs(opened, name)):
+        if any(run.facts["run"] == wanted for run in runs(opened, name)):
             address = report_run(opened, name, wanted).address("report.html")
             return finish({"report": address}, as_json, [address])
     is_file_or_shipped = wanted.endswith(".toml") or wanted in shipped_campaigns()
@@ -79,9 +79,9 @@ def metrics(
     for variable, place in (("ANDON_TENSORBOARD", tensorboard), ("MLFLOW_TRACKING_URI", mlflow)):
         for one in finished if place else ():
             try:
-                copied += copy_run(store, name, one["run"], variable, str(place))
+                copied += copy_run(store, name, one.facts["run"], variable, str(place))
             except Refused as refusal:
-                failures.append(f"{one['run']}: {refusal}")
+                failures.append(f"{one.facts['run']}: {refusal}")
     if failures:
         raise Refused(f"{copied} runs were copied, but not all: {'; '.join(failures)}")
     lines = [f"{copied} of {len(finished)} finished runs copied; the others have been copied before"]

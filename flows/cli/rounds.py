@@ -124,18 +124,18 @@ def run_result(store_uri: str, campaign: str, run: str) -> RunResult:
     """Return what scripts read of a finished run."""
     store = open_store(store_uri)
     published = find_run(store, campaign, run)
-    accuracy, win_rate = published["reward_accuracy"], published["win_rate"]
+    accuracy, win_rate = published.facts["reward_accuracy"], published.facts["win_rate"]
     result = RunResult(
         run=run,
         policy=policy_of(store, campaign, run).folder_address(),
         report=published.address("report.html"),
         store=store.uri,
-        label_set=published["label_set"],
-        labels=published["labels"],
+        label_set=published.facts["label_set"],
+        labels=published.facts["labels"],
         reward_accuracy=accuracy["value"],
         reward_accuracy_ci=[accuracy["low"], accuracy["high"]],
-        reward_accuracy_chance=published["reward_accuracy_chance"],
-        kl_nats_per_seq=published["kl_nats_per_seq"],
+        reward_accuracy_chance=published.facts["reward_accuracy_chance"],
+        kl_nats_per_seq=published.facts["kl_nats_per_seq"],
         champion=champion(store, campaign) == run,
     )
     if win_rate is not None:

@@ -103,7 +103,7 @@ def _campaign_status(store: Store, name: str) -> CampaignStatus:
         withdrawn=under_champion(store, name),
         batches=[batch["batch"] for batch in batches(store, name)],
         labels=sum(added(entry) for entry in deliveries(store, name)),
-        runs=[run["run"] for run in runs(store, name)],
+        runs=[run.facts["run"] for run in runs(store, name)],
         rounds=[turn._asdict() for turn in rounds(store, name)],
         training=(held := holder(store, name)) and held.document(),
         comparisons=[

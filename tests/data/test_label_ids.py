@@ -16,7 +16,7 @@ from data.labels.table import label_id, labels_of
 PRINTABLE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 RANKINGS = st.permutations([0, 1, 2, 3]).map(lambda order: [[order[0]], sorted(order[1:3]), [order[3]]])
 RATINGS = st.lists(st.integers(1, 7), min_size=4, max_size=4).map(lambda row: json.dumps({"overall": row}))
-ANSWERS = st.one_of(
+ANSWERS: st.SearchStrategy[tuple[int | None, dict[str, object]]] = st.one_of(
     st.tuples(st.integers(0, 3), st.just({})),
     st.tuples(st.none(), RANKINGS.map(lambda groups: {"ranking": groups})),
     st.tuples(st.integers(0, 3), RATINGS.map(lambda text: {"ratings": text})),

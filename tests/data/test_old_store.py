@@ -33,7 +33,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalStore:
 
 def test_everything_in_it_is_read_and_whole(store: LocalStore) -> None:
     first, second = runs(store, CAMPAIGN)
-    assert (first["round"], second["round"]) == (1, 2) and champion(store, CAMPAIGN) == second["run"]
+    assert (first.facts["round"], second.facts["round"]) == (1, 2) and champion(store, CAMPAIGN) == second.facts["run"]
     assert [entry["kind"] for entry in promotion_log(store, CAMPAIGN)] == ["promote", "promote"]
     assert holder(store, CAMPAIGN) is None
     (pulled,) = pulls(store)
@@ -59,10 +59,10 @@ def test_a_persons_decision_still_holds_and_the_rankings_are_trained_on(store: L
 
 def test_its_reports_are_written_anew(store: LocalStore) -> None:
     for run in runs(store, CAMPAIGN):
-        page = report_run(store, CAMPAIGN, run["run"]).path("report.html").read_text()
-        assert run["run"] in page and "It is champion" in page or run["run"] != champion(store, CAMPAIGN)
+        page = report_run(store, CAMPAIGN, run.facts["run"]).path("report.html").read_text()
+        assert run.facts["run"] in page and "It is champion" in page or run.facts["run"] != champion(store, CAMPAIGN)
     page = report_campaign(store, CAMPAIGN).path("report.html").read_text()
-    assert all(run["run"][:12] in page for run in runs(store, CAMPAIGN))
+    assert all(run.facts["run"][:12] in page for run in runs(store, CAMPAIGN))
     assert report_vendors(store, CAMPAIGN).names() == ["report.html"]
     assert report_batch(store, CAMPAIGN).names() == ["labels.parquet", "report.html"]
 
@@ -75,16 +75,16 @@ def test_a_run_of_it_is_found_by_what_it_learned_and_not_trained_again(
     learned = read_manifest(store, run.manifest["inputs"]["reward"])
     assert learned is not None
     campaign = load_campaign("tiny.toml", changes=changes)
-    inputs = RunInputs(campaign, learned.manifest["inputs"]["base"], run["label_set"], [], run["seed"])
-    assert inputs.run_id() != run["run"], "it is named otherwise today"
-    assert find_run_id(store, inputs) == run["run"]
-    assert find_run_id(store, inputs._replace(seed=2)) != run["run"]
+    inputs = RunInputs(campaign, learned.manifest["inputs"]["base"], run.facts["label_set"], [], run.facts["seed"])
+    assert inputs.run_id() != run.facts["run"], "it is named otherwise today"
+    assert find_run_id(store, inputs) == run.facts["run"]
+    assert find_run_id(store, inputs._replace(seed=2)) != run.facts["run"]
     changed = load_campaign("tiny.toml", changes=changes | {"policy": {"lr": 0.5}})
     assert find_run_id(store, inputs._replace(campaign=changed)) == inputs._replace(campaign=changed).run_id()
 
 
 def test_the_evaluation_and_the_settings_that_decided_are_its_own(store: LocalStore) -> None:
     run = runs(store, CAMPAIGN)[-1]
-    assert evaluation_of(store, CAMPAIGN, run["run"]).prefix == promotion_log(store, CAMPAIGN)[-1]["evaluation"]
-    settings = settings_in_force(store, CAMPAIGN, run["run"])
+    assert evaluation_of(store, CAMPAIGN, run.facts["run"]).prefix == promotion_log(store, CAMPAIGN)[-1]["evaluation"]
+    settings = settings_in_force(store, CAMPAIGN, run.facts["run"])
     assert settings == load_campaign("tiny.toml")

@@ -28,7 +28,7 @@ def rate(value: float, low: float) -> dict[str, Any]:
 
 def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A fine day.") -> RunReportInput:
     """What a store might know of a run: two systems, equal but for their scores."""
-    facts = {
+    facts: Any = {
         "run": "run-x1",
         "round": 2,
         "label_set": "ls1",
