@@ -21,7 +21,7 @@ from data.console import LOGGER, say
 from data.errors import Refused, Stopped
 from data.labels.label_sets import label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
-from data.runs.step_facts import Circumstances, PolicyFacts, RewardFacts, SupervisedFacts, share_facts
+from data.runs.step_facts import Circumstances, PolicyFacts, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
 from models.card import model_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
@@ -135,9 +135,9 @@ def reward_step(job: Job) -> None:
     facts: RewardFacts = {
         "train_labels": len(split.train),
         "held_out_labels": len(split.held_out),
-        "accuracy": share_facts(held_out.accuracy),
+        "accuracy": held_out.accuracy.document(),
         "chance": held_out.chance,
-        "gold_accuracy": gold and share_facts(gold),
+        "gold_accuracy": gold and gold.document(),
         "loss": held_out.loss,
         "calibration": held_out.calibration and [held_out.calibration[0], [*map(list, held_out.calibration[1])]],
         "models": settings.models,

@@ -16,8 +16,10 @@ from data.canonical import Document, content_id
 from data.console import say
 from data.errors import Refused
 from data.evaluation.deciding import evaluation_of, evaluations_by
-from data.evaluation.judgements import JUDGEMENTS, PairResult, judge_pairs, pair_results, ratings, result_for
+from data.evaluation.facts import EvaluationFacts, PolicyMeasures, StoredRating
+from data.evaluation.judgements import JUDGEMENTS, Judgement, PairResult, judge_pairs, pair_results, ratings, result_for
 from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, last_reward_run, other_rules
+from data.measures.intervals import StoredEstimate
 from data.measures.text_metrics import measure_texts, score_gaps
 from data.paths import evaluations_prefix, run_prefix
 from data.reports.evaluation import evaluation_report, told_apart
@@ -105,7 +107,7 @@ def _evaluate(
     queries = {query.query_id: query.text for query in answered.asked}
     judgements = [] if campaign.judges is None else list(judge_pairs(campaign.judges, queries, answered.texts()))
     found, anchor = pair_results(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
-    facts: Document = {
+    facts: EvaluationFacts = {
         "systems": names,
         "runs": {system.name: system.run for system in systems if system.run},
         "anchor": anchor,
@@ -114,12 +116,13 @@ def _evaluate(
         "rules": content_id(campaign.measuring()),
         "other_rules": apart,
         "contests": [contest.document() for contest in found],
-        "elo": {n: r._asdict() for n, r in ratings(judgements, names, anchor).items()} if judgements else {},
+        "elo": _ratings(judgements, names, anchor),
         "texts": _measured(campaign, answered),
         "scores": score_gaps(answered.scores, anchor) if answered.scores else {},
-        "behaviours": {name: each._asdict() for name, each in answered.behaviours.items()},
+        "behaviours": {name: each.document() for name, each in answered.behaviours.items()},
+        **_of_policy(names, found, answered),
+        **clock.facts(),
     }
-    facts |= _of_policy(names, found, answered)
     inputs: Document = {"base": base.fingerprint, "scorer": scorer, "seed": seed}
     inputs["models"] = {system.name: system.model for system in systems if system.model}
     with tempfile.TemporaryDirectory() as scratch:
@@ -132,7 +135,7 @@ def _evaluate(
             files["judgements.parquet"] = answers
         if POLICY not in names:  # a run has a report of its own
             files["report.html"] = evaluation_report(campaign, facts, table.to_pylist()).encode()
-        publish(store, prefix, "evaluation", files, inputs=inputs, facts=facts | clock.facts(), began=began)
+        publish(store, prefix, "evaluation", files, inputs=inputs, facts=dict(facts), began=began)
 
 
 def _measured(campaign: Campaign, answered: SystemResponses) -> Mapping[str, Mapping[str, float | None]]:
@@ -144,20 +147,35 @@ def _measured(campaign: Campaign, answered: SystemResponses) -> Mapping[str, Map
     }
 
 
-def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: SystemResponses) -> Document:
+def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: SystemResponses) -> PolicyMeasures:
     """Return what a run and the promotion gate read of the evaluation of a policy; nothing of other evaluations."""
     if POLICY not in names:
         return {}
     best = next((name for name in names if name.startswith("best-of-")), "")
-    asked = {
-        "win_rate": (POLICY, ZERO_SHOT),
-        "champion_win_rate": (POLICY, CHAMPION),
-        "best_of_win_rate": (best, ZERO_SHOT),
+    over_zero_shot = _rate(found, POLICY, ZERO_SHOT)
+    over_champion = _rate(found, POLICY, CHAMPION)
+    best_of_over_zero_shot = _rate(found, best, ZERO_SHOT)
+    behaviour = answered.behaviours[POLICY].document()
+    return {
+        "win_rate": over_zero_shot,
+        "champion_win_rate": over_champion,
+        "best_of_win_rate": best_of_over_zero_shot,
+        **behaviour,
     }
-    facts: Document = {}
-    for name, (system, other) in asked.items():
-        contest = result_for(found, system, other)
-        facts[name] = contest and contest.win_rate._asdict()
-        if contest is not None:
-            say(f"evaluation: win rate of {system} over {other} {contest.win_rate}")
-    return facts | answered.behaviours[POLICY]._asdict()
+
+
+def _rate(found: Sequence[PairResult], system: str, other: str) -> StoredEstimate | None:
+    """Return how often a system is preferred to another, and show it; None if nobody judged the two."""
+    result = result_for(found, system, other)
+    if result is None:
+        return None
+    say(f"evaluation: win rate of {system} over {other} {result.win_rate}")
+    return result.win_rate.document()
+
+
+def _ratings(judgements: Sequence[Judgement], names: Sequence[str], anchor: str) -> dict[str, StoredRating]:
+    """Return the Elo of every system as it is stored; empty without judgements."""
+    if not judgements:
+        return {}
+    rated = ratings(judgements, names, anchor)
+    return {name: {"elo": each.elo, "low": each.low, "high": each.high} for name, each in rated.items()}

@@ -17,6 +17,7 @@ from data.cord.cord import check, open_pulls
 from data.errors import Refused
 from data.escape import one_line
 from data.evaluation.deciding import decision_settings, settings_in_force
+from data.evaluation.facts import evaluation_facts
 from data.evaluation.human_evaluation import preferred_by_people, undecided
 from data.evaluation.systems import CHAMPION, ZERO_SHOT
 from data.labels.decisions import batch_statuses
@@ -127,8 +128,8 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
     people = preferred_by_people(store, campaign.name, run, opponent, campaign.text)
     if people is not None:
         return JudgedRate(people.win_rate, people.labelers)
-    facts = evaluation.manifest["facts"]
-    measured = facts["win_rate"]
+    facts = evaluation_facts(evaluation)
+    measured = facts.get("win_rate")
     if opponent != ZERO_SHOT:
         measured = facts.get("champion_win_rate") if facts.get("runs", {}).get(CHAMPION) == opponent else None
     return None if measured is None else JudgedRate(Estimate(**measured))

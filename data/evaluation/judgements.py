@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from data.campaign.settings import Labelers
-from data.canonical import Document
+from data.evaluation.facts import StoredPair
 from data.measures.elo import Rating, elo_ratings
 from data.measures.intervals import Estimate
 from data.measures.win_rate import length_controlled, win_rate
@@ -49,15 +49,16 @@ class PairResult(NamedTuple):
     win_rate: Estimate
     equal_length: Estimate  # as it would be if both wrote equally much
 
-    def document(self) -> Document:
-        """Return it as manifests hold it."""
-        rates = {"win_rate": self.win_rate._asdict(), "equal_length": self.equal_length._asdict()}
-        return {"left": self.left, "right": self.right, **rates}
+    def document(self) -> StoredPair:
+        """Return the result as manifests have it."""
+        rate, at_equal_length = self.win_rate.document(), self.equal_length.document()
+        return {"left": self.left, "right": self.right, "win_rate": rate, "equal_length": at_equal_length}
 
     @staticmethod
-    def of(document: Document) -> "PairResult":
-        rates = (Estimate(**document[name]) for name in ("win_rate", "equal_length"))
-        return PairResult(document["left"], document["right"], *rates)
+    def of(stored: StoredPair) -> "PairResult":
+        """Return a result that a manifest has."""
+        rate, at_equal_length = Estimate(**stored["win_rate"]), Estimate(**stored["equal_length"])
+        return PairResult(stored["left"], stored["right"], rate, at_equal_length)
 
 
 def judge_pairs(

@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from data.campaign import Campaign
+from data.evaluation.facts import EvaluationFacts
 from data.evaluation.judgements import PairResult, result_for
 from data.measures.calibration import best_of_kl
 from data.measures.copying import copied_bigrams
@@ -15,7 +16,6 @@ from data.render import charts
 from data.render.highlight import marked
 from data.render.page import PAGES
 
-Facts = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 SAMPLES_SHOWN, SOURCES_SHOWN = 16, 24
 PASSING = ("champion", "rl", "supervised", "supervised-rl")
@@ -32,7 +32,7 @@ NUMBERS = {
 }
 
 
-def evaluation_report(campaign: Campaign, facts: Facts, responses: Rows) -> str:
+def evaluation_report(campaign: Campaign, facts: EvaluationFacts, responses: Rows) -> str:
     """Render an evaluation; `responses` are the rows of its responses.parquet."""
     return PAGES.get_template("evaluation.html").render(
         campaign=campaign,
@@ -45,7 +45,7 @@ def evaluation_report(campaign: Campaign, facts: Facts, responses: Rows) -> str:
     )
 
 
-def table(facts: Facts) -> list[dict[str, str]]:
+def table(facts: EvaluationFacts) -> list[dict[str, str]]:
     """Return a row of words and numbers for every system; columns that nothing was measured for are left out."""
     found = [PairResult.of(each) for each in facts["contests"]]
     rows = []
@@ -59,15 +59,16 @@ def table(facts: Facts) -> list[dict[str, str]]:
             row["score"] = f"{facts['scores'][name][0]:+.2f}"
         row["KL"] = f"{kl:.1f}" if (kl := divergence(facts, name)) is not None else ""
         texts = facts["texts"][name]
-        if all(texts[each] is not None for each in ROUGE):
-            row["ROUGE-1/2/L"] = " / ".join(f"{100 * texts[each]:.1f}" for each in ROUGE)
+        rouge = [value for name in ROUGE if (value := texts[name]) is not None]
+        if len(rouge) == len(ROUGE):
+            row["ROUGE-1/2/L"] = " / ".join(f"{100 * value:.1f}" for value in rouge)
         row |= {title: form.format(texts[key]) for key, (title, form) in NUMBERS.items() if texts.get(key) is not None}
         rows.append(row)
     titles = [title for title in dict.fromkeys(t for row in rows for t in row) if any(row.get(title) for row in rows)]
     return [{title: row.get(title, "") for title in titles} for row in rows]
 
 
-def shown(facts: Facts, system: str) -> str:
+def shown(facts: EvaluationFacts, system: str) -> str:
     """Name a system for readers: with the run of that day, where the same name means another one later."""
     run = facts.get("runs", {}).get(system)
     return f"{system} {run[:12]}" if run and system in PASSING else system
@@ -81,7 +82,7 @@ def told_apart(other_rules: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def divergence(facts: Facts, system: str) -> float | None:
+def divergence(facts: EvaluationFacts, system: str) -> float | None:
     """Return how far a system went from the base, nats a sequence: measured, or the bound of a best of n."""
     if system.startswith("best-of-"):
         return best_of_kl(int(system.rsplit("-", 1)[1]))
@@ -91,7 +92,7 @@ def divergence(facts: Facts, system: str) -> float | None:
     return measured["kl"] if measured else None
 
 
-def matrix(facts: Facts) -> list[tuple[str, list[PairResult | None]]]:
+def matrix(facts: EvaluationFacts) -> list[tuple[str, list[PairResult | None]]]:
     """Return for every system its contests with all others, in the order of the systems; empty without judges."""
     found = [PairResult.of(each) for each in facts["contests"]]
     return (
@@ -104,7 +105,7 @@ def matrix(facts: Facts) -> list[tuple[str, list[PairResult | None]]]:
     )
 
 
-def plots(campaign: Campaign, facts: Facts, responses: Rows) -> list[str]:
+def plots(campaign: Campaign, facts: EvaluationFacts, responses: Rows) -> list[str]:
     drawn = []
     if elo := facts["elo"]:
         bars = [(name, each["elo"], each["low"], each["high"]) for name, each in elo.items()]
@@ -116,7 +117,7 @@ def plots(campaign: Campaign, facts: Facts, responses: Rows) -> list[str]:
     return drawn
 
 
-def frontier(facts: Facts) -> list[tuple[str, float, float]]:
+def frontier(facts: EvaluationFacts) -> list[tuple[str, float, float]]:
     """Return (system, KL, mean score) of the systems that have both."""
     known = [(name, divergence(facts, name), facts["scores"].get(name)) for name in facts["systems"]]
     return [(name, kl, score[0]) for name, kl, score in known if kl is not None and score]

@@ -12,6 +12,7 @@ from data.cord.cord import pulls
 from data.cord.sentinels import worst_values
 from data.errors import Refused
 from data.evaluation.deciding import evaluation_of, settings_in_force
+from data.evaluation.facts import evaluation_facts
 from data.evaluation.human_evaluation import human_evaluations
 from data.evaluation.judgements import PairResult, result_for
 from data.labels.decisions import decision_log
@@ -56,9 +57,9 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     steps["evaluation"] = evaluation_of(store, name, run)
     if "responses.parquet" not in steps["evaluation"].names():
         raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
-    campaign, measured = settings_in_force(store, name, run), steps["evaluation"].manifest["facts"]
+    campaign, deciding = settings_in_force(store, name, run), evaluation_facts(steps["evaluation"])
     assert campaign is not None  # no older than the responses
-    facts = cast(RunFacts, {**published.facts, **{rate: measured.get(rate) for rate in DECIDING}})
+    facts = cast(RunFacts, {**published.facts, **{rate: deciding.get(rate) for rate in DECIDING}})
     page = run_report(campaign, gather(store, campaign, facts, steps))
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 

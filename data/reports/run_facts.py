@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from data.batches.index import batches
 from data.campaign import Campaign
 from data.cord.cord import Pulled
+from data.evaluation.facts import EvaluationFacts, evaluation_facts
 from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.label_sets import label_agreement, read_label_set
@@ -19,6 +20,7 @@ from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
 from data.runs.champion import PromotionEntry, champion, decisions_about, opponent_of, promotion_log
 from data.runs.registry import RunFacts, runs
+from data.runs.step_facts import RewardFacts
 from data.runs.stops import pulls_about
 from data.store import Store
 from data.store.manifest import Publication
@@ -39,9 +41,9 @@ class RunReportInput(NamedTuple):
     """All that a report says of a run."""
 
     facts: RunFacts  # what the run says of itself
-    reward: Mapping[str, Any]  # and its reward model
+    reward: RewardFacts
     histories: Mapping[str, Sequence[Mapping[str, float]]]  # metrics by step
-    evaluation: Mapping[str, Any]  # facts of the evaluation
+    evaluation: EvaluationFacts
     responses: Rows = ()  # and what was answered in it
     judgements: Rows = ()
     verdict: Verdict | None = None
@@ -73,7 +75,7 @@ def gather(store: Store, campaign: Campaign, facts: RunFacts, steps: Mapping[str
             for n, s in steps.items()
             if "history.json" in s.names()
         },
-        evaluation=evaluation.manifest["facts"],
+        evaluation=evaluation_facts(evaluation),
         responses=tables["responses"],
         judgements=tables["judgements"],
         verdict=gate(store, campaign, run, facts["label_set"], evaluation, opponent_of(store, name, run)),

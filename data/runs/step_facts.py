@@ -2,20 +2,7 @@
 
 from typing import Any, TypedDict
 
-from data.measures.intervals import Estimate
-
-
-class ShareFacts(TypedDict):
-    """A Estimate (data/measures/intervals.py) as JSON."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-def share_facts(share: Estimate) -> ShareFacts:
-    return ShareFacts(value=share.value, low=share.low, high=share.high, n=share.n)
+from data.measures.intervals import StoredEstimate
 
 
 class NormalisationFacts(TypedDict):
@@ -38,9 +25,9 @@ class SupervisedFacts(TypedDict):
 class RewardFacts(TypedDict):
     train_labels: int
     held_out_labels: int
-    accuracy: ShareFacts
+    accuracy: StoredEstimate
     chance: float
-    gold_accuracy: ShareFacts | None
+    gold_accuracy: StoredEstimate | None
     loss: float
     calibration: list[Any] | None  # expected error, and the bins of a calibration plot
     models: int

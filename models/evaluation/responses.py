@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from data.campaign.queries import load_queries
 from data.errors import Refused
+from data.evaluation.facts import StoredBehaviour
 from data.evaluation.systems import LEAD, System
 from data.measures.words import lead
 from models.lm.base import Base
@@ -46,6 +47,10 @@ class Behaviour(NamedTuple):
     kl: float  # nats a sequence
     kl_standard_error: float
     valid: float
+
+    def document(self) -> StoredBehaviour:
+        """Return it as an evaluation stores it."""
+        return {"kl": self.kl, "kl_standard_error": self.kl_standard_error, "valid": self.valid}
 
 
 def draw_queries(prompts: Prompts, count: int, referenced: bool = False) -> list[Asked]:

@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 
 from data.campaign import Campaign
-from data.canonical import Document
 from data.console import say
 from data.errors import Refused
+from data.evaluation.facts import Costs
 from data.evaluation.systems import CHAMPION, System, model_of
 from data.paths import run_prefix
 from data.store import Store
@@ -43,7 +43,7 @@ class Clock:
         self.of_models += time.perf_counter() - began
         return result
 
-    def facts(self) -> Document:
+    def facts(self) -> Costs:
         return {"seconds": round(time.perf_counter() - self.began, 2), "model_seconds": round(self.of_models, 2)}
 
 

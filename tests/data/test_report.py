@@ -3,6 +3,7 @@
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,15 +180,16 @@ def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campa
 
 
 def test_a_champion_in_a_table_is_the_one_of_that_day(campaign: Campaign, tmp_path: Path) -> None:
-    made = gathered(campaign, rate(0.75, 0.7)).evaluation
-    then = {"systems": ["zero-shot", "champion"], "runs": {"champion": "run-x8afc6a9bb0"}}
+    made: Any = gathered(campaign, rate(0.75, 0.7)).evaluation
+    then: Any = {"systems": ["zero-shot", "champion"], "runs": {"champion": "run-x8afc6a9bb0"}}
     then |= {
         name: {"champion": made[name]["policy"], "zero-shot": made[name]["zero-shot"]} for name in ("texts", "scores")
     }
     contests = [each | {"right": "champion"} for each in made["contests"]]
-    rows = table({**made, **then, "contests": contests})
+    facts: Any = dict(made, **then, contests=contests)
+    rows = table(facts)
     assert [row["system"] for row in rows] == ["zero-shot", "champion run-x8afc6a9"] and rows[1]["over zero-shot"]
-    assert matrix({**made, **then, "contests": contests})[1][0] == "champion run-x8afc6a9"
+    assert matrix(facts)[1][0] == "champion run-x8afc6a9"
 
 
 def test_money_of_two_currencies_is_not_added_up(campaign: Campaign, tmp_path: Path) -> None:

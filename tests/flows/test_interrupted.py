@@ -117,7 +117,7 @@ def test_what_was_answered_is_taken_in_when_the_page_is_ended(tmp_path: Path, se
     batch = prepared(store, simple(3))
     add(store, "ann", ["label"], 1)
     with started(tmp_path, "label", "sentiment", "--store", "store") as page:
-        assert "Ctrl-C ends it" in list(lines(page, until="Ctrl-C ends it"))[-1]
+        assert "Ctrl-C stops the page" in list(lines(page, until="Ctrl-C stops the page"))[-1]
         first = next(iter(questions(batch).values()))
         said = {
             "question_id": first.question_id,

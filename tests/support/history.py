@@ -45,7 +45,7 @@ def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A
         "campaign": campaign.model_dump(mode="json"),
     }
     normalised = {"n": 64, "mean": 0.1, "std": 1.2, "gain": 0.8, "bias": -0.1}
-    reward: dict[str, Any] = {
+    reward: Any = {
         "train_labels": 720,
         "chance": 0.25,
         "loss": 1.1,
@@ -60,7 +60,7 @@ def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A
     }
     texts = {"words": 4.0, "rouge1": None, "rouge2": None, "rougeL": None, "copied_share": 0.25}
     contests = [{"left": "zero-shot", "right": "policy", "win_rate": rate(0.2, 0.1), "equal_length": rate(0.3, 0.2)}]
-    evaluation = {
+    evaluation: Any = {
         "systems": ["zero-shot", "policy"],
         "anchor": "zero-shot",
         "runs": {"policy": "run-x1"},

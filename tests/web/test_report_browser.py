@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -39,7 +40,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _side_by_side(campaign: Campaign) -> str:
     made = gathered(campaign, rate(0.8, 0.7), text=" ".join(EVIL))
-    elo = {"zero-shot": {"elo": 0.0, "low": 0.0, "high": 0.0}, "policy": {"elo": 190.0, "low": 150.0, "high": 230.0}}
+    elo: Any = {
+        "zero-shot": {"elo": 0.0, "low": 0.0, "high": 0.0},
+        "policy": {"elo": 190.0, "low": 150.0, "high": 230.0},
+    }
     text = campaign.text.model_copy(update={"suffix": "TL;DR:"})  # so that copies are drawn and marked
     return evaluation_report(
         campaign.model_copy(update={"text": text}), {**made.evaluation, "elo": elo}, made.responses
