@@ -37,7 +37,7 @@ def test_the_tools_sdk_accepts_what_we_export_and_its_answers_come_back(tool: st
     folder = tmp_path / tool
     folder.mkdir()
     question_writers()[tool](questions, folder)
-    script = [str(SDKS), str(ROOT / "tests" / "exchange_tools.py"), tool, str(folder)]
+    script = [str(SDKS), str(ROOT / "tests" / "support" / "exchange_tools.py"), tool, str(folder)]
     found = subprocess.run(script, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout.splitlines()[-1])["tasks" if tool == "label-studio" else "records"] == len(made)
