@@ -63,7 +63,7 @@ def test_systems_side_by_side_and_what_people_say_of_them(
     of_run = Path(andon("report", run)["report"]).read_text()
     assert "What people say" in of_run and sent["batch"] in of_run and "The gate" in of_run
     assert andon("report", tiny_toml) == andon("report", "sentiment") != andon("report", run)
-    assert "no campaign of that name" in andon("report", "run-x", code=1)["message"]
+    assert "no campaign called run-x" in andon("report", "run-x", code=1)["message"]
 
     blank = Path(andon("sheet", tiny_toml, "--systems", "zero-shot,rl", "--items", 5)["sheet"]).read_text("utf-8-sig")
     assert run not in blank and len(list(csv.DictReader(io.StringIO(blank, newline="")))) == 10
