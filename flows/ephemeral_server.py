@@ -17,7 +17,7 @@ from andon_launcher import command
 
 def start_as_child() -> None:
     """Have Prefect start its ephemeral servers through andon_launcher."""
-    SubprocessASGIServer._run_uvicorn_command = _run_uvicorn_command  # type: ignore[method-assign]
+    SubprocessASGIServer._run_uvicorn_command = _run_uvicorn_command  # type: ignore[method-assign, assignment]
 
 
 def stop() -> None:

@@ -83,13 +83,11 @@ class Page:
         check_host(request, self.public)
         check_origin(request, self.public)
         token = (await read_json(request)).get("token")
-        address = request.client.host if request.client else "?"
-        if wait := self.bad_tokens.wait(address, take=0):
-            raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
         listed = await run_in_threadpool(self.roster.listed)
         labeler = account_of(listed, token.strip()) if isinstance(token, str) else None
-        if labeler is None:
-            self.bad_tokens.wait(address)
+        if labeler is None:  # a right token is never refused, or a stranger could lock out everybody behind one proxy
+            if wait := self.bad_tokens.wait(request.client.host if request.client else "?"):
+                raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
             raise HTTPException(401, "This token is not known, or no longer. Ask whoever gave it to you.")
         answer = JSONResponse({"name": labeler.name})
         secure = self.public is not None

@@ -249,8 +249,9 @@ def test_a_session_ends_with_its_time_and_cannot_be_made_up(store: LocalStore) -
 
 
 def test_guessing_tokens_and_answering_like_a_machine_are_slowed_down(store: LocalStore) -> None:
-    page = opened(store)
+    token, page = add(store, "ada"), opened(store)
     assert [Visitor(page, f"guess {n}").signed_in.status_code for n in range(7)] == [401] * 5 + [429] * 2
+    assert Visitor(page, token).signed_in.status_code == 200, "from the same address, with a right token"
     now = [0.0]
     limit = Limit(2, 60, clock=lambda: now[0])
     assert [limit.wait("ada"), limit.wait("ada"), limit.wait("ada"), limit.wait("bob")] == [0, 0, 1, 0]
@@ -289,10 +290,10 @@ def test_hidden_characters_are_written_out() -> None:
 
 def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
     check_address("127.0.0.1", None)
-    check_address("0.0.0.0", "https://label.example.org")
+    check_address("0.0.0.0", public="https://label.example.org")
     for listen, public in (("0.0.0.0", None), ("192.0.2.1", None), ("127.0.0.1", "http://label.example.org")):
         with pytest.raises(Refused):
-            check_address(listen, public)
+            check_address(listen, public=public)
 
 
 @pytest.mark.slow
