@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from data.batches.index import Batch
 from data.errors import Refused
 from data.store import Store
 from web.app import Page, application
-from web.desk import Desk
+from web.desks import Desks
 from web.guard import LOOPBACK
 from web.sessions import machine_key
 
@@ -30,18 +29,16 @@ def check_address(listen: str, public: str | None) -> None:
 
 def serve(
     store: Store,
-    campaign: str,
-    batch: Batch,
+    desks: Desks,
     *,
     listen: str = "127.0.0.1",
     port: int = 0,
     public: str | None = None,
     ready: Callable[[str], None] = lambda url: None,
-    finished: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve one batch until interrupted; `ready` is told the address, `finished` when the last question is answered."""
+    """Serve the page until interrupted; `ready` is called with the address."""
     check_address(listen, public)
-    page = Page(store, Desk(store, campaign, batch), machine_key(), public, finished)
+    page = Page(store, desks, machine_key(), public)
     family = socket.AF_INET6 if ":" in listen else socket.AF_INET
     with socket.socket(family) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

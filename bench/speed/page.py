@@ -78,7 +78,13 @@ async def labeler(name: str, token: str, url: str, tally: Tally, until: float) -
             began = time.monotonic()
             question = asked["question"]
             choice = draw.choice(question["options"])["choice"]
-            body = {"question_id": question["question_id"], "version": 1, "choice": choice, "seconds": 1.0}
+            body = {
+                "question_id": question["question_id"],
+                "ticket": question["ticket"],
+                "version": 1,
+                "choice": choice,
+            }
+            body["seconds"] = 1.0
             asked = await patiently(client, "POST", "/answer", tally, until, json=body, headers={"x-csrf": csrf})
             if asked.get("saved"):
                 tally.acknowledged[question["question_id"]] = name, choice

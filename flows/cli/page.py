@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -66,24 +67,40 @@ def label(
     served = _batch(opened, name, batch, hint(store, "export", campaign))
     name = name_in(served.prefix)  # comparisons of systems are kept apart from the campaign's own batches
     if not collect_only:
+        from web.desk import Desk
+        from web.desks import Desks
         from web.serve import check_address, serve
 
         check_address(listen, public)
         if not roster.accounts(opened):
             add_one = hint(store, "labelers", "add", "NAME")
             raise Refused(f"There are no labelers in {opened.uri}. Add one first: {add_one}")
-        child = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(served["batch"]))
+        to_collect = [served]
 
-        def finished() -> None:
-            sys.stderr.write("andon: the last question is answered; ingesting the answers\n")
-            threading.Thread(target=subprocess.run, args=(child,)).start()
+        def finished(batch_id: str) -> None:
+            sys.stderr.write(f"andon: the last question of {batch_id} is answered; ingesting the answers\n")
+            options = ["--collect", "--store", store, "--batch", batch_id]
+            threading.Thread(target=subprocess.run, args=(command("flows.cli", "label", campaign, *options),)).start()
+
+        def newer(desk: Desk) -> Desk | None:
+            published = [one for one in batches(opened, name) if batch is None]
+            after = list(takewhile(lambda one: one["batch"] != desk.batch, reversed(published)))
+            if not after:
+                return None
+            sys.stderr.write(f"andon: the page continues with batch {after[-1]['batch']}\n")
+            to_collect.append(after[-1])
+            return Desk(opened, name, after[-1])
 
         def ready(url: str) -> None:
             sys.stderr.write(f"andon: batch {served['batch']} of {name} at {url}  (Ctrl-C stops the page)\n")
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop a service as a person's Ctrl-C stops it
         with suppress(KeyboardInterrupt):
-            serve(opened, name, served, listen=listen, port=port, public=public, ready=ready, finished=finished)
+            desks = Desks(Desk(opened, name, served), newer, finished)
+            serve(opened, desks, listen=listen, port=port, public=public, ready=ready)
+        served = to_collect[-1]
+        for earlier in to_collect[:-1]:
+            _ingest_collected(opened, store, campaign, name, earlier, as_json)
     _ingest_collected(opened, store, campaign, name, served, as_json)
 
 
