@@ -93,13 +93,11 @@ class Page:
     async def sign_in(self, request: Request) -> Response:
         check_origin(request, self.public)
         form = _filled(SignInForm, await read_json(request))
-        address = request.client.host if request.client else "?"
-        if wait := self.bad_tokens.wait(address, take=0):
-            raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
         accounts = await run_in_threadpool(_safely, self.roster.listed)
         labeler = account_of(accounts, form.token.strip())
-        if labeler is None:
-            self.bad_tokens.wait(address)
+        if labeler is None:  # a right token is never refused, or a stranger could lock out everybody behind one proxy
+            if wait := self.bad_tokens.wait(request.client.host if request.client else "?"):
+                raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
             raise HTTPException(401, "This token is not known, or no longer. Ask the person who gave it to you.")
         answer = JSONResponse({"name": labeler.name})
         secure = self.public is not None

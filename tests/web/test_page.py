@@ -13,9 +13,9 @@ from data.cord import cord
 from data.errors import Refused
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
-from data.page.accounts import LOG, account_of, accounts, add, revoke
+from data.page.accounts import account_of, accounts, add, revoke
 from data.page.answers import collect, mark_delivered, save
-from data.paths import comparisons_of, name_in
+from data.paths import LABELER_LOG, comparisons_of, name_in
 from data.store import LocalStore, log
 from tests.support.labeling import prepared, simple, stored_answers
 from tests.support.visitor import ORIGIN, Visitor, opened
@@ -44,7 +44,7 @@ def test_a_token_is_known_by_its_hash_alone_and_revoking_ends_it(store: LocalSto
         add(store, "ada")
     revoke(store, "ada")
     assert account_of(accounts(store), token) is None
-    assert [entry["kind"] for entry in log.entries(store, LOG)] == ["add", "revoke"]
+    assert [entry["kind"] for entry in log.entries(store, LABELER_LOG)] == ["add", "revoke"]
     add(store, "bob", days=-1)
     assert "bob" not in accounts(store), "its time is over"
     for name, may in (("../x", ["label"]), ("eve", ["root"])):
@@ -228,8 +228,9 @@ def test_a_session_ends_with_its_time_and_cannot_be_made_up(store: LocalStore) -
 
 
 def test_guessing_tokens_and_answering_like_a_machine_are_slowed_down(store: LocalStore) -> None:
-    page = opened(store)
+    token, page = add(store, "ada"), opened(store)
     assert [Visitor(page, f"guess {n}").signed_in.status_code for n in range(7)] == [401] * 5 + [429] * 2
+    assert Visitor(page, token).signed_in.status_code == 200, "from the same address, with a right token"
     now = [0.0]
     limit = Limit(2, 60, clock=lambda: now[0])
     assert [limit.wait("ada"), limit.wait("ada"), limit.wait("ada"), limit.wait("bob")] == [0, 0, 1, 0]
@@ -263,10 +264,10 @@ def test_an_answer_of_another_kind_does_not_replace_a_stored_one(store: LocalSto
 
 def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
     check_address("127.0.0.1", None)
-    check_address("0.0.0.0", "https://label.example.org")
+    check_address("0.0.0.0", public="https://label.example.org")
     for listen, public in (("0.0.0.0", None), ("192.0.2.1", None), ("127.0.0.1", "http://label.example.org")):
         with pytest.raises(Refused):
-            check_address(listen, public)
+            check_address(listen, public=public)
 
 
 @pytest.mark.slow
