@@ -7,12 +7,11 @@ from typing import NamedTuple
 import uvicorn
 from starlette.types import ASGIApp
 
-from data.batches.index import Batch
 from data.errors import Refused
 from data.store import Store
 from web.app import Page, application
 from web.connections import PATIENCE_S, STOP_S, Connection, Server
-from web.desk import Desk
+from web.desks import Desks
 from web.guard import LOOPBACK
 from web.proxies import EXAMPLE, Network, Visitors, public_origin, trusted_networks
 from web.sessions import machine_key
@@ -39,18 +38,13 @@ def check_address(listen: str, port: int = 0, public: str | None = None, proxies
 
 def serve(
     store: Store,
-    campaign: str,
-    batch: Batch,
+    desks: Desks,
     address: Address,
     *,
     ready: Callable[[str], None] = lambda url: None,
-    finished: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve one batch until interrupted.
-
-    `ready` is called with the address when connections are accepted, `finished` when the last question is answered.
-    """
-    page = Page(store, Desk(store, campaign, batch), machine_key(), address.public, finished)
+    """Serve the page until interrupted; `ready` is called with the address when connections are accepted."""
+    page = Page(store, desks, machine_key(), address.public)
     with bound_socket(address.listen, address.port) as bound:
         host = f"[{address.listen}]" if ":" in address.listen else address.listen
         url = address.public or f"http://{host}:{bound.getsockname()[1]}"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -78,33 +79,48 @@ def label(
     opened = open_store(store)
 
     def find_batch() -> Batch:
-        found = _batch(opened, name, batch, hint(store, "export", campaign))
+        published = _batch(opened, name, batch, hint(store, "export", campaign))
         if not collect_only and not roster.accounts(opened):
             add_one = hint(store, "labelers", "add", "NAME")
             raise NotYet(f"There are no labelers in {opened.uri}. Add one first: {add_one}")
-        return found
+        return published
 
     if collect_only:
         served = find_batch()
     else:
+        from web.desk import Desk
+        from web.desks import Desks
         from web.serve import check_address, serve
 
         address = check_address(listen, port, public, trust_proxy or ())
         served = find_batch() if public is None else _wait_for(find_batch)
     name = name_in(served.prefix)  # comparisons of systems are kept apart from the campaign's own batches
     if not collect_only:
-        child = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(served["batch"]))
+        to_collect = [served]
 
-        def finished() -> None:
-            sys.stderr.write("andon: the last question is answered; ingesting the answers\n")
-            threading.Thread(target=subprocess.run, args=(child,)).start()
+        def finished(batch_id: str) -> None:
+            sys.stderr.write(f"andon: the last question of {batch_id} is answered; ingesting the answers\n")
+            options = ["--collect", "--store", store, "--batch", batch_id]
+            threading.Thread(target=subprocess.run, args=(command("flows.cli", "label", campaign, *options),)).start()
+
+        def newer(desk: Desk) -> Desk | None:
+            published = [one for one in batches(opened, name) if batch is None]
+            after = list(takewhile(lambda one: one["batch"] != desk.batch, reversed(published)))
+            if not after:
+                return None
+            sys.stderr.write(f"andon: the page continues with batch {after[-1]['batch']}\n")
+            to_collect.append(after[-1])
+            return Desk(opened, name, after[-1])
 
         def ready(url: str) -> None:
             sys.stderr.write(f"andon: batch {served['batch']} of {name} at {url}  (Ctrl-C stops the page)\n")
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop a service as a person's Ctrl-C stops it
         with suppress(KeyboardInterrupt):
-            serve(opened, name, served, address, ready=ready, finished=finished)
+            serve(opened, Desks(Desk(opened, name, served), newer, finished), address, ready=ready)
+        served = to_collect[-1]
+        for earlier in to_collect[:-1]:
+            _ingest_collected(opened, store, campaign, name, earlier, as_json)
     _ingest_collected(opened, store, campaign, name, served, as_json)
 
 
