@@ -21,6 +21,7 @@ from data.canonical import content_id
 from data.errors import Refused
 from data.escape import shown, shown_name
 from models.lm.checkpoint_folder import check_folder, reading
+from models.lm.gpu import check_processor
 from models.lm.memory import keep_freed_memory
 from models.lm.prompts import Prompts
 from models.training.processes import processes
@@ -128,7 +129,10 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
 def best_device() -> torch.device:
     """Return this process's GPU, or the processor; the processes of a training have one each."""
     processes()  # joining the other processes also selects the GPU of this one
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    check_processor()
+    return torch.device("cpu")
 
 
 def fingerprint(model: nn.Module) -> str:
