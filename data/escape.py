@@ -7,6 +7,7 @@ import unicodedata
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # categories of characters that show nothing, or turn what follows
+FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol that show nothing
 NOT_HIDING = {"\n", "\t", "\u200c", "\u200d"}  # the joiners are letters of several scripts, and of emoji
 
 
@@ -38,6 +39,16 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return what others wrote as one printable line: it may hold line ends or a terminal's control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return the beginning of a text, with an ellipsis if there is more of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "\u2026"
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text shows nothing: it has no character, or only spaces, hidden characters, marks and fillers."""
+    return all(unicodedata.category(character)[0] in "ZCM" or character in FILLERS for character in text)
 
 
 def as_code(text: str) -> str:

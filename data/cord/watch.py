@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from data.cord import cord
-from data.cord.cord import Pull, stopped_by
+from data.cord.entries import Pull, stopped_by
 from data.errors import Refused, StoreUnreachable
 from data.paths import CORD_LOG, label_sets_prefix
 from data.store import Store, log

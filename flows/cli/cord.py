@@ -8,7 +8,7 @@ import typer
 
 from data.campaign import load_campaign
 from data.cord import cord
-from data.cord.cord import Pulled
+from data.cord.entries import EVERYTHING, Pull, Pulled
 from data.errors import Refused
 from data.escape import one_line
 from data.paths import CAMPAIGNS, runs_prefix
@@ -37,7 +37,7 @@ def pull(
     Trainings save their state and end. Nothing is exported, trained or promoted until the pull is released.
     """
     given = [campaign and f"campaign:{_name(campaign)}", run and f"run:{run}", scope]
-    scopes = [one for one in given if one] or [cord.EVERYTHING]
+    scopes = [one for one in given if one] or [EVERYTHING]
     if len(scopes) > 1:
         raise Refused("Give only one of --scope, --campaign and --run. Without any of them, everything stops.")
     opened = open_store(store)
@@ -50,7 +50,7 @@ def pull(
             f"the next andon command here that reaches the store stops the line: {hint(store, 'cord')}",
             then,
         ]
-    finish(made._asdict(), as_json, lines)
+    finish(_fields(made), as_json, lines)
     if not made.spooled:
         with suppress(Refused, OSError):  # the pull is recorded, even if the store cannot be read now
             if missing := _missing(opened, made.scope):
@@ -87,7 +87,7 @@ def show_cord(store: StoreUri = STORE, as_json: Json = False) -> None:
     result = {
         "store": opened.uri,
         "open": [one.pull.pull for one in pulls if one.release is None],
-        "pulls": [one.pull._asdict() | {"released": one.release._asdict() if one.release else None} for one in pulls],
+        "pulls": [_fields(one.pull) | {"released": one.release._asdict() if one.release else None} for one in pulls],
     }
     lines = [line for one in pulls for line in _pull_lines(one)]
     finish(result, as_json, lines or ["the cord has not been pulled"])
@@ -96,7 +96,7 @@ def show_cord(store: StoreUri = STORE, as_json: Json = False) -> None:
 def _missing(store: Store, scope: str) -> str | None:
     """Say what a scope names that does not exist yet; the pull stops it as soon as it does."""
     kind, _, name = scope.partition(":")
-    if scope == cord.EVERYTHING:
+    if scope == EVERYTHING:
         return None
     campaigns = list(folders(store, CAMPAIGNS))
     if kind == "campaign":
@@ -119,6 +119,10 @@ def _pull_lines(pulled: Pulled) -> list[str]:
     if freed:
         lines.append(f"  released by {one_line(freed.by)} at {freed.at}: {one_line(freed.reason)}")
     return lines
+
+
+def _fields(pull: Pull) -> dict[str, object]:
+    return pull._asdict() | {"spooled": pull.spooled}
 
 
 def _name(campaign: str) -> str:
