@@ -82,7 +82,15 @@ class Line:
         cord.release(self.store, pull, by=labeler, reason=reason)
         with self._lock:
             self._ours.pop(pull, None)
+        self.expire()
+
+    def expire(self) -> None:
+        """Look again for the next request."""
         self._seen.expire()
+
+    def handed_on(self, timeout_s: float) -> bool:
+        """Wait until the store has all pulls of this machine, and return whether it has."""
+        return self._courier.wait(timeout_s)
 
     def _look(self) -> Seen:
         waiting = {made.pull for made in cord.replay(self.store)}

@@ -57,6 +57,10 @@ class Pull(NamedTuple):
     def spooled(self) -> bool:
         return self.number is None
 
+    def document(self) -> Document:
+        """Return the fields as commands show them with --json."""
+        return self._asdict() | {"spooled": self.spooled}
+
     def stops(self, campaign: str | None, run: str | None) -> bool:
         return self.scope in (EVERYTHING, f"campaign:{campaign}", f"run:{run}")
 
