@@ -30,6 +30,7 @@ class RunFacts(TypedDict):
     valid: float  # share of valid responses
     recipe: NotRequired[Document]  # the settings that decide its weights; runs of older stores name none
     campaign: NotRequired[Document]  # all settings
+    changes: NotRequired[Document | None]  # what a person accepted (data/rounds/changes.py)
 
 
 class Run(Publication):
