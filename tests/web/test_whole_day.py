@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures of another module are arguments here)
 """The page for somebody who labels all day: keys of every layout, drafts, own answers, and nothing out of sight."""
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "store")
 
 
-def sign_in(page: Page, site: Site, store: LocalStore, name: str = "ada", roles: str = "label pull release") -> None:  # noqa: F811
+def sign_in(page: Page, site: Site, store: LocalStore, name: str = "ada", roles: str = "label pull release") -> None:
     """Serve what the store has now, and sign a new labeler in."""
     token = add(store, name, roles.split())
     site.page = opened(store)
@@ -45,7 +46,7 @@ def sign_in(page: Page, site: Site, store: LocalStore, name: str = "ada", roles:
     expect(page.locator("#count")).not_to_be_empty()
 
 
-def press(page: Page, code: str, key: str) -> None:  # noqa: F811
+def press(page: Page, code: str, key: str) -> None:
     page.evaluate(PRESS, [code, key])
 
 
@@ -58,7 +59,7 @@ def test_keys_are_places_and_hints_show_what_the_layout_has_there(
     page: Page,
     site: Site,
     store: LocalStore,
-    layout: dict[str, str],  # noqa: F811
+    layout: dict[str, str],
 ) -> None:
     page.add_init_script(f"""Object.defineProperty(navigator, "keyboard", {{
         value: {{ getLayoutMap: async () => new Map(Object.entries({layout})) }} }})""")
@@ -76,7 +77,7 @@ def test_keys_are_places_and_hints_show_what_the_layout_has_there(
     expect(page.locator("#count")).to_contain_text("1 by you")
 
 
-def test_shortcuts_can_be_switched_off_and_stay_off(page: Page, site: Site, store: LocalStore) -> None:  # noqa: F811
+def test_shortcuts_can_be_switched_off_and_stay_off(page: Page, site: Site, store: LocalStore) -> None:
     prepared(store, simple(2))
     sign_in(page, site, store)
     page.get_by_label("One-key shortcuts").uncheck()
@@ -97,7 +98,7 @@ def test_shortcuts_can_be_switched_off_and_stay_off(page: Page, site: Site, stor
     expect(page.locator("#options input").nth(1)).to_be_checked()
 
 
-def test_the_chosen_text_is_never_under_the_bar(page: Page, site: Site, store: LocalStore) -> None:  # noqa: F811
+def test_the_chosen_text_is_never_under_the_bar(page: Page, site: Site, store: LocalStore) -> None:
     prepared(store, [("query", [f"{letter} {'word ' * 120}" for letter in "abcdefgh"])])
     page.set_viewport_size({"width": 900, "height": 520})
     sign_in(page, site, store)
@@ -110,7 +111,7 @@ def test_the_chosen_text_is_never_under_the_bar(page: Page, site: Site, store: L
         assert top >= bar and bottom <= 520, (key, top, bottom, bar)
 
 
-def test_the_question_stays_in_sight_on_a_wide_window(page: Page, site: Site, store: LocalStore) -> None:  # noqa: F811
+def test_the_question_stays_in_sight_on_a_wide_window(page: Page, site: Site, store: LocalStore) -> None:
     prepared(store, [("query " * 20, [f"{letter} {'word ' * 150}" for letter in "abcdefghij"])])
     page.set_viewport_size({"width": 1500, "height": 800})
     sign_in(page, site, store)
@@ -121,7 +122,7 @@ def test_the_question_stays_in_sight_on_a_wide_window(page: Page, site: Site, st
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_zero_is_the_tenth_text_and_the_tenth_place(page: Page, site: Site, store: LocalStore) -> None:  # noqa: F811
+def test_zero_is_the_tenth_text_and_the_tenth_place(page: Page, site: Site, store: LocalStore) -> None:
     prepared(store, MANY)
     sign_in(page, site, store)
     assert page.locator("#options kbd").all_inner_texts() == list("1234567890")
@@ -142,7 +143,7 @@ def test_zero_is_the_tenth_text_and_the_tenth_place(page: Page, site: Site, stor
 def test_drafts_outlast_a_reload_and_a_session_and_are_not_for_others(
     page: Page,
     site: Site,
-    store: LocalStore,  # noqa: F811
+    store: LocalStore,
 ) -> None:
     prepared(store, simple(3))
     sign_in(page, site, store)
@@ -166,7 +167,7 @@ def test_drafts_outlast_a_reload_and_a_session_and_are_not_for_others(
 def test_a_draft_ends_when_its_answer_is_saved_and_its_flag_needs_no_choice(
     page: Page,
     site: Site,
-    store: LocalStore,  # noqa: F811
+    store: LocalStore,
 ) -> None:
     prepared(store, simple(2))
     sign_in(page, site, store)
@@ -185,7 +186,7 @@ def test_a_draft_ends_when_its_answer_is_saved_and_its_flag_needs_no_choice(
     assert page.evaluate("Object.keys(localStorage)") == []
 
 
-def test_undo_has_a_way_back_and_every_own_answer_can_be_changed(page: Page, site: Site, store: LocalStore) -> None:  # noqa: F811
+def test_undo_has_a_way_back_and_every_own_answer_can_be_changed(page: Page, site: Site, store: LocalStore) -> None:
     prepared(store, simple(5))
     sign_in(page, site, store)
     queries = []
@@ -222,7 +223,7 @@ def test_undo_has_a_way_back_and_every_own_answer_can_be_changed(page: Page, sit
 def test_nothing_left_goes_on_by_itself_with_a_lapsed_question_and_a_newer_batch(
     page: Page,
     site: Site,
-    store: LocalStore,  # noqa: F811
+    store: LocalStore,
 ) -> None:
     now = [0.0]
 
@@ -254,7 +255,7 @@ def test_nothing_left_goes_on_by_itself_with_a_lapsed_question_and_a_newer_batch
     expect(page.locator("#count")).to_contain_text("0 by you · 0 of 2")
 
 
-def test_an_empty_text_is_written_out(page: Page, site: Site, store: LocalStore) -> None:  # noqa: F811
+def test_an_empty_text_is_written_out(page: Page, site: Site, store: LocalStore) -> None:
     prepared(store, [("query", ["", "two", "three ", "four"])])
     sign_in(page, site, store)
     expect(page.get_by_role("radio", name="(empty)")).to_be_visible()
@@ -262,10 +263,10 @@ def test_an_empty_text_is_written_out(page: Page, site: Site, store: LocalStore)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_has_nothing_to_say_about_any_page(browser: Browser, site: Site, tmp_path: Path, scheme: str) -> None:  # noqa: F811
+def test_axe_has_nothing_to_say_about_any_page(browser: Browser, site: Site, tmp_path: Path, scheme: str) -> None:
     asks = {"best": Ask(), "ranking": Ask(kind="ranking"), "ratings": Ask(kind="ratings", axes=("accuracy", "overall"))}
     context = browser.new_context(viewport={"width": 1500, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    page, axe = context.new_page(), Axe()  # noqa: F811
+    page, axe = context.new_page(), Axe()
 
     def check(what: str) -> None:
         for width in (1500, 390) if scheme == "light" else (1500,):  # colours are the same on a phone

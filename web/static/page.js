@@ -93,14 +93,14 @@ async function look() {
   try {
     const { ok, reply, status } = await ask("/line");
     if (status === 401) return location.assign("/");
-    if (ok) { showPulls(reply.pulls); watchers.forEach((watch) => watch(reply.live)); offerRun(reply.live); }
+    if (ok) { showPulls(reply.pulls, reply.more); watchers.forEach((watch) => watch(reply.live)); offerRun(reply.live); }
   } catch { /* the server is away: the next look will tell */ }
 }
 
-let shownPulls = "[]";
-function showPulls(pulls) {
-  if (JSON.stringify(pulls) === shownPulls) return;
-  shownPulls = JSON.stringify(pulls);
+let shownPulls = "";
+function showPulls(pulls, more = 0) {
+  if (JSON.stringify([pulls, more]) === shownPulls) return;
+  shownPulls = JSON.stringify([pulls, more]);
   const box = byId("stopped");
   box.replaceChildren(...pulls.map((pull) => {
     const line = element("p");
@@ -114,6 +114,7 @@ function showPulls(pulls) {
     }
     return line;
   }));
+  if (more) box.append(element("p", `${more} earlier pulls stop the line too.`, { class: "hint" }));
   box.hidden = pulls.length === 0;
 }
 
@@ -160,7 +161,7 @@ function onReason(name, send) {
 function receiptOf(name, reply) {
   if (name === "release") return "Released.";
   return reply.number === null
-    ? `Received and kept on the server's machine (${reply.pull}). It enters the store as soon as the store answers.`
+    ? `Received and kept on the server's machine (${reply.pull}). The store does not answer; the pull will be handed on. Tell people too.`
     : `Received, number ${reply.number} (${reply.pull}). The line stops: ${reply.scope.replace(":", " ")}.`;
 }
 
