@@ -35,11 +35,31 @@ def prepared(
     name: str = "b1",
 ) -> Batch:
     """Publish a batch of (query, options), which asks for the best option or for `ask`."""
-    settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
     asked = [
         Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options))
         for number, (query, options) in enumerate(texts)
     ]
+    return published(store, asked, campaign, ask, name)
+
+
+def gold_batch(store: LocalStore, count: int) -> Batch:
+    """Publish a batch of gold questions, whose second text is the best one."""
+    asked = [
+        Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options), role="gold", gold=1)
+        for number, (query, options) in enumerate(simple(count))
+    ]
+    return published(store, asked)
+
+
+def published(
+    store: LocalStore,
+    asked: Sequence[Question],
+    campaign: str = "sentiment",
+    ask: Ask | None = None,
+    name: str = "b1",
+) -> Batch:
+    """Publish a batch of questions."""
+    settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
     vendor, key = blind(asked, settings.shown_instructions, f"secret of {name}".encode())
     folder = store.root.parent
     write_table(key, folder / "key.parquet")
