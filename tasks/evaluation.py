@@ -22,7 +22,7 @@ from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, l
 from data.measures.intervals import StoredEstimate
 from data.measures.text_metrics import measure_texts, score_gaps
 from data.paths import evaluations_prefix, run_prefix
-from data.reports.evaluation import evaluation_report, told_apart
+from data.reports.evaluation import evaluation_report, rule_warnings
 from data.runs.champion import decisions_about, opponent_of, promotion_log
 from data.store import Store, open_store
 from data.store.manifest import publish, read_manifest
@@ -102,7 +102,7 @@ def _evaluate(
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
     answered = run_systems(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
     apart = other_rules(store, campaign, systems)
-    for line in told_apart(apart):
+    for line in rule_warnings(apart):
         say(f"evaluation: {line}")
     queries = {query.query_id: query.text for query in answered.asked}
     judgements = [] if campaign.judges is None else list(judge_pairs(campaign.judges, queries, answered.texts()))

@@ -17,7 +17,7 @@ from data.errors import Refused
 from data.evaluation.human_evaluation import human_evaluations, identity
 from data.evaluation.systems import find_systems, other_rules
 from data.paths import comparisons_of
-from data.reports.evaluation import told_apart
+from data.reports.evaluation import rule_warnings
 from data.store import open_store
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import open_base
@@ -40,7 +40,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         if str(earlier["batch"]).endswith(request):
             say(f"comparison: batch {earlier['batch']} is published")
             return str(earlier["batch"])
-    for line in told_apart(other_rules(store, campaign, systems)):
+    for line in rule_warnings(other_rules(store, campaign, systems)):
         say(f"comparison: {line} For the gate they count only of a run that was trained with these rules.")
     number = len(human_evaluations(store, campaign.name)) + 1
     batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)

@@ -137,7 +137,7 @@ def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_
     if human_results(sent.store, "c")[0].decision != "accept":
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
     against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
-    assert len(against) == 1 and "only 2 people judged enough of it beside zero-shot" in against[0]
+    assert len(against) == 1 and "only 2 people answered enough questions about it and zero-shot" in against[0]
 
 
 def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,9 @@ def test_nothing_is_promoted_while_what_people_said_waits(sent: Round, run: Made
     compare(sent, "run-1", "zero-shot", winner="zero-shot", answered=0.5)
     assert human_results(sent.store, "c")[0].decision != "accept"
     against = gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).against
-    assert len(against) == 1 and against[0].startswith("what people said of it beside zero-shot waits for a decision")
+    assert len(against) == 1 and against[0].startswith(
+        "people's answers that compare it with zero-shot wait for a decision"
+    )
     override(sent.store, comparisons_of("c"), "h001-x", "reject", "one program wrote them", None)
     assert gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).holds, "a person threw them out"
     override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
