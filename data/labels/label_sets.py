@@ -113,8 +113,9 @@ def _weights(labels: pa.Table, weights: Mapping[str, Mapping[str, float]]) -> ND
     labelers = labels["labeler_id"].combine_chunks().dictionary_encode()
     names = labelers.dictionary.to_pylist()
     table = [[weights.get(batch, {}).get(name, 1.0) for name in names] for batch in batch_ids.dictionary.to_pylist()]
-    matrix: NDArray[np.float64] = np.array(table).reshape(len(table), len(names))
-    return matrix[batch_ids.indices, labelers.indices]
+    matrix = np.array(table).reshape(len(table), len(names))
+    of_label: NDArray[np.float64] = matrix[batch_ids.indices, labelers.indices]
+    return of_label
 
 
 def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:

@@ -82,7 +82,7 @@ def test_what_began_with_references_says_from_where_its_divergence_is(campaign: 
     page, other = run_report(campaign, made), run_report(tuned, made)
     assert "noise ceiling" not in page
     assert "noise ceiling 0.683" in run_report(campaign, made._replace(agreed=PairAgreement(proportion(50, 100), 4)))
-    assert "KL from the base, nats" in page and "training's way" in page.replace("&#x27;", "'").replace("&#39;", "'")
+    assert "KL from the base, nats" in page and "systems and the training" in page
     assert "KL from its start, nats" in other and "way</" not in other
     last = {"kl": 3.0}
     assert "after fine-tuning on references" in model_card(tuned, "run-1", last)
@@ -104,7 +104,7 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     assert page.index("Promoted by ann, despite the gate") < page.index("we ship today") < page.index("Against:")
     whole = report_campaign(sent.store, campaign.name).path("report.html").read_text()
     assert whole.index("Champion: <code>run-2") < whole.index("despite the gate: we ship today") < whole.index("a tie")
-    assert "run-1" in whole and "Where the champion comes from" in whole and "<svg" in whole
+    assert "run-1" in whole and "Origin of the champion" in whole and "<svg" in whole
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     assert "is open" not in page("run-1")
     evaluation = evaluation_of(sent.store, campaign.name, "run-2")
     promote_by_hand(sent.store, campaign, "run-2", "we ship today", "ann", evaluation)
-    assert "It was champion, and is not now." in page("run-1") and "was champion" not in page("run-2")
+    assert "It was champion earlier, but is not now." in page("run-1") and "was champion" not in page("run-2")
     rollback(sent.store, campaign.name, "we do not", "ann")
     said = page("run-2")
     assert "Promoted by ann, despite the gate" not in said and "rolled back by ann" in said
