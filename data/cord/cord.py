@@ -17,10 +17,10 @@ from data.canonical import Document, plain, seal, unseal
 from data.cord.webhook import notify
 from data.errors import Refused, Stopped
 from data.escape import one_line
+from data.paths import CORD_LOG
 from data.store import LocalStore, Store, log
 from data.store.user_state import local_state, spool_name
 
-LOG = "cord/log"
 EVERYTHING = "everything"
 SCOPE = re.compile(r"everything|campaign:[a-z][a-z0-9-]{1,40}|run:[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 LONGEST = 2_000  # characters of a reason that are kept
@@ -141,13 +141,13 @@ def release(store: Store, pull_id: str, *, by: str, reason: str) -> None:
             )
         return {"kind": "release", "pulls": [pull_id], "by": plain(by), "reason": plain(reason.strip()[:LONGEST])}
 
-    log.append(store, LOG, decide)
+    log.append(store, CORD_LOG, decide)
 
 
 def pulls(store: Store) -> list[Pulled]:
     """Return all pulls, oldest first, with who released them; those that wait in this machine's spool count too."""
     waiting = replay(store)
-    found = _read(log.entries(store, LOG))
+    found = _read(log.entries(store, CORD_LOG))
     known = {each.pull.pull for each in found}
     return found + [Pulled(made, None) for made in waiting if made.pull not in known]
 
@@ -190,7 +190,7 @@ def _append(store: Store, made: Pull) -> None:
     def decide(so_far: list[Document]) -> Document | None:
         return None if any(entry.get("pull") == made.pull for entry in so_far) else _entry(made)
 
-    log.append(store, LOG, decide)
+    log.append(store, CORD_LOG, decide)
 
 
 def _entry(made: Pull) -> Document:

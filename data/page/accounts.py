@@ -13,9 +13,9 @@ from typing import NamedTuple
 from data.canonical import Document, sha256
 from data.errors import Refused
 from data.escape import valid_utf8
+from data.paths import LABELER_LOG
 from data.store import Store, log
 
-LOG = "labelers/log"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 ROLES = ("label", "pull", "release")
 
@@ -45,7 +45,7 @@ def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: i
             raise Refused(f"{name} is a labeler already: andon labelers revoke {name} first, for a new token.")
         return entry
 
-    log.append(store, LOG, decide)
+    log.append(store, LABELER_LOG, decide)
     return token
 
 
@@ -57,13 +57,13 @@ def revoke(store: Store, name: str) -> None:
             raise Refused(f"There is no labeler {name[:60]!r} in {store.uri}: andon labelers list names them.")
         return {"kind": "revoke", "name": name}
 
-    log.append(store, LOG, decide)
+    log.append(store, LABELER_LOG, decide)
 
 
 def accounts(store: Store) -> dict[str, Account]:
     """Return everybody on the list whose token has not expired, by name."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {name: each for name, each in _active(log.entries(store, LOG)).items() if each.expires > now}
+    return {name: each for name, each in _active(log.entries(store, LABELER_LOG)).items() if each.expires > now}
 
 
 def account_of(listed: Mapping[str, Account], token: str) -> Account | None:

@@ -10,10 +10,11 @@ from data.errors import Refused
 from data.evaluation.deciding import facts_by_decision
 from data.labels import decisions
 from data.labels.table import committed_table, deliveries
-from data.paths import CAMPAIGNS, comparisons_of, label_sets_prefix
+from data.paths import CAMPAIGNS, LABEL_SET_FILE, comparisons_of, label_sets_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, folders
+from data.store.base import named
 
 
 class Node(NamedTuple):
@@ -49,7 +50,7 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{decision}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}
-    for key in store.keys(label_sets_prefix(campaign)):
+    for key in named(store, label_sets_prefix(campaign), LABEL_SET_FILE):
         label_set = unseal(store.read(key), f"{key} in {store.uri}")
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)

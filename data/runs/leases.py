@@ -17,9 +17,10 @@ from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
 from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused
 from data.escape import shown
+from data.paths import BEAT_FILE, LEASE_LOG, beats_prefix
 from data.store import Store, log
+from data.store.base import named
 
-LOG = "leases/log"
 BEAT = "%Y%m%dT%H%M%S%f"
 OLD_HOLDER = re.compile(r"(?P<by>.*)@(?P<host>[^@]*) \(process (?P<pid>\d+), (?P<run>[^)]+)\)")
 
@@ -97,7 +98,7 @@ def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lea
         process: Process = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
         return {"kind": "take", "campaign": campaign, "by": by, "run": run, "process": process}
 
-    entry = log.append(store, LOG, decide)
+    entry = log.append(store, LEASE_LOG, decide)
     assert entry is not None
     return Lease(campaign, entry["number"], _holder(store, cast(LeaseEntry, entry)).text)
 
@@ -105,7 +106,7 @@ def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lea
 def renew(store: Store, lease: Lease) -> None:
     """Write a beat, which shows that the holder is alive; raise LeaseLost after a takeover."""
     check(store, lease)
-    store.put_new(f"{_beats(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
+    store.put_new(f"{beats_prefix(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
 
 
 def release(store: Store, lease: Lease) -> None:
@@ -116,12 +117,12 @@ def release(store: Store, lease: Lease) -> None:
         mine = current is not None and current["number"] == lease.epoch
         return {"kind": "give back", "campaign": lease.campaign, "epoch": lease.epoch} if mine else None
 
-    log.append(store, LOG, decide)
+    log.append(store, LEASE_LOG, decide)
 
 
 def check(store: Store, lease: Lease) -> None:
     """Raise LeaseLost if the lease was taken over."""
-    _refuse_others(store, log.entries(store, LOG), lease)
+    _refuse_others(store, log.entries(store, LEASE_LOG), lease)
 
 
 def commit(store: Store, lease: Lease, key: str) -> None:
@@ -132,7 +133,7 @@ def commit(store: Store, lease: Lease, key: str) -> None:
         entry = {"kind": "commit", "campaign": lease.campaign, "epoch": lease.epoch, "key": key}
         return None if any(entry.items() <= earlier.items() for earlier in entries) else entry
 
-    log.append(store, LOG, decide)
+    log.append(store, LEASE_LOG, decide)
 
 
 def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
@@ -147,7 +148,7 @@ def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
 
 def holder(store: Store, campaign: str) -> Holder | None:
     """Return the holder of the lease of a campaign; None if it is free."""
-    current = _last(log.entries(store, LOG), campaign)
+    current = _last(log.entries(store, LEASE_LOG), campaign)
     return current and _holder(store, current)
 
 
@@ -196,7 +197,7 @@ def _alive(store: Store, entry: LeaseEntry) -> bool:
     process = entry["process"]
     if process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"]:
         return False  # the process of this machine has ended, whatever its last beat is
-    beats = store.keys(_beats(entry["campaign"], entry["number"]))
+    beats = named(store, beats_prefix(entry["campaign"], entry["number"]), BEAT_FILE)
     last = beats[-1].rsplit("/", 1)[1].removesuffix(".json") if beats else None
     seen = datetime.strptime(last, BEAT).replace(tzinfo=UTC) if last else datetime.fromisoformat(entry["at"])
     return (datetime.now(UTC) - seen).total_seconds() < ttl_s()
@@ -208,7 +209,3 @@ def _started(pid: int) -> str | None:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:
         return None
-
-
-def _beats(campaign: str, epoch: int) -> str:
-    return f"leases/beats/{campaign}/{epoch:010d}"

@@ -12,12 +12,34 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
 from data.canonical import Document, content_id, seal, sha256, sha256_of_file, unseal
 from data.errors import Refused
 from data.store.base import Store
 
 MANIFEST_VERSION = 1
 REPORTED_PACKAGES = ("andon", "torch", "transformers", "prefect", "pyarrow", "numpy")
+
+
+class File(TypedDict):
+    """A file of a publication."""
+
+    key: str
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """What every manifest has at least."""
+
+    kind: str
+    files: dict[str, File]
+    inputs: Document
+    facts: Document
+
+
+SHAPE = TypeAdapter(Manifest)
 
 
 @dataclass(frozen=True)
@@ -77,14 +99,21 @@ def checked(store: Store, key: str, sha256: str) -> Path:
 
 
 def read_manifest(store: Store, prefix: str) -> Publication | None:
-    """Return the published step at `prefix`, or None where it never happened."""
+    """Return the published step at `prefix`; None if it never happened."""
     try:
         data = store.read(f"{prefix}/manifest.json")
     except FileNotFoundError:
         return None
-    document = unseal(data, f"{prefix}/manifest.json in {store.uri}")
+    where = f"{prefix}/manifest.json in {store.uri}"
+    document = unseal(data, where)
     if document["manifest_version"] != MANIFEST_VERSION:
-        raise Refused(f"{prefix}/manifest.json was written by another version of Andon: read it with that version.")
+        raise Refused(f"{where} was written by another version of Andon: read it with that version.")
+    try:
+        SHAPE.validate_python(document)
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors()[0]["loc"]))
+        message = f"{where} is no manifest: its field {field} is missing or of another type. Restore it from a backup."
+        raise Refused(message) from error
     return Publication(store, prefix, document)
 
 
