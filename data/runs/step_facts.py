@@ -39,8 +39,48 @@ class RewardFacts(TypedDict):
     base_score_spread: float | None  # standard deviation between models; None with one model
 
 
+class Improvement(TypedDict):
+    """What PPO measures of one update. Losses and what follows them are means over tokens in the last epoch."""
+
+    kl: float  # nats a sequence, from the reference
+    kl_se: float  # its standard error
+    score: float
+    score_std: float
+    reward: float  # a sequence
+    valid: float  # share of valid responses
+    first_ratio: float  # mean probability ratio in the first epoch
+    ratio_error: float  # its mean distance from 1
+    loss_policy: float
+    loss_value: float
+    approx_kl: float
+    clip_fraction: float
+    entropy: float  # nats a token
+    value_explained: float  # share of the variance of returns
+
+
+class Inspection(TypedDict, total=False):
+    """What the monitor measures of one update (models/monitoring/monitor.py), if it watches."""
+
+    score_error: float  # standard deviations of the base's scores
+    base_gap: float  # standard errors
+    distinct_1: float
+    distinct_responses: float
+    length: float  # tokens of a valid response
+    paid_error: float
+    followed: float
+    other_queries: float
+
+
+class PolicyUpdate(Improvement, Inspection):
+    """The metrics of one update of PPO: an entry in the history of a policy."""
+
+    update: int
+    episodes: int
+    kl_coefficient: float
+
+
 class PolicyFacts(TypedDict):
-    last: dict[str, float]  # the metrics of the last update
+    last: PolicyUpdate
 
 
 class RewardStep(TypedDict):
