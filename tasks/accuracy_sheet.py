@@ -40,6 +40,6 @@ def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], item
     found = [
         Item(query.query_id, query.text, name, response.text)
         for name, responses in zip(known, answered.responses.values(), strict=True)
-        for query, response in zip(answered.asked, responses, strict=True)
+        for query, response in zip(answered.queries, responses, strict=True)
     ]
     return publish_sheet(store, campaign.name, found, request, secrets.randbits(64)).address("sheet.csv")

@@ -104,7 +104,7 @@ def _evaluate(
     apart = other_rules(store, campaign, systems)
     for line in rule_warnings(apart):
         say(f"evaluation: {line}")
-    queries = {query.query_id: query.text for query in answered.asked}
+    queries = {query.query_id: query.text for query in answered.queries}
     judgements = [] if campaign.judges is None else list(judge_pairs(campaign.judges, queries, answered.texts()))
     found, anchor = pair_results(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
     facts: EvaluationFacts = {
@@ -139,8 +139,8 @@ def _evaluate(
 
 
 def _measured(campaign: Campaign, answered: SystemResponses) -> Mapping[str, Mapping[str, float | None]]:
-    sources = [query.text for query in answered.asked]
-    references = [query.reference for query in answered.asked]
+    sources = [query.text for query in answered.queries]
+    references = [query.reference for query in answered.queries]
     return {
         name: measure_texts(sources, texts, references, campaign.text.cleaning)
         for name, texts in answered.texts().items()

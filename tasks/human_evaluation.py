@@ -51,7 +51,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     answered = run_systems(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
     questions: list[Question] = []
     equal = 0
-    for query, one, other in zip(answered.asked, *answered.responses.values(), strict=True):
+    for query, one, other in zip(answered.queries, *answered.responses.values(), strict=True):
         if len(questions) == count:
             break
         if one.text == other.text:
