@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from data.answers import BEST, BY_NAME, DETAILED, KINDS
 from data.answers.base import BadAnswer, Kind, Target, compact
 from data.escape import shown
@@ -75,6 +79,15 @@ def favourite(best: int | None, details: Details, k: int) -> int | None:
         numbers = kind.utilities(value, k)
         return numbers.index(max(numbers))
     return None
+
+
+def count_undecided(labels: pa.Table) -> int:
+    """Return the number of labels that prefer no sample by any kind of their answer."""
+    undecided = np.array(pc.is_null(labels["best_sample"]))
+    for kind in DETAILED:
+        column = labels[kind.name]
+        undecided &= np.array(pc.is_null(column)) | kind.undecided(column)
+    return int(undecided.sum())
 
 
 def won(best: int | None, details: Details) -> float:

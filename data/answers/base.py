@@ -10,7 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data.escape import shown
 
@@ -96,9 +98,9 @@ class Kind(ABC):
     def target(self, stored: Any, k: int, habit: Any) -> Target:
         """Return what the stored value teaches; an empty Target if it teaches nothing."""
 
-    def undecided(self, column: pa.ChunkedArray) -> int:
-        """Return how many stored values of a column prefer nothing."""
-        return 0
+    def undecided(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        """Return for each stored value of a column whether it prefers no sample; False for null."""
+        return np.zeros(len(column), np.bool_)
 
     # How it is asked for.
 

@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data.answers.base import (
     SKIP_CONTROL,
@@ -74,8 +76,9 @@ class Ranking(Kind):
             return Target((Choice(tuple(range(k)), (1 / k,) * k),))
         return Target(choices(stored, k))
 
-    def undecided(self, column: pa.ChunkedArray) -> int:
-        return pc.sum(pc.equal(pc.list_value_length(column), 1)).as_py() or 0
+    def undecided(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        one_group: NDArray[np.bool_] = pc.equal(pc.list_value_length(column), 1).fill_null(False).to_numpy()
+        return one_group
 
     def wording(self, axes: Sequence[str]) -> str:
         return "Rank the options, best first; options that are equally good share a place."

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from data.answers.base import (
     SKIP_CONTROL,
@@ -66,6 +68,12 @@ class Ratings(Kind):
         axes: dict[str, list[float]] = json.loads(stored)
         numbers = [axes["overall"]] if "overall" in axes else list(axes.values())
         return [sum(column) / len(column) for column in zip(*numbers, strict=True)]
+
+    def undecided(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        values = column.combine_chunks().dictionary_encode()
+        flat = [len({*self.utilities(stored, 0)}) == 1 for stored in values.dictionary.to_pylist()]
+        of_value: NDArray[np.bool_] = np.array([*flat, False])
+        return of_value[values.indices.fill_null(len(flat)).to_numpy()]
 
     def habit(self, values: Sequence[str]) -> Scale:
         numbers = [number for stored in values for number in self.utilities(stored, 0)]
