@@ -34,7 +34,7 @@ def shown_name(name: str) -> str:
     return "".join(character if character.isprintable() else in_ascii(character) for character in name)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what a library says of an error, or the kind of the error if it says nothing."""
     return in_ascii(str(error).splitlines()[0][:160].rstrip(".")) if str(error) else type(error).__name__
 

@@ -91,7 +91,7 @@ def write_tiny_base(folder: Path) -> None:
     from models.lm.base import EMBEDDED
 
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
     )

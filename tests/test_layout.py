@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("flows", "web", "tasks", "models", "data")
+LOADS = ("from_pretrained", "from_config")  # of transformers
 FORBIDDEN = {
     "data": {"torch", "transformers", "accelerate", "prefect"},
     "models": {"prefect", "boto3"},
@@ -191,6 +192,22 @@ def test_no_flow_hides_an_importable_module() -> None:
 def test_child_processes_are_started_with_andons_own_packages_first() -> None:
     files = {file for layer in LAYERS for file in (ROOT / layer).rglob("*.py") if "sys.executable" in file.read_text()}
     assert [str(file.relative_to(ROOT)) for file in files] == [], "use andon_launcher.command"
+
+
+def loads_without_a_word_on_code(source: str) -> list[str]:
+    """Return the calls that load a checkpoint and do not say trust_remote_code=False."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    loads = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr in LOADS]
+    loads += [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "pipeline"]
+    refused = "trust_remote_code=False"
+    return [ast.unparse(call) for call in loads if refused not in [ast.unparse(word) for word in call.keywords]]
+
+
+def test_no_call_in_the_tree_lets_a_checkpoint_run_code() -> None:
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    sources = {name: (ROOT / name).read_text() for name in listed.split() if (ROOT / name).is_file()}
+    assert {name: calls for name, source in sources.items() if (calls := loads_without_a_word_on_code(source))} == {}
+    assert loads_without_a_word_on_code("Auto.from_pretrained(x, trust_remote_code=None)"), "the rule finds them"
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -102,7 +102,10 @@ def test_a_checkpoint_folder_loads_whatever_its_architecture(tiny: Base, tiny_ll
         save_language_model(base.model, base.tokenizer, folder)
         again = open_base(str(folder))
         assert again.fingerprint == base.fingerprint and again.vocabulary == base.vocabulary
-        assert AutoModelForCausalLM.from_pretrained(folder).config.model_type == base.model.config.model_type
+        assert (
+            AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).config.model_type
+            == base.model.config.model_type
+        )
 
 
 def test_a_copy_has_weights_of_its_own(tiny: Base) -> None:
