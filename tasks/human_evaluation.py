@@ -25,10 +25,10 @@ from models.lm.base import open_base
 
 @task(cache_policy=NO_CACHE)
 def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str], seed: int) -> str:
-    """Publish two-way questions on as many test queries as the campaign's evaluation has, and return the batch's id.
+    """Publish blind questions about two systems on the campaign's test queries, and return the id of the batch.
 
-    Queries that both answered with the same words are not asked about: they count as ties. Copies for other labelers
-    are as the campaign's batch has them; known answers are not, for nobody knows which system is better.
+    Queries with equal responses are not composed and count as ties. Copies for other labelers are as in the campaign's
+    batches. There are no gold questions, because no answer is known.
     """
     store, name = open_store(store_uri), comparisons_of(campaign.name)
     systems = find_systems(store, campaign, names)
@@ -60,12 +60,12 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         samples = (Sample(one.text, one.tokens, left), Sample(other.text, other.tokens, right))
         questions.append(Question(query.query_id, query.text, query.tokens, samples))
     if not questions:
-        raise Refused(f"{left} and {right} answer all {equal} queries with the same words: there is nothing to ask.")
+        raise Refused(f"{left} and {right} give equal responses to all {equal} queries. Choose two other systems.")
     alone = campaign.batch.model_copy(update={"gold_share": 0.0, "repeat_share": 0.0})
-    asked = compose(questions, [], alone, seed)
+    composed = compose(questions, [], alone, seed)
     facts: BatchFacts = {"round": number, "samples": 2, "systems": [left, right], "equal": equal}
     facts |= {"vocabulary": base.vocabulary, "seed": seed}
     inputs = {"models": {system.name: system.model for system in systems if system.model}, "base": base.fingerprint}
-    numbered = enumerate(asked)
-    publish_draft(store, Draft(name, batch_id, campaign, numbered, len(asked), facts, inputs, began, "comparison"))
+    numbered = enumerate(composed)
+    publish_draft(store, Draft(name, batch_id, campaign, numbered, len(composed), facts, inputs, began, "comparison"))
     return batch_id
