@@ -78,7 +78,7 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     policies = dict(zip(SYSTEMS.values(), (scratch, long, warm), strict=True))
     systems = [System(ZERO_SHOT, "model"), *(System(n, "model", last, each.prefix) for n, each in policies.items())]
     answered = run_systems(store, campaign, base, systems, last, campaign.evaluation.queries, arm.seed, Clock())
-    asked = {query.query_id: query.text for query in answered.asked}
+    asked = {query.query_id: query.text for query in answered.queries}
     found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}
     for name, system in SYSTEMS.items():

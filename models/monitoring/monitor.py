@@ -5,7 +5,7 @@ It only reads the parts of an update, so a training gives the same bits with and
 
 from collections.abc import Callable
 from statistics import fmean
-from typing import TypedDict, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -25,21 +25,6 @@ from models.ppo.train import Update
 
 INVARIANTS_EVERY = 10  # updates
 MOVED = 0.05  # smallest deviation of an update's log-prob changes, in nats, that is not the rounding of bf16
-
-
-class ShadowMeasures(TypedDict, total=False):
-    """The part of an Inspection that the shadow scorer measures."""
-
-    score_error: float
-    base_gap: float
-
-
-class ResponseMeasures(TypedDict):
-    """The part of an Inspection about the responses."""
-
-    distinct_1: float
-    distinct_responses: float
-    length: float
 
 
 class Monitor:
@@ -88,7 +73,7 @@ class Monitor:
         rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
         return float(sum(tuple(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
 
-    def _shadow_measures(self, rollout: Rollout) -> ShadowMeasures:
+    def _shadow_measures(self, rollout: Rollout) -> Inspection:
         """Compare the shadow scores of some responses with the scores of PPO and with those of the base."""
         batch, k = rollout.scores.shape
         flat = torch.linspace(0, batch * k - 1, min(self.limits.samples, batch * k)).long().tolist()
@@ -129,7 +114,7 @@ def correlation(one: Tensor, other: Tensor) -> float:
     return float(a @ b) / size if size > 1e-12 else 0.0
 
 
-def response_measures(rollout: Rollout, prompts: Prompts) -> ResponseMeasures:
+def response_measures(rollout: Rollout, prompts: Prompts) -> Inspection:
     """Return the diversity of tokens within responses and of whole responses, and the tokens of a valid one."""
     stop, after = prompts.stop, prompts.fmt.truncate_after
     rows = [tuple(row) for row in rollout.tokens.flatten(0, 1).tolist()]

@@ -110,8 +110,14 @@ def train_policy(
             policy, optimizer, rollout, rewards, settings, prompts.fmt, remaining=1 - update / updates
         )
         episodes = (update + 1) * settings.batch
-        metrics: PolicyUpdate = {"update": update, "episodes": episodes, "kl_coefficient": kl.beta, **improvement}
-        metrics |= hooks.inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))
+        metrics: PolicyUpdate = {
+            "update": update,
+            "episodes": episodes,
+            "kl_coefficient": kl.beta,
+            **improvement,
+            **Inspection(),  # the monitor's measures follow
+        }
+        metrics = {**metrics, **hooks.inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))}
         kl.update(metrics["kl"], settings.batch)
         history.append(metrics)
         hooks.log(metrics)
