@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow.parquet as pq
 
 from data.answers.base import option_names
-from data.campaign.settings import Ask
+
+if TYPE_CHECKING:  # the child that reads an answer file starts a third faster without campaigns
+    from data.campaign.settings import Ask
 
 OTHER_FORM = (
     AttributeError,
@@ -32,12 +34,18 @@ class ShownQuestion(NamedTuple):
     options: list[str]
 
 
+def _nothing_more() -> "Ask":
+    from data.campaign.settings import Ask
+
+    return Ask()
+
+
 @dataclass(frozen=True)
 class Questions:
     """The files of a batch for a vendor, and the `[ask]` of its campaign."""
 
     files: Sequence[Path]
-    ask: Ask = Ask()
+    ask: "Ask" = field(default_factory=_nothing_more)
 
     def __iter__(self) -> Iterator[ShownQuestion]:
         for file in self.files:
