@@ -190,7 +190,7 @@ def policy_step(job: Job) -> None:
     inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
-        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last), "utf-8")
+        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last["kl"]), "utf-8")
         _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, PolicyFacts(last=last), began)
     checkpoints.clear()
 

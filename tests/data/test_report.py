@@ -97,9 +97,8 @@ def test_what_began_with_references_says_from_where_its_divergence_is(campaign: 
     assert "noise ceiling 0.683" in run_report(campaign, made._replace(agreed=PairAgreement(proportion(50, 100), 4)))
     assert "KL from the base, nats" in page and "systems and the training" in page
     assert "KL from its start, nats" in other and "way</" not in other
-    last = {"kl": 3.0}
-    assert "after fine-tuning on references" in model_card(tuned, "run-1", last)
-    assert f"from `{campaign.base}` with PPO" in model_card(campaign, "run-1", last)
+    assert "after fine-tuning on references" in model_card(tuned, "run-1", 3.0)
+    assert f"from `{campaign.base}` with PPO" in model_card(campaign, "run-1", 3.0)
 
 
 def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Campaign, tmp_path: Path) -> None:

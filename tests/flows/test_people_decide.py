@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from data.answers.answer import won
 from data.batches.composition import compose
 from data.batches.index import namespace_of
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
 from data.campaign.settings import Batch
 from data.evaluation.gate import gate, promote_by_hand
-from data.evaluation.human_evaluation import _won, human_evaluations, human_results, preferred_by_people
+from data.evaluation.human_evaluation import human_evaluations, human_results, preferred_by_people
 from data.ingest.pipeline import ingest
 from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze
@@ -108,8 +109,8 @@ def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None
     label = Committed(
         "a", "b", "q", "e", None, None, None, None, details={"ratings": '{"accuracy": [7, 1], "overall": [3, 5]}'}
     )
-    assert _won(label) == 0.0
-    assert _won(label._replace(details={"ratings": '{"accuracy": [7, 1], "coverage": [3, 5]}'})) == 1.0
+    assert won(label.best_sample, label.details) == 0.0
+    assert won(None, {"ratings": '{"accuracy": [7, 1], "coverage": [3, 5]}'}) == 1.0
 
 
 def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run: Made, campaign_c: Campaign) -> None:

@@ -98,7 +98,7 @@ def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_p
     campaign = load_campaign("sentiment", changes={"base": tiny.name}).model_copy(update={"text": text})
     systems = System("reference", "reference"), System("lead-3", "lead")
     found = run_systems(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
-    assert len(found.asked) == 15 and all(each.reference for each in found.asked)
+    assert len(found.queries) == 15 and all(each.reference for each in found.queries)
 
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:
