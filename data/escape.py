@@ -49,6 +49,16 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return the beginning of a text, with an ellipsis if there is more of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "\u2026"
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text shows nothing: it has no character, or only spaces, hidden characters, marks and fillers."""
+    return all(c.isspace() or MARK.match(c) or _hides("", c, "") for c in text)
+
+
 def as_code(text: str) -> str:
     """Return text as one line of code in Markdown, which renders nothing of it."""
     return "`" + one_line(text).replace("`", "'") + "`"

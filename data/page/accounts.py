@@ -62,8 +62,18 @@ def revoke(store: Store, name: str) -> None:
 
 def accounts(store: Store) -> dict[str, Account]:
     """Return everybody on the list whose token has not expired, by name."""
+    return active_accounts(log.entries(store, LABELER_LOG))
+
+
+def active_accounts(entries: list[Document]) -> dict[str, Account]:
+    """Return the same from the entries of the list."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {name: each for name, each in _active(log.entries(store, LABELER_LOG)).items() if each.expires > now}
+    return {name: each for name, each in _active(entries).items() if each.expires > now}
+
+
+def listed_ever(store: Store) -> set[str]:
+    """Return the names of all people who are or were on the list."""
+    return {str(entry["name"]) for entry in log.entries(store, LABELER_LOG)}
 
 
 def account_of(listed: Mapping[str, Account], token: str) -> Account | None:

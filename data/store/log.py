@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from data.canonical import Document, plain, seal, unseal
-from data.errors import Refused
+from data.errors import Refused, Unavailable
 from data.store.base import Store, named, read_all
 
 ENTRY = re.compile(r"[0-9]{10}\.json")
@@ -19,6 +19,25 @@ def entries(store: Store, prefix: str) -> list[Document]:
     """Read a log from the start; raise Refused at a hole or a damaged entry."""
     keys = numbered(store, prefix)
     return [unseal(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
+
+
+class Reader:
+    """Reads a log again and again, and each of its entries once."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self.store, self.prefix = store, prefix
+        self._entries: list[Document] = []
+
+    def entries(self) -> list[Document]:
+        """Return all entries; raise Unavailable if some that were there are gone, as after an unmount."""
+        keys = numbered(self.store, self.prefix)
+        if len(keys) < len(self._entries):
+            gone = len(self._entries) - len(keys)
+            raise Unavailable(f"{gone} entries of the log {self.prefix} in {self.store.uri} are gone. Is it mounted?")
+        new = keys[len(self._entries) :]
+        read = zip(new, read_all(self.store, new), strict=True)
+        self._entries = self._entries + [unseal(data, f"{key} in {self.store.uri}") for key, data in read]
+        return self._entries
 
 
 def numbered(store: Store, prefix: str) -> list[str]:

@@ -45,6 +45,7 @@ def test_it_predicts_english_far_better_than_chance(embedded: Base) -> None:
     assert loss < 4.5, "nats a token; held-out texts cost it 4.16 (base/README.md), a uniform guess 8.3"
 
 
+@pytest.mark.slow
 def test_there_are_queries_enough_and_all_distinct(embedded: Base) -> None:
     for queries, enough in ((load_queries(RULES, "train"), 6000), (load_queries(RULES, "test"), 1000)):
         assert len({query.text for query in queries}) == len(queries)
