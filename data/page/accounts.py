@@ -71,6 +71,11 @@ def active_accounts(entries: list[Document]) -> dict[str, Account]:
     return {name: each for name, each in _active(entries).items() if each.expires > now}
 
 
+def listed_ever(store: Store) -> set[str]:
+    """Return the names of all people who are or were on the list."""
+    return {str(entry["name"]) for entry in log.entries(store, LABELER_LOG)}
+
+
 def account_of(listed: Mapping[str, Account], token: str) -> Account | None:
     """Return whose token it is; how long that takes says nothing about the tokens."""
     digest = sha256(valid_utf8(token).encode())
