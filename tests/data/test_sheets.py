@@ -108,6 +108,6 @@ def test_what_is_not_whole_is_refused_with_the_place(store: LocalStore, tmp_path
     path.write_text("a,b\n1,2\n")
     with pytest.raises(Refused, match="no column accurate"):
         read_sheet(store, "c", path, "ann")
-    with pytest.raises(Refused, match="There is no sheet"):
+    with pytest.raises(Refused, match="does not exist, or is larger"):
         read_sheet(store, "c", tmp_path / "nowhere.csv", "ann")
     assert readings(store, "c") == []

@@ -37,10 +37,10 @@ def test_systems_side_by_side_and_what_people_say_of_them(
 
     for systems, why in {
         "zero-shot,reference": "none of the test queries has a reference",
-        "zero-shot,lead-3": "continues its queries",
+        "zero-shot,lead-3": "has no text.suffix",
         "zero-shot,supervised-rl": "no supervised-rl model",
         "zero-shot,rl,champion": "the same system",
-        "zero-shot": "name two or more",
+        "zero-shot": "Name at least two of",
         "zero-shot,gpt-9": "no system gpt-9",
     }.items():
         assert why in andon("evaluate", tiny_toml, "--systems", systems, code=1)["message"], systems

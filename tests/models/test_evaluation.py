@@ -86,7 +86,7 @@ def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
     references = respond(System("reference", "reference"), tiny.model, tiny.prompts(RULES), None, ASKED, 0)
     assert references[0] is None and references[1] is not None and references[1].text == "Some."
     without = [query._replace(reference=None) for query in ASKED]
-    with pytest.raises(Refused, match="none of the test queries has a reference"):
+    with pytest.raises(Refused, match="none of the test queries in embedded has a reference"):
         respond(System("reference", "reference"), tiny.model, tiny.prompts(RULES), None, without, 0)
 
 
