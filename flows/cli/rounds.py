@@ -8,6 +8,7 @@ import typer
 
 from data.campaign import load_campaign
 from data.escape import one_line
+from data.evaluation.deciding import facts_by_decision
 from data.rounds.status import RoundState, rounds
 from data.runs.champion import champion
 from data.runs.registry import find_run, policy_of
@@ -49,9 +50,11 @@ def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) 
     began = time.monotonic()
     prepare(store)
     from flows.batch_round import batch_round
+    from tasks.leases import round_lease
 
-    for number in (1, 2):
-        run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
+    with round_lease(store, "sentiment"):
+        for number in (1, 2):
+            run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
     assert run is not None
     result = run_result(store, "sentiment", run)
     result["rounds"], result["seconds"] = 2, round(time.monotonic() - began, 1)
@@ -83,9 +86,11 @@ def one_round(
     prepare(store)
     from flows.batch_round import batch_round
     from flows.cli.handoff import hand_off, handoff_lines
+    from tasks.leases import round_lease
 
     questions = settings.batch.questions_for(labels) if labels else None
-    run = batch_round(campaign, store, questions, seed, base, preset, despite=despite, by=by or username())
+    with round_lease(store, settings.name):
+        run = batch_round(campaign, store, questions, seed, base, preset, despite=despite, by=by or username())
     if run is not None:
         result = run_result(store, settings.name, run)
         result["seconds"] = round(time.monotonic() - began, 1)
@@ -130,7 +135,7 @@ def run_result(store_uri: str, campaign: str, run: str) -> RunResult:
     """Return what scripts read of a finished run."""
     store = open_store(store_uri)
     published = find_run(store, campaign, run)
-    accuracy, win_rate = published.facts["reward_accuracy"], published.facts["win_rate"]
+    accuracy, win_rate = published.facts["reward_accuracy"], facts_by_decision(store, campaign, published)["win_rate"]
     result = RunResult(
         run=run,
         policy=policy_of(store, campaign, run).folder_address(),

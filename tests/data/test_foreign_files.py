@@ -20,6 +20,7 @@ from data.rounds.lineage import lineage
 from data.runs import leases
 from data.runs.registry import runs
 from data.store import LocalStore, Store, log
+from data.store.foreign import foreign
 from data.store.manifest import read_manifest
 from tests.support.vendor import Round
 
@@ -69,11 +70,16 @@ def lived_in(sent: Round) -> LocalStore:
 def test_what_others_leave_in_any_folder_changes_nothing(sent: Round) -> None:
     store = lived_in(sent)
     before = everything(store)
+    assert foreign(store) == ([], []), "it knows all names of Andon's"
     strew(store.root, lambda folder: [(folder / name).write_bytes(b"\x00 litter") for name in LITTER])
     (store.root / "Thumbs.db").write_bytes(b"litter")
     strew(store.root, lambda folder: (folder / "9999999999.json").mkdir())
     strew(store.root, lambda folder: os.mkfifo(folder / "0000000000000000.json"))
     after = everything(store)
+    strange = foreign(store)
+    assert {Path(name).name for name in strange.passed_over} == {*LITTER, "0000000000000000.json"}
+    assert "Thumbs.db" in strange.passed_over
+    assert {Path(name).parent.name for name in strange.in_the_way} == {"log"}
     assert after == before
     assert pull(store, "it still works", by="ann") in open_pulls(store)
 
@@ -138,7 +144,7 @@ def test_whatever_a_document_holds_it_is_refused_in_one_line_with_its_place(tmp_
 def test_a_field_that_is_missing_is_named_with_the_place(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     store.put_new("cord/log/0000000001.json", seal({"kind": "pull", "pull": "pull-1"}))
-    with pytest.raises(Refused, match=r"cord/log/0000000001.json in .* 'scope'"):
+    with pytest.raises(Refused, match=r"cord/log/0000000001.json in .* 'pulled_at'"):
         open_pulls(store)
     nested = unseal(seal({"facts": {"run": "r"}}), "here")
     with pytest.raises(Refused, match="^here has no field 'round'"):

@@ -23,7 +23,7 @@ def doctor(uri: str, *options: str, code: int = 0) -> dict[str, str]:
     assert ran.exit_code == code, ran.output
     result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     assert bool(result["wrong"]) == bool(code)
-    return {each["what"]: each["said"] for each in result["findings"]}
+    return {each["what"]: each["result"] for each in result["findings"]}
 
 
 def test_a_sound_installation_and_store_are_said_to_be(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_pulls_and_holders_are_told_and_damage_is_found(tmp_path: Path) -> None:
     store.put_new("campaigns/c/label_sets/ls1.json", seal({"labels": 1}))
     said = doctor(str(tmp_path), "--verify")
     assert made.pull in said["cord"] and "lease on c held by ann@" in said["leases"] and "3 objects" in said["objects"]
-    assert said["page"] == "the labeling page wrote every answer in its folders"
+    assert said["foreign"] == "Andon wrote everything in the store"
     store.put_new("campaigns/c/page/b1/answers/q1.True.json", b"{}")
-    assert "campaigns/c/page/b1/answers/q1.True.json" in doctor(str(tmp_path))["page"]
+    assert "campaigns/c/page/b1/answers/q1.True.json" in doctor(str(tmp_path))["foreign"]
     entry = tmp_path / "cord/log/0000000001.json"
     entry.write_bytes(entry.read_bytes().replace(b"a test", b"a tesu"))
     assert "is damaged" in doctor(str(tmp_path), code=1)["cord"]
