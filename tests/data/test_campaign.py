@@ -17,7 +17,6 @@ from data.campaign.settings import (
     Promotion,
     Quality,
     Sentinels,
-    Settings,
     TextFormat,
     Vendor,
     Watching,
