@@ -22,15 +22,15 @@ from models.training.job import Job
 
 @task(cache_policy=NO_CACHE)
 def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int) -> str:
-    """Publish the learning curve of a label set under the campaign's settings, and return where it lies.
+    """Publish the learning curve of a label set with the campaign's settings, and return its prefix.
 
-    It is measured on the base as it is, also where a run would fine-tune it first, and with one model of each size.
+    It is measured with one model of each size, on the base itself, even if runs fine-tune it first.
     """
     store = open_store(store_uri)
     base = open_base(campaign.base, campaign.text)
     prompts = base.prompts(campaign.text)
-    decisive = [label_set, base.fingerprint, campaign.text.model_dump(), campaign.reward.model_dump(), seed]
-    prefix = f"{curves_prefix(campaign.name)}/{content_id(decisive)}"
+    inputs_of_curve = [label_set, base.fingerprint, campaign.text.model_dump(), campaign.reward.model_dump(), seed]
+    prefix = f"{curves_prefix(campaign.name)}/{content_id(inputs_of_curve)}"
     if read_manifest(store, prefix) is not None:
         say(f"learning curve: measured before on label set {label_set}")
         return prefix

@@ -1,8 +1,8 @@
-"""Prefect task that builds a finished run again, beside the store, and compares."""
+"""Prefect task that trains a finished run again, outside the store, and compares the weights."""
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from prefect import task
@@ -16,11 +16,20 @@ from models.steps import STEPS
 from models.training.job import Job
 
 
-@task(cache_policy=NO_CACHE)
-def rebuild_run(store_uri: str, run: str) -> dict[str, Any]:
-    """Train all of a run anew from its label set, settings, base and seed; return what came out otherwise, and why.
+class RebuildResult(TypedDict):
+    """The comparison of a run with its rebuilt weights."""
 
-    As many threads compute as did then. Nothing is written into the store.
+    run: str
+    weights: int  # number of compared files
+    different: list[str]  # files that differ
+    circumstances: list[str]  # differences in machine, packages and query files
+
+
+@task(cache_policy=NO_CACHE)
+def rebuild_run(store_uri: str, run: str) -> RebuildResult:
+    """Train a run again from its label set, settings, base and seed; return the weights that differ, and why.
+
+    The number of threads is that of the recorded training. Nothing is written into the store.
     """
     store = open_store(store_uri)
     published = find_anywhere(store, run)
@@ -43,6 +52,6 @@ def rebuild_run(store_uri: str, run: str) -> dict[str, Any]:
             rebuilt = job.published(step)
             assert rebuilt is not None
             different += [f"{step}/{name}" for name in differing(recorded, rebuilt)]
-            around += [each for each in circumstances(recorded, rebuilt) if each not in around]
+            around += [text for text in circumstances(recorded, rebuilt) if text not in around]
             compared += weights(recorded)
     return {"run": run, "weights": compared, "different": different, "circumstances": around}

@@ -21,7 +21,7 @@ from data.quality.scorecard import find_batch
 from data.runs.leases import acquire
 from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
-from flows.cli import main as cli
+from flows.cli import main
 from flows.cli.environment import prepare
 from tests.support.team import until
 from tests.support.vendor import SHARES, Round, publish_batch
@@ -42,7 +42,7 @@ def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["andon", *arguments, "--store", str(tmp_path / "store")])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return Outcome(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
@@ -213,5 +213,5 @@ def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon:
     assert andon("quality", "mine", "--json").document()["decision"] == "accept"
     assert andon("dataset", "mine", "trl", str(tmp_path / "x.jsonl"), "--json").document()["labels"] > 700
     assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["status"] == "reject"
-    assert "has no champion to roll back from" in andon("rollback", "mine", "--reason", "it mumbles").err
+    assert "has no champion in" in andon("rollback", "mine", "--reason", "it mumbles").err
     assert "There is no campaign yours" in andon("quality", "yours").err
