@@ -23,6 +23,7 @@ from data.canonical import Document, canonical_json, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
 from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
 from data.store import Store
+from data.store.base import read_all
 
 ANSWERS = pa.schema(
     [(name, pa.string()) for name in ("question_id", "content_sha256", "labeler_id")]
@@ -100,11 +101,10 @@ def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
     for key in store.keys(prefix):
         if match := ANSWER_NAME.fullmatch(key.removeprefix(f"{prefix}/")):
             versions.setdefault(match[1], {})[int(match[2])] = key
-    return {
-        question: [unseal(store.read(keys[n]), f"{keys[n]} in {store.uri}") for n in _unbroken(keys)]
-        for question, keys in versions.items()
-        if 1 in keys
-    }
+    wanted = {question: [keys[n] for n in _unbroken(keys)] for question, keys in versions.items() if 1 in keys}
+    all_keys = [key for keys in wanted.values() for key in keys]
+    read = dict(zip(all_keys, read_all(store, all_keys), strict=True))
+    return {question: [unseal(read[key], f"{key} in {store.uri}") for key in keys] for question, keys in wanted.items()}
 
 
 def foreign_keys(keys: Iterable[str]) -> list[str]:
