@@ -2,13 +2,17 @@
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, BLUE, RED, GREY = "#222222", "#1f5fa8", "#b3261e", "#9a9a9a"
+DRAWN: dict[bytes, str] = {}  # by the data that they show
+KEPT = 256  # of them at most, some twenty kilobytes each
 LETTERS = 60  # of the labels below a plot, as far as they fit
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -21,29 +25,56 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
 }
 
+Data = ParamSpec("Data")
+
+
+def _kept(draw: Callable[Data, str]) -> Callable[Data, str]:
+    """Draw the same data once: a report that is made anew for one new fact has mostly the charts of before."""
+
+    @wraps(draw)
+    def drawn(*data: Data.args, **more: Data.kwargs) -> str:
+        key = sha256(repr((draw.__name__, _plain(data), _plain(more))).encode()).digest()
+        if (svg := DRAWN.get(key)) is None:
+            if len(DRAWN) >= KEPT:
+                DRAWN.clear()
+            svg = DRAWN[key] = draw(*data, **more)
+        return svg
+
+    return drawn
+
+
+def _plain(data: Any) -> Any:
+    """Return data as tuples of strings and numbers, so that it is written out in full."""
+    if isinstance(data, Mapping):
+        return tuple((name, _plain(value)) for name, value in data.items())
+    if isinstance(data, str) or not hasattr(data, "__iter__"):
+        return data
+    return tuple(_plain(value) for value in data)
+
 
 def _drawing(width: float, height: float) -> "tuple[Figure, Any]":
     """Return a figure of so many inches, and its axes; commands that draw nothing do not wait for the library."""
     import matplotlib
-    from matplotlib import pyplot as plt
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
-    matplotlib.use("svg")
-    plt.rcParams.update(STYLE)
-    return plt.subplots(figsize=(width, height))
+    matplotlib.rcParams.update(STYLE)
+    figure = Figure(figsize=(width, height))
+    FigureCanvasSVG(figure)
+    return figure, figure.subplots()
 
 
 def _svg(figure: "Figure") -> str:
-    from matplotlib import pyplot as plt
-
     text = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # from a font that only measures: the reader's draws it
         figure.tight_layout()
+        figure.set_layout_engine(None)  # it is laid out, and savefig would draw it once more to lay it out again
         figure.savefig(text, format="svg", metadata={"Date": None})
-    plt.close(figure)
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
+@_kept
 def line(
     x: Sequence[float],
     y: Sequence[float],
@@ -68,11 +99,12 @@ def line(
     return _svg(figure)
 
 
+@_kept
 def histogram(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str) -> str:
     """Draw distributions over one another."""
     figure, axes = _drawing(4.2, 2.5)
     for (label, values), colour in zip(groups.items(), (GREY, BLUE, RED), strict=False):
-        axes.hist(values, bins=40, density=True, alpha=0.6, color=colour, label=label)
+        axes.hist(values, bins=40, histtype="stepfilled", density=True, alpha=0.6, color=colour, label=label)
     axes.set_title(title, loc="left", color=INK, fontsize=10)
     axes.set_xlabel(x_label)
     axes.set_yticks([])
@@ -80,6 +112,7 @@ def histogram(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str
     return _svg(figure)
 
 
+@_kept
 def bars(values: Mapping[str, float], *, title: str, level: float | None = None, level_label: str = "") -> str:
     """Draw one bar a name; more than a dozen go without their names."""
     figure, axes = _drawing(4.2, 2.5)
@@ -99,6 +132,7 @@ def bars(values: Mapping[str, float], *, title: str, level: float | None = None,
     return _svg(figure)
 
 
+@_kept
 def intervals(
     points: Sequence[tuple[str, float, float, float]], *, title: str, level: float | None = None, level_label: str = ""
 ) -> str:
@@ -123,6 +157,7 @@ def intervals(
     return _svg(figure)
 
 
+@_kept
 def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str, even: float = 0.0) -> str:
     """Draw one number a name with its interval (label, value, low, high), names at the side, and a line at `even`."""
     figure, axes = _drawing(4.2, 0.9 + 0.3 * len(points))
@@ -136,6 +171,7 @@ def ratings(points: Sequence[tuple[str, float, float, float]], *, title: str, ev
     return _svg(figure)
 
 
+@_kept
 def frontier(
     points: Sequence[tuple[str, float, float]], *, title: str, path: Sequence[tuple[float, float]] = ()
 ) -> str:
@@ -157,6 +193,7 @@ def frontier(
     return _svg(figure)
 
 
+@_kept
 def calibration(bins: Sequence[tuple[float, float, int]], *, title: str) -> str:
     """Draw how often options were chosen against how probable a model thought them: on the line it is right."""
     figure, axes = _drawing(4.2, 2.5)
@@ -168,6 +205,7 @@ def calibration(bins: Sequence[tuple[float, float, int]], *, title: str) -> str:
     return _svg(figure)
 
 
+@_kept
 def copies(sources: Sequence[tuple[int, Sequence[int]]], *, title: str) -> str:
     """Draw sources as lines, one a row, as long as they are in bigrams, and mark the places that were copied."""
     figure, axes = _drawing(4.2, 2.9)

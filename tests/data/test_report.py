@@ -71,7 +71,20 @@ def test_the_decision_is_on_top_with_its_reasons(campaign: Campaign, low: float,
 
 
 def test_equal_facts_give_equal_pages(campaign: Campaign) -> None:
-    assert page_of(campaign, None) == page_of(campaign, None)
+    page = page_of(campaign, None)
+    assert charts.DRAWN, "what was drawn is kept"
+    charts.DRAWN.clear()
+    assert page_of(campaign, None) == page, "drawn anew"
+
+
+def test_a_chart_is_drawn_again_for_other_data_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "KEPT", 5)
+    charts.DRAWN.clear()
+    whole = [charts.line([0, 1], [0.5, 0.25], title=title, x_label="x") for title in ("a", "b", "a")]
+    assert whole[0] == whole[2] != whole[1] and len(charts.DRAWN) == 2
+    assert charts.line([0, 1], [0.5, 0.125], title="a", x_label="x") != whole[0]
+    for number in range(9):
+        assert charts.bars({"a": float(number)}, title="a") and len(charts.DRAWN) <= 5
 
 
 def test_what_began_with_references_says_from_where_its_divergence_is(campaign: Campaign) -> None:
