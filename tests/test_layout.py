@@ -26,7 +26,7 @@ FORBIDDEN = {
 FLOORS = {
     "data": [
         ["errors", "paths", "escape", "console", "measures"],
-        ["canonical", "answers"],
+        ["canonical", "shapes", "answers"],
         ["store", "campaign", "render"],
         ["batches", "cord"],
         ["labels", "simulation", "exchange"],

@@ -3,7 +3,9 @@
 What counts of the answers to them comes out of reading the log of deliveries, to which data/ingest/pipeline.py appends.
 """
 
-from typing import Any, Literal, TypedDict, overload
+from typing import Any, Literal, overload
+
+from typing_extensions import TypedDict
 
 from data.batches.schema import read_key
 from data.canonical import Document

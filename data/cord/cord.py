@@ -11,7 +11,9 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, TypedDict, cast
+from typing import Literal, NamedTuple, cast
+
+from typing_extensions import TypedDict
 
 from data.canonical import Document, plain, seal, unseal
 from data.cord.webhook import notify

@@ -1,7 +1,9 @@
 """What an evaluation records of its systems: the facts of its manifest, written by tasks/evaluation.py."""
 
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from data.measures.intervals import StoredEstimate
 from data.store.manifest import Publication

@@ -37,7 +37,7 @@ class BatchStatus(NamedTuple):
 
 def decision_log(store: Store, campaign: str) -> list[Entry]:
     """Return the log of a campaign, oldest first, older entries in today's shape."""
-    return [read_entry(stored) for stored in log.entries(store, quality_log_prefix(campaign))]
+    return DECISIONS.entries(store, quality_log_prefix(campaign))
 
 
 def assessments(store: Store, campaign: str) -> dict[str, Assessment]:
@@ -50,19 +50,19 @@ def record_assessment(store: Store, campaign: str, batch: str, facts: Assessment
 
     If the last assessment of the batch says the same, append nothing and return the last one.
     """
-    document: Document = {**facts, "batch": batch, "labels": labels}
-    in_force: list[Document] = []
+    document: Assessment = {**facts, "batch": batch, "labels": labels}
+    in_force: list[Assessment] = []
 
-    def decide(so_far: list[Document]) -> Document | None:
-        last = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"][-1:]
+    def decide(so_far: list[Entry]) -> Assessment | None:
+        last = [entry for entry in so_far if entry["kind"] == "assessment" and entry["batch"] == batch][-1:]
         if last and canonical_json({name: last[0].get(name) for name in document}) == canonical_json(document):
             in_force[:] = last
             return None
         in_force[:] = [document]
         return document
 
-    log.append(store, quality_log_prefix(campaign), decide)
-    return cast(Assessment, in_force[0])
+    DECISIONS.append(store, quality_log_prefix(campaign), decide)
+    return in_force[0]
 
 
 def override(
@@ -73,14 +73,14 @@ def override(
     if not reason.strip():
         raise Refused("A decision needs a reason: say what was found.")
 
-    def decide(so_far: list[Document]) -> Document:
-        entries = [read_entry(stored) for stored in so_far if stored["batch"] == batch]
+    def decide(so_far: list[Entry]) -> Override:
+        entries = [entry for entry in so_far if entry["batch"] == batch]
         assessed = [entry for entry in entries if entry["kind"] == "assessment"]
         if not assessed:
             raise Refused(f"There are no answers to a batch {batch} of campaign {campaign} to decide about.")
         if labeler is not None and labeler not in assessed[-1]["labelers"]:
             raise Refused(f"Labeler {labeler} answered nothing in batch {batch} of campaign {campaign}.")
-        entry: Override = {
+        return {
             "kind": "override",
             "by": by,
             "batch": batch,
@@ -89,9 +89,8 @@ def override(
             "reason": reason,
             "codes": _codes(assessed[-1], labeler),
         }
-        return cast(Document, entry)
 
-    log.append(store, quality_log_prefix(campaign), decide)
+    DECISIONS.append(store, quality_log_prefix(campaign), decide)
 
 
 def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:

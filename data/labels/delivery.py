@@ -1,6 +1,8 @@
 """What an entry of the log of deliveries says: one numbered entry an ingested file (data/labels/table.py reads it)."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 
 class LabelFile(TypedDict):

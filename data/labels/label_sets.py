@@ -4,12 +4,13 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
@@ -156,7 +157,8 @@ def label_set_document(store: Store, campaign: str, label_set: str) -> LabelSet:
     """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
     key = label_set_key(campaign, label_set)
     try:
-        return cast(LabelSet, unseal(store.read(key), f"{key} in {store.uri}"))
+        where = f"{key} in {store.uri}"
+        return checked_shape(unseal(store.read(key), where), LabelSet, where)
     except (FileNotFoundError, ValueError) as error:
         raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
 

@@ -218,4 +218,4 @@ def active_labels(labels: Iterable[Committed]) -> list[Committed]:
 
 def deliveries(store: Store, campaign: str) -> list[DeliveryEntry]:
     """Return the log of what was ingested."""
-    return cast(list[DeliveryEntry], log.entries(store, label_log_prefix(campaign)))
+    return DELIVERIES.entries(store, label_log_prefix(campaign))

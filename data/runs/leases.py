@@ -12,7 +12,9 @@ import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
+from typing import Literal, NamedTuple, NotRequired, cast
+
+from typing_extensions import TypedDict
 
 from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused

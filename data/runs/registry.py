@@ -1,6 +1,8 @@
 """The finished runs of a campaign."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from data.canonical import Document
 from data.errors import Refused

@@ -1,6 +1,8 @@
 """What the manifests of a run's trainings record, and what their histories hold: written by models/steps.py."""
 
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from data.measures.intervals import StoredEstimate
 

@@ -5,16 +5,45 @@ decision that was taken on the entries read so far can only be appended while th
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, cast
 
 from data.canonical import Document, plain, seal, unseal
 from data.errors import Refused
+from data.shapes import checked_shape
 from data.store.base import Store
+
+Entry = TypeVar("Entry")
 
 
 def entries(store: Store, prefix: str) -> list[Document]:
     """Read a log from the start; raise Refused at a hole or a damaged entry."""
     return [unseal(store.read(key), f"{key} in {store.uri}") for key in numbered(store, prefix)]
+
+
+@dataclass(frozen=True)
+class Log(Generic[Entry]):
+    """A log whose entries are typed dictionaries; `today` makes today's shape of an older entry.
+
+    Reading raises Refused at a hole, at a damaged entry, and at an entry that no version of Andon writes.
+    """
+
+    shape: type[Entry]
+    today: Callable[[Document], Any] = lambda stored: stored
+
+    def entries(self, store: Store, prefix: str) -> list[Entry]:
+        """Read the log from the start."""
+        return self._typed(store, prefix, entries(store, prefix))
+
+    def append(self, store: Store, prefix: str, decide: Callable[[list[Entry]], Any]) -> Entry | None:
+        """Append the entry that `decide` makes of the entries so far; if `decide` returns None, append nothing."""
+        entry = append(store, prefix, lambda so_far: decide(self._typed(store, prefix, so_far)))
+        return cast(Entry | None, entry)
+
+    def _typed(self, store: Store, prefix: str, stored: list[Document]) -> list[Entry]:
+        where = [f"{_key(prefix, number)} in {store.uri}" for number in range(1, len(stored) + 1)]
+        return [checked_shape(entry, self.shape, name, self.today) for entry, name in zip(stored, where, strict=True)]
 
 
 def numbered(store: Store, prefix: str) -> list[str]:
