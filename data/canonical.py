@@ -53,12 +53,13 @@ def seal(document: Document) -> bytes:
 
 
 def unseal(data: bytes, where: str) -> Document:
-    """Read a sealed document; raise Refused where a byte of it was changed."""
+    """Read a sealed document; raise Refused if it is damaged."""
     try:
         document: Document = json.loads(data)
         stated = document.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as error:
+        actual = sha256(canonical_json(document))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, MemoryError) as error:
         raise Refused(f"{where} is damaged: it is not a sealed document. Restore it from a backup.") from error
-    if sha256(canonical_json(document)) != stated:
+    if actual != stated:
         raise Refused(f"{where} is damaged: its content does not match its own sha256. Restore it from a backup.")
     return document

@@ -5,9 +5,22 @@ inbox, labels and decisions in this namespace have the same layout as the campai
 ingests and assesses them, and no label set of the campaign can read their answers.
 """
 
+import re
+
 CAMPAIGNS = "campaigns"
 COMPARISONS = "comparisons"
 KEY_FILE = "key/samples.parquet"
+CORD_LOG = "cord/log"
+LEASE_LOG = "leases/log"
+LABELER_LOG = "labelers/log"
+LIVE = "live"
+
+# Names of files. Readers use only files with these names: file managers and people leave others in the same folders.
+LABEL_SET_FILE = re.compile(r"ls[0-9a-z]+\.json")
+RECORD_FILE = re.compile(r"[0-9a-z]+\.json")  # named by a hash
+BEAT_FILE = re.compile(r"[0-9]{8}T[0-9]{12}\.json")  # named by a time
+LIVE_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[^/]+\.json")  # named by a time and a run
+CHECKPOINT = re.compile(r"[0-9]{8}")  # the folder of a checkpoint, named by its step
 
 
 def comparisons_of(campaign: str) -> str:
@@ -118,3 +131,13 @@ def sheets_prefix(campaign: str) -> str:
 def page_prefix(name: str, batch: str) -> str:
     """Return the folder of what people answered about a batch on the labeling page."""
     return f"{campaign_prefix(name)}/page/{batch}"
+
+
+def live_prefix(campaign: str) -> str:
+    """Return the folder of the samples that runs in progress show."""
+    return f"{LIVE}/{campaign}"
+
+
+def beats_prefix(campaign: str, epoch: int) -> str:
+    """Return the folder in which the holder of a lease shows that it lives."""
+    return f"leases/beats/{campaign}/{epoch:010d}"

@@ -4,6 +4,7 @@ The hash of a sealed document says that nobody changed it since it was written. 
 version, or a person with access to the store, may have written a document with other fields.
 """
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -27,7 +28,7 @@ def checked_shape(
     """
     try:
         document = today(document)
-        _adapter(shape).validate_python(document, strict=True)
+        _adapter(cast(Any, shape)).validate_json(json.dumps(document), strict=True)
     except (KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{where} cannot be read: no version of Andon writes it. Restore it from a backup.") from error
     except ValidationError as error:
@@ -42,5 +43,5 @@ def checked_shape(
 
 
 @cache
-def _adapter(shape: type[Any]) -> TypeAdapter[Any]:
+def _adapter(shape: Any) -> TypeAdapter[Any]:
     return TypeAdapter(shape)

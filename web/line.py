@@ -9,6 +9,7 @@ from data.cord import cord
 from data.errors import Refused
 from data.escape import visible
 from data.page.live import Live, latest_live
+from data.paths import CORD_LOG
 from data.store import Store, log
 
 FRESH = 1.0  # seconds for which what was read is shown again: fifty pages ask, one listing answers
@@ -55,7 +56,7 @@ class Line:
         """Return the number of a pull in the cord's log, or that it waits on this machine."""
         if made.spooled:
             return {"number": None}
-        entries = log.entries(self.store, cord.LOG)
+        entries = log.entries(self.store, CORD_LOG)
         return {"number": next(e["number"] for e in entries if e.get("pull") == made.pull)}
 
     def _open(self) -> list[Document]:

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from data.batches.schema import read_key
 from data.canonical import Document
 from data.paths import KEY_FILE, batch_prefix, batches_prefix, comparisons_of
+from data.shapes import checked_shape
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
@@ -54,7 +55,10 @@ class Batch(Publication):
 def read_batch(store: Store, name: str, batch_id: str) -> Batch | None:
     """Return a batch of a campaign or of its comparisons, None if it was not published."""
     published = read_manifest(store, batch_prefix(name, batch_id))
-    return None if published is None else Batch(published.store, published.prefix, published.manifest)
+    if published is None:
+        return None
+    checked_shape(published.manifest["facts"], BatchFacts, published.where)
+    return Batch(published.store, published.prefix, published.manifest)
 
 
 def batches(store: Store, name: str) -> list[Batch]:

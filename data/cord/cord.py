@@ -11,18 +11,20 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from data.canonical import Document, plain, seal, unseal
 from data.cord.webhook import notify
 from data.errors import Refused, Stopped
 from data.escape import one_line
+from data.paths import CORD_LOG
+from data.shapes import checked_shape
 from data.store import LocalStore, Store, log
 from data.store.user_state import local_state, spool_name
 
-LOG = "cord/log"
 EVERYTHING = "everything"
 SCOPE = re.compile(r"everything|campaign:[a-z][a-z0-9-]{1,40}|run:[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 LONGEST = 2_000  # characters of a reason that are kept
@@ -48,6 +50,10 @@ class ReleaseEntry(TypedDict):
     by: str
     reason: str
     at: str
+
+
+CordEntry = PullEntry | ReleaseEntry
+CORD = log.Log[CordEntry](cast(type[CordEntry], Annotated[CordEntry, Field(discriminator="kind")]))
 
 
 class Pull(NamedTuple):
@@ -132,7 +138,7 @@ def release(store: Store, pull_id: str, *, by: str, reason: str) -> None:
         raise Refused("A release needs a reason: say what was found.")
     replay(store)
 
-    def decide(so_far: list[Document]) -> Document:
+    def decide(so_far: list[CordEntry]) -> Document:
         found = {each.pull.pull: each.release for each in _read(so_far)}
         if pull_id not in found:
             still = ", ".join(name for name, released in found.items() if released is None) or "none is"
@@ -143,13 +149,13 @@ def release(store: Store, pull_id: str, *, by: str, reason: str) -> None:
             )
         return {"kind": "release", "pulls": [pull_id], "by": plain(by), "reason": plain(reason.strip()[:LONGEST])}
 
-    log.append(store, LOG, decide)
+    CORD.append(store, CORD_LOG, decide)
 
 
 def pulls(store: Store) -> list[Pulled]:
     """Return all pulls, oldest first, with who released them; those that wait in this machine's spool count too."""
     waiting = replay(store)
-    found = _read(log.entries(store, LOG))
+    found = _read(CORD.entries(store, CORD_LOG))
     known = {each.pull.pull for each in found}
     return found + [Pulled(made, None) for made in waiting if made.pull not in known]
 
@@ -171,7 +177,7 @@ def replay(store: Store) -> list[Pull]:
     waiting, spool = [], local_state()
     for key in spool.keys(_spool_prefix(store)):
         try:
-            made = _pull_of(unseal(spool.read(key), f"the spooled pull {key} in {spool.uri}"))
+            made = _pull_of(_spooled(spool, key))
         except FileNotFoundError:
             continue  # another process has just replayed it
         try:
@@ -184,19 +190,24 @@ def replay(store: Store) -> list[Pull]:
     return waiting
 
 
+def _spooled(spool: Store, key: str) -> PullEntry:
+    where = f"the spooled pull {key} in {spool.uri}"
+    return checked_shape(unseal(spool.read(key), where), PullEntry, where)
+
+
 def _append(store: Store, made: Pull) -> None:
     """Append a pull to the log, where it is not there yet."""
     if isinstance(store, LocalStore) and not store.root.is_dir():  # not mounted, or mistyped: do not invent a store
         raise FileNotFoundError(f"there is no folder {store.root}")
 
-    def decide(so_far: list[Document]) -> Document | None:
+    def decide(so_far: list[CordEntry]) -> PullEntry | None:
         return None if any(entry.get("pull") == made.pull for entry in so_far) else _entry(made)
 
-    log.append(store, LOG, decide)
+    CORD.append(store, CORD_LOG, decide)
 
 
-def _entry(made: Pull) -> Document:
-    entry = PullEntry(
+def _entry(made: Pull) -> PullEntry:
+    return PullEntry(
         kind="pull",
         pulled_at=made.at,
         pull=made.pull,
@@ -205,11 +216,9 @@ def _entry(made: Pull) -> Document:
         by=made.by,
         evidence=made.evidence,
     )
-    return {**entry}
 
 
-def _pull_of(document: Document) -> Pull:
-    entry = cast(PullEntry, document)
+def _pull_of(entry: PullEntry) -> Pull:
     return Pull(
         entry["pull"],
         entry["scope"],
@@ -221,7 +230,7 @@ def _pull_of(document: Document) -> Pull:
     )
 
 
-def _read(entries: list[Document]) -> list[Pulled]:
+def _read(entries: list[CordEntry]) -> list[Pulled]:
     released = {
         name: Release(entry["by"], entry["reason"], entry["at"])
         for entry in entries

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from data.cord import cord
-from data.cord.cord import LOG, Pull, stopped_by
+from data.cord.cord import Pull, stopped_by
 from data.errors import Refused, StoreUnreachable
-from data.paths import label_sets_prefix
-from data.store import Store
+from data.paths import CORD_LOG, label_sets_prefix
+from data.store import Store, log
 
 LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
 BETWEEN_TRIES = 0.5  # seconds
@@ -64,11 +64,11 @@ class Watch:
 
     def _read(self) -> list[Pull]:
         waiting = [made for made in cord.replay(self.store) if made.stops(self.campaign, self.run)]
-        entries = len(self.store.keys(LOG))
+        entries = len(log.entry_keys(self.store, CORD_LOG))
         if self.entries is None or entries > self.entries:
             found = cord.open_pulls(self.store, self.campaign, self.run)
         elif entries < self.entries:
-            raise Refused(f"{self.entries - entries} entries of the log {LOG} are gone")
+            raise Refused(f"{self.entries - entries} entries of the log {CORD_LOG} are gone")
         else:
             found = waiting
         if not found and not entries and not self.store.keys(label_sets_prefix(self.campaign)):

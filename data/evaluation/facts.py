@@ -6,6 +6,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from data.measures.intervals import StoredEstimate
+from data.shapes import checked_shape
 from data.store.manifest import Publication
 
 
@@ -73,5 +74,4 @@ class EvaluationFacts(PolicyMeasures, Costs):
 
 def evaluation_facts(evaluation: Publication) -> EvaluationFacts:
     """Return the facts of a published evaluation."""
-    facts: EvaluationFacts = evaluation.manifest["facts"]
-    return facts
+    return checked_shape(evaluation.manifest["facts"], EvaluationFacts, evaluation.where)

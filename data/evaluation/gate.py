@@ -9,7 +9,7 @@ The bar and the evaluation are no part of a run's id. If either is changed, the 
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from data.campaign import Campaign
 from data.canonical import Document
@@ -25,13 +25,14 @@ from data.labels.label_sets import label_set_document
 from data.measures.intervals import Estimate
 from data.paths import promotion_log_prefix
 from data.runs.champion import (
+    PROMOTIONS,
     ObjectionEntry,
     PromotionEntry,
     champion,
     promote,
 )
 from data.runs.registry import find_run
-from data.store import Store, log
+from data.store import Store
 from data.store.manifest import Publication
 
 FEWEST_PEOPLE = 3  # the spread of two is known to within a factor of ten, of one not at all
@@ -170,7 +171,7 @@ def decide_by_gate(
     back, is not promoted again by itself.
     """
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[PromotionEntry]) -> Document | None:
         if any(entry["kind"] == "promote" and entry["run"] == run for entry in entries):
             return None
         leader = entries[-1]["run"] if entries else None
@@ -186,7 +187,7 @@ def decide_by_gate(
         return None if last is not None and _same(last, kept) else kept
 
     check(store, campaign.name, run)
-    return cast(PromotionEntry | None, log.append(store, promotion_log_prefix(campaign.name), decide))
+    return PROMOTIONS.append(store, promotion_log_prefix(campaign.name), decide)
 
 
 def promote_by_hand(

@@ -16,7 +16,8 @@ from data.ingest.codes import FileRefused, RefusalCode
 from data.ingest.refusal import Refusal, record_refusal, refused_digests
 from data.labels.table import deliveries
 from data.paths import inbox_prefix
-from data.store import Store
+from data.store import LocalStore, Store
+from data.store.base import LITTER
 
 
 class Delivery(NamedTuple):
@@ -67,9 +68,13 @@ def refuse_delivery(store: Store, delivery: Delivery, error: Refused) -> None:
 
 
 def _plain_file(store: Store, key: str) -> Path | None:
-    """Return a plain file of the inbox; None for one that could lead elsewhere, or whose name the store cannot have."""
+    """Return a plain file of the inbox; None for one that leads elsewhere, or whose name the store cannot have."""
+    if key.rsplit("/", 1)[1].lower() in LITTER:
+        return None
     try:
         path = store.local_path(key)
     except (ValueError, FileNotFoundError):
         return None
-    return None if path.is_symlink() else path
+    if isinstance(store, LocalStore) and (path.stat().st_nlink > 1 or path.resolve() != store.root.resolve() / key):
+        return None
+    return path

@@ -16,10 +16,11 @@ from data.ingest.validate import FileResult, file_fault
 from data.ingest.vendor_report import report_refusal
 from data.labels.findings import OLD_FAULTS
 from data.labels.table import deliveries
-from data.paths import refusal_key, refusals_prefix
+from data.paths import RECORD_FILE, refusal_key, refusals_prefix
 from data.quality.arrays import best_choices, to_arrays
 from data.quality.diagnosis import faults_of_the_file
 from data.store import Store
+from data.store.base import named, read_all
 
 
 class Refusal(BaseModel):
@@ -85,14 +86,15 @@ def record_refusal(store: Store, name: str, refusal: Refusal) -> None:
 def refusals(store: Store, name: str) -> list[Refusal]:
     """Return what was refused, the oldest first, without the files that were accepted later all the same."""
     accepted = {entry["file_sha256"] for entry in deliveries(store, name)}
-    documents = [unseal(store.read(key), f"{key} in {store.uri}") for key in store.keys(refusals_prefix(name))]
+    keys = named(store, refusals_prefix(name), RECORD_FILE)
+    documents = [unseal(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
     found = sorted((_read(document) for document in documents), key=lambda refusal: refusal.at)
     return [refusal for refusal in found if refusal.file_sha256 not in accepted]
 
 
 def refused_digests(store: Store, name: str) -> set[str]:
     """Return the SHA-256 of every file that was ever refused."""
-    return {key.rsplit("/", 1)[1].removesuffix(".json") for key in store.keys(refusals_prefix(name))}
+    return {key.rsplit("/", 1)[1].removesuffix(".json") for key in named(store, refusals_prefix(name), RECORD_FILE)}
 
 
 def _read(document: Document) -> Refusal:

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple, cast
 
-from data.canonical import Document, canonical_json
+from data.canonical import canonical_json
 from data.errors import Refused
 from data.labels.findings import code_of
-from data.labels.log_entries import Assessment, AssessmentFacts, Decision, Entry, Override, read_entry
+from data.labels.log_entries import Assessment, AssessmentFacts, Decision, Entry, Override, StoredEntry, read_entry
 from data.paths import quality_log_prefix
 from data.store import Store, log
+
+DECISIONS = log.Log[Entry](cast(type[Entry], StoredEntry), read_entry)
 
 
 class BatchStatus(NamedTuple):
@@ -50,7 +52,7 @@ def record_assessment(store: Store, campaign: str, batch: str, facts: Assessment
 
     If the last assessment of the batch says the same, append nothing and return the last one.
     """
-    document: Assessment = {**facts, "batch": batch, "labels": labels}
+    document = cast(Assessment, {**facts, "batch": batch, "labels": labels})
     in_force: list[Assessment] = []
 
     def decide(so_far: list[Entry]) -> Assessment | None:

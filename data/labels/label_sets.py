@@ -32,6 +32,7 @@ from data.labels.table import (
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from data.paths import KEY_FILE, label_set_key
+from data.shapes import checked_shape
 from data.store import Store
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import repeat
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -207,6 +207,9 @@ def committed(store: Store, entries: Iterable[LabelFile], batch: str | None = No
                     for values in zip(*detailed.values(), strict=True)
                 )
             yield from map(Committed, *(given[name] for name in names), details)
+
+
+DELIVERIES = log.Log(DeliveryEntry)
 
 
 def active_labels(labels: Iterable[Committed]) -> list[Committed]:

@@ -8,14 +8,17 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
-from data.canonical import Document, sha256
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from data.canonical import sha256
 from data.errors import Refused
 from data.escape import valid_utf8
+from data.paths import LABELER_LOG
 from data.store import Store, log
 
-LOG = "labelers/log"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 ROLES = ("label", "pull", "release")
 
@@ -29,41 +32,63 @@ class Account(NamedTuple):
     expires: str
 
 
+class AddEntry(TypedDict):
+    """A person who was put on the list."""
+
+    kind: Literal["add"]
+    name: str
+    may: list[str]
+    token_sha256: str
+    expires: str
+
+
+class RevokeEntry(TypedDict):
+    """A person who was taken off the list."""
+
+    kind: Literal["revoke"]
+    name: str
+
+
+LabelerEntry = AddEntry | RevokeEntry
+LABELERS = log.Log[LabelerEntry](cast(type[LabelerEntry], Annotated[LabelerEntry, Field(discriminator="kind")]))
+
+
 def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: int = 180) -> str:
     """Put a person on the list and return their token, which nothing keeps; raise Refused for a name that is taken."""
-    allowed = tuple(role for role in ROLES if role in set(may))
+    allowed = [role for role in ROLES if role in set(may)]
     if unknown := sorted(set(may) - set(ROLES)):
         raise Refused(f"There is no role {unknown[0][:40]!r}: a labeler may {', '.join(ROLES)}.")
     if not NAME.fullmatch(name):
         raise Refused(f"{name[:60]!r} is no name for a labeler: up to 40 of a-z, 0-9, dot, dash and underscore.")
     token = secrets.token_urlsafe(32)
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
-    entry = {"kind": "add", "name": name, "may": allowed, "token_sha256": sha256(token.encode()), "expires": expires}
+    digest = sha256(token.encode())
+    entry: AddEntry = {"kind": "add", "name": name, "may": allowed, "token_sha256": digest, "expires": expires}
 
-    def decide(so_far: list[Document]) -> Document:
+    def decide(so_far: list[LabelerEntry]) -> AddEntry:
         if name in _active(so_far):
             raise Refused(f"{name} is a labeler already: andon labelers revoke {name} first, for a new token.")
         return entry
 
-    log.append(store, LOG, decide)
+    LABELERS.append(store, LABELER_LOG, decide)
     return token
 
 
 def revoke(store: Store, name: str) -> None:
     """Take a person off the list: their token and their sessions end. Their answers stay."""
 
-    def decide(so_far: list[Document]) -> Document:
+    def decide(so_far: list[LabelerEntry]) -> RevokeEntry:
         if name not in _active(so_far):
             raise Refused(f"There is no labeler {name[:60]!r} in {store.uri}: andon labelers list names them.")
         return {"kind": "revoke", "name": name}
 
-    log.append(store, LOG, decide)
+    LABELERS.append(store, LABELER_LOG, decide)
 
 
 def accounts(store: Store) -> dict[str, Account]:
     """Return everybody on the list whose token has not expired, by name."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {name: each for name, each in _active(log.entries(store, LOG)).items() if each.expires > now}
+    return {name: each for name, each in _active(LABELERS.entries(store, LABELER_LOG)).items() if each.expires > now}
 
 
 def account_of(listed: Mapping[str, Account], token: str) -> Account | None:
@@ -73,7 +98,7 @@ def account_of(listed: Mapping[str, Account], token: str) -> Account | None:
     return found[0] if found else None
 
 
-def _active(entries: list[Document]) -> dict[str, Account]:
+def _active(entries: list[LabelerEntry]) -> dict[str, Account]:
     active: dict[str, Account] = {}
     for entry in entries:
         if entry["kind"] == "add":

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from data.canonical import plain, seal, unseal
+from data.paths import LIVE, LIVE_FILE, live_prefix
 from data.store import Store
 
 
@@ -46,17 +47,19 @@ def publish_live(
         "samples": [plain(sample._replace(score=_number(sample.score))._asdict()) for sample in samples],
         "metrics": {name: value for name, value in metrics.items() if _number(value) is not None},
     }
-    store.put_new(f"live/{campaign}/{now:%Y%m%dT%H%M%S%f}-{run}.json", seal(document))
+    store.put_new(f"{live_prefix(campaign)}/{now:%Y%m%dT%H%M%S%f}-{run}.json", seal(document))
 
 
 def latest_live(store: Store, campaign: str | None = None) -> Live | None:
     """Return what a run of the campaign, or of any, wrote last; None where none has written."""
-    keys = store.keys("live" if campaign is None else f"live/{campaign}")
+    listed = store.keys(LIVE if campaign is None else live_prefix(campaign))
+    keys = [key for key in listed if LIVE_FILE.fullmatch(key.rsplit("/", 1)[1])]
     if not keys:
         return None
     newest = max(keys, key=lambda key: key.rsplit("/", 1)[1])
     document = unseal(store.read(newest), f"{newest} in {store.uri}")
-    return Live(**document | {"samples": [LiveSample(**sample) for sample in document["samples"]]})
+    samples = [LiveSample(**{name: sample[name] for name in LiveSample._fields}) for sample in document["samples"]]
+    return Live(**{name: document[name] for name in Live._fields} | {"samples": samples})
 
 
 def _number(value: float | None) -> float | None:

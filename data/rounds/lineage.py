@@ -9,10 +9,11 @@ from data.canonical import unseal
 from data.errors import Refused
 from data.labels import decisions
 from data.labels.table import committed_table, deliveries
-from data.paths import CAMPAIGNS, comparisons_of, label_sets_prefix
+from data.paths import CAMPAIGNS, LABEL_SET_FILE, comparisons_of, label_sets_prefix
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, folders
+from data.store.base import named
 
 
 class Node(NamedTuple):
@@ -47,7 +48,7 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{stands}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}
-    for key in store.keys(label_sets_prefix(campaign)):
+    for key in named(store, label_sets_prefix(campaign), LABEL_SET_FILE):
         label_set = unseal(store.read(key), f"{key} in {store.uri}")
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)

@@ -1,7 +1,7 @@
 """Which run's policy is champion: the last entry of a log that only grows, so a rollback is an entry too."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NotRequired, cast
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data.errors import LeaseLost, Refused, Unavailable
+from data.paths import CHECKPOINT
 from data.store import LocalStore, Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 from data.store.user_state import local_state, spool_name
@@ -29,7 +30,7 @@ class Checkpoints:
 
     def latest(self) -> tuple[int, Publication] | None:
         """Return the newest whole checkpoint and its step; a damaged one is passed over."""
-        places = [(name, store) for store in (self.store, self.aside) for name in folders(store, self.prefix)]
+        places = [(name, store) for store in (self.store, self.aside) for name in self._names(store)]
         for name, store in sorted(places, key=lambda place: place[0], reverse=True):
             try:
                 published = read_manifest(store, f"{self.prefix}/{name}")
@@ -44,7 +45,7 @@ class Checkpoints:
 
     def newest(self) -> int:
         """Return the step of the newest checkpoint, 0 where there is none."""
-        return max((int(name) for store in (self.store, self.aside) for name in folders(store, self.prefix)), default=0)
+        return max((int(name) for store in (self.store, self.aside) for name in self._names(store)), default=0)
 
     def save(self, step: int, files: Mapping[str, Path | bytes]) -> None:
         """Publish a checkpoint, then drop all but the last two."""
@@ -58,14 +59,18 @@ class Checkpoints:
     def _save(self, store: Store, step: int, files: Mapping[str, Path | bytes]) -> None:
         prefix, began = f"{self.prefix}/{step:08d}", datetime.now(UTC)
         publish(store, prefix, "checkpoint", files, inputs={}, facts={"step": step}, began=began)
-        for name in sorted(folders(store, self.prefix))[:-KEPT]:
+        for name in self._names(store)[:-KEPT]:
             self._drop(store, name)
 
     def clear(self) -> None:
         """Drop all checkpoints: what they led to is published."""
         for store in (self.store, self.aside):
-            for name in sorted(folders(store, self.prefix)):
+            for name in self._names(store):
                 self._drop(store, name)
+
+    def _names(self, store: Store) -> list[str]:
+        """List the folders of checkpoints, oldest first."""
+        return [name for name in folders(store, self.prefix) if CHECKPOINT.fullmatch(name)]
 
     def _drop(self, store: Store, name: str) -> None:
         # Without its manifest it is no checkpoint any more, so half of a drop does no harm.

@@ -12,16 +12,17 @@ import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, NotRequired, cast
+from typing import Literal, NamedTuple, NotRequired
 
 from typing_extensions import TypedDict
 
 from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused
 from data.escape import shown
+from data.paths import BEAT_FILE, LEASE_LOG, beats_prefix
 from data.store import Store, log
+from data.store.base import named
 
-LOG = "leases/log"
 BEAT = "%Y%m%dT%H%M%S%f"
 OLD_HOLDER = re.compile(r"(?P<by>.*)@(?P<host>[^@]*) \(process (?P<pid>\d+), (?P<run>[^)]+)\)")
 
@@ -47,6 +48,9 @@ class LeaseEntry(TypedDict):
     holder: NotRequired[str]  # take, instead of `by` and `run`: one text, written before those fields existed
     epoch: NotRequired[int]  # give back, commit: the number of the take
     key: NotRequired[str]  # commit: the manifest that is written next
+
+
+LEASES = log.Log(LeaseEntry)
 
 
 class Lease(NamedTuple):
@@ -89,7 +93,7 @@ def ttl_s() -> float:
 def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lease:
     """Take the lease of a campaign to train `run`, or take it over from a dead holder; raise LeaseHeld otherwise."""
 
-    def decide(entries: list[Document]) -> Document:
+    def decide(entries: list[LeaseEntry]) -> Document:
         current = _last(entries, campaign)
         if current is not None and _alive(store, current):
             raise LeaseHeld(
@@ -99,47 +103,47 @@ def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lea
         process: Process = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
         return {"kind": "take", "campaign": campaign, "by": by, "run": run, "process": process}
 
-    entry = log.append(store, LOG, decide)
+    entry = LEASES.append(store, LEASE_LOG, decide)
     assert entry is not None
-    return Lease(campaign, entry["number"], _holder(store, cast(LeaseEntry, entry)).text)
+    return Lease(campaign, entry["number"], _holder(store, entry).text)
 
 
 def renew(store: Store, lease: Lease) -> None:
     """Show that the holder lives; raise LeaseLost where the lease is another's by now."""
     check(store, lease)
-    store.put_new(f"{_beats(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
+    store.put_new(f"{beats_prefix(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
 
 
 def release(store: Store, lease: Lease) -> None:
     """Let the next process train. Do nothing if the lease was taken over."""
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[LeaseEntry]) -> Document | None:
         current = _last(entries, lease.campaign)
         mine = current is not None and current["number"] == lease.epoch
         return {"kind": "give back", "campaign": lease.campaign, "epoch": lease.epoch} if mine else None
 
-    log.append(store, LOG, decide)
+    LEASES.append(store, LEASE_LOG, decide)
 
 
 def check(store: Store, lease: Lease) -> None:
     """Raise LeaseLost where the lease is not the last one of its campaign."""
-    _refuse_others(store, log.entries(store, LOG), lease)
+    _refuse_others(store, LEASES.entries(store, LEASE_LOG), lease)
 
 
 def commit(store: Store, lease: Lease, key: str) -> None:
     """Enter into the log that this epoch commits `key`, before it is written; raise LeaseLost after a takeover."""
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[LeaseEntry]) -> Document | None:
         _refuse_others(store, entries, lease)
         entry = {"kind": "commit", "campaign": lease.campaign, "epoch": lease.epoch, "key": key}
         return None if any(entry.items() <= earlier.items() for earlier in entries) else entry
 
-    log.append(store, LOG, decide)
+    LEASES.append(store, LEASE_LOG, decide)
 
 
-def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
+def _refuse_others(store: Store, entries: list[LeaseEntry], lease: Lease) -> None:
     takes = [entry for entry in entries if entry["kind"] == "take" and entry["campaign"] == lease.campaign]
-    last = cast(LeaseEntry, takes[-1])
+    last = takes[-1]
     if last["number"] != lease.epoch:
         raise LeaseLost(
             f"Campaign {lease.campaign} is trained by {_holder(store, last).text} since {last['at']}, which took over "
@@ -149,7 +153,7 @@ def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
 
 def holder(store: Store, campaign: str) -> Holder | None:
     """Return who holds the lease of a campaign; None if nobody does."""
-    current = _last(log.entries(store, LOG), campaign)
+    current = _last(LEASES.entries(store, LEASE_LOG), campaign)
     return current and _holder(store, current)
 
 
@@ -188,17 +192,17 @@ class _Fenced:
         self._store.drop(key)
 
 
-def _last(entries: list[Document], campaign: str) -> LeaseEntry | None:
+def _last(entries: list[LeaseEntry], campaign: str) -> LeaseEntry | None:
     """Return the take in force for a campaign; None if it was released."""
     mine = [entry for entry in entries if entry["campaign"] == campaign and entry["kind"] != "commit"]
-    return cast(LeaseEntry, mine[-1]) if mine and mine[-1]["kind"] == "take" else None
+    return mine[-1] if mine and mine[-1]["kind"] == "take" else None
 
 
 def _alive(store: Store, entry: LeaseEntry) -> bool:
     process = entry["process"]
     if process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"]:
         return False  # this machine knows better than any clock
-    beats = store.keys(_beats(entry["campaign"], entry["number"]))
+    beats = named(store, beats_prefix(entry["campaign"], entry["number"]), BEAT_FILE)
     last = beats[-1].rsplit("/", 1)[1].removesuffix(".json") if beats else None
     seen = datetime.strptime(last, BEAT).replace(tzinfo=UTC) if last else datetime.fromisoformat(entry["at"])
     return (datetime.now(UTC) - seen).total_seconds() < ttl_s()
@@ -210,7 +214,3 @@ def _started(pid: int) -> str | None:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:
         return None
-
-
-def _beats(campaign: str, epoch: int) -> str:
-    return f"leases/beats/{campaign}/{epoch:010d}"

@@ -6,6 +6,7 @@ returns, the bytes survive a power loss. Nothing is overwritten or renamed, so r
 checkpoints of a training under way are ever removed.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -34,26 +35,25 @@ class LocalStore:
             return self._create(check_key(key), lambda file: shutil.copyfileobj(content, file, 1 << 20))
 
     def read(self, key: str) -> bytes:
-        return (self.root / check_key(key)).read_bytes()
+        return _plain_file(self.root / check_key(key)).read_bytes()
 
     def local_path(self, key: str) -> Path:
-        path = self.root / check_key(key)
-        if not path.is_file():
-            raise FileNotFoundError(path)
-        return path
+        return _plain_file(self.root / check_key(key))
 
     def keys(self, prefix: str) -> list[str]:
-        found = (Path(folder) / name for folder, _, names in self._walk(prefix) for name in names)
-        return sorted(filter(is_key, (path.relative_to(self.root).as_posix() for path in found)))
+        return sorted(filter(is_key, self._files(check_key(prefix))))
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Walk a folder that may not exist; one that cannot be read is an error, not an empty one."""
-
-        def fail(error: OSError) -> None:
-            if not isinstance(error, FileNotFoundError):
-                raise error
-
-        return os.walk(self.root / check_key(prefix), onerror=fail)
+    def _files(self, prefix: str) -> Iterator[str]:
+        """Yield the files below a folder that may not exist; one that cannot be read is an error, not an empty one."""
+        try:
+            with os.scandir(self.root / prefix) as listed:
+                for entry in listed:
+                    if entry.is_dir(follow_symlinks=False):
+                        yield from self._files(f"{prefix}/{entry.name}")
+                    elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path):
+                        yield f"{prefix}/{entry.name}"
+        except (FileNotFoundError, NotADirectoryError):
+            pass
 
     def drop(self, key: str) -> None:
         try:
@@ -84,6 +84,8 @@ class LocalStore:
                 os.link(name, final)
                 created = True
             except FileExistsError:
+                if not final.is_file():
+                    raise OSError(errno.EEXIST, "its name is taken by something that is not a file", final) from None
                 created = False
             # The loser syncs too: it will act on the winner's entry, and the winner may have died before its own sync.
             _sync_folder(final.parent)
@@ -103,6 +105,13 @@ class LocalStore:
             above = above.parent
         _sync_folder(self.root.parent)
         self._durable.add(folder)
+
+
+def _plain_file(path: Path) -> Path:
+    """Return the path; raise FileNotFoundError unless it is a file, for reading a pipe or a device may never end."""
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path))
+    return path
 
 
 def _sync_folder(folder: Path) -> None:

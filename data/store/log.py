@@ -4,6 +4,7 @@ State is what comes out of reading a log from the start. Of two writers of one n
 decision that was taken on the entries read so far can only be appended while they are still all there is.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,14 +13,16 @@ from typing import Any, Generic, TypeVar, cast
 from data.canonical import Document, plain, seal, unseal
 from data.errors import Refused
 from data.shapes import checked_shape
-from data.store.base import Store
+from data.store.base import Store, named, read_all
 
+ENTRY = re.compile(r"[0-9]{10}\.json")
 Entry = TypeVar("Entry")
 
 
 def entries(store: Store, prefix: str) -> list[Document]:
     """Read a log from the start; raise Refused at a hole or a damaged entry."""
-    return [unseal(store.read(key), f"{key} in {store.uri}") for key in numbered(store, prefix)]
+    keys = numbered(store, prefix)
+    return [unseal(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,22 @@ class Log(Generic[Entry]):
 
 def numbered(store: Store, prefix: str) -> list[str]:
     """List the entries of a log; raise Refused at a hole."""
-    keys = store.keys(prefix)
+    keys = entry_keys(store, prefix)
     for number, key in enumerate(keys, 1):
         if key != _key(prefix, number):
             raise Refused(f"The log {prefix} in {store.uri} has no entry {number}: restore it from a backup.")
     return keys
 
 
+def entry_keys(store: Store, prefix: str) -> list[str]:
+    """List the entries that are there, holes or not. Other files in the folder are not Andon's."""
+    return named(store, prefix, ENTRY)
+
+
 def append(store: Store, prefix: str, decide: Callable[[list[Document]], Document | None]) -> Document | None:
     """Append what `decide` makes of the entries so far; it may return None to append nothing.
 
-    Where another writer was faster, `decide` is asked again with that writer's entry among those it sees.
+    If another writer was faster, `decide` is asked again with that writer's entry among those it sees.
     """
     while True:
         so_far = entries(store, prefix)

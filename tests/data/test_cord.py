@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from data.cord import cord
 from data.cord.cord import check, open_pulls, pull, pulls, release
 from data.errors import Refused, Stopped
+from data.paths import CORD_LOG
 from data.store import LocalStore, log
 
 
@@ -119,7 +120,7 @@ def test_no_evidence_is_too_strange_for_a_pull(store: LocalStore) -> None:
 def test_out_of_reach_a_pull_is_spooled_and_replayed_exactly_once(store: LocalStore, tmp_path: Path) -> None:
     away = OutOfReach(store.root)
     made = pull(away, "seen at night", by="ann", scope="campaign:tldr", evidence={"kl": 80.0})
-    assert made.spooled and len(spooled(tmp_path)) == 1 and not store.keys(cord.LOG)
+    assert made.spooled and len(spooled(tmp_path)) == 1 and not store.keys(CORD_LOG)
     with pytest.raises(ConnectionError):
         check(away, "tldr")
     copy = spooled(tmp_path)[0].read_bytes()
@@ -131,7 +132,7 @@ def test_out_of_reach_a_pull_is_spooled_and_replayed_exactly_once(store: LocalSt
             release(store, made.pull, by="bob", reason="fine")
         LocalStore(tmp_path / "state").put_new(cord._spool_key(store, made), copy)
         assert len(pulls(store)) == 1 and len(open_pulls(store)) == (0 if again else 1) and not spooled(tmp_path)
-    assert [entry["kind"] for entry in log.entries(store, cord.LOG)] == ["pull", "release"]
+    assert [entry["kind"] for entry in log.entries(store, CORD_LOG)] == ["pull", "release"]
 
 
 class ReadOnly(LocalStore):
@@ -223,7 +224,7 @@ def test_killed_in_the_middle_of_a_pull_it_is_in_the_log_with_the_next_look(
     child.join(60)
     assert child.exitcode == -signal.SIGKILL and len(spooled(tmp_path)) == 1
     assert [made.reason for made in open_pulls(store)] == ["the last thing I saw"]
-    assert len(log.entries(store, cord.LOG)) == 1 and not spooled(tmp_path)
+    assert len(log.entries(store, CORD_LOG)) == 1 and not spooled(tmp_path)
 
 
 MOVES = st.lists(st.sampled_from(["pull", "pull out of reach", "release", "look", "replay again"]), max_size=12)

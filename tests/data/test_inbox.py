@@ -1,5 +1,6 @@
 """What vendors drop into the inbox is taken once, refused once, and never changed."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -112,6 +113,12 @@ def test_what_could_lead_out_of_the_inbox_is_passed_over(sent: Round, tmp_path: 
     link.with_name("x").unlink()
     dropped(sent, ".hidden", b"x")
     dropped(sent, "a name with spaces.csv", b"x")
+    os.link(tmp_path / "secret", link.with_name("hard.csv"))
+    os.mkfifo(link.with_name("pipe.csv"))
+    assert list(inbox.pending(sent.store, "c")) == []
+    whole_folder = link.parent.rename(tmp_path / "elsewhere")
+    (whole_folder / "answers.csv").write_text("question_id\n")
+    link.parent.symlink_to(whole_folder)
     assert list(inbox.pending(sent.store, "c")) == []
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from data.errors import LeaseHeld, LeaseLost
-from data.paths import run_prefix
+from data.paths import LEASE_LOG, beats_prefix, run_prefix
 from data.runs import leases
 from data.store import LocalStore, log
 from data.store.manifest import read_manifest
 from tasks.leases import training_lease
 
+WHOLE = {"manifest_version": 1, "kind": "run", "files": {}, "inputs": {}, "facts": {}}
 ELSEWHERE = {"host": "another-machine", "pid": 1, "started": "1"}
 
 
@@ -24,7 +25,7 @@ def store(tmp_path: Path) -> LocalStore:
 def of_another_machine(store: LocalStore) -> leases.Lease:
     """Take a lease as a worker on another machine would."""
     entry = log.append(
-        store, leases.LOG, lambda _: {"kind": "take", "campaign": "c", "holder": "worker-2", "process": ELSEWHERE}
+        store, LEASE_LOG, lambda _: {"kind": "take", "campaign": "c", "holder": "worker-2", "process": ELSEWHERE}
     )
     assert entry is not None
     return leases.Lease("c", entry["number"], "worker-2")
@@ -65,7 +66,7 @@ def test_a_silent_holder_is_taken_over_from_and_can_commit_nothing_any_more(
 
 def test_a_beat_keeps_the_lease(store: LocalStore) -> None:
     lease = of_another_machine(store)
-    store.put_new(f"{leases._beats('c', lease.epoch)}/20200101T000000000000.json", b"{}")
+    store.put_new(f"{beats_prefix('c', lease.epoch)}/20200101T000000000000.json", b"{}")
     found = leases.holder(store, "c")
     assert found is not None and not found.alive, "its last beat is years old"
     leases.renew(store, lease)
@@ -88,7 +89,7 @@ def test_a_holder_is_read_from_fields_and_from_the_text_of_older_stores(store: L
     assert held.text == f"ann@{held.host} (process {held.pid}, run-1)"
     process = ELSEWHERE | {"host": "worker-2", "pid": 12}
     entry = {"kind": "take", "campaign": "old", "holder": "bob@worker-2 (process 12, run-2)", "process": process}
-    log.append(store, leases.LOG, lambda _: entry)
+    log.append(store, LEASE_LOG, lambda _: entry)
     old = leases.holder(store, "old")
     assert old is not None and (old.by, old.run, old.host, old.pid) == ("bob", "run-2", "worker-2", 12)
     assert old.text == entry["holder"]
@@ -105,7 +106,7 @@ def test_a_training_holds_the_lease_until_it_ends_and_a_published_run_needs_none
     assert leases.holder(store, "c") is None, "a training that failed leaves no lease behind"
     from data.canonical import seal
 
-    store.put_new(f"{run_prefix('c', 'run-1')}/manifest.json", seal({"manifest_version": 1}))
+    store.put_new(f"{run_prefix('c', 'run-1')}/manifest.json", seal(WHOLE))
     assert read_manifest(store, run_prefix("c", "run-1")) is not None
     with training_lease(store.uri, "c", "run-1") as lease:
         assert lease is None
@@ -127,7 +128,7 @@ def test_a_takeover_between_a_zombies_look_and_its_commit_fences_it(
     with pytest.raises(LeaseLost, match="ann"):
         leases.fenced(store, zombie).put_new(manifest, b"{}")
     assert store.keys("campaigns") == []
-    epochs = [entry["epoch"] for entry in log.entries(store, leases.LOG) if entry["kind"] == "commit"]
+    epochs = [entry["epoch"] for entry in log.entries(store, LEASE_LOG) if entry["kind"] == "commit"]
     assert epochs == []
 
 
@@ -137,7 +138,7 @@ def test_commits_name_their_epoch_once_and_do_not_end_the_lease(store: LocalStor
     for _ in range(2):
         own.put_new("campaigns/c/runs/r/policy/manifest.json", b"{}")
     own.put_new("campaigns/c/runs/r/policy/checkpoints/00000001/manifest.json", b"{}")
-    commits = [entry for entry in log.entries(store, leases.LOG) if entry["kind"] == "commit"]
+    commits = [entry for entry in log.entries(store, LEASE_LOG) if entry["kind"] == "commit"]
     assert [(entry["epoch"], entry["key"]) for entry in commits] == [(1, "campaigns/c/runs/r/policy/manifest.json")]
     with pytest.raises(LeaseHeld):
         leases.acquire(store, "c", "ben")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from data.cord import cord
 from data.cord.cord import pull, release
 from data.cord.watch import Watch
 from data.errors import Stopped, StoreUnreachable
+from data.paths import CORD_LOG
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import Base
@@ -40,7 +40,7 @@ class Counting(LocalStore):
         self.clock.now += self.cost
         if self.clock.now < self.away_until:
             raise ConnectionError("no route to host")
-        self.listings += prefix == cord.LOG
+        self.listings += prefix == CORD_LOG
         return super().keys(prefix)
 
 

@@ -16,6 +16,7 @@ from data.canonical import sha256_of_file
 from data.ingest import inbox
 from data.labels.table import deliveries
 from data.page.live import latest_live
+from data.paths import LEASE_LOG
 from data.runs import leases
 from data.runs.champion import champion
 from data.store import LocalStore, log
@@ -208,4 +209,4 @@ def test_one_command_brings_a_platform_up_runs_a_round_through_it_and_takes_it_d
 
 
 def _takes(store: Path) -> list[int]:
-    return [entry["number"] for entry in log.entries(LocalStore(store), leases.LOG) if entry["kind"] == "take"]
+    return [entry["number"] for entry in log.entries(LocalStore(store), LEASE_LOG) if entry["kind"] == "take"]

@@ -15,9 +15,9 @@ from data.errors import Refused
 from data.escape import visible
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
-from data.page.accounts import LOG, account_of, accounts, add, revoke
+from data.page.accounts import account_of, accounts, add, revoke
 from data.page.answers import collect, mark_delivered, save
-from data.paths import comparisons_of, name_in
+from data.paths import LABELER_LOG, comparisons_of, name_in
 from data.store import LocalStore, log
 from tests.support.labeling import EVIL, prepared, simple, stored_answers
 from web.app import Page, application
@@ -71,7 +71,7 @@ def test_a_token_is_known_by_its_hash_alone_and_revoking_ends_it(store: LocalSto
         add(store, "ada")
     revoke(store, "ada")
     assert account_of(accounts(store), token) is None
-    assert [entry["kind"] for entry in log.entries(store, LOG)] == ["add", "revoke"]
+    assert [entry["kind"] for entry in log.entries(store, LABELER_LOG)] == ["add", "revoke"]
     add(store, "bob", days=-1)
     assert "bob" not in accounts(store), "its time is over"
     for name, may in (("../x", ["label"]), ("eve", ["root"])):
