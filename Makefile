@@ -47,6 +47,7 @@ test-exchange: .venv/installed .venv-exchange/installed
 
 test-browser: .venv/installed
 	deploy/chromium.sh
+	deploy/proxies.sh
 	$(PYTEST) -m browser
 
 lint: .venv/installed

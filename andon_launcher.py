@@ -4,11 +4,17 @@ Machine-learning repositories often have packages called `data`, `models` or `ta
 first one that it finds. It looks in PYTHONPATH and, with `python -m`, in the current folder before it looks among the
 installed packages. So the command `andon` starts here, and every child process is started by `command`: Andon's names
 then mean the packages next to this file, and all other names mean what they meant before.
+
+A child process does not outlive its parent, however the parent ends. It looks at its parent's id every second, because
+only Linux can send a signal at the death of a parent, and does so too early if the thread that started the child ends.
 """
 
 import os
 import runpy
+import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -17,6 +23,9 @@ from types import ModuleType
 
 HOME = Path(__file__).resolve().parent
 OWN = ("flows", "tasks", "models", "data", "web", "andon_launcher")
+PARENT = "--parent="  # the first argument of a child
+LOOK_S = 1.0  # the time between two looks at the parent
+SAVE_S = 90.0  # the time that an orphan gets to save its state; a training takes at most 60 s
 
 
 class OwnPackages(MetaPathFinder):
@@ -42,13 +51,31 @@ def put_first() -> None:
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of Andon, or of an installed package, in a child process."""
-    return [sys.executable, "-P", *script(module, *arguments)]
+    """Return the command that runs a module of Andon, or of an installed package, in a child of this process."""
+    return [sys.executable, "-P", str(HOME / "andon_launcher.py"), f"{PARENT}{os.getpid()}", module, *arguments]
 
 
 def script(module: str, *arguments: str) -> list[str]:
     """Return the same command without the interpreter, for programs that start one themselves."""
-    return [str(HOME / "andon_launcher.py"), module, *arguments]
+    return [str(HOME / "andon_launcher.py"), f"{PARENT}0", module, *arguments]
+
+
+def end_with(parent: int) -> None:
+    """End this process, and its group if it leads one, soon after its parent has ended.
+
+    `parent` is the process id of the parent. If it is 0, the parent is the process that started this one.
+    """
+    expected = parent or os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == expected:
+            time.sleep(LOOK_S)
+        end = os.killpg if os.getpgrp() == os.getpid() else os.kill
+        end(os.getpid(), signal.SIGTERM)
+        time.sleep(SAVE_S)
+        end(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="end with the parent").start()
 
 
 def main() -> None:
@@ -69,5 +96,7 @@ def _is_own(name: str, module: ModuleType) -> bool:
 
 if __name__ == "__main__":
     put_first()
+    if sys.argv[1].startswith(PARENT):
+        end_with(int(sys.argv.pop(1).removeprefix(PARENT)))
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

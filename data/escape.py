@@ -5,9 +5,18 @@ All functions that make text of others harmless are here, so that no other file 
 
 import unicodedata
 
+import regex
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # categories of characters that show nothing, or turn what follows
-NOT_HIDING = {"\n", "\t", "\u200c", "\u200d"}  # the joiners are letters of several scripts, and of emoji
+# Characters that show nothing, look like another one, or turn what follows, by their Unicode properties:
+# controls, formats, private and unassigned ones, all that a font may ignore, and spaces that look like another space.
+HIDDEN = regex.compile(r"[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}--[\u0020\n\t]]", regex.V1)
+BLANK_NAME = regex.compile(r"\b(BLANK|FILLER|NULL NOTEHEAD)$")  # no ink; there is no property for it
+MARK = regex.compile(r"\p{M}")
+EMOJI = regex.compile(r"[\p{Emoji}\p{Emoji_Modifier}\ufe0f&&\P{ASCII}]", regex.V1)
+WIDE = regex.compile(r"\p{East_Asian_Width=W}|\p{East_Asian_Width=F}")
+JOINERS, STYLES, KEYCAP, WIDE_SPACE = "\u200c\u200d", "\ufe0e\ufe0f", "\u20e3", "\u3000"
+VIRAMA = 9  # the combining class of the sign after which Indic scripts use joiners
 
 
 def shown(value: object, longest: int = 60) -> str:
@@ -46,13 +55,46 @@ def as_code(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Write every hidden character as its number, so that a reader sees what a model sees."""
+    """Write every hidden character as its number, so that a reader sees what a model sees.
+
+    Some characters are hidden only at their place: a mark without a letter, a space at the end of a line, and a joiner
+    that joins nothing.
+    """
     text = text.replace("\r\n", "\n")
-    return "".join(f"\u27e6U+{ord(c):04X}\u27e7" if _hides(c) else c for c in text)
+    if text.isascii() and text.isprintable() and not text.endswith(" "):
+        return text
+    end = len(text.rstrip(" \t\n"))
+    ends = [end + n for n in range(len(text) - end)]
+    ends += [n for line in regex.finditer(r"[ \t]+(?=\n)", text) for n in range(*line.span())]
+    at_ends, written, bare = set(ends), [], True  # bare: there is nothing that an accent could be put on
+    for n, character in enumerate(text):
+        before, after = text[n - 1 : n], text[n + 1 : n + 2]
+        hides = n in at_ends or (MARK.match(character) and bare) or _hides(before, character, after)
+        written.append(f"\u27e6U+{ord(character):04X}\u27e7" if hides else character)
+        bare = bool(hides) or character.isspace()
+    return "".join(written)
 
 
-def _hides(character: str) -> bool:
-    return character not in NOT_HIDING and unicodedata.category(character) in HIDDEN
+def _hides(before: str, character: str, after: str) -> bool:
+    """Return whether a character shows nothing between its neighbours, each a character or empty."""
+    if BLANK_NAME.search(unicodedata.name(character, "")):
+        return True
+    if HIDDEN.match(character) is None:
+        return False
+    if character in JOINERS:
+        return not _joins(before, after)
+    if character in STYLES:  # of emoji: the colour of a heart, and the digit of a keycap
+        return not (EMOJI.match(before) and before not in STYLES or after == KEYCAP)
+    return not (character == WIDE_SPACE and bool(WIDE.match(before) or WIDE.match(after)))
+
+
+def _joins(before: str, after: str) -> bool:
+    """Return whether a joiner is at work: in Arabic and its kin, next to a virama, and between two emoji."""
+    if not before or before in JOINERS:
+        return False
+    arabic = "AL" in (unicodedata.bidirectional(before), after and unicodedata.bidirectional(after))
+    indic = VIRAMA in (unicodedata.combining(before), after and unicodedata.combining(after))
+    return arabic or indic or bool(EMOJI.match(before) and EMOJI.match(after))
 
 
 def valid_utf8(text: str) -> str:

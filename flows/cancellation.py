@@ -78,9 +78,9 @@ def _exit_after_timeout() -> Iterator[None]:
 
 
 def _exit(number: int) -> NoReturn:
-    from prefect.server.api.server import SubprocessASGIServer
+    from flows.ephemeral_server import stop  # imported only if there is one, because that takes seconds
 
-    SubprocessASGIServer().stop()  # the one that is running
+    stop()
     with suppress(OSError):  # its reader may be gone
         sys.stderr.write(INTERRUPTED)
         sys.stderr.flush()

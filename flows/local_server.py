@@ -1,6 +1,7 @@
 """Server, work pools, workers and deployments on this machine: `make deploy-local`, and what the tests run on.
 
 Everything that is started here is stopped here. Each process leads a group of its own, gets SIGTERM, and then SIGKILL.
+If this process is killed, each of them ends its group itself.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from andon_launcher import command
 
 ROOT = Path(__file__).resolve().parent.parent
 POOLS = ("andon-cpu", "andon-gpu")
@@ -82,8 +85,8 @@ class Platform:
 
     def prefect(self, *arguments: str) -> str:
         """Run a command of Prefect and return its output; raise RuntimeError with the output if it fails."""
-        command = [sys.executable, "-m", "prefect", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        started = command("prefect", *arguments)
+        done = subprocess.run(started, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"prefect {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
@@ -117,9 +120,13 @@ class Platform:
 
     def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         log = (self.home / f"{name}.log").open("ab")
-        command = [sys.executable, "-m", "prefect", *arguments]
         child = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command("prefect", *arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         self.running[name] = child
         return child

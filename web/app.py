@@ -1,9 +1,8 @@
 """The labeling page and the live wall as a web application."""
 
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -20,119 +19,131 @@ from data.canonical import Document
 from data.errors import Refused, Unavailable
 from data.escape import visible
 from data.page.accounts import Account, account_of
-from data.page.answers import PageQuestion
 from data.paths import campaign_of
 from data.store import Store
-from web.desk import Desk, form_of, order_for
-from web.guard import Headers, check_host, check_origin, read_json
+from web.desk import Desk, form_of
+from web.desks import Desks
+from web.forms import AnswerForm, AnyForm, PullForm, ReleaseForm, SignInForm, SignOutForm, fill
+from web.guard import Guard, check_origin, read_json
 from web.limits import Limit
 from web.line import Line
 from web.roster import Roster
 from web.sessions import LASTS, Sessions
+from web.shown import shown_answer, shown_question
 
 HERE = Path(__file__).resolve().parent
-Handler = Callable[[Account, Mapping[str, Any]], Document]
+PORTION = 50  # of one's own answers, in one request
+Query = Mapping[str, str]
+Result = TypeVar("Result")
 
 
 class Page:
-    """Everything that the routes share: who, what is asked, the line, and the limits."""
+    """Everything that the routes share: the labelers, the questions, the line, and the limits."""
 
-    def __init__(
-        self, store: Store, desk: Desk, key: bytes, public: str | None, finished: Callable[[], None] = lambda: None
-    ) -> None:
-        self.desk, self.line, self.public = desk, Line(store, campaign_of(desk.campaign)), public
+    def __init__(self, store: Store, desks: Desks, key: bytes, public: str | None) -> None:
+        self.desks, self.line, self.public = desks, Line(store, campaign_of(desks.last.campaign)), public
         self.roster, self.sessions = Roster(store), Sessions(key)
         self.answers, self.looks, self.bad_tokens = Limit(60, 60), Limit(120, 240), Limit(5, 5)
         self.cookie = "andon" if public is None else "__Host-andon"
         self.templates = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
         )
-        self._finished, self._told = finished, threading.Event()
-        if desk.finished:
-            self._told.set()
 
     async def labeler(self, request: Request) -> Account | None:
-        check_host(request, self.public)
-        return self.sessions.read(request.cookies.get(self.cookie, ""), await run_in_threadpool(self.roster.listed))
+        accounts = await run_in_threadpool(_safely, self.roster.listed)
+        return self.sessions.read(request.cookies.get(self.cookie, ""), accounts)
 
-    def show(self, template: str, request: Request, labeler: Account | None) -> HTMLResponse:
-        csrf = self.sessions.csrf(request.cookies.get(self.cookie, ""))
-        desk = self.desk
-        shown = {
+    def show(self, template: str, request: Request, labeler: Account | None, desk: Desk | None = None) -> HTMLResponse:
+        desk = desk or self.desks.last
+        values = {
             "labeler": labeler,
-            "csrf": csrf,
+            "csrf": self.sessions.csrf(request.cookies.get(self.cookie, "")),
             "campaign": campaign_of(desk.campaign),
+            "batch": desk.batch,
             "instructions": visible(desk.instructions),
             "kind": BY_NAME[desk.ask.kind],
             "count": desk.options,
             "axes": desk.ask.axes,
         }
-        return HTMLResponse(self.templates.get_template(template).render(shown))
+        return HTMLResponse(self.templates.get_template(template).render(values))
 
     async def label(self, request: Request) -> Response:
+        """Show the form of the batch that the labeler is asked next, or of the answer that they change."""
         labeler = await self.labeler(request)
         if labeler is None:
             return self.show("sign_in.html", request, None)
-        return self.show("label.html", request, labeler) if "label" in labeler.may else RedirectResponse("/wall", 303)
+        if "label" not in labeler.may:
+            return RedirectResponse("/wall", 303)
+        desk = self.desks.of(request.query_params.get("change", ""))
+        if desk is None:
+            desk, _ = await run_in_threadpool(_safely, lambda: self.desks.next_for(labeler.name))
+        return self.show("label.html", request, labeler, desk)
 
-    async def wall(self, request: Request) -> Response:
-        labeler = await self.labeler(request)
-        return self.show("wall.html", request, labeler) if labeler else RedirectResponse("/", 303)
+    def page(self, template: str, role: str | None = None) -> Callable[[Request], Any]:
+        """Make the endpoint of a page for those who are signed in."""
+
+        async def endpoint(request: Request) -> Response:
+            labeler = await self.labeler(request)
+            if labeler is None or (role is not None and role not in labeler.may):
+                return RedirectResponse("/", 303)
+            return self.show(template, request, labeler)
+
+        return endpoint
 
     async def sign_in(self, request: Request) -> Response:
-        check_host(request, self.public)
         check_origin(request, self.public)
-        token = (await read_json(request)).get("token")
-        address = request.client.host if request.client else "?"
-        if wait := self.bad_tokens.wait(address, take=0):
-            raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
-        listed = await run_in_threadpool(self.roster.listed)
-        labeler = account_of(listed, token.strip()) if isinstance(token, str) else None
-        if labeler is None:
-            self.bad_tokens.wait(address)
-            raise HTTPException(401, "This token is not known, or no longer. Ask whoever gave it to you.")
+        form = _filled(SignInForm, await read_json(request))
+        accounts = await run_in_threadpool(_safely, self.roster.listed)
+        labeler = account_of(accounts, form.token.strip())
+        if labeler is None:  # a right token is never refused, or a stranger could lock out everybody behind one proxy
+            if wait := self.bad_tokens.wait(request.client.host if request.client else "?"):
+                raise HTTPException(429, f"Too many wrong tokens: try again in {wait} s.", {"retry-after": str(wait)})
+            raise HTTPException(401, "This token is not known, or no longer. Ask the person who gave it to you.")
         answer = JSONResponse({"name": labeler.name})
         secure = self.public is not None
-        answer.set_cookie(
-            self.cookie,
-            self.sessions.issue(labeler),
-            max_age=LASTS,
-            path="/",
-            secure=secure,
-            httponly=True,
-            samesite="strict",
-        )
+        cookie = self.sessions.issue(labeler)
+        answer.set_cookie(self.cookie, cookie, max_age=LASTS, path="/", secure=secure, httponly=True, samesite="strict")
         return answer
 
     async def sign_out(self, request: Request) -> Response:
-        check_host(request, self.public)
         check_origin(request, self.public)
+        _filled(SignOutForm, await read_json(request))
+        accounts = await run_in_threadpool(_safely, self.roster.listed)
+        cookie = request.cookies.get(self.cookie, "")
+        await run_in_threadpool(_safely, lambda: self.sessions.end(cookie, accounts))
         answer = JSONResponse({})
         answer.delete_cookie(self.cookie, path="/", secure=self.public is not None, httponly=True, samesite="strict")
         return answer
 
-    def look(self, role: str | None, handler: Callable[[Account], Document]) -> Callable[[Request], Any]:
-        """Make a GET, which changes nothing."""
+    def look(self, role: str | None, handler: Callable[[Account, Query], Document]) -> Callable[[Request], Any]:
+        """Make the endpoint of a GET, which changes nothing."""
 
         async def endpoint(request: Request) -> Response:
             labeler = await self._allowed(request, role)
             _limited(self.looks, labeler)
-            return JSONResponse(await run_in_threadpool(_safely, lambda: handler(labeler)))
+            query = dict(request.query_params) | request.path_params
+            return JSONResponse(await run_in_threadpool(_safely, lambda: handler(labeler, query)))
 
         return endpoint
 
-    def change(self, role: str, handler: Handler, limit: Limit | None = None) -> Callable[[Request], Any]:
-        """Make a POST: from our own page, with the value of its session."""
+    def change(
+        self,
+        role: str,
+        form: type[AnyForm],
+        handler: Callable[[Account, AnyForm], Document],
+        limit: Limit | None = None,
+    ) -> Callable[[Request], Any]:
+        """Make the endpoint of a POST: from our own page, with the value of its session."""
 
         async def endpoint(request: Request) -> Response:
             labeler = await self._allowed(request, role)
             check_origin(request, self.public)
             if not self.sessions.same_csrf(request.cookies.get(self.cookie, ""), request.headers.get("x-csrf", "")):
                 raise HTTPException(403, "This page is out of date: load it again.")
-            body = await read_json(request)
+            filled = _filled(form, await read_json(request))
             if limit is not None:
                 _limited(limit, labeler)
-            made = await run_in_threadpool(_safely, lambda: handler(labeler, body))
+            made = await run_in_threadpool(_safely, lambda: handler(labeler, filled))
             return JSONResponse(made, status_code=int(made.pop("status", 200)))
 
         return endpoint
@@ -145,43 +156,80 @@ class Page:
             raise HTTPException(403, f"{labeler.name} may not {role}.")
         return labeler
 
-    def question(self, labeler: Account) -> Document:
-        found = self.desk.next_for(labeler.name)
-        shown = _shown(found, labeler) | {"version": 1} if found else None
-        return {"question": shown, "progress": self.desk.progress(labeler.name)}
+    def question(self, labeler: Account, query: Query) -> Document:
+        """Hand out a question; a page that shows one asks for the same again (`held`, with its ticket)."""
+        held, desk = query.get("held", ""), self.desks.of(query.get("held", ""))
+        wanted = held if desk and self._was_shown(desk, held, labeler, query.get("ticket", "")) else None
+        return self._next(labeler, wanted)
 
-    def last(self, labeler: Account) -> Document:
-        found = self.desk.last_of(labeler.name)
-        if found is None:
-            return {"question": None, "progress": self.desk.progress(labeler.name)}
-        question, versions = found
-        shown = _shown(question, labeler) | {"version": len(versions) + 1, "before": self._form(versions[-1])}
-        return {"question": shown, "progress": self.desk.progress(labeler.name)}
+    def _next(self, labeler: Account, wanted: str | None = None) -> Document:
+        desk, question = self.desks.next_for(labeler.name, wanted)
+        if question is None:
+            return self._document(desk, labeler, None)
+        ticket = self.sessions.ticket(labeler.name, question.question_id, question.content_sha256)
+        return self._document(desk, labeler, shown_question(question, labeler.name) | {"version": 1, "ticket": ticket})
 
-    def answer(self, labeler: Account, body: Mapping[str, Any]) -> Document:
-        question, version = body.get("question_id"), body.get("version")
-        if not isinstance(question, str) or not isinstance(version, int):
-            raise Refused("An answer names its question and version.")
-        outcome = self.desk.answer(labeler.name, question, version, body)
-        if self.desk.finished and not self._told.is_set():
-            self._told.set()
-            self._finished()
-        made = {"saved": outcome.saved} | self.question(labeler)
-        if outcome.saved:
+    def last(self, labeler: Account, query: Query) -> Document:
+        """Return the labeler's last answer, to be changed."""
+        answered = self.desks.answered_by(labeler.name)
+        if not answered:
+            return self._document(self.desks.last, labeler, None)
+        return self._mine(*answered[0], labeler)
+
+    def mine(self, labeler: Account, query: Query) -> Document:
+        """Return one of the labeler's own answers, to be changed."""
+        desk = self.desks.of(query["question"])
+        if desk is None or not desk.answers_to(labeler.name, query["question"]):
+            raise Refused("You have not answered this question here. Choose another one in the list of your answers.")
+        return self._mine(desk, query["question"], labeler)
+
+    def all_mine(self, labeler: Account, query: Query) -> Document:
+        """Return a portion of the labeler's own answers, the last one first."""
+        begin = query.get("begin", "0")
+        if not (begin.isascii() and begin.isdigit() and len(begin) < 10):
+            raise Refused("The list begins at a number. Load the page again.")
+        answered = self.desks.answered_by(labeler.name)
+        portion = answered[int(begin) : int(begin) + PORTION]
+        answers = [shown_answer(desk, question, labeler.name) for desk, question in portion]
+        return {"answers": answers, "all": len(answered)}
+
+    def _mine(self, desk: Desk, question_id: str, labeler: Account) -> Document:
+        versions = desk.answers_to(labeler.name, question_id)
+        before = form_of(versions[-1], desk.options, desk.ask)
+        shown = shown_question(desk.questions[question_id], labeler.name)
+        return self._document(desk, labeler, shown | {"version": len(versions) + 1, "before": before})
+
+    def _document(self, desk: Desk, labeler: Account, question: Document | None) -> Document:
+        return {"question": question, "batch": desk.batch, "progress": desk.progress(labeler.name)}
+
+    def _was_shown(self, desk: Desk, question_id: str, labeler: Account, ticket: str) -> bool:
+        content = desk.questions[question_id].content_sha256
+        return self.sessions.same_ticket(labeler.name, question_id, content, ticket)
+
+    def answer(self, labeler: Account, form: AnswerForm) -> Document:
+        desk = self.desks.of(form.question_id)
+        if desk is None:
+            raise Refused("There is no such question in this batch. Load the page again.")
+        if form.version == 1 and not self._was_shown(desk, form.question_id, labeler, form.ticket):
+            raise Refused("You were not shown this question. Load the page again.")
+        result = desk.answer(labeler.name, form.question_id, form.version, form.model_dump())
+        self.desks.report_finished()
+        made = {"saved": result.saved} | self._next(labeler)
+        if result.saved:
             return made
-        assert outcome.other is not None
-        mine = outcome.other["labeler_id"] == labeler.name
-        why = "You answered this question before; that answer stands." if mine else "Somebody else has answered it."
-        return made | {"status": 409, "error": why, "stored": self._form(outcome.other) if mine else None}
+        if result.other is None:
+            why = "Somebody else has this question now: it was reserved for you for ten minutes."
+            return made | {"status": 409, "error": why, "stored": None}
+        mine = result.other["labeler_id"] == labeler.name
+        why = "You answered this question before; that answer is valid." if mine else "Somebody else has answered it."
+        stored = form_of(result.other, desk.options, desk.ask) if mine else None
+        return made | {"status": 409, "error": why, "stored": stored}
 
-    def _form(self, answer: Document) -> Document:
-        return form_of(answer, self.desk.options, self.desk.ask)
+    def pull(self, labeler: Account, form: PullForm) -> Document:
+        return self.line.pull(labeler.name, form.scope, form.reason)
 
-    def pull(self, labeler: Account, body: Mapping[str, Any]) -> Document:
-        return self.line.pull(labeler.name, str(body.get("scope", "everything")), str(body.get("reason", "")))
-
-    def release(self, labeler: Account, body: Mapping[str, Any]) -> Document:
-        self.line.release(labeler.name, str(body.get("pull", "")), str(body.get("reason", "")))
+    def release(self, labeler: Account, form: ReleaseForm) -> Document:
+        self.line.release(labeler.name, form.pull, form.reason)
         return self.line.state()
 
 
@@ -189,21 +237,27 @@ def application(page: Page) -> ASGIApp:
     """Build the application; its routes are its table of contents."""
     routes = [
         Route("/", page.label),
-        Route("/wall", page.wall),
+        Route("/mine", page.page("mine.html", "label")),
+        Route("/wall", page.page("wall.html")),
         Route("/session", page.sign_in, methods=["POST"]),
         Route("/sign-out", page.sign_out, methods=["POST"]),
         Route("/question", page.look("label", page.question)),
         Route("/last", page.look("label", page.last)),
-        Route("/answer", page.change("label", page.answer, page.answers), methods=["POST"]),
-        Route("/line", page.look(None, lambda labeler: page.line.state())),
-        Route("/pull", page.change("pull", page.pull), methods=["POST"]),  # no limit: pulling is never in the way
-        Route("/release", page.change("release", page.release), methods=["POST"]),
+        Route("/answers", page.look("label", page.all_mine)),
+        Route("/answers/{question}", page.look("label", page.mine)),
+        Route("/answer", page.change("label", AnswerForm, page.answer, page.answers), methods=["POST"]),
+        Route("/line", page.look(None, lambda labeler, query: page.line.state())),
+        # There is no limit: pulling is never in the way.
+        Route("/pull", page.change("pull", PullForm, page.pull), methods=["POST"]),
+        Route("/release", page.change("release", ReleaseForm, page.release), methods=["POST"]),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-    return Headers(Starlette(routes=routes, exception_handlers={HTTPException: _told}))
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _in_words})
+    app.router.redirect_slashes = False
+    return Guard(app, page.public)
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def _in_words(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=dict(error.headers or {}))
 
@@ -213,7 +267,14 @@ def _limited(limit: Limit, labeler: Account) -> None:
         raise HTTPException(429, f"That was fast: try again in {wait} s.", {"retry-after": str(wait)})
 
 
-def _safely(handler: Callable[[], Document]) -> Document:
+def _filled(form: type[AnyForm], body: Mapping[str, Any]) -> AnyForm:
+    try:
+        return fill(form, body)
+    except Refused as refusal:
+        raise HTTPException(400, str(refusal)) from refusal
+
+
+def _safely(handler: Callable[[], Result]) -> Result:
     """Answer a refusal with its words, and a store that fails with the one thing to do."""
     try:
         return handler()
@@ -221,8 +282,3 @@ def _safely(handler: Callable[[], Document]) -> Document:
         raise HTTPException(503, "Nothing was saved: the store does not answer. Try again.") from error
     except Refused as refusal:
         raise HTTPException(400, str(refusal)) from refusal
-
-
-def _shown(question: PageQuestion, labeler: Account) -> Document:
-    options = [{"choice": i, "text": visible(question.options[i])} for i in order_for(question, labeler.name)]
-    return {"question_id": question.question_id, "query": visible(question.query), "options": options}

@@ -1,7 +1,7 @@
-"""The desk: which labeler gets which question of a batch, and what they answer.
+"""The desk: which labeler gets which question of a batch, and their answers.
 
-Who works on what is kept in memory only, for some minutes; what was answered is in the store, and a server that was
-killed reads it from there. Where two labelers end up with one question all the same, the store lets one answer count.
+Who works on which question is in memory only, for some minutes. The answers are in the store, and a server that was
+killed reads them from there. If two labelers end up with one question all the same, the store lets one answer count.
 """
 
 import random
@@ -24,11 +24,10 @@ from data.store import Store
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
 TEXTS = ("note", "critique", "correction")
-MOST_CHARACTERS = 2_000
 
 
 class SaveResult(NamedTuple):
-    """What became of an answer; `other` is the one that was there before it."""
+    """Whether an answer was saved. If not, `other` was there before it, or somebody else has the question."""
 
     saved: bool
     other: Document | None = None
@@ -44,12 +43,12 @@ class Desk:
         self.instructions, self.options = first.instructions, len(first.options)
         self.ask = Ask.model_validate(batch.facts.get("campaign", {}).get("ask", {}))
         self._lock = threading.Lock()
-        self._answers = saved(store, campaign, self.batch)
-        self._items: dict[str, set[str]] = {}  # by labeler
-        self._last: dict[str, str] = {}
-        self._count: dict[str, int] = {}
+        stored = saved(store, campaign, self.batch)
+        self._answers = {name: versions for name, versions in stored.items() if name in self.questions}
+        self._items: dict[str, dict[str, str]] = {}  # by labeler: the question that they answered of each item
+        self._mine: dict[str, list[str]] = {}  # by labeler: the questions that they answered, the last one last
         for versions in sorted(self._answers.values(), key=lambda versions: str(versions[0]["answered_at"])):
-            self._note(versions[0])
+            self._count(versions[0])
         waiting = [name for name in self.questions if name not in self._answers]
         random.shuffle(waiting)  # after a restart, nobody is handed what somebody else still looks at
         self._waiting = dict.fromkeys(waiting)
@@ -60,10 +59,14 @@ class Desk:
         return len(self._answers) >= len(self.questions)
 
     def progress(self, labeler: str) -> dict[str, int]:
-        return {"mine": self._count.get(labeler, 0), "answered": len(self._answers), "questions": len(self.questions)}
+        mine = len(self._mine.get(labeler, ()))
+        return {"mine": mine, "answered": len(self._answers), "questions": len(self.questions)}
 
-    def next_for(self, labeler: str) -> PageQuestion | None:
-        """Return the question that a labeler holds, or hand out another; None where there is none for them."""
+    def next_for(self, labeler: str, wanted: str | None = None) -> PageQuestion | None:
+        """Return the question that a labeler has, or hand out another; None if there is none for them.
+
+        If `wanted` is free, it is the one that is handed out: the labeler had it before the server was started again.
+        """
         with self._lock:
             now = self._clock()
             for name, (holder, until) in list(self._leases.items()):
@@ -73,62 +76,90 @@ class Desk:
                 if until < now:
                     del self._leases[name]
                     self._waiting[name] = None
-            seen = self._items.setdefault(labeler, set())
-            for name in self._waiting:
-                if self.questions[name].item not in seen:
+            answered = self._items.setdefault(labeler, {})
+            first = [wanted] if wanted in self._waiting else []
+            for name in [*first, *self._waiting]:
+                if self.questions[name].item not in answered:
                     del self._waiting[name]
                     self._leases[name] = labeler, now + LEASE
                     return self.questions[name]
             return None
 
-    def last_of(self, labeler: str) -> tuple[PageQuestion, list[Document]] | None:
-        """Return what a labeler answered last, with all versions of the answer."""
-        name = self._last.get(labeler)
-        return (self.questions[name], self._answers[name]) if name else None
+    def answered_by(self, labeler: str) -> list[str]:
+        """Return the questions that a labeler answered, the last one first."""
+        return self._mine.get(labeler, [])[::-1]
+
+    def answers_to(self, labeler: str, question_id: str) -> list[Document]:
+        """Return all versions of a labeler's own answer; empty if the question is not theirs."""
+        versions = self._answers.get(question_id, [])
+        return versions if versions and versions[0]["labeler_id"] == labeler else []
 
     def answer(self, labeler: str, question_id: str, version: int, form: Mapping[str, Any]) -> SaveResult:
-        """Keep an answer; durable when this returns. Raise Refused for what is no answer."""
+        """Save an answer; it is durable when this returns. Raise Refused if it is none."""
         question = self.questions.get(question_id)
         if question is None:
-            raise Refused("There is no such question in this batch.")
-        answer = _read(question, form, self.ask) | {
+            raise Refused("There is no such question in this batch. Load the page again.")
+        answer = _columns(question, form, self.ask) | {
             "question_id": question_id,
             "content_sha256": question.content_sha256,
             "labeler_id": labeler,
             "presented": order_for(question, labeler),
             "answered_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
-        known = self._answers.get(question_id, [])
-        if version < 1 or version > len(known) + 1:
-            raise Refused("This corrects an answer that was not given: load the page again.")
-        if known and known[0]["labeler_id"] != labeler:
-            return SaveResult(False, known[-1])
-        other = save(self.store, self.campaign, self.batch, version, answer)
+        stored = self._answers.get(question_id, [])
+        if version < 1 or version > len(stored) + 1:
+            raise Refused("This corrects an answer that was not given. Load the page again.")
+        if stored and stored[0]["labeler_id"] != labeler:
+            return SaveResult(False, stored[-1])
+        self._claim(labeler, question)
+        holder, until = self._leases.get(question_id, (labeler, 0.0))
+        if holder != labeler and until >= self._clock():
+            self._give_up(labeler, question)
+            return SaveResult(False)
+        try:
+            other = save(self.store, self.campaign, self.batch, version, answer)
+        except BaseException:
+            self._give_up(labeler, question)
+            raise
         with self._lock:
-            now_known = self._answers.setdefault(question_id, [])
-            if len(now_known) < version:
-                now_known.append(other or answer)
+            versions = self._answers.setdefault(question_id, [])
+            if len(versions) < version:
+                versions.append(other or answer)
                 if version == 1:
-                    self._note(now_known[0])
+                    self._count(versions[0])
             self._waiting.pop(question_id, None)
             self._leases.pop(question_id, None)
+        if other is not None:
+            self._give_up(labeler, question)
         return SaveResult(other is None, other)
 
-    def _note(self, first: Document) -> None:
+    def _claim(self, labeler: str, question: PageQuestion) -> None:
+        """Reserve the item of a question for a labeler; raise Refused if they answer another copy of it."""
+        with self._lock:
+            first = self._items.setdefault(labeler, {}).setdefault(question.item, question.question_id)
+        if first != question.question_id:
+            raise Refused("You have answered another copy of this question. Load the page again.")
+
+    def _give_up(self, labeler: str, question: PageQuestion) -> None:
+        """End a reservation, unless the labeler has answered the question."""
+        with self._lock:
+            if question.question_id not in self._mine.get(labeler, ()):
+                self._items[labeler].pop(question.item, None)
+
+    def _count(self, first: Document) -> None:
         labeler, name = str(first["labeler_id"]), str(first["question_id"])
-        self._items.setdefault(labeler, set()).add(self.questions[name].item)
-        self._last[labeler] = name
-        self._count[labeler] = self._count.get(labeler, 0) + 1
+        self._items.setdefault(labeler, {})[self.questions[name].item] = name
+        self._mine.setdefault(labeler, []).append(name)
 
 
 def order_for(question: PageQuestion, labeler: str) -> list[int]:
-    """Return the order in which a labeler is shown the options: another one for each, the same whenever they look."""
+    """Return the order in which a labeler is shown the options: another order for each, the same at every look."""
     secret = f"{question.content_sha256} {labeler}".encode()
     return shown_order(secret, question.question_id, len(question.options))
 
 
-def _read(question: PageQuestion, form: Mapping[str, Any], ask: Ask) -> Document:
-    """Return the answer that a browser sent; raise Refused if the form is not exactly one answer."""
+def _columns(question: PageQuestion, form: Mapping[str, Any], ask: Ask) -> Document:
+    """Return the columns of the answer that a browser sent; raise Refused if the form is not exactly one answer."""
     kind, count = BY_NAME[ask.kind], len(question.options)
     answer: Document
     if form.get("choice") == "skip":
@@ -147,15 +178,15 @@ def _read(question: PageQuestion, form: Mapping[str, Any], ask: Ask) -> Document
     for name in TEXTS:
         value = form.get(name)
         if isinstance(value, str) and value.strip():
-            if len(value) > MOST_CHARACTERS:
-                raise Refused(f"The {name} has more than {MOST_CHARACTERS:,} characters.")
             answer[name] = plain(value.strip())
+    if form.get("flags"):
+        answer["flags"] = list(form["flags"])
     return answer
 
 
 def form_of(answer: Document, count: int, ask: Ask) -> Document:
     """Return a stored answer as the page sends it."""
-    texts = {name: answer[name] for name in ("confidence", *TEXTS) if name in answer}
+    texts = {name: answer[name] for name in ("confidence", "flags", *TEXTS) if name in answer}
     if answer.get("skip"):
         return texts | {"choice": "skip"}
     if BY_NAME[ask.kind].ties and read_json("ranking", answer.get("ranking")) == tie(count):

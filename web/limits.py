@@ -16,14 +16,14 @@ class Limit:
         self._buckets: dict[str, tuple[float, float]] = {}  # tokens left, when
         self._lock = threading.Lock()
 
-    def wait(self, who: str, take: int = 1) -> int:
+    def wait(self, who: str) -> int:
         """Take a token of `who` and return 0, or the whole seconds after which there is one."""
         with self._lock:
             now = self._clock()
             left, then = self._buckets.pop(who, (float(self._burst), now))
             left = min(float(self._burst), left + (now - then) * self._rate)
             allowed = left >= 1
-            self._buckets[who] = (left - take if allowed else left), now
+            self._buckets[who] = (left - 1 if allowed else left), now
             while len(self._buckets) > MOST_BUCKETS:
                 del self._buckets[next(iter(self._buckets))]  # the one that was used longest ago
             return 0 if allowed else math.ceil((1 - left) / self._rate)

@@ -61,8 +61,9 @@ def start(store: LocalStore, port: int) -> subprocess.Popen[bytes]:
     """Start the page, its output away: it is killed, not ended, so nothing is collected behind our back."""
     code = (
         "import sys; from data.store import open_store; from data.batches.index import batches; "
-        "from web.serve import serve; "
-        "s = open_store(sys.argv[1]); serve(s, 'sentiment', batches(s, 'sentiment')[-1], port=int(sys.argv[2]))"
+        "from web.desk import Desk; from web.desks import Desks; from web.serve import check_address, serve; "
+        "s = open_store(sys.argv[1]); address = check_address('127.0.0.1', int(sys.argv[2]), None); "
+        "serve(s, Desks(Desk(s, 'sentiment', batches(s, 'sentiment')[-1])), address)"
     )
     return subprocess.Popen([sys.executable, "-c", code, store.uri, str(port)], stderr=subprocess.DEVNULL)
 
@@ -78,7 +79,13 @@ async def labeler(name: str, token: str, url: str, tally: Tally, until: float) -
             began = time.monotonic()
             question = asked["question"]
             choice = draw.choice(question["options"])["choice"]
-            body = {"question_id": question["question_id"], "version": 1, "choice": choice, "seconds": 1.0}
+            body = {
+                "question_id": question["question_id"],
+                "ticket": question["ticket"],
+                "version": 1,
+                "choice": choice,
+            }
+            body["seconds"] = 1.0
             asked = await patiently(client, "POST", "/answer", tally, until, json=body, headers={"x-csrf": csrf})
             if asked.get("saved"):
                 tally.acknowledged[question["question_id"]] = name, choice

@@ -3,9 +3,13 @@
 The first answer to a question of a batch is `<question>.1`, its correction `<question>.2`, and so on. A name is created
 once, so of two labelers, or two clicks, exactly one answers. What was collected into an answer file is written down
 after the file was ingested; a crash between the two delivers an answer again, which adds nothing.
+
+Readers pass over every name that this module does not write: a store keeps for ever what somebody else put there.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Container, Iterable, Iterator
+from itertools import count, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +21,7 @@ from data.batches.index import Batch
 from data.batches.schema import read_key, write_table
 from data.canonical import Document, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
-from data.paths import KEY_FILE, page_prefix
+from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
 from data.store import Store
 
 ANSWERS = pa.schema(
@@ -25,7 +29,12 @@ ANSWERS = pa.schema(
     + [(kind.name, kind.row_type) for kind in KINDS]
     + [("skip", pa.bool_()), ("seconds", pa.float64()), ("confidence", pa.float64())]
     + [(name, pa.string()) for name in ("note", "critique", "correction", "answered_at", "supersedes")]
+    + [("flags", pa.list_(pa.string()))]
 )
+BROKEN = "broken_question"  # the flag of a question that nobody can answer as it is
+ANSWER_NAME = re.compile(r"(q[a-z0-9]{1,40})\.([1-9][0-9]{0,5})\.json")  # as `save` writes it
+DELIVERED_NAME = re.compile(r"[0-9a-f]{64}\.json")  # as `mark_delivered` writes it
+PAGE_KEY = re.compile(rf"{CAMPAIGNS}/[^/]+(/{COMPARISONS})?/page/[^/]+/(?P<name>.+)")
 
 
 class PageQuestion(NamedTuple):
@@ -49,15 +58,15 @@ class Collected(NamedTuple):
 def questions(batch: Batch) -> dict[str, PageQuestion]:
     """Read the questions of a batch as its vendor's files have them."""
     items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY_FILE), tokens=False)}
-    found = {}
+    asked = {}
     for name in batch.names():
         if not name.startswith("questions-"):
             continue
         for row in pq.read_table(batch.path(name)).to_pylist():
             options = tuple(row[f"option_{i}"] for i in range(sum(key.startswith("option_") for key in row)))
             qid, digest = row["question_id"], row["content_sha256"]
-            found[qid] = PageQuestion(qid, digest, row["query"], options, row["instructions"], items[qid])
-    return found
+            asked[qid] = PageQuestion(qid, digest, row["query"], options, row["instructions"], items[qid])
+    return asked
 
 
 def save(store: Store, campaign: str, batch: str, version: int, answer: Document) -> Document | None:
@@ -69,17 +78,43 @@ def save(store: Store, campaign: str, batch: str, version: int, answer: Document
     if store.put_new(key, seal(answer)):
         return None
     stored = unseal(store.read(key), f"{key} in {store.uri}")
-    return None if _said(stored) == _said(answer) else stored
+    return None if _content(stored) == _content(answer) else stored
 
 
 def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
     """Return all answers of the page to a batch, by question, corrections last."""
     prefix = f"{page_prefix(campaign, batch)}/answers"
-    found: dict[str, dict[int, Document]] = {}
+    versions: dict[str, dict[int, str]] = {}
     for key in store.keys(prefix):
-        question, version = key.removeprefix(f"{prefix}/").removesuffix(".json").split(".")
-        found.setdefault(question, {})[int(version)] = unseal(store.read(key), f"{key} in {store.uri}")
-    return {question: [versions[n] for n in sorted(versions)] for question, versions in found.items()}
+        if match := ANSWER_NAME.fullmatch(key.removeprefix(f"{prefix}/")):
+            versions.setdefault(match[1], {})[int(match[2])] = key
+    return {
+        question: [unseal(store.read(keys[n]), f"{keys[n]} in {store.uri}") for n in _unbroken(keys)]
+        for question, keys in versions.items()
+        if 1 in keys
+    }
+
+
+def foreign_keys(keys: Iterable[str]) -> list[str]:
+    """Return those of a store's keys that are in folders of the page and that no reader takes for an answer."""
+    versions: dict[tuple[str, str], dict[int, str]] = {}
+    foreign = []
+    for key in keys:
+        if (path := PAGE_KEY.fullmatch(key)) is None:
+            continue
+        folder, _, name = path["name"].partition("/")
+        if folder == "answers" and (match := ANSWER_NAME.fullmatch(name)):
+            versions.setdefault((key.removesuffix(name), match[1]), {})[int(match[2])] = key
+        elif not (folder == "delivered" and DELIVERED_NAME.fullmatch(name)):
+            foreign.append(key)
+    for numbered in versions.values():
+        foreign += [numbered[n] for n in numbered.keys() - set(_unbroken(numbered))]
+    return sorted(foreign)
+
+
+def _unbroken(versions: Container[int]) -> Iterator[int]:
+    """Count from 1 to the last version before a gap: `save` leaves none."""
+    return takewhile(lambda n: n in versions, count(1))
 
 
 def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected | None:
@@ -118,8 +153,9 @@ def mark_delivered(store: Store, campaign: str, batch: str, answers: Iterable[st
 
 def _delivered(store: Store, campaign: str, batch: str) -> set[str]:
     keys = store.keys(f"{page_prefix(campaign, batch)}/delivered")
-    return {name for key in keys for name in unseal(store.read(key), f"{key} in {store.uri}")["answers"]}
+    ours = [key for key in keys if DELIVERED_NAME.fullmatch(key.rsplit("/delivered/", 1)[1])]
+    return {name for key in ours for name in unseal(store.read(key), f"{key} in {store.uri}")["answers"]}
 
 
-def _said(answer: Document) -> Document:
+def _content(answer: Document) -> Document:
     return {name: value for name, value in answer.items() if name not in ("answered_at", "seconds")}

@@ -26,6 +26,7 @@ class LocalStore:
         self.root = root.absolute()
         self.uri = str(self.root)
         self._durable: set[Path] = set()
+        self._had_content = False
 
     def put_new(self, key: str, data: bytes) -> bool:
         return self._create(check_key(key), lambda file: file.write(data))
@@ -41,6 +42,7 @@ class LocalStore:
         return _plain_file(self.root / check_key(key))
 
     def keys(self, prefix: str) -> list[str]:
+        self._check_mounted()
         return sorted(filter(is_key, self._files(check_key(prefix))))
 
     def _files(self, prefix: str) -> Iterator[str]:
@@ -63,6 +65,7 @@ class LocalStore:
 
     def _create(self, key: str, write: Callable[[IO[bytes]], object]) -> bool:
         """Create a name; raise Unavailable where the disk does not take it."""
+        self._check_mounted()
         try:
             return self._created(self.root / key, write)
         except OSError as error:
@@ -93,6 +96,17 @@ class LocalStore:
         finally:
             with suppress(OSError):  # a temporary file that stays is read by nobody
                 os.unlink(name)
+
+    def _check_mounted(self) -> None:
+        """Raise Unavailable if the folder had content and is gone or empty now: then its disk is not mounted."""
+        try:
+            with os.scandir(self.root) as listed:
+                has_content = next(listed, None) is not None
+        except (FileNotFoundError, NotADirectoryError):
+            has_content = False
+        if self._had_content and not has_content:
+            raise Unavailable(f"The store {self.root} is gone. Mount its disk again, or bring the folder back.")
+        self._had_content = has_content
 
     def _make_durable(self, folder: Path) -> None:
         """Create a folder and sync every folder above it, once in the life of this object."""

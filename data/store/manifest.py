@@ -117,7 +117,7 @@ def read_manifest(store: Store, prefix: str) -> Publication | None:
         return None
     where = f"{prefix}/manifest.json in {store.uri}"
     document = unseal(data, where)
-    if document.get("manifest_version") != MANIFEST_VERSION:
+    if document.get("manifest_version", MANIFEST_VERSION) != MANIFEST_VERSION:
         raise Refused(f"{where} was written by another version of Andon: read it with that version.")
     checked_shape(document, Manifest, where)
     return Publication(store, prefix, document)

@@ -12,6 +12,8 @@ from packaging.requirements import Requirement
 
 from data.cord import cord
 from data.errors import Refused
+from data.escape import in_ascii
+from data.page.answers import foreign_keys
 from data.paths import CAMPAIGNS
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
@@ -90,7 +92,7 @@ def _store(uri: str, whole: bool) -> list[Check]:
     if broken:
         return [Check("store", True, f"{store.uri}: {fault}.") for fault in broken]
     checks = [Check("store", False, f"{store.uri} keeps its contract: create once, read, list, remove")]
-    further: dict[str, Callable[[Store], list[Check]]] = {"cord": partial(_cord, uri), "leases": _leases}
+    further: dict[str, Callable[[Store], list[Check]]] = {"cord": partial(_cord, uri), "leases": _leases, "page": _page}
     if whole:
         further["objects"] = _objects
     for what, check in further.items():
@@ -122,8 +124,17 @@ def _leases(store: Store) -> list[Check]:
     return checks or [Check("leases", False, "no lease is held")]
 
 
+def _page(store: Store) -> list[Check]:
+    """Name what is in the folders of the labeling page and is none of its answers: every reader passes over it."""
+    foreign = foreign_keys(store.keys(CAMPAIGNS))
+    if not foreign:
+        return [Check("page", False, "the labeling page wrote every answer in its folders")]
+    named = ", ".join(in_ascii(key) for key in foreign[:5]) + (" ..." if len(foreign) > 5 else "")
+    return [Check("page", False, f"{len(foreign)} names are not the labeling page's, and are not read: {named}")]
+
+
 def _objects(store: Store) -> list[Check]:
-    verified = verify(store)
+    verified = verify(store, foreign_keys(store.keys(CAMPAIGNS)))
     summary = (
         f"{verified.objects:,} objects; no hash is recorded for {len(verified.unchecked):,} of them, "
         "because nothing refers to them"

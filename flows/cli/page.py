@@ -5,7 +5,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +28,13 @@ from flows.cli.ingest import ingest_from_terminal, ingested_lines
 from flows.cli.options import STORE, Json, Name, StoreUri, hint
 from flows.cli.output import finish
 
+LOOK_S = 5.0  # the time between two looks for a batch
+
 people = typer.Typer(cls=FullSentences, no_args_is_help=True, rich_markup_mode=None)
+
+
+class NotYet(Refused):
+    """The page has nothing to serve, or nobody to serve it to."""
 
 
 @people.callback()
@@ -55,35 +64,63 @@ def label(
     public: Annotated[
         str | None, typer.Option("--public", help="The https:// address of a proxy in front of the page.")
     ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option("--trust-proxy", help="The proxy's address or network: believe its X-Forwarded-For."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Serve the labeling page and the live wall.
 
-    The answers are ingested when the last question is answered, when the page is stopped, and by --collect.
+    The answers are ingested when the last question is answered, when the page is stopped, and by --collect. With
+    --public the page is a service: it waits until there is a batch and a labeler.
     """
     name = load_campaign(campaign).name
     opened = open_store(store)
-    served = _batch(opened, name, batch, hint(store, "export", campaign))
-    name = name_in(served.prefix)  # comparisons of systems are kept apart from the campaign's own batches
-    if not collect_only:
+
+    def find_batch() -> Batch:
+        published = _batch(opened, name, batch, hint(store, "export", campaign))
+        if not collect_only and not roster.accounts(opened):
+            add_one = hint(store, "labelers", "add", "NAME")
+            raise NotYet(f"There are no labelers in {opened.uri}. Add one first: {add_one}")
+        return published
+
+    if collect_only:
+        served = find_batch()
+    else:
+        from web.desk import Desk
+        from web.desks import Desks
         from web.serve import check_address, serve
 
-        check_address(listen, public)
-        if not roster.accounts(opened):
-            add_one = hint(store, "labelers", "add", "NAME")
-            raise Refused(f"There are no labelers in {opened.uri}. Add one first: {add_one}")
-        child = command("flows.cli", "label", campaign, "--collect", "--store", store, "--batch", str(served["batch"]))
+        address = check_address(listen, port, public, trust_proxy or ())
+        served = find_batch() if public is None else _wait_for(find_batch)
+    name = name_in(served.prefix)  # comparisons of systems are kept apart from the campaign's own batches
+    if not collect_only:
+        to_collect = [served]
 
-        def finished() -> None:
-            sys.stderr.write("andon: the last question is answered; ingesting the answers\n")
-            threading.Thread(target=subprocess.run, args=(child,)).start()
+        def finished(batch_id: str) -> None:
+            sys.stderr.write(f"andon: the last question of {batch_id} is answered; ingesting the answers\n")
+            options = ["--collect", "--store", store, "--batch", batch_id]
+            threading.Thread(target=subprocess.run, args=(command("flows.cli", "label", campaign, *options),)).start()
+
+        def newer(desk: Desk) -> Desk | None:
+            published = [one for one in batches(opened, name) if batch is None]
+            after = list(takewhile(lambda one: one["batch"] != desk.batch, reversed(published)))
+            if not after:
+                return None
+            sys.stderr.write(f"andon: the page continues with batch {after[-1]['batch']}\n")
+            to_collect.append(after[-1])
+            return Desk(opened, name, after[-1])
 
         def ready(url: str) -> None:
             sys.stderr.write(f"andon: batch {served['batch']} of {name} at {url}  (Ctrl-C stops the page)\n")
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop a service as a person's Ctrl-C stops it
         with suppress(KeyboardInterrupt):
-            serve(opened, name, served, listen=listen, port=port, public=public, ready=ready, finished=finished)
+            serve(opened, Desks(Desk(opened, name, served), newer, finished), address, ready=ready)
+        served = to_collect[-1]
+        for earlier in to_collect[:-1]:
+            _ingest_collected(opened, store, campaign, name, earlier, as_json)
     _ingest_collected(opened, store, campaign, name, served, as_json)
 
 
@@ -103,10 +140,23 @@ def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: B
 def _batch(store: Store, name: str, batch: str | None, exporting: str) -> Batch:
     published = {str(one["batch"]): one for one in [*human_evaluations(store, name), *batches(store, name)]}
     if not published:
-        raise Refused(f"Campaign {name} has no batch in {store.uri}. Export one first: {exporting}")
+        raise NotYet(f"Campaign {name} has no batch in {store.uri}. Export one first: {exporting}")
     if batch is not None and batch not in published:
         raise Refused(f"There is no batch {batch} of {name} in {store.uri}. Its batches: {', '.join(published)}.")
     return published[batch] if batch else list(published.values())[-1]
+
+
+def _wait_for(find: Callable[[], Batch]) -> Batch:
+    """Look again until there is something to serve, and say what is missing when that changes."""
+    last = ""
+    while True:
+        try:
+            return find()
+        except NotYet as missing:
+            if str(missing) != last:
+                last = str(missing)
+                sys.stderr.write(f"andon: the page waits. {last}\n")
+            time.sleep(LOOK_S)
 
 
 @people.command("add")

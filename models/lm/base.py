@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from data.campaign.settings import TextFormat
 from data.canonical import content_id
 from data.errors import Refused
+from models.lm.gpu import check_processor
 from models.lm.memory import keep_freed_memory
 from models.lm.prompts import Prompts
 from models.training.processes import processes
@@ -83,7 +84,10 @@ def open_base(name: str, fmt: TextFormat | None = None) -> Base:
 def best_device() -> torch.device:
     """Return this process's GPU, or the processor; the processes of a training have one each."""
     processes()  # joining the other processes also selects the GPU of this one
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    check_processor()
+    return torch.device("cpu")
 
 
 def fingerprint(model: nn.Module) -> str:

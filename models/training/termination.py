@@ -1,11 +1,10 @@
 """How a training process ends when it is told to: save at the next step, leave, and let the next attempt go on.
 
-A machine that is taken away, a cancelled flow run, a person's Ctrl-C: all arrive as a signal. And a training never
-outlives what started it: where its parent dies without a word, Linux sends the same signal.
+A preempted machine, a cancelled flow run and a person's Ctrl-C all arrive as a signal. A training does not outlive its
+parent: if the parent is killed, Linux sends the same signal at once, and elsewhere andon_launcher.py sends it.
 """
 
 import ctypes
-import os
 import signal
 import sys
 import threading
@@ -30,11 +29,9 @@ def listen() -> None:
 
 
 def die_with_parent() -> None:
-    """Have SIGTERM sent to this process when its parent dies; where that is known already, send it now."""
+    """Have Linux send SIGTERM to this process when its parent dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stop_requested() -> bool:

@@ -11,14 +11,23 @@ import pytest
 import yaml
 from botocore.session import Session
 from botocore.validate import ParamValidator
+from docker.utils.build import exclude_paths  # type: ignore[import-untyped]
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.importtools import import_object
 from prefect.utilities.templating import apply_values, find_placeholders
 
+from models.lm import gpu
+from models.training.termination import GRACE_S
+from web.connections import STOP_S
+from web.serve import check_address
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+RECIPE = (DEPLOY / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())["deployments"]
 
 
@@ -81,34 +90,114 @@ def test_the_task_definition_is_one_that_ecs_takes_with_a_gpu_and_time_to_save()
 
 
 def test_compose_has_a_worker_for_every_pool_that_something_is_deployed_to() -> None:
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"].values()
-    commands = [service.get("command", "") for service in services]
+    commands = [service.get("command", "") for service in SERVICES.values()]
     served = {command[-1] for command in commands if command[:3] == ["prefect", "worker", "start"]}
-    deployed = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())["deployments"]
-    assert served == {each["work_pool"]["name"] for each in deployed}
+    assert served == {each["work_pool"]["name"] for each in DEPLOYMENTS}
 
 
 def test_compose_starts_services_that_exist_and_holds_no_secret() -> None:
-    text = (DEPLOY / "compose.yaml").read_text()
-    services = yaml.safe_load(text)["services"]
-    assert {"database", "s3", "server", "worker", "trainer"} <= services.keys()
-    for name, service in services.items():
-        assert set(service.get("depends_on", {})) <= services.keys(), name
+    assert {"database", "s3", "server", "worker", "trainer", "page"} <= SERVICES.keys()
+    for name, service in SERVICES.items():
+        assert set(service.get("depends_on", {})) <= SERVICES.keys(), name
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), "nothing is open to a network"
+        assert re.search(r":[\w.]+$", service["image"]) and not service["image"].endswith(":latest"), name
         for variable, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|KEY", variable):
                 assert value.startswith("${ANDON_"), f"{name} carries a secret"
-    mounted = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
-    assert mounted == yaml.safe_load(text)["volumes"].keys()
-    workers = services["trainer"]
-    assert int(workers["stop_grace_period"].removesuffix("s")) > 60
+    mounted = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
+    assert mounted == COMPOSE["volumes"].keys()
 
 
-def test_both_images_have_every_package_and_run_without_root() -> None:
-    text = (DEPLOY / "Dockerfile").read_text()
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    hidden = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
-    assert not {*wheel["packages"], "deploy", "constraints.txt"} & set(hidden) and ".git" in hidden
-    stages = text.split("\nFROM ")[1:]
-    assert [stage.splitlines()[0].split(" AS ")[1] for stage in stages] == ["cpu", "cuda"]
-    assert all("\nUSER 10001\n" in stage for stage in stages)
+def test_containers_of_andon_keep_their_state_and_have_time_to_stop() -> None:
+    folder = re.search(r"ANDON_STATE=(\S+)", RECIPE)
+    assert folder is not None
+    for name in ("worker", "trainer", "page"):
+        service = SERVICES[name]
+        assert f"state:{folder[1]}" in service["volumes"] and service["init"], name
+        assert int(service["stop_grace_period"].removesuffix("s")) > GRACE_S + STOP_S, name
+
+
+def test_only_the_s3_port_leads_to_the_objects() -> None:
+    beside = {name for name, service in SERVICES.items() if "objects" in service.get("networks", [])}
+    assert beside == {"objects", "s3"} and "ports" not in SERVICES["objects"]
+    assert COMPOSE["networks"]["objects"] == {"internal": True}
+    assert SERVICES["s3"]["command"][-4:] == ["--from", ":8333", "--to", "objects:8333"]
+    assert "-ip.bind=127.0.0.1" in SERVICES["objects"]["command"]
+
+
+def test_the_page_of_compose_believes_the_gateway_that_its_proxy_comes_through() -> None:
+    options = dict(part.removeprefix("--").split("=", 1) for part in SERVICES["page"]["command"][3:])
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert options.pop("trust-proxy") == network["gateway"]
+    assert check_address(options["listen"], int(options["port"]), "https://x", [network["gateway"]]).public
+    assert SERVICES["page"]["ports"] == ["127.0.0.1:8000:8000"] and options["port"] == "8000"
+
+
+SECRETS = (
+    ".env",
+    ".ENV",
+    ".env.production",
+    "prod.env",
+    "deploy/.env",
+    "deploy/prod.env",
+    "data/.env.local",
+    "data/page/.env/inside",
+    "campaigns/page.key",
+    "campaigns/PAGE.KEY",
+    "campaigns/deep/er/tls.pem",
+    "campaigns/.aws/credentials",
+    "deploy/credentials.json",
+    "deploy/client_secret.json",
+    "campaigns/id_rsa",
+    "campaigns/store.p12",
+    ".git/config",
+    "data/.git/config",
+    ".venv/bin/python",
+    ".venv-exchange/bin/python",
+    "web/.venv/bin/python",
+    "andon-store/campaigns/c.json",
+    "campaigns/andon-store/cord/log/1.json",
+    "mine/cord/log/1.json",
+    "answers.csv",
+    "docs/by-hand/answers.csv",
+    "tests/conftest.py",
+    "models/__pycache__/card.pyc",
+    "base/build/corpus.txt",
+    "key",
+)
+
+
+def test_nothing_secret_enters_an_image_and_everything_needed_does(tmp_path: Path) -> None:
+    assert not list(DEPLOY.glob("*.dockerignore")), "a builder would read it instead of .dockerignore"
+    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = [*project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], "constraints.txt", "deploy"]
+    named += ["pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]]
+    files = [path for name in named for path in ((ROOT / name).rglob("*") if (ROOT / name).is_dir() else [ROOT / name])]
+    unwanted = re.compile(r"/(__pycache__|build)(/|$)|/\.")
+    needed = {str(path.relative_to(ROOT)) for path in files if path.is_file()}
+    needed = {name for name in needed if not unwanted.search(f"/{name}")}
+    for name in (*needed, *SECRETS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    included = {name for name in exclude_paths(str(tmp_path), patterns) if (tmp_path / name).is_file()}
+    assert included == needed
+
+
+def test_both_images_are_of_a_released_python_with_dependencies_before_code_and_without_root() -> None:
+    stages = dict(reversed(stage.split("\n", 1)[0].split(" AS ")) for stage in RECIPE.split("\nFROM ")[1:])
+    assert stages == {"base": "python:3.11-slim-trixie", "cpu": "base", "cuda": "base"}
+    for stage in RECIPE.split("\nFROM base ")[1:]:
+        places = [stage.index(f"\n{step}") for step in IN_ORDER]
+        assert places == sorted(places)
+    assert RECIPE.index("COPY pyproject.toml constraints.txt") < RECIPE.index("COPY . .")
+
+
+def test_the_image_for_gpus_has_the_cuda_of_its_torch_and_never_trains_without_a_gpu() -> None:
+    cuda = RECIPE.split("\nFROM base AS cuda\n")[1]
+    assert "torch==2.13.0\n" in (ROOT / "constraints.txt").read_text(), "whose wheels on PyPI are for CUDA 13.0"
+    assert 'NVIDIA_REQUIRE_CUDA="cuda>=13.0"' in cuda and "index-url" not in cuda
+    assert f"{gpu.REQUIRED}=1" in cuda
+
+
+IN_ORDER = ("RUN pip install", "COPY . .", "RUN pip install --no-deps", "USER 10001")

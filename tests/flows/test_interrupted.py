@@ -1,4 +1,4 @@
-"""Who ends a command waits for nothing: what it held is given back, its server ends, and it can go on later."""
+"""A command that is ended releases what it held, leaves no process behind, and can be continued later."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from data.labels.table import deliveries
@@ -51,6 +52,47 @@ def alone(group: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def processes(session: int) -> list[psutil.Process]:
+    """The processes of a session that still run."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+@pytest.mark.flow
+def test_a_command_that_is_killed_leaves_no_process_behind(tiny_toml: Path, tmp_path: Path) -> None:
+    with started(tmp_path, "export", str(tiny_toml), "--store", "here") as running:
+        assert running.stderr is not None
+        assert running.stderr.readline(), "the flow has started, on a server of its own"
+        children = [process for process in processes(running.pid) if process.pid != running.pid]
+        assert any("uvicorn" in " ".join(child.cmdline()) for child in children)
+        running.kill()
+        psutil.wait_procs(children, timeout=120)
+        assert [child.pid for child in processes(running.pid)] == []
+
+
+PARENT = """
+import subprocess
+from andon_launcher import command
+print(subprocess.Popen(command("http.server", "0", "--bind", "127.0.0.1"), stderr=subprocess.DEVNULL).pid, flush=True)
+input()
+"""
+
+
+def test_a_child_ends_when_its_parent_is_killed() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        child.wait(timeout=120)  # raises TimeoutExpired if the child still runs
 
 
 @pytest.mark.flow

@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,37 +58,39 @@ def simple(count: int) -> list[tuple[str, list[str]]]:
     return [(f"query {n}", [f"answer {n} of {letter}" for letter in "abcd"]) for n in range(count)]
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Server:
     """The page of a store, in a process of its own, on one port for all its lives."""
 
     def __init__(self, store: LocalStore, *options: str) -> None:
         self.store, self.options = store, options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, until: str = " at http") -> str:
+        """Start the page, and return its line with `until`: by default the one that it prints when it listens."""
         command = [sys.executable, "-m", "flows.cli", "label", "sentiment", "--store", self.store.uri]
         command += ["--port", str(self.port), *self.options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ
         )
-        assert self.process.stderr is not None
+        return self.wait_for(until)
+
+    def wait_for(self, text: str) -> str:
+        """Read what the page prints, up to the line with a text."""
+        assert self.process is not None and self.process.stderr is not None
+        lines = []
         for line in self.process.stderr:
-            if b" at http" in line:
-                break
-        else:
-            raise AssertionError("the page did not start")
-        until = time.monotonic() + 600
-        while time.monotonic() < until:
-            try:
-                urllib.request.urlopen(self.url, timeout=60).close()
-                return
-            except OSError:
-                time.sleep(0.02)  # bound, and not yet listening
-        raise AssertionError("the page does not answer")
+            lines.append(line.decode())
+            if text in lines[-1]:
+                return lines[-1]
+        raise AssertionError(f"the page ended: {''.join(lines)}")
 
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""

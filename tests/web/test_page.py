@@ -4,7 +4,6 @@ import json
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,46 +11,20 @@ from starlette.testclient import TestClient
 from data.campaign.settings import Ask
 from data.cord import cord
 from data.errors import Refused
-from data.escape import visible
 from data.ingest.pipeline import ingest
 from data.labels.table import active_labels, committed, deliveries
 from data.page.accounts import account_of, accounts, add, revoke
 from data.page.answers import collect, mark_delivered, save
 from data.paths import LABELER_LOG, comparisons_of, name_in
 from data.store import LocalStore, log
-from tests.support.labeling import EVIL, prepared, simple, stored_answers
+from tests.support.labeling import prepared, simple, stored_answers
+from tests.support.visitor import ORIGIN, Visitor, opened
 from web.app import Page, application
 from web.desk import Desk
+from web.desks import Desks
 from web.limits import Limit
 from web.serve import check_address
 from web.sessions import LASTS, Sessions
-
-ORIGIN = "http://127.0.0.1"
-
-
-class Visitor:
-    """One browser's worth of cookies and headers."""
-
-    def __init__(self, page: Page, token: str) -> None:
-        self.client = TestClient(application(page), base_url=ORIGIN, raise_server_exceptions=False)
-        self.signed_in = self.client.post("/session", json={"token": token}, headers={"origin": ORIGIN})
-        self.csrf = page.sessions.csrf(self.client.cookies.get("andon") or "")
-
-    def post(self, path: str, body: dict[str, Any], **headers: str) -> Any:
-        said = {"origin": ORIGIN, "x-csrf": self.csrf, "content-type": "application/json"} | headers
-        return self.client.post(path, content=json.dumps(body), headers=said)
-
-    def question(self) -> Any:
-        return self.client.get("/question").json()["question"]
-
-
-def opened(store: LocalStore) -> Page:
-    """A server's life: whatever it knows, it reads from the store."""
-    from data.batches.index import read_batch
-
-    batch = read_batch(store, "sentiment", "b1")
-    assert batch is not None
-    return Page(store, Desk(store, "sentiment", batch), b"k" * 32, None)
 
 
 @pytest.fixture
@@ -82,7 +55,13 @@ def test_a_token_is_known_by_its_hash_alone_and_revoking_ends_it(store: LocalSto
 def test_the_same_answer_twice_is_one_and_another_is_refused_with_the_stored_one(store: LocalStore) -> None:
     ada = Visitor(opened(store), add(store, "ada"))
     asked = ada.question()
-    sent = {"question_id": asked["question_id"], "version": 1, "choice": asked["options"][2]["choice"], "seconds": 3}
+    sent = {
+        "question_id": asked["question_id"],
+        "ticket": asked["ticket"],
+        "version": 1,
+        "choice": asked["options"][2]["choice"],
+        "seconds": 3,
+    }
     assert [ada.post("/answer", sent | {"seconds": s}).status_code for s in (3, 4)] == [200, 200]
     other = ada.post("/answer", sent | {"choice": asked["options"][0]["choice"]})
     assert other.status_code == 409 and other.json()["stored"]["choice"] == sent["choice"]
@@ -93,7 +72,7 @@ def test_a_server_that_was_killed_knows_every_answer_and_everybody(store: LocalS
     token = add(store, "ada")
     ada = Visitor(opened(store), token)
     asked = ada.question()
-    sent = {"question_id": asked["question_id"], "version": 1, "choice": 1}
+    sent = {"question_id": asked["question_id"], "ticket": asked["ticket"], "version": 1, "choice": 1}
     assert ada.post("/answer", sent).status_code == 200
     again = Visitor(opened(store), token)
     again.client.cookies, again.csrf = ada.client.cookies, ada.csrf  # the old session still holds
@@ -131,7 +110,7 @@ def test_two_copies_of_a_question_go_to_two_labelers(tmp_path: Path) -> None:
 
 def test_options_stand_in_another_order_for_another_labeler_and_map_back(store: LocalStore) -> None:
     page = opened(store)
-    question = next(iter(page.desk.questions.values()))
+    question = next(iter(page.desks.last.questions.values()))
     from web.desk import order_for
 
     orders = {tuple(order_for(question, f"labeler-{n}")) for n in range(200)}
@@ -142,7 +121,7 @@ def test_options_stand_in_another_order_for_another_labeler_and_map_back(store: 
 @pytest.mark.slow
 def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction_supersedes(store: LocalStore) -> None:
     page = opened(store)
-    desk = page.desk
+    desk = page.desks.last
     names = list(desk.questions)
     desk.answer("ada", names[0], 1, {"choice": 0, "note": "=1+1", "confidence": 0.9})
     desk.answer("ada", names[0], 2, {"choice": 2})
@@ -169,7 +148,7 @@ def test_what_the_page_collects_is_ingested_as_any_vendors_file_and_a_correction
 
 @pytest.mark.slow
 def test_a_crash_between_ingest_and_its_mark_counts_nothing_twice(store: LocalStore) -> None:
-    desk = opened(store).desk
+    desk = opened(store).desks.last
     names = list(desk.questions)
     accepted = []
     for n in (0, 1):
@@ -226,7 +205,7 @@ def test_every_answer_carries_the_headers_and_the_cookie_is_out_of_reach(store: 
     cookie = ada.signed_in.headers["set-cookie"].lower()
     assert "httponly" in cookie and "samesite=strict" in cookie
     assert "<script>" not in ada.client.get("/").text, "no inline script"
-    public = Page(store, opened(store).desk, b"k" * 32, "https://label.example.org")
+    public = Page(store, opened(store).desks, b"k" * 32, "https://label.example.org")
     secure = TestClient(application(public), base_url="https://label.example.org")
     revoke(store, "ada")
     token = add(store, "ada")
@@ -249,8 +228,9 @@ def test_a_session_ends_with_its_time_and_cannot_be_made_up(store: LocalStore) -
 
 
 def test_guessing_tokens_and_answering_like_a_machine_are_slowed_down(store: LocalStore) -> None:
-    page = opened(store)
+    token, page = add(store, "ada"), opened(store)
     assert [Visitor(page, f"guess {n}").signed_in.status_code for n in range(7)] == [401] * 5 + [429] * 2
+    assert Visitor(page, token).signed_in.status_code == 200, "from the same address, with a right token"
     now = [0.0]
     limit = Limit(2, 60, clock=lambda: now[0])
     assert [limit.wait("ada"), limit.wait("ada"), limit.wait("ada"), limit.wait("bob")] == [0, 0, 1, 0]
@@ -261,7 +241,7 @@ def test_guessing_tokens_and_answering_like_a_machine_are_slowed_down(store: Loc
 def test_what_is_no_answer_is_refused_in_words(store: LocalStore) -> None:
     ada = Visitor(opened(store), add(store, "ada"))
     asked = ada.question()
-    good = {"question_id": asked["question_id"], "version": 1, "choice": 0}
+    good = {"question_id": asked["question_id"], "ticket": asked["ticket"], "version": 1, "choice": 0}
     for change in ({"choice": 4}, {"choice": -1}, {"choice": True}, {"choice": None}, {"version": 2}, {"version": 0}):
         assert ada.post("/answer", good | change).status_code == 400
     assert ada.post("/answer", good | {"question_id": "../../x"}).status_code == 400
@@ -282,27 +262,22 @@ def test_an_answer_of_another_kind_does_not_replace_a_stored_one(store: LocalSto
     assert save(store, "sentiment", "b1", 1, answer | {"labeler_id": "b"}) == answer
 
 
-def test_hidden_characters_are_written_out() -> None:
-    assert visible(EVIL[2]) == "left ⟦U+202E⟧right⟦U+202C⟧ and a bell ⟦U+0007⟧"
-    assert visible("a\nb\té नमस्ते 👩‍🚒") == "a\nb\té नमस्ते 👩‍🚒"
-
-
 def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
     check_address("127.0.0.1", None)
-    check_address("0.0.0.0", "https://label.example.org")
+    check_address("0.0.0.0", public="https://label.example.org")
     for listen, public in (("0.0.0.0", None), ("192.0.2.1", None), ("127.0.0.1", "http://label.example.org")):
         with pytest.raises(Refused):
-            check_address(listen, public)
+            check_address(listen, public=public)
 
 
 @pytest.mark.slow
 def test_a_comparison_of_systems_is_answered_on_the_page_and_its_cord_is_the_campaigns(tmp_path: Path) -> None:
     store, name = LocalStore(tmp_path / "store"), comparisons_of("sentiment")
     batch = prepared(store, simple(3), campaign=name)
-    page = Page(store, Desk(store, name_in(batch.prefix), batch), b"k" * 32, None)
+    page = Page(store, Desks(Desk(store, name_in(batch.prefix), batch)), b"k" * 32, None)
     ada = Visitor(page, add(store, "ada", ["label", "pull"]))
-    for question in page.desk.questions:
-        page.desk.answer("ada", question, 1, {"choice": 0})
+    for question in page.desks.last.questions:
+        page.desks.last.answer("ada", question, 1, {"choice": 0})
     collected = collect(store, name, "b1", tmp_path)
     assert collected is not None and len(collected.answers) == 3
     with tempfile.TemporaryDirectory() as scratch:
@@ -321,7 +296,7 @@ def test_a_page_that_asks_for_ratings_takes_nothing_else_and_says_what_is_missin
     assert "Rate every option from 1 (worst) to 7 (best) on: accuracy, overall." in shown
     assert shown.count('data-field="overall"') == 4 * 7 and 'value="tie"' not in shown
     asked = ada.question()
-    sent = {"question_id": asked["question_id"], "version": 1}
+    sent = {"question_id": asked["question_id"], "ticket": asked["ticket"], "version": 1}
     for form in ({"choice": 0}, {"choice": "tie"}, {"given": {"overall": [1, 2, 3, 4]}}):
         refused = ada.post("/answer", sent | form)
         assert refused.status_code == 400 and refused.json()["error"].startswith("Rate every text from 1 to 7 on")
@@ -332,5 +307,7 @@ def test_a_page_that_asks_for_ratings_takes_nothing_else_and_says_what_is_missin
     assert "best" not in kept and kept["note"] == "a note"
     before = ada.client.get("/last").json()["question"]["before"]
     assert before == {"note": "a note", "given": {name: given[name] for name in ("accuracy", "overall")}}
-    skipped = ada.post("/answer", {"question_id": ada.question()["question_id"], "version": 1, "choice": "skip"})
+    asked = ada.question()
+    sent = {"question_id": asked["question_id"], "ticket": asked["ticket"], "version": 1}
+    skipped = ada.post("/answer", sent | {"choice": "skip"})
     assert skipped.status_code == 200

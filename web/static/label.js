@@ -60,7 +60,7 @@ function written() {
     }
   });
   return { ...entries, choice, given, confidence: entries.confidence ? Number(entries.confidence) : undefined,
-    question_id: question.question_id, version: question.version, seconds: (performance.now() - since) / 1000 };
+    question_id: question.question_id, ticket: question.ticket, version: question.version, seconds: (performance.now() - since) / 1000 };
 }
 
 function fill({ choice, given = {}, confidence, ...texts }) {
