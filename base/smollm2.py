@@ -17,10 +17,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 def main(weights: Path, folder: Path) -> None:
     found = {"gguf_file": weights.name, "dtype": torch.float32}
     model = AutoModelForCausalLM.from_pretrained(
-        weights.parent, quantization_config=GgufConfig(dequantize=True), **found
+        weights.parent, quantization_config=GgufConfig(dequantize=True), trust_remote_code=False, **found
     )
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name, trust_remote_code=False).save_pretrained(
+        folder
+    )
 
 
 if __name__ == "__main__":

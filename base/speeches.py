@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", type=Path)
     arguments = parser.parse_args()
-    deal, tokenizer = random.Random(0), AutoTokenizer.from_pretrained(HERE / "model")
+    deal, tokenizer = random.Random(0), AutoTokenizer.from_pretrained(HERE / "model", trust_remote_code=False)
     split: dict[str, list[tuple[str, str, str, str]]] = {"train": [], "test": []}
     seen: set[str] = set()
     for name, speech in read_speeches(arguments.sources).items():

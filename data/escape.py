@@ -34,7 +34,7 @@ def shown_name(name: str) -> str:
     return "".join(character if character.isprintable() else in_ascii(character) for character in name)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of what a library says of an error, or the kind of the error if it says nothing."""
     return in_ascii(str(error).splitlines()[0][:160].rstrip(".")) if str(error) else type(error).__name__
 
@@ -47,6 +47,16 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return what others wrote as one printable line: it may hold line ends or a terminal's control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return the beginning of a text, with an ellipsis if there is more of it."""
+    return text if len(text) <= longest else text[: longest - 1] + "\u2026"
+
+
+def is_blank(text: str) -> bool:
+    """Tell whether a text shows nothing: it has no character, or only spaces, hidden characters, marks and fillers."""
+    return all(c.isspace() or MARK.match(c) or _hides("", c, "") for c in text)
 
 
 def as_code(text: str) -> str:

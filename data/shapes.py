@@ -19,12 +19,17 @@ Shape = TypeVar("Shape")
 
 
 def checked_shape(
-    document: Document, shape: type[Shape], where: str, today: Callable[[Document], Any] = lambda stored: stored
+    document: Document,
+    shape: type[Shape],
+    where: str,
+    today: Callable[[Document], Any] = lambda stored: stored,
+    complete: bool = True,
 ) -> Shape:
     """Return a document as the typed dictionary that it is; raise Refused if a field is missing or has another type.
 
     `where` names the document for the message; `today` makes today's shape of an older one. Fields that the type does
-    not have are allowed: later versions add some.
+    not have are allowed, because later versions add some. Without `complete`, fields may also be missing: the facts of
+    older stores lack some.
     """
     try:
         document = today(document)
@@ -32,7 +37,10 @@ def checked_shape(
     except (KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{where} cannot be read: no version of Andon writes it. Restore it from a backup.") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        faults = [fault for fault in error.errors(include_url=False) if complete or fault["type"] != "missing"]
+        if not faults:
+            return cast(Shape, document)
+        first = faults[0]
         field = ".".join(map(str, first["loc"])) or "the document"
         if first["type"] == "missing":
             fault = f"it has no field {field}"

@@ -8,14 +8,17 @@ import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from data.batches.index import Batch
 from data.campaign import Campaign
 from data.console import say
 from data.escape import shown_name
-from data.ingest.pipeline import IngestResult, ingest
+from data.ingest.page_delivery import PageChoice, PageCollection, PageDelivery, collect_page
+from data.ingest.pipeline import IngestResult, Predict, ingest
 from data.labels.label_sets import freeze
-from data.paths import comparisons_of
+from data.page.answers import mark_delivered
+from data.paths import comparisons_of, name_in
 from data.quality.assess_batch import assess_pending
 from data.reports.quality import report_batch
 from data.runs.registry import runs
@@ -23,6 +26,13 @@ from data.store import Store
 from data.store.manifest import Publication
 
 MOST_REPORTED_AT_ONCE = 100_000  # answers; the report reads them one by one, and ingesting shall stay fast
+
+
+class PageIngest(NamedTuple):
+    """What a collection of the labeling page added; no result if nothing was to be ingested."""
+
+    page: PageDelivery
+    result: IngestResult | None
 
 
 def ingest_delivery(
@@ -36,9 +46,36 @@ def ingest_delivery(
     with tempfile.TemporaryDirectory() as scratch:
         predict = partial(_liked_by_the_last_reward_model, store, campaign)
         outcome = ingest(store, campaign.name, delivery, Path(scratch), campaign.quality, predict, despite)
+    return _reported(store, campaign, outcome, shown_name(delivery.name))
+
+
+def ingest_page(store: Store, campaign: Campaign, batch: Batch, choice: PageChoice) -> PageIngest:
+    """Ingest the new answers of the labeling page to a batch, and decide what the answers to the batch are worth.
+
+    Answers that look wrong are left out labeler by labeler, and stay saved for a later collection.
+    """
+    name = name_in(batch.prefix)
+    compares = name != campaign.name
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as files:
+        predict: Predict = (
+            _no_prediction if compares else _once(partial(_liked_by_the_last_reward_model, store, campaign))
+        )
+        page = collect_page(PageCollection(store, batch, choice, campaign.quality, predict, Path(files)))
+        if page.collected is None:
+            return PageIngest(page, None)
+        path, despite = page.collected.path, page.despite
+        outcome = ingest(store, campaign.name, path, Path(scratch), campaign.quality, predict, despite, by_labeler=True)
+    mark_delivered(store, name, batch["batch"], page.collected.answers)
+    return PageIngest(page, _reported(store, campaign, outcome, "the labeling page")[0])
+
+
+def _reported(
+    store: Store, campaign: Campaign, outcome: IngestResult, source: str
+) -> tuple[IngestResult, Publication | None]:
+    """Say what a delivery added, freeze the labels that count, and write the quality report of its batch."""
     say(
         f"labels: {outcome.accepted:,} accepted, {outcome.quarantined:,} quarantined, "
-        f"{outcome.duplicates:,} duplicates from {shown_name(delivery.name)}"
+        f"{outcome.duplicates:,} duplicates from {source}"
     )
     for finding in outcome.findings:
         say(f"labels: {finding['fault']}: {finding['evidence']}")
@@ -55,6 +92,22 @@ def ingest_delivery(
         return outcome, None
     report = report_batch(store, name, outcome.batch)
     return outcome._replace(report=report.address("report.html")), report
+
+
+def _no_prediction(batch: Batch) -> Mapping[str, int]:
+    return {}
+
+
+def _once(predict: Predict) -> Predict:
+    """Return the same function for one batch, which asks the reward model only once."""
+    liked: list[Mapping[str, int]] = []
+
+    def predict_once(batch: Batch) -> Mapping[str, int]:
+        if not liked:
+            liked.append(predict(batch))
+        return liked[0]
+
+    return predict_once
 
 
 def _liked_by_the_last_reward_model(store: Store, campaign: Campaign, batch: Batch) -> Mapping[str, int]:

@@ -12,7 +12,8 @@ from andon_launcher import command, script
 from data.campaign import Campaign
 from data.campaign.queries import edition
 from data.console import say
-from data.cord.cord import pulls, stopped_by
+from data.cord.cord import pulls
+from data.cord.entries import stopped_by
 from data.errors import Refused
 from data.runs.champion import opponent_of
 from data.runs.identity import RunInputs, find_run_id

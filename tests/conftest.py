@@ -4,7 +4,9 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -24,9 +26,10 @@ import hypothesis
 from data.campaign import Campaign, load_campaign
 from data.canonical import content_id
 from data.labels.label_sets import freeze
-from tests.support import seaweed
+from tests.support import prefect_home, seaweed
 from tests.support.command import Andon, on_store, tiny_campaign, write_queries
 from tests.support.history import Made, weighed
+from tests.support.prefect_home import Furnish
 from tests.support.vendor import Round
 
 if TYPE_CHECKING:  # the process that only hands tests out to workers does without torch
@@ -36,6 +39,7 @@ if TYPE_CHECKING:  # the process that only hands tests out to workers does witho
 hypothesis.settings.register_profile("andon", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("andon")
 
+pytest_plugins = ["tests.support.groups"]
 MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 TINY = {
     "batch": {"questions": 12},
@@ -91,7 +95,7 @@ def write_tiny_base(folder: Path) -> None:
     from models.lm.base import EMBEDDED
 
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
     )
@@ -161,12 +165,24 @@ def run(sent: Round) -> Made:
 
 
 @pytest.fixture(scope="session")
-def prefect() -> Iterator[None]:
-    """One ephemeral Prefect server for all flow tests."""
-    from prefect.testing.utilities import prefect_test_harness
+def furnish(made_once: MadeOnce) -> Furnish:
+    """Put a new database into a home of Prefect, whose server then need not make it."""
+    return partial(prefect_home.furnish, made_once("prefect", prefect_home.migrate))
 
-    with prefect_test_harness(server_startup_timeout=600):
-        yield
+
+@pytest.fixture(scope="session")
+def prefect(furnish: Furnish) -> Iterator[None]:
+    """One ephemeral Prefect server for all flow tests of a worker."""
+    from prefect.testing import utilities
+
+    def home() -> str:
+        furnish(made := Path(mkdtemp()), "prefect-test.db")
+        return str(made)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(utilities, "mkdtemp", home)  # where the harness has its database
+        with utilities.prefect_test_harness(server_startup_timeout=600):
+            yield
 
 
 @pytest.fixture(scope="session")

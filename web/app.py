@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -30,11 +30,11 @@ from web.line import Line
 from web.roster import Roster
 from web.sessions import LASTS, Sessions
 from web.shown import shown_answer, shown_question
+from web.threads import Result, Threads
 
 HERE = Path(__file__).resolve().parent
 PORTION = 50  # of one's own answers, in one request
 Query = Mapping[str, str]
-Result = TypeVar("Result")
 
 
 class Page:
@@ -44,6 +44,7 @@ class Page:
         self.desks, self.line, self.public = desks, Line(store, campaign_of(desks.last.campaign)), public
         self.roster, self.sessions = Roster(store), Sessions(key)
         self.answers, self.looks, self.bad_tokens = Limit(60, 60), Limit(120, 240), Limit(5, 5)
+        self.store_threads, self.cord_threads = Threads("store", 40, 200), Threads("cord", 32, 1_000)
         self.cookie = "andon" if public is None else "__Host-andon"
         self.templates = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
@@ -76,7 +77,7 @@ class Page:
             return RedirectResponse("/wall", 303)
         desk = self.desks.of(request.query_params.get("change", ""))
         if desk is None:
-            desk, _ = await run_in_threadpool(_safely, lambda: self.desks.next_for(labeler.name))
+            desk, _ = await self._from_store(lambda: self.desks.next_for(labeler.name))
         return self.show("label.html", request, labeler, desk)
 
     def page(self, template: str, role: str | None = None) -> Callable[[Request], Any]:
@@ -122,7 +123,7 @@ class Page:
             labeler = await self._allowed(request, role)
             _limited(self.looks, labeler)
             query = dict(request.query_params) | request.path_params
-            return JSONResponse(await run_in_threadpool(_safely, lambda: handler(labeler, query)))
+            return JSONResponse(await self._from_store(lambda: handler(labeler, query), role))
 
         return endpoint
 
@@ -143,10 +144,15 @@ class Page:
             filled = _filled(form, await read_json(request))
             if limit is not None:
                 _limited(limit, labeler)
-            made = await run_in_threadpool(_safely, lambda: handler(labeler, filled))
+            made = await self._from_store(lambda: handler(labeler, filled), role)
             return JSONResponse(made, status_code=int(made.pop("status", 200)))
 
         return endpoint
+
+    async def _from_store(self, work: Callable[[], Result], role: str | None = "label") -> Result:
+        """Do work that waits for the store, in threads of its own; the cord has others than the answers."""
+        threads = self.store_threads if role == "label" else self.cord_threads
+        return await threads.run(lambda: _safely(work))
 
     async def _allowed(self, request: Request, role: str | None) -> Account:
         labeler = await self.labeler(request)

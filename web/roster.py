@@ -1,30 +1,26 @@
 """The list of labelers as the server sees it: read again every two seconds, so that a revoked token ends at once."""
 
-import threading
-import time
 from collections.abc import Mapping
 
-from data.errors import Unavailable
-from data.page.accounts import Account, accounts
-from data.store import Store
+from data.page.accounts import LABELERS, Account, active_accounts
+from data.paths import LABELER_LOG
+from data.store import Store, hurried
+from data.store.log import Reader
+from web.cached import Cached
 
-FRESH = 2.0  # seconds
+FRESH_S = 2.0
 
 
 class Roster:
+    """Who may do what. If the store does not answer, it is who could a moment ago."""
+
     def __init__(self, store: Store) -> None:
-        self._store, self._lock = store, threading.Lock()
-        self._read_at = float("-inf")
-        self._listed: Mapping[str, Account] = {}
+        log = Reader(LABELERS, hurried(store), LABELER_LOG)
+        self._accounts = Cached(lambda: active_accounts(log.entries()), FRESH_S)
 
     def listed(self) -> Mapping[str, Account]:
-        """Return who may do what; where the store does not answer, who could a moment ago."""
-        with self._lock:
-            if time.monotonic() - self._read_at > FRESH:
-                try:
-                    self._listed = accounts(self._store)
-                except (OSError, Unavailable):
-                    if not self._listed:
-                        raise
-                self._read_at = time.monotonic()
-            return self._listed
+        return self._accounts.get()
+
+    def expire(self) -> None:
+        """Read the list again for the next request."""
+        self._accounts.expire()

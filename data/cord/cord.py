@@ -1,249 +1,138 @@
-"""The Andon cord: a pull stops the line, a release (by a person, with a reason) lets it go on.
+"""The Andon cord: a pull stops the line, a release (by a person, with a reason) lets it continue.
 
-Both are entries of one log, and a release names the pull that it releases: a flag that is set and cleared loses the
-second of two pulls, a log does not. A pull is written to a local folder first (the spool), then to the store, and is
-taken from the spool when the store has it; so neither a crash in the middle nor a store out of reach loses one. What
-lies in the spool goes into the log with the next look at the cord from this machine, once, for every pull has an id.
+Both are entries of one log in the store (data/cord/entries.py). A pull is written to the spool of this machine first.
+What waits there goes into the log at the next look at the cord from this machine, once, because every pull has an id.
 """
 
-import re
-import secrets
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Annotated, Literal, NamedTuple, cast
+from collections.abc import Callable
+from threading import Thread
 
-from pydantic import Field
-from typing_extensions import TypedDict
-
-from data.canonical import Document, plain, seal, unseal
+from data.canonical import Document, plain
+from data.cord import spool
+from data.cord.courier import Courier
+from data.cord.entries import CORD, EVERYTHING, LONGEST, CordEntry, Pull, Pulled, history, ids, new_pull, stopped_by
 from data.cord.webhook import notify
-from data.errors import Refused, Stopped
-from data.escape import one_line
+from data.errors import Refused, Unavailable
+from data.escape import is_blank, one_line
 from data.paths import CORD_LOG
-from data.shapes import checked_shape
-from data.store import LocalStore, Store, log
-from data.store.user_state import local_state, spool_name
-
-EVERYTHING = "everything"
-SCOPE = re.compile(r"everything|campaign:[a-z][a-z0-9-]{1,40}|run:[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
-LONGEST = 2_000  # characters of a reason that are kept
+from data.store import Store
+from data.store.user_state import local_state
 
 
-class PullEntry(TypedDict):
-    """A pull in the log, and in the spool."""
+def pull(
+    store: Store,
+    reason: str,
+    *,
+    by: str,
+    scope: str = EVERYTHING,
+    evidence: Document | None = None,
+    courier: Courier | None = None,
+) -> Pull:
+    """Stop what `scope` names, and return the pull: durable in the store, or in the spool if the store is out of reach.
 
-    kind: Literal["pull"]
-    pull: str
-    scope: str
-    reason: str
-    by: str
-    pulled_at: str
-    evidence: Document  # of a sentinel: Evidence in data/cord/alarms.py
-
-
-class ReleaseEntry(TypedDict):
-    """A release in the log; `at` is set by the log."""
-
-    kind: Literal["release"]
-    pulls: list[str]
-    by: str
-    reason: str
-    at: str
-
-
-CordEntry = PullEntry | ReleaseEntry
-CORD = log.Log[CordEntry](cast(type[CordEntry], Annotated[CordEntry, Field(discriminator="kind")]))
-
-
-class Pull(NamedTuple):
-    """One pull of the cord."""
-
-    pull: str  # its id
-    scope: str  # "everything", "campaign:NAME" or "run:RUN"
-    reason: str
-    by: str
-    at: str
-    evidence: Document
-    spooled: bool  # durable on this machine, and not yet in the store
-
-    def stops(self, campaign: str | None, run: str | None) -> bool:
-        return self.scope in (EVERYTHING, f"campaign:{campaign}", f"run:{run}")
-
-
-class Release(NamedTuple):
-    by: str
-    reason: str
-    at: str
-
-
-class Pulled(NamedTuple):
-    """A pull, and its release where there is one."""
-
-    pull: Pull
-    release: Release | None
-
-
-def stopped_by(pulls: Sequence[Pull]) -> Stopped:
-    """Return the error that ends what these pulls stop; its message names them."""
-    texts = [f"{each.pull} by {one_line(each.by)} ({each.scope}): {one_line(each.reason)}" for each in pulls]
-    message = (
-        f"The line is stopped by {'; '.join(texts) or 'a pull'}. Look at it, then: andon release PULL --reason ..."
-    )
-    return Stopped([each.pull for each in pulls], message)
-
-
-def pull(store: Store, reason: str, *, by: str, scope: str = EVERYTHING, evidence: Document | None = None) -> Pull:
-    """Stop what `scope` names, and return the pull: durable, in the store or, where that is out of reach, spooled.
-
-    Raises Refused only without a reason, for a scope that is none, or where nothing at all can be written.
+    With a courier the call returns within seconds even if the store hangs; the courier then hands the pull on. Raises
+    Refused without a reason, for a scope that does not exist, or if nothing at all can be written.
     """
-    if not reason.strip():
-        raise Refused("A pull needs a reason: say what you saw.")
-    if not SCOPE.fullmatch(scope):
-        raise Refused(f"There is no scope {one_line(scope)}: everything, campaign:NAME or run:RUN.")
-    made = Pull(
-        f"pull-{secrets.token_hex(6)}",
-        scope,
-        plain(reason.strip()[:LONGEST]),
-        plain(by[:LONGEST]),
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        plain(evidence or {}),
-        spooled=False,
-    )
+    made = new_pull(reason, by, scope, evidence or {})
+    spooled = spool.keep(store, made)
+    failure: Exception | None = None
     try:
-        local_state().put_new(_spool_key(store, made), seal(_entry(made) | {"store": store.uri}))
-        spooled = True
-    except (OSError, Refused):
-        spooled = False  # a machine without a folder of its own still reaches the store
-    try:
-        _append(store, made)
+        made = made._replace(number=courier.hand_on(made) if courier else spool.hand_on(store, made))
     except Exception as error:  # whatever keeps the store from taking it must not cost the pull
-        if not spooled:
-            raise Refused(
-                f"The pull is NOT recorded: neither {store.uri} ({error}) nor {local_state().uri} can be written."
-            ) from error
-        made = made._replace(spooled=True)
-    else:
-        if spooled:
-            with suppress(Refused):  # it is in the log: the next look at the cord takes it from the spool
-                local_state().drop(_spool_key(store, made))
-    notify("stop", f"{made.pull} by {one_line(made.by)} ({scope}): {one_line(made.reason)}", {"pull": made.pull})
+        failure = error
+    if made.spooled and not spooled:
+        trying = "" if courier is None else " This process still tries to hand it on."
+        raise Refused(
+            f"The pull is NOT recorded: neither {store.uri} ({failure or 'no answer'}) nor {local_state().uri} can be "
+            f"written.{trying} Stop the training by hand."
+        ) from failure
+    notice = f"{made.pull} by {one_line(made.by)} ({scope}): {one_line(made.reason)}"
+    if courier is None:
+        notify("stop", notice, {"pull": made.pull})
+    else:  # the answer does not wait for the pager, and the process does
+        Thread(target=notify, args=("stop", notice, {"pull": made.pull})).start()
     return made
 
 
 def release(store: Store, pull_id: str, *, by: str, reason: str) -> None:
-    """Release one pull; raise Refused where there is none of that id, or where it is released already."""
-    if not reason.strip():
-        raise Refused("A release needs a reason: say what was found.")
+    """Release one pull; raise Refused if it does not exist, or is released already."""
+    _release(store, by, reason, lambda pulls: [_releasable(store, pulls, pull_id).pull])
+
+
+def release_pulls_by(store: Store, person: str, *, by: str, reason: str) -> list[str]:
+    """Release all open pulls of a person together, and return their ids; raise Refused if there are none."""
+    released: list[str] = []
+
+    def choose(pulls: list[Pulled]) -> list[str]:
+        still = [each.pull for each in pulls if each.release is None]
+        released[:] = [made.pull for made in still if made.by == person]
+        if not released:
+            others = ", ".join(sorted({one_line(made.by)[:80] for made in still})[:10]) or "nobody"
+            name = one_line(person)[:80]
+            raise Refused(f"There is no open pull by {name} in {store.uri}. There are open pulls by {others}.")
+        return released
+
+    _release(store, by, reason, choose)
+    return released
+
+
+def _release(store: Store, by: str, reason: str, choose: Callable[[list[Pulled]], list[str]]) -> None:
+    """Append a release of the pulls that `choose` finds among all."""
+    if is_blank(reason):
+        raise Refused("A release needs a reason. Say what you found.")
     replay(store)
 
     def decide(so_far: list[CordEntry]) -> Document:
-        found = {each.pull.pull: each.release for each in _read(so_far)}
-        if pull_id not in found:
-            still = ", ".join(name for name, released in found.items() if released is None) or "none is"
-            raise Refused(f"There is no pull {one_line(pull_id)} in {store.uri}; open: {still}.")
-        if (earlier := found[pull_id]) is not None:
-            raise Refused(
-                f"{pull_id} is released already, by {earlier.by} at {earlier.at}: {one_line(earlier.reason)}."
-            )
-        return {"kind": "release", "pulls": [pull_id], "by": plain(by), "reason": plain(reason.strip()[:LONGEST])}
+        pulls = choose(history(so_far))
+        return {"kind": "release", "pulls": pulls, "by": plain(by), "reason": plain(reason.strip()[:LONGEST])}
 
     CORD.append(store, CORD_LOG, decide)
 
 
+def _releasable(store: Store, pulls: list[Pulled], pull_id: str) -> Pull:
+    for each in pulls:
+        if each.pull.pull != pull_id:
+            continue
+        if (earlier := each.release) is None:
+            return each.pull
+        raise Refused(f"{pull_id} is released already, by {earlier.by} at {earlier.at}: {one_line(earlier.reason)}.")
+    still = ids([each.pull.pull for each in pulls if each.release is None]) or "none"
+    raise Refused(f"There is no pull {one_line(pull_id)[:80]} in {store.uri}. Open pulls: {still}.")
+
+
 def pulls(store: Store) -> list[Pulled]:
-    """Return all pulls, oldest first, with who released them; those that wait in this machine's spool count too."""
+    """Return all pulls, oldest first, with their releases; those that wait in this machine's spool count too."""
     waiting = replay(store)
-    found = _read(CORD.entries(store, CORD_LOG))
-    known = {each.pull.pull for each in found}
-    return found + [Pulled(made, None) for made in waiting if made.pull not in known]
+    recorded = history(CORD.entries(store, CORD_LOG))
+    known = {each.pull.pull for each in recorded}
+    return recorded + [Pulled(made, None) for made in waiting if made.pull not in known]
 
 
 def open_pulls(store: Store, campaign: str | None = None, run: str | None = None) -> list[Pull]:
-    """Return the unreleased pulls that stop this campaign or run; all of them where neither is named."""
+    """Return the unreleased pulls that stop this campaign or run; all of them if neither is named."""
     still = [each.pull for each in pulls(store) if each.release is None]
     return still if campaign is None and run is None else [made for made in still if made.stops(campaign, run)]
 
 
 def check(store: Store, campaign: str | None = None, run: str | None = None) -> None:
-    """Raise Stopped where an unreleased pull stops this campaign or run."""
-    if still := open_pulls(store, campaign, run):
+    """Raise Stopped if an unreleased pull stops this campaign or run, also if only this machine knows it yet."""
+    try:
+        still = open_pulls(store, campaign, run)
+    except (Unavailable, OSError):
+        waiting = [made for made in spool.waiting(store) if campaign is run is None or made.stops(campaign, run)]
+        if not waiting:
+            raise
+        still = waiting
+    if still:
         raise stopped_by(still)
 
 
 def replay(store: Store) -> list[Pull]:
     """Put this machine's spooled pulls into the store's log; return those that the store still does not take."""
-    waiting, spool = [], local_state()
-    for key in spool.keys(_spool_prefix(store)):
+    waiting = spool.waiting(store)
+    for number, made in enumerate(waiting):
         try:
-            made = _pull_of(_spooled(spool, key))
-        except FileNotFoundError:
-            continue  # another process has just replayed it
-        try:
-            _append(store, made)
-        except Exception:  # as in `pull`: it stays spooled, and counts
-            waiting.append(made._replace(spooled=True))
-        else:
-            with suppress(Refused):
-                spool.drop(key)
-    return waiting
-
-
-def _spooled(spool: Store, key: str) -> PullEntry:
-    where = f"the spooled pull {key} in {spool.uri}"
-    return checked_shape(unseal(spool.read(key), where), PullEntry, where)
-
-
-def _append(store: Store, made: Pull) -> None:
-    """Append a pull to the log, where it is not there yet."""
-    if isinstance(store, LocalStore) and not store.root.is_dir():  # not mounted, or mistyped: do not invent a store
-        raise FileNotFoundError(f"there is no folder {store.root}")
-
-    def decide(so_far: list[CordEntry]) -> PullEntry | None:
-        return None if any(entry.get("pull") == made.pull for entry in so_far) else _entry(made)
-
-    CORD.append(store, CORD_LOG, decide)
-
-
-def _entry(made: Pull) -> PullEntry:
-    return PullEntry(
-        kind="pull",
-        pulled_at=made.at,
-        pull=made.pull,
-        scope=made.scope,
-        reason=made.reason,
-        by=made.by,
-        evidence=made.evidence,
-    )
-
-
-def _pull_of(entry: PullEntry) -> Pull:
-    return Pull(
-        entry["pull"],
-        entry["scope"],
-        entry["reason"],
-        entry["by"],
-        entry["pulled_at"],
-        entry["evidence"],
-        spooled=False,
-    )
-
-
-def _read(entries: list[CordEntry]) -> list[Pulled]:
-    released = {
-        name: Release(entry["by"], entry["reason"], entry["at"])
-        for entry in entries
-        if entry["kind"] == "release"
-        for name in entry["pulls"]
-    }
-    made = [_pull_of(entry) for entry in entries if entry["kind"] == "pull"]
-    return [Pulled(each, released.get(each.pull)) for each in made]
-
-
-def _spool_prefix(store: Store) -> str:
-    return f"spool/{spool_name(store)}"
-
-
-def _spool_key(store: Store, made: Pull) -> str:
-    return f"{_spool_prefix(store)}/{made.pull}.json"
+            spool.hand_on(store, made)
+        except Exception:  # as in `pull`: it stays spooled, and counts; the store is not asked about the others either
+            return waiting[number:]
+    return []

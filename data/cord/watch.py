@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from data.cord import cord
-from data.cord.cord import Pull, stopped_by
+from data.cord.entries import Pull, stopped_by
 from data.errors import Refused, StoreUnreachable
 from data.paths import CORD_LOG, label_sets_prefix
-from data.store import Store, log
+from data.store import Store, hurried, log
 
 LONGEST_REST, SHARE = 1.0, 20  # seconds between looks; one part in so many of the time may go into looking
 BETWEEN_TRIES = 0.5  # seconds
@@ -32,7 +32,7 @@ class Watch:
         sleep: Callable[[float], Any] = time.sleep,
     ) -> None:
         """`timeout_s` is how many seconds the store may be out of reach; clock and sleep are for tests."""
-        self.store, self.campaign, self.run, self.timeout_s = store, campaign, run, timeout_s
+        self.store, self.campaign, self.run, self.timeout_s = hurried(store), campaign, run, timeout_s
         self.clock, self.sleep = clock, sleep
         self.entries: int | None = None  # that the log had at the last look
         self.next = float("-inf")

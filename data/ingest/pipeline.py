@@ -5,7 +5,7 @@ one numbered log entry.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +76,7 @@ class Ingestion:
     limits: RowLimits
     predicted: Mapping[str, int]  # by question, which sample the last reward model likes best
     despite: str | None
+    by_labeler: bool  # whether its answers were decided labeler by labeler already
     scratch: Path
 
 
@@ -87,12 +88,15 @@ def ingest(
     thresholds: Quality | None = None,
     predict: Predict = lambda batch: {},
     despite: str | None = None,
+    by_labeler: bool = False,
 ) -> IngestResult:
     """Take a delivered answer file into the labels of a campaign, once; raise Refused if it cannot be trusted.
 
     `scratch` is an empty folder of the caller's. `predict` tells which sample the last reward model likes best of each
     question of a batch. A file whose answers as a whole look wrong is refused with a diagnosis, unless a person says
     with `despite` why it is to be accepted. A row that flags `stop_run` pulls the cord, also if the file is refused.
+    A file of the labeling page is decided `by_labeler` before it is written (data/ingest/page_delivery.py): it is not
+    refused as a whole, and each row that cannot be used is quarantined alone.
     """
     if despite is not None and not despite.strip():
         raise Refused("--despite needs a reason: say why answers that look wrong shall be taken.")
@@ -107,8 +111,8 @@ def ingest(
         store.put_file(_inbox_key(received), copy)
         compares = name != campaign
         predicted = {} if compares else predict(batch)  # a comparison is not measured by what a reward model likes
-        limits = _limits(batch, rows, thresholds)
-        entry = _commit(Ingestion(received, rows, key, limits, predicted, despite, scratch))
+        limits = row_limits(batch, rows.texts, thresholds)
+        entry = _commit(Ingestion(received, rows, key, limits, predicted, despite, by_labeler, scratch))
         assessment = assess_batch(store, name, batch, key, thresholds, predicted)
     status = batch_statuses(store, name)[batch["batch"]]
     return IngestResult(
@@ -125,12 +129,13 @@ def ingest(
     )
 
 
-def _limits(batch: Batch, rows: ParsedFile, thresholds: Quality) -> RowLimits:
-    """Return what each row is held to: the times between which it was answered, and the texts that were shown."""
+def row_limits(batch: Batch, texts: Sequence[str], thresholds: Quality) -> RowLimits:
+    """Return what each row is held to: the times between which it was answered, and hashes of
+    the columns of `texts` that were shown."""
     earliest = datetime.fromisoformat(batch.manifest["began"]) - CLOCKS
     latest = datetime.now(UTC) + CLOCKS
-    texts = shown_text_hashes(batch.path(KEY_FILE), rows.texts) if rows.texts else None
-    return RowLimits(thresholds, earliest.astimezone(UTC).isoformat(), latest.isoformat(), texts)
+    hashes = shown_text_hashes(batch.path(KEY_FILE), texts) if texts else None
+    return RowLimits(thresholds, earliest.astimezone(UTC).isoformat(), latest.isoformat(), hashes)
 
 
 def _inbox_key(received: ReceivedFile) -> str:
@@ -164,7 +169,8 @@ def _entry(ingestion: Ingestion, so_far: list[DeliveryEntry]) -> NewEntry:
     labels = committed_table(received.store, so_far, received.batch)
     result = validate(ingestion.rows, key, labels, received.batch, ingestion.limits)
     _pull_cord(received, result)
-    refuse_if_wrong(received, result, key, ingestion.predicted, ingestion.despite is not None)
+    if not ingestion.by_labeler:
+        refuse_if_wrong(received, result, key, ingestion.predicted, ingestion.despite is not None)
     return {
         **_stored(received, result, ingestion.scratch),
         "kind": "ingest",

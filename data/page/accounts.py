@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple, cast
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from data.canonical import sha256
+from data.canonical import Document, sha256
 from data.errors import Refused
 from data.escape import valid_utf8
 from data.paths import LABELER_LOG
@@ -55,17 +55,16 @@ LABELERS = log.Log[LabelerEntry](cast(type[LabelerEntry], Annotated[LabelerEntry
 
 def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: int = 180) -> str:
     """Put a person on the list and return their token, which nothing keeps; raise Refused for a name that is taken."""
-    allowed = [role for role in ROLES if role in set(may)]
+    allowed = tuple(role for role in ROLES if role in set(may))
     if unknown := sorted(set(may) - set(ROLES)):
         raise Refused(f"There is no role {unknown[0][:40]!r}: a labeler may {', '.join(ROLES)}.")
     if not NAME.fullmatch(name):
         raise Refused(f"{name[:60]!r} is no name for a labeler: up to 40 of a-z, 0-9, dot, dash and underscore.")
     token = secrets.token_urlsafe(32)
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="seconds")
-    digest = sha256(token.encode())
-    entry: AddEntry = {"kind": "add", "name": name, "may": allowed, "token_sha256": digest, "expires": expires}
+    entry = {"kind": "add", "name": name, "may": allowed, "token_sha256": sha256(token.encode()), "expires": expires}
 
-    def decide(so_far: list[LabelerEntry]) -> AddEntry:
+    def decide(so_far: list[LabelerEntry]) -> Document:
         if name in _active(so_far):
             raise Refused(f"{name} is a labeler already: andon labelers revoke {name} first, for a new token.")
         return entry
@@ -77,7 +76,7 @@ def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: i
 def revoke(store: Store, name: str) -> None:
     """Take a person off the list: their token and their sessions end. Their answers stay."""
 
-    def decide(so_far: list[LabelerEntry]) -> RevokeEntry:
+    def decide(so_far: list[LabelerEntry]) -> Document:
         if name not in _active(so_far):
             raise Refused(f"There is no labeler {name[:60]!r} in {store.uri}: andon labelers list names them.")
         return {"kind": "revoke", "name": name}
@@ -87,8 +86,18 @@ def revoke(store: Store, name: str) -> None:
 
 def accounts(store: Store) -> dict[str, Account]:
     """Return everybody on the list whose token has not expired, by name."""
+    return active_accounts(LABELERS.entries(store, LABELER_LOG))
+
+
+def active_accounts(entries: list[LabelerEntry]) -> dict[str, Account]:
+    """Return the same from the entries of the list."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {name: each for name, each in _active(LABELERS.entries(store, LABELER_LOG)).items() if each.expires > now}
+    return {name: each for name, each in _active(entries).items() if each.expires > now}
+
+
+def listed_ever(store: Store) -> set[str]:
+    """Return the names of all people who are or were on the list."""
+    return {str(entry["name"]) for entry in LABELERS.entries(store, LABELER_LOG)}
 
 
 def account_of(listed: Mapping[str, Account], token: str) -> Account | None:

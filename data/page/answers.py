@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from data.answers import KINDS
 from data.batches.index import Batch
 from data.batches.schema import read_key, write_table
-from data.canonical import Document, seal, sha256, unseal
+from data.canonical import Document, canonical_json, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
 from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
 from data.store import Store
@@ -46,6 +46,18 @@ class PageQuestion(NamedTuple):
     options: tuple[str, ...]
     instructions: str
     item: str  # the same for all copies of a question: nobody gets two of them
+
+
+class NewAnswers(NamedTuple):
+    """The answers since the last collection, a row for each question."""
+
+    rows: list[Document]  # columns of ANSWERS
+    names: list[list[str]]  # for each row, the saved answers that it includes
+
+    def keep(self, labelers: Container[str]) -> "NewAnswers":
+        """Return the rows of some labelers."""
+        pairs = [pair for pair in zip(self.rows, self.names, strict=True) if pair[0]["labeler_id"] in labelers]
+        return NewAnswers([row for row, _ in pairs], [names for _, names in pairs])
 
 
 class Collected(NamedTuple):
@@ -117,8 +129,8 @@ def _unbroken(versions: Container[int]) -> Iterator[int]:
     return takewhile(lambda n: n in versions, count(1))
 
 
-def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected | None:
-    """Write what was answered since the last time as a vendor's answer file; None where nothing was.
+def new_answers(store: Store, campaign: str, batch: str) -> NewAnswers:
+    """Read what was answered since the last collection, in the last version of each answer.
 
     A correction of an answer that was ingested names the label that it supersedes. A labeler who takes an ingested
     answer back without another one (skip) cannot: that label stands.
@@ -133,16 +145,26 @@ def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected 
         new = [f"{question}.{n}" for n in range(1, len(versions) + 1) if f"{question}.{n}" not in before]
         if not new:
             continue
-        names += new
         row: Document = {name: versions[-1].get(name) for name in ANSWERS.names}
         if len(versions) > 1 and not row["skip"]:
             row["supersedes"] = standing.get((question, str(row["labeler_id"])))
         rows.append(row)
-    if not rows:
-        return None
-    path = folder / f"page-{batch}-{len(before) + len(names)}.parquet"
-    write_table(pa.Table.from_pylist(rows, schema=ANSWERS), path)
+        names.append(new)
+    return NewAnswers(rows, names)
+
+
+def write_answers(answers: NewAnswers, batch: str, folder: Path) -> Collected:
+    """Write answers as a vendor's answer file."""
+    names = [name for each in answers.names for name in each]
+    path = folder / f"page-{batch}-{sha256(canonical_json(names))[:12]}.parquet"
+    write_table(pa.Table.from_pylist(answers.rows, schema=ANSWERS), path)
     return Collected(path, names)
+
+
+def collect(store: Store, campaign: str, batch: str, folder: Path) -> Collected | None:
+    """Write all new answers as a vendor's answer file; None if there are none."""
+    answers = new_answers(store, campaign, batch)
+    return write_answers(answers, batch, folder) if answers.rows else None
 
 
 def mark_delivered(store: Store, campaign: str, batch: str, answers: Iterable[str]) -> None:

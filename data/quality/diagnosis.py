@@ -7,6 +7,8 @@ since no labeler answers enough gold questions to be judged by those alone. Evid
 fault explains the answers than its absence, after paying for the choice of whom to accuse.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import bdtrc
 
@@ -14,11 +16,12 @@ from data.batches.composition import FEWEST_GOLD
 from data.batches.key import UNKNOWN
 from data.campaign.settings import Quality
 from data.labels.findings import Code, Finding, Numbers, Severity, Source
-from data.measures.agreement import slot_p
-from data.measures.intervals import proportion
+from data.measures.agreement import Integers, slot_p
+from data.measures.intervals import Estimate, proportion
 from data.quality.arrays import Answers
 from data.quality.spam import find_copying, find_guessing
 
+FEWEST_BY_MODEL = 100  # answers before the reward model's view of them says anything
 FEWEST_OF_ONE = 40  # answers before their positions do, of a labeler or of all
 CLEAR = 3.0  # nats, to tell an inverted file from one without content
 CHANCE = 1e-3  # how probable something may be by chance that is taken for more
@@ -46,21 +49,48 @@ def diagnose(answers: Answers, thresholds: Quality) -> list[Finding]:
     return findings
 
 
+class KnownAnswers(NamedTuple):
+    """The answers whose best sample is known: by gold questions, or else by the last reward model."""
+
+    answers: Answers
+    truth: Integers  # [N], which sample is best
+    places: Integers  # [N], where that one was shown
+    source: Source
+
+    @property
+    def right(self) -> Estimate:
+        """The share of right answers."""
+        return proportion(float((self.answers.samples == self.truth).sum()), len(self.answers))
+
+    @property
+    def look_wrong(self) -> bool:
+        """Whether clearly fewer answers are right than of people who read the texts."""
+        return self.right.high < (0.6 if self.source == Source.GOLD else 1 / self.answers.k + 0.04)
+
+    def of_labeler(self, number: int) -> "KnownAnswers":
+        """Return those of one labeler, by index."""
+        own = self.answers.labelers == number
+        return KnownAnswers(self.answers.take(own), self.truth[own], self.places[own], self.source)
+
+
+def known_answers(answers: Answers) -> KnownAnswers | None:
+    """Return the answers whose best sample is known; None if they are too few to say anything."""
+    by_gold = answers.take(answers.gold != UNKNOWN)
+    if len(by_gold) >= FEWEST_GOLD:
+        return KnownAnswers(by_gold, by_gold.gold, by_gold.gold_slots, Source.GOLD)
+    by_model = answers.take(answers.predicted != UNKNOWN)
+    if len(by_model) >= FEWEST_BY_MODEL:
+        return KnownAnswers(by_model, by_model.predicted, by_model.predicted_slots, Source.REWARD_MODEL)
+    return None
+
+
 def faults_of_the_file(answers: Answers) -> list[Finding]:
     """Look for what happens to all answers at once, by gold questions or else by the last reward model."""
-    by_gold = answers.take(answers.gold != UNKNOWN)
-    by_model = answers.take(answers.predicted != UNKNOWN)
-    if len(by_gold) >= FEWEST_GOLD:
-        known, truth, places, source = by_gold, by_gold.gold, by_gold.gold_slots, Source.GOLD
-    elif len(by_model) >= 100:
-        known, truth, places = by_model, by_model.predicted, by_model.predicted_slots
-        source = Source.REWARD_MODEL
-    else:
+    tested = known_answers(answers)
+    if tested is None or not tested.look_wrong:
         return []
-    chance, n = 1 / answers.k, len(known)
-    right = proportion(float((known.samples == truth).sum()), n)
-    if right.high >= (0.6 if source == Source.GOLD else chance + 0.04):
-        return []
+    known, truth, places, source = tested
+    chance, n, right = 1 / answers.k, len(known), tested.right
     shares = {shift: float(((places + shift) % answers.k == known.slots).mean()) for shift in (1, -1)}
     shift = max(shares, key=shares.__getitem__)
     numbers: dict[str, float | int | str] = {
@@ -103,6 +133,8 @@ def _without_content(answers: Answers, numbers: Numbers) -> Finding:
 
     timed = answers.take(~np.isnan(answers.seconds))
     if len(timed) < 100 or len(set(timed.words.tolist())) < 5:
+        return Finding(Code.UNMAPPED_OR_WRONG_JOIN, "reject", numbers)
+    if len(set(timed.seconds.tolist())) < 2:  # a tool that writes one time for all says nothing
         return Finding(Code.UNMAPPED_OR_WRONG_JOIN, "reject", numbers)
     follows = float(spearmanr(timed.seconds, timed.words).statistic)
     code = Code.WRONG_JOIN if follows < 3 / len(timed) ** 0.5 else Code.UNMAPPED

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from data.batches.index import batches
 from data.campaign import Campaign
 from data.canonical import Document, content_id
-from data.cord.cord import EVERYTHING, pulls
+from data.cord.cord import pulls
+from data.cord.entries import EVERYTHING
 from data.evaluation.accuracy_sheet import readings, sheet_log
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import HumanResult, human_results

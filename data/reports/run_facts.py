@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from data.batches.index import batches
 from data.campaign import Campaign
-from data.cord.cord import Pulled
+from data.cord.entries import Pulled
 from data.evaluation.facts import EvaluationFacts, evaluation_facts
 from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import HumanResult, human_results

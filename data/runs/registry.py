@@ -60,8 +60,8 @@ def read_run(store: Store, prefix: str) -> Run | None:
     published = read_manifest(store, prefix)
     if published is None:
         return None
-    checked_shape(published.manifest["facts"], RunFacts, published.where)
-    checked_shape(published.manifest["inputs"], RunInputKeys, published.where)
+    checked_shape(published.manifest["facts"], RunFacts, published.where, complete=False)
+    checked_shape(published.manifest["inputs"], RunInputKeys, published.where, complete=False)
     return Run(published.store, published.prefix, published.manifest)
 
 

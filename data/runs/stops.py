@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from data.canonical import Document
 from data.cord import cord
+from data.cord.entries import Pulled
 from data.paths import run_prefix
 from data.store import Store, log
 
@@ -19,7 +20,7 @@ def stops(store: Store, campaign: str, run: str) -> list[Document]:
     return log.entries(store, _stops(campaign, run))
 
 
-def pulls_about(store: Store, campaign: str, run: str) -> list[cord.Pulled]:
+def pulls_about(store: Store, campaign: str, run: str) -> list[Pulled]:
     """Return the pulls of this run alone, those that stopped a training of it, and those that stop it now."""
     recorded = {pull for entry in stops(store, campaign, run) for pull in entry["pulls"]}
     return [

@@ -2,6 +2,6 @@
 
 from data.store.base import Store, folders
 from data.store.local import LocalStore
-from data.store.uri import open_store
+from data.store.uri import hurried, open_store
 
-__all__ = ["LocalStore", "Store", "folders", "open_store"]
+__all__ = ["LocalStore", "Store", "folders", "hurried", "open_store"]

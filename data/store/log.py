@@ -5,13 +5,13 @@ decision that was taken on the entries read so far can only be appended while th
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
 from data.canonical import Document, plain, seal, unseal
-from data.errors import Refused
+from data.errors import Refused, Unavailable
 from data.shapes import checked_shape
 from data.store.base import Store, named, read_all
 
@@ -37,16 +37,40 @@ class Log(Generic[Entry]):
 
     def entries(self, store: Store, prefix: str) -> list[Entry]:
         """Read the log from the start."""
-        return self._typed(store, prefix, entries(store, prefix))
+        return self.typed(store, prefix, entries(store, prefix))
 
     def append(self, store: Store, prefix: str, decide: Callable[[list[Entry]], Any]) -> Entry | None:
         """Append the entry that `decide` makes of the entries so far; if `decide` returns None, append nothing."""
-        entry = append(store, prefix, lambda so_far: decide(self._typed(store, prefix, so_far)))
+        entry = append(store, prefix, lambda so_far: decide(self.typed(store, prefix, so_far)))
         return cast(Entry | None, entry)
 
-    def _typed(self, store: Store, prefix: str, stored: list[Document]) -> list[Entry]:
-        where = [f"{_key(prefix, number)} in {store.uri}" for number in range(1, len(stored) + 1)]
-        return [checked_shape(entry, self.shape, name, self.today) for entry, name in zip(stored, where, strict=True)]
+    def typed(self, store: Store, prefix: str, stored: Sequence[Document], after: int = 0) -> list[Entry]:
+        """Return stored entries, of which the first has the number `after` + 1, in today's shape."""
+        numbered = enumerate(stored, after + 1)
+        return [
+            checked_shape(entry, self.shape, f"{_key(prefix, number)} in {store.uri}", self.today)
+            for number, entry in numbered
+        ]
+
+
+class Reader(Generic[Entry]):
+    """Reads a log again and again, and each of its entries once."""
+
+    def __init__(self, log: Log[Entry], store: Store, prefix: str) -> None:
+        self.log, self.store, self.prefix = log, store, prefix
+        self._entries: list[Entry] = []
+
+    def entries(self) -> list[Entry]:
+        """Return all entries; raise Unavailable if some that were there are gone, as after an unmount."""
+        keys = numbered(self.store, self.prefix)
+        if len(keys) < len(self._entries):
+            gone = len(self._entries) - len(keys)
+            raise Unavailable(f"{gone} entries of the log {self.prefix} in {self.store.uri} are gone. Is it mounted?")
+        new = keys[len(self._entries) :]
+        read = zip(new, read_all(self.store, new), strict=True)
+        stored = [unseal(data, f"{key} in {self.store.uri}") for key, data in read]
+        self._entries = self._entries + self.log.typed(self.store, self.prefix, stored, len(self._entries))
+        return self._entries
 
 
 def numbered(store: Store, prefix: str) -> list[str]:

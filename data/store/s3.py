@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from boto3.exceptions import Boto3Error
 from boto3.session import Session
@@ -28,13 +28,13 @@ from botocore.exceptions import (
     ClientError,
     FlexibleChecksumError,
     IncompleteReadError,
-    NoCredentialsError,
     ReadTimeoutError,
     ResponseStreamingError,
 )
 
 from data.errors import Refused, Unavailable
-from data.store.base import check_key, is_key
+from data.store.base import READERS, check_key, is_key
+from data.store.s3_errors import code_of, failed_request, refused_request
 
 ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?(.*)")
 PART = 16 << 20  # bytes; a larger file goes in parts, of which S3 takes 10,000
@@ -42,15 +42,25 @@ TRIES = 5
 WRITER = "writer"
 EXISTS = {"PreconditionFailed", "412"}
 CONFLICTS = {"ConditionalRequestConflict", "OperationAborted", "NoSuchKey", "NoSuchUpload", "409", "404"}
-CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE,"
-DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "403"}
 BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, FlexibleChecksumError)
+
+
+class Patience(NamedTuple):
+    """How long a client waits for one request, in seconds, and how often it tries."""
+
+    connect_s: float
+    read_s: float
+    tries: int
+
+
+PATIENT = Patience(5, 60, TRIES)
+HURRIED = Patience(2, 3, 2)
 
 
 class S3Store:
     """A prefix of a bucket."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, patience: Patience = PATIENT) -> None:
         matched = ADDRESS.fullmatch(uri.rstrip("/"))
         if matched is None:
             raise Refused(f"The store {uri} is not an address in S3: write s3://bucket/prefix.")
@@ -63,7 +73,7 @@ class S3Store:
             ) from error
         self.uri = f"s3://{self.bucket}/{self._root}".rstrip("/")
         try:
-            self.client = _client()
+            self.client = _client(patience)
         except (BotoCoreError, ValueError) as error:
             raise Refused(
                 f"{self.uri} cannot be opened: {error}. Check AWS_ENDPOINT_URL_S3 and AWS_PROFILE."
@@ -133,7 +143,7 @@ class S3Store:
                     put(name, token)
                     return True
                 except ClientError as error:
-                    if _code(error) not in EXISTS | CONFLICTS:
+                    if code_of(error) not in EXISTS | CONFLICTS:
                         raise
                     writer = self._writer(name)
                     if writer is not None:
@@ -148,7 +158,7 @@ class S3Store:
             token: str = self.client.head_object(**name)["Metadata"].get(WRITER, "")
             return token
         except ClientError as error:
-            if _code(error) == "404":
+            if code_of(error) == "404":
                 return None
             raise
 
@@ -178,21 +188,12 @@ class S3Store:
         try:
             yield
         except ClientError as error:
-            code, said = _code(error), error.response["Error"].get("Message", "")
-            where = f"{self.uri} at {self.client.meta.endpoint_url}"
-            if code in ("NoSuchKey", "404"):
+            if code_of(error) in ("NoSuchKey", "404"):
                 raise FileNotFoundError(f"{self.uri}/{key}") from error
-            if code == "NoSuchBucket":
-                raise Unavailable(f"There is no bucket for {where}: create it, or correct --store.") from error
-            if code in DENIED:
-                told = f"{where} refuses {error.operation_name} ({code})"
-                raise Unavailable(f"{told}: set {CREDENTIALS} to ones that may read, list and create there.") from error
-            raise Unavailable(f"{where} answers {error.operation_name} with {code}: {said}") from error
-        except NoCredentialsError as error:
-            raise Unavailable(f"There are no credentials for {self.uri}: set {CREDENTIALS} to yours.") from error
+            where = f"{self.uri} at {self.client.meta.endpoint_url}"
+            raise Unavailable(refused_request(error, where)) from error
         except (BotoCoreError, Boto3Error) as error:
-            told = f"{self.uri} cannot be reached: {error}"
-            raise Unavailable(f"{told} Check the network and AWS_ENDPOINT_URL_S3, then run it again.") from error
+            raise Unavailable(failed_request(error, self.uri)) from error
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -200,16 +201,17 @@ class S3Store:
 
 
 @cache
-def _client() -> Any:
-    """Return the client of this process, which its threads may share."""
+def _client(patience: Patience = PATIENT) -> Any:
+    """Return a client of this process, which its threads may share."""
     return Session().client(
         "s3",
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
-            retries={"mode": "standard", "total_max_attempts": TRIES},
-            connect_timeout=5,
-            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": patience.tries},
+            connect_timeout=patience.connect_s,
+            read_timeout=patience.read_s,
+            max_pool_connections=READERS,
         ),
     )
 
@@ -224,8 +226,3 @@ def _cache() -> Path:
 
 def _checksum(data: bytes) -> str:
     return b64encode(sha256(data).digest()).decode()
-
-
-def _code(error: ClientError) -> str:
-    code: str = error.response["Error"]["Code"]
-    return code

@@ -11,6 +11,7 @@ import typer
 from packaging.requirements import Requirement
 
 from data.cord import cord
+from data.cord.entries import ids, named
 from data.errors import Refused
 from data.escape import in_ascii
 from data.page.answers import foreign_keys
@@ -106,9 +107,8 @@ def _store(uri: str, whole: bool) -> list[Check]:
 def _cord(uri: str, store: Store) -> list[Check]:
     pulls = cord.open_pulls(store)
     if kept := [pull.pull for pull in pulls if pull.spooled]:
-        return [Check("cord", True, f"pulls on this machine cannot be written to the store: {', '.join(kept)}")]
-    stopped = ", ".join(f"{pull.pull} ({pull.scope})" for pull in pulls)
-    state = f"pulled: {stopped}; {hint(uri, 'cord')} says why" if pulls else "the line is free"
+        return [Check("cord", True, f"pulls on this machine cannot be written to the store: {ids(kept)}")]
+    state = f"pulled: {named(pulls)}; {hint(uri, 'cord')} says why" if pulls else "the line is free"
     return [Check("cord", False, state)]
 
 

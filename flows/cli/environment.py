@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.console import LOGGER
 from data.errors import Refused
+from data.store import open_store
 from data.store.user_state import local_state
 
 PREFECT_BYTES = 8 << 20  # the size of a new database of Prefect, and some reserve
@@ -18,7 +19,7 @@ def prepare(store: str) -> None:
 
     Without PREFECT_API_URL, flows run on Prefect's ephemeral server, with SQLite in that home.
     """
-    folder = local_state().root if "://" in store else Path(store).expanduser().absolute()
+    folder = local_state().root if "://" in store else Path(open_store(store).uri)
     defaults = {
         "PREFECT_HOME": str(folder / ".prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -3,13 +3,11 @@
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import takewhile
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,14 +17,15 @@ from data.batches.index import Batch, batches
 from data.campaign import load_campaign
 from data.errors import Refused
 from data.evaluation.human_evaluation import human_evaluations
+from data.ingest.page_delivery import PageChoice, check_choice
 from data.page import accounts as roster
-from data.page.answers import collect, mark_delivered
 from data.paths import name_in
 from data.store import Store, open_store
+from data.store.user_state import username
 from flows.cli.app import FullSentences, app
-from flows.cli.ingest import ingest_from_terminal, ingested_lines
-from flows.cli.options import STORE, Json, Name, StoreUri, hint
+from flows.cli.options import STORE, By, Json, Name, StoreUri, hint
 from flows.cli.output import finish
+from flows.cli.page_answers import ingest_answers
 
 LOOK_S = 5.0  # the time between two looks for a batch
 
@@ -68,6 +67,17 @@ def label(
         list[str] | None,
         typer.Option("--trust-proxy", help="The proxy's address or network: believe its X-Forwarded-For."),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="NAME", help="Do not ingest the answers of this labeler. They stay saved."),
+    ] = None,
+    despite: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--despite", metavar="FINDING", help="Ingest answers with this finding too. The log records who decided it."
+        ),
+    ] = None,
+    by: By = None,
     as_json: Json = False,
 ) -> None:
     """Serve the labeling page and the live wall.
@@ -77,6 +87,8 @@ def label(
     """
     name = load_campaign(campaign).name
     opened = open_store(store)
+    choice = PageChoice(tuple(despite or ()), tuple(without or ()), by or username())
+    check_choice(opened, choice)
 
     def find_batch() -> Batch:
         published = _batch(opened, name, batch, hint(store, "export", campaign))
@@ -100,7 +112,9 @@ def label(
 
         def finished(batch_id: str) -> None:
             sys.stderr.write(f"andon: the last question of {batch_id} is answered; ingesting the answers\n")
-            options = ["--collect", "--store", store, "--batch", batch_id]
+            options = ["--collect", "--store", store, "--batch", batch_id, "--by", choice.by]
+            options += [word for code in choice.despite for word in ("--despite", code)]
+            options += [word for labeler in choice.without for word in ("--without", labeler)]
             threading.Thread(target=subprocess.run, args=(command("flows.cli", "label", campaign, *options),)).start()
 
         def newer(desk: Desk) -> Desk | None:
@@ -120,21 +134,8 @@ def label(
             serve(opened, Desks(Desk(opened, name, served), newer, finished), address, ready=ready)
         served = to_collect[-1]
         for earlier in to_collect[:-1]:
-            _ingest_collected(opened, store, campaign, name, earlier, as_json)
-    _ingest_collected(opened, store, campaign, name, served, as_json)
-
-
-def _ingest_collected(store: Store, uri: str, campaign: str, name: str, batch: Batch, as_json: bool) -> None:
-    """Write the answers of the page as an answer file, and ingest it as any vendor's file."""
-    with tempfile.TemporaryDirectory() as folder:
-        collected = collect(store, name, batch["batch"], Path(folder))
-        if collected is None:
-            finish({"batch": batch["batch"], "answers": 0}, as_json, ["the page has no new answers"])
-            return
-        result = ingest_from_terminal(campaign, uri, collected.path)
-        mark_delivered(store, name, batch["batch"], collected.answers)
-    document = result._asdict() | {"answers": len(collected.answers)}
-    finish(document, as_json, ingested_lines(result, campaign, uri))
+            ingest_answers(opened, store, campaign, earlier, choice, as_json)
+    ingest_answers(opened, store, campaign, served, choice, as_json)
 
 
 def _batch(store: Store, name: str, batch: str | None, exporting: str) -> Batch:
@@ -178,9 +179,11 @@ def add(
 
 @people.command("revoke")
 def revoke(name: Person, store: StoreUri = STORE, as_json: Json = False) -> None:
-    """End a person's token and sessions. Their answers remain."""
+    """End a person's token and sessions. Their answers remain, and are ingested unless you leave them out."""
     roster.revoke(open_store(store), name)
-    finish({"revoked": name}, as_json, [f"{name} is off the list"])
+    leave_out = hint(store, "label", "CAMPAIGN", "--collect", "--without", name)
+    lines = [f"{name} is off the list; answers that are not ingested yet still count. To leave them out: {leave_out}"]
+    finish({"revoked": name}, as_json, lines)
 
 
 @people.command("list")

@@ -25,6 +25,8 @@ from flows.cli.app import app
 from flows.cli.options import STORE, Json, StoreUri, hint
 from flows.cli.output import finish, minute
 
+MOST_PULLS = 10  # that are shown
+
 
 class CampaignStatus(TypedDict):
     """What scripts read of a campaign."""
@@ -93,7 +95,7 @@ def status_result(store_uri: str) -> StoreStatus:
     """Return every campaign of a store with its rounds."""
     store = open_store(store_uri)
     campaigns = [_campaign_status(store, name) for name in folders(store, CAMPAIGNS)]
-    return StoreStatus(store=store.uri, stopped=[pull._asdict() for pull in open_pulls(store)], campaigns=campaigns)
+    return StoreStatus(store=store.uri, stopped=[pull.document() for pull in open_pulls(store)], campaigns=campaigns)
 
 
 def _campaign_status(store: Store, name: str) -> CampaignStatus:
@@ -123,8 +125,10 @@ def status_lines(result: StoreStatus, store: str = STORE) -> list[str]:
     lines = [
         f"STOPPED  {pull['scope']}, by {one_line(pull['by'])} at {pull['at']}: {one_line(pull['reason'])}"
         f"  ({hint(store, 'release', pull['pull'], '--reason', '...')})"
-        for pull in result["stopped"]
+        for pull in result["stopped"][:MOST_PULLS]
     ]
+    if (further := len(result["stopped"]) - MOST_PULLS) > 0:
+        lines.append(f"STOPPED  by {further:,} more pulls; {hint(store, 'cord')} lists them")
     if not result["campaigns"]:
         start = f"{hint(store, 'export', 'CAMPAIGN')}, or {hint(store, 'demo')}"
         return [*lines, f"{result['store']} is empty. To start: {start}"]

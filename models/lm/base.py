@@ -6,13 +6,12 @@ So any decoder-only model of transformers can be a base. Models stay in eval mod
 
 import copy
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -20,12 +19,15 @@ from transformers.utils import logging as transformers_logging
 from data.campaign.settings import TextFormat
 from data.canonical import content_id
 from data.errors import Refused
+from data.escape import shown, shown_name
+from models.lm.checkpoint_folder import check_folder, reading
 from models.lm.gpu import check_processor
 from models.lm.memory import keep_freed_memory
 from models.lm.prompts import Prompts
 from models.training.processes import processes
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "base" / "model"
+FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]  # of a checkpoint of the hub; code is none of them
 FUSED_GELU = {"gelu_new": "gelu_pytorch_tanh"}  # the same function in one kernel
 
 transformers_logging.set_verbosity_error()
@@ -48,37 +50,80 @@ class Base:
 
 
 def open_base(name: str, fmt: TextFormat | None = None) -> Base:
-    """Load `embedded`, a folder or a hub name; raise Refused where there is no such causal language model.
+    """Load `embedded`, a folder or a hub name; raise Refused if there is no such causal language model.
 
     With a campaign's text format, the context and the response must fit into the positions of the model.
     """
     keep_freed_memory()
-    source = str(EMBEDDED) if name == "embedded" else name
+    source = EMBEDDED if name == "embedded" else Path(name).expanduser()
     # transformers would answer a missing folder with a hub error; say what is really wrong.
     looks_like_folder = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_like_folder and not Path(source).expanduser().is_dir():
-        raise Refused(f"There is no checkpoint folder {name}. Give a folder, a hub name, or embedded.")
-    source = os.path.expanduser(source)
-    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
-        raise Refused(f"The base {name} cannot be loaded: that folder has no config.json, so it is no checkpoint.")
+    if looks_like_folder and not source.is_dir():
+        raise Refused(f"There is no checkpoint folder {shown_name(name)}. Give a folder, a hub name, or embedded.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        config = AutoConfig.from_pretrained(source)
-        if (gelu := getattr(config, "activation_function", None)) in FUSED_GELU:
-            config.activation_function = FUSED_GELU[gelu]
-        model = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
-        )
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise Refused(f"The base {name} cannot be loaded as a causal language model: {first}") from error
+        model, tokenizer = _load(source if source.is_dir() else _downloaded(name))
+    except Refused as refusal:
+        raise Refused(
+            f"The base {shown_name(name)} cannot be loaded as a causal language model: {refusal}. "
+            "Correct the checkpoint, or give another one."
+        ) from refusal
     if fmt and (longest := getattr(model.config, "max_position_embeddings", None)):
         around = len(Prompts(tokenizer, fmt).surround([]))
         if (needed := fmt.query_tokens + around + fmt.response_tokens) > int(longest):
             parts = "query, affixes and response" if around else "query and response"
             raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {needed} for {parts}.")
-    model.eval().requires_grad_(False).to(best_device())
     return Base(name, model, tokenizer, fingerprint(model), content_id(tokenizer.get_vocab()))
+
+
+def _downloaded(name: str) -> Path:
+    """Return the folder of a checkpoint of the hub, on this machine."""
+    with reading("download"):
+        return Path(snapshot_download(name, allow_patterns=FILES))
+
+
+def _load(folder: Path) -> tuple[PreTrainedModel, Any]:
+    """Return the model of a checkpoint and its tokenizer; raise Refused if it is not a whole causal language model.
+
+    The files are checked before transformers reads them, and the model answers once before anything relies on it.
+    """
+    check_folder(folder)
+    with reading("tokenizer files"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    with reading("config.json"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if (gelu := getattr(config, "activation_function", None)) in FUSED_GELU:
+            config.activation_function = FUSED_GELU[gelu]
+    with reading("model.safetensors, config.json or generation_config.json"):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    model, keys = loaded
+    if missing := sorted(keys["missing_keys"]):
+        raise Refused(f"its weights lack {shown(missing[0])}, which config.json asks for")
+    model.eval().requires_grad_(False).to(best_device())
+    with reading("config.json and the tokenizer files do not fit the weights"):
+        _check_answer(model, tokenizer)
+    return model, tokenizer
+
+
+@torch.no_grad()
+def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
+    """Raise Refused if the tokenizer and the model do not fit together, or the model cannot answer."""
+    vocabulary, rows = tokenizer.get_vocab(), model.get_input_embeddings().num_embeddings
+    if not vocabulary or max(vocabulary.values()) >= rows:
+        raise Refused(f"its tokenizer has {len(vocabulary):,} tokens, and its model has {rows:,}")
+    ids = tokenizer.encode("One. Two.", add_special_tokens=False, split_special_tokens=True)
+    if not ids or not isinstance(tokenizer.decode(ids, skip_special_tokens=True), str):
+        raise Refused("its tokenizer makes no tokens of a text")
+    tokens = torch.tensor([ids], device=model.device)
+    if body(model)(input_ids=tokens).last_hidden_state.shape[-1] != hidden_size(model):
+        raise Refused("the hidden states of its model have not the size that config.json names")
 
 
 def best_device() -> torch.device:

@@ -62,7 +62,7 @@ def members(folder: Path) -> list[Member]:
     """Load body and head of every member of a published reward model."""
     found = []
     for path in (folder, *sorted(folder.glob("member-*"))):
-        body = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+        body = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
         found.append((body.eval().to(DEVICE), load_file(path / "head.safetensors", device=str(DEVICE))))
     return found
 

@@ -106,7 +106,7 @@ class RewardModel(nn.Module):
 def load_reward_model(folder: Path) -> RewardModel:
     """Load a published reward model, frozen."""
     transformer = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True
+        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
     )
     model = RewardModel(transformer)
     model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)

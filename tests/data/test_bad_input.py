@@ -349,6 +349,7 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
     assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3, "which does not say whose"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deliveries_of", ["one file", "skips first", "answers first"])
 def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str, sent: Round) -> None:
     given = [row | {"skip": False} for row in sent.answers()[:60]]

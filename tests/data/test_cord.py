@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.cord import cord
 from data.cord.cord import check, open_pulls, pull, pulls, release
+from data.cord.spool import spool_key
 from data.errors import Refused, Stopped
 from data.paths import CORD_LOG
 from data.store import LocalStore, log
@@ -92,7 +92,7 @@ def test_a_pull_stops_no_more_than_its_scope(store: LocalStore, scope: str, stop
 
 def test_what_cannot_be_released_is_refused_and_says_why(store: LocalStore) -> None:
     first, second = pull(store, "one", by="ann"), pull(store, "two", by="ann")
-    with pytest.raises(Refused, match=f"no pull pull-x .*open: {first.pull}, {second.pull}"):
+    with pytest.raises(Refused, match=f"no pull pull-x .*Open pulls: {first.pull}, {second.pull}"):
         release(store, "pull-x", by="bob", reason="r")
     release(store, first.pull, by="bob", reason="fixed")
     with pytest.raises(Refused, match="released already, by bob .* fixed"):
@@ -121,16 +121,18 @@ def test_out_of_reach_a_pull_is_spooled_and_replayed_exactly_once(store: LocalSt
     away = OutOfReach(store.root)
     made = pull(away, "seen at night", by="ann", scope="campaign:tldr", evidence={"kl": 80.0})
     assert made.spooled and len(spooled(tmp_path)) == 1 and not store.keys(CORD_LOG)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(Stopped, match=made.pull):
         check(away, "tldr")
+    with pytest.raises(ConnectionError):
+        check(away, "cnndm")
     copy = spooled(tmp_path)[0].read_bytes()
     (found,) = open_pulls(store, "tldr")
-    assert found == made._replace(spooled=False) and not spooled(tmp_path)
+    assert found == made._replace(number=1) and not spooled(tmp_path)
     (tmp_path / "state" / "spool").mkdir(exist_ok=True)
     for again in (False, True):  # the process died between the append and the drop; then also after the release
         if again:
             release(store, made.pull, by="bob", reason="fine")
-        LocalStore(tmp_path / "state").put_new(cord._spool_key(store, made), copy)
+        LocalStore(tmp_path / "state").put_new(spool_key(store, made), copy)
         assert len(pulls(store)) == 1 and len(open_pulls(store)) == (0 if again else 1) and not spooled(tmp_path)
     assert [entry["kind"] for entry in log.entries(store, CORD_LOG)] == ["pull", "release"]
 
@@ -249,7 +251,7 @@ def test_whatever_happens_in_whatever_order_what_is_not_released_stays_open(
                 still.add(made.pull)
                 if made.spooled:
                     (file,) = (file for file in spooled(folder) if file.stem == made.pull)
-                    copies.append((cord._spool_key(near, made), file.read_bytes()))
+                    copies.append((spool_key(near, made), file.read_bytes()))
             elif move == "release" and still:
                 gone = draw.choice(sorted(still))
                 release(near, gone, by="bob", reason="r")

@@ -1,5 +1,7 @@
 """Files that are not what they should be: each is refused in one line before anything of it is believed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -54,3 +56,12 @@ def test_what_is_no_table_of_answers_is_refused(content: bytes, said: str, tmp_p
     with pytest.raises(Refused, match=said) as refusal:
         read_rows(path)
     assert "\n" not in str(refusal.value) and "delivery.parquet" in str(refusal.value)
+
+
+def test_the_child_that_reads_a_file_waits_for_no_library_that_it_does_not_use() -> None:
+    code = "import sys, data.ingest.sandbox\nfrom data.exchange.registry import all_formats\n"
+    code += "assert len(all_formats()) > 5\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    slow = {"pydantic", "data.campaign", "pandas", "scipy", "torch", "prefect", "data.store"}
+    assert "pyarrow" in done.stdout and not slow & set(done.stdout.split())

@@ -83,6 +83,7 @@ def test_a_decision_holds_when_a_fault_is_reworded(sent: Round, monkeypatch: pyt
     assert batch_statuses(sent.store, "c")["b1"].decision == "accept"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_labeler", [False, True])
 def test_a_decision_of_an_old_store_holds_until_something_new_is_found(
     sent: Round, monkeypatch: pytest.MonkeyPatch, of_labeler: bool

@@ -71,6 +71,7 @@ def test_a_delivery_counts_once_however_often_it_comes(store: LocalStore, answer
     assert (resorted.accepted, resorted.duplicates, resorted.label_set) == (0, 60, first.label_set)
 
 
+@pytest.mark.slow
 def test_the_way_a_delivery_is_cut_changes_nothing(tmp_path: Path) -> None:
     label_sets = []
     for cuts in ([0, 60], [0, 10, 35, 60]):

@@ -174,6 +174,7 @@ def test_the_variance_is_that_of_drawing_clusters_with_replacement() -> None:
     assert cluster_variance(influence, clusters) == pytest.approx(float(np.var(means)), rel=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", (*SETTINGS[3:11:2], *SETTINGS[14:17:2]), ids=lambda setting: setting.name)
 def test_95_percent_intervals_cover_a_known_truth_in_93_to_97_percent(setting: Setting) -> None:
     rates, lengths, truths = zip(*evaluations(setting, 600, seed=6), strict=True)
@@ -208,6 +209,7 @@ def test_a_rating_of_wins_alone_is_not_certain() -> None:
     assert wide.high - wide.low > 1.3 * (narrow.high - narrow.low)
 
 
+@pytest.mark.slow
 def test_intervals_of_elo_hold_where_labelers_differ() -> None:
     held = [
         rating.low <= truth <= rating.high

@@ -57,6 +57,7 @@ def test_a_persons_decision_still_holds_and_the_rankings_are_trained_on(store: L
     assert len(labels) == 68 and len(rankings) == 20 and all(rankings)
 
 
+@pytest.mark.slow
 def test_its_reports_are_written_anew(store: LocalStore) -> None:
     for run in runs(store, CAMPAIGN):
         page = report_run(store, CAMPAIGN, run.facts["run"]).path("report.html").read_text()

@@ -34,7 +34,7 @@ def rows(n: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     """The sentiment campaign on a tiny model with as many tokens as GPT-2 has."""
-    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False)
     tokenizer.add_tokens([f"word{i}" for i in range(VOCABULARY - len(tokenizer))])
     folder = tmp_path_factory.mktemp("gpt2-vocabulary")
     config = GPT2Config(vocab_size=VOCABULARY, n_positions=128, n_embd=8, n_layer=1, n_head=1)

@@ -50,6 +50,7 @@ def counted(store: LocalStore) -> list[str]:
     return [label.label_id for label in committed(store, deliveries(store, "c"))]
 
 
+@pytest.mark.slow
 def test_kind_39_two_processes_take_the_same_answers_once(sent: Round, files: dict[str, Path]) -> None:
     command = [sys.executable, "-c", TAKE_IN]
     pipe = subprocess.PIPE

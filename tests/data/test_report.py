@@ -118,7 +118,6 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     assert "run-1" in whole and "Where the champion comes from" in whole and "<svg" in whole
 
 
-@pytest.mark.slow
 def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -154,7 +153,6 @@ def test_a_runs_labels_are_told_beside_what_its_batch_has_by_now(campaign: Campa
     assert f"<td>unnamed</td><td>{len(answers) - 60:,}</td><td>{len(answers):,}</td>" in page
 
 
-@pytest.mark.slow
 def test_of_summaries_both_reports_show_where_they_copy_from(campaign: Campaign, tmp_path: Path) -> None:
     summaries = campaign.model_copy(update={"text": campaign.text.model_copy(update={"suffix": "TL;DR:"})})
     for name, asked in (("summaries", summaries), ("stories", campaign)):

@@ -156,6 +156,7 @@ def test_stopped_anywhere_and_run_again_the_result_is_the_same(
     assert training(tiny, checkpoints) == whole(tiny, None)
 
 
+@pytest.mark.slow
 def test_without_the_store_the_state_is_kept_on_this_machine(tiny: Base, tmp_path: Path, clock: Clock) -> None:
     from tests.models.test_resume import reward_training
 

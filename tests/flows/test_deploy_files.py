@@ -185,8 +185,8 @@ def test_nothing_secret_enters_an_image_and_everything_needed_does(tmp_path: Pat
 
 
 def test_both_images_are_of_a_released_python_with_dependencies_before_code_and_without_root() -> None:
-    stages = dict(reversed(stage.split("\n", 1)[0].split(" AS ")) for stage in RECIPE.split("\nFROM ")[1:])
-    assert stages == {"base": "python:3.11-slim-trixie", "cpu": "base", "cuda": "base"}
+    begun = [stage.split("\n", 1)[0].split(" AS ") for stage in RECIPE.split("\nFROM ")[1:]]
+    assert {name: start for start, name in begun} == {"base": "python:3.11-slim-trixie", "cpu": "base", "cuda": "base"}
     for stage in RECIPE.split("\nFROM base ")[1:]:
         places = [stage.index(f"\n{step}") for step in IN_ORDER]
         assert places == sorted(places)

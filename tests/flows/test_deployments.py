@@ -22,6 +22,7 @@ from data.runs.champion import champion
 from data.store import LocalStore, log
 from flows.local_server import ROOT, platform
 from tests.support import postgresql
+from tests.support.prefect_home import Furnish
 from tests.support.team import (
     Server,
     export,
@@ -58,7 +59,8 @@ def sent(campaign_file: Path, folder: Path) -> tuple[Path, str, list[Path]]:
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path, sent: tuple[Path, str, list[Path]]) -> Iterator[Server]:
+def server(folder: Path, sent: tuple[Path, str, list[Path]], furnish: Furnish) -> Iterator[Server]:
+    furnish(folder / "prefect")
     with platform(folder / "prefect", str(sent[0])) as running:
         running.environment |= {"ANDON_PRECISION": "fp32", "OMP_NUM_THREADS": "1"}
         running.work("andon-cpu")

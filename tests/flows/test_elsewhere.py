@@ -63,6 +63,7 @@ def test_a_user_without_a_home_has_a_folder_of_its_own(monkeypatch: pytest.Monke
         state_folder()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("report", "none", "--json")])
 def test_output_that_nobody_can_take_is_no_traceback(arguments: tuple[str, ...], sent: Round) -> None:
     command = (*arguments, "--store", sent.store.uri)

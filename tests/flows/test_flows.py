@@ -89,7 +89,8 @@ def test_the_loop_by_hand_with_a_labeler_of_ones_own(andon: Andon, tiny_toml: Pa
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(run["policy"]), AutoTokenizer.from_pretrained(run["policy"])
+    model = AutoModelForCausalLM.from_pretrained(run["policy"], trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(run["policy"], trust_remote_code=False)
     assert model.config.vocab_size == len(tokenizer)
     assert Path(run["report"]).read_text().startswith("<!doctype html>")
 

@@ -18,6 +18,7 @@ from tests.support.vendor import publish_batch
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_without_a_server_of_the_users_none_is_started(tmp_path: Path) -> None:
     store, file = tmp_path / "store", as_parquet(rows(), tmp_path / "answers.parquet")
     publish_batch(LocalStore(store), "sentiment", "b1", VENDOR, KEY)

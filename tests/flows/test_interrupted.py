@@ -17,6 +17,7 @@ from data.page.answers import questions, save
 from data.runs.leases import holder
 from data.store import LocalStore
 from tests.support.labeling import prepared, simple
+from tests.support.prefect_home import Furnish
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -100,9 +101,11 @@ def test_a_child_ends_when_its_parent_is_killed() -> None:
 def test_a_round_that_is_interrupted_ends_at_once_and_goes_on_later(
     tiny_toml: Path,
     tmp_path: Path,
+    furnish: Furnish,
     sent: signal.Signals,
     to_all: bool,
 ) -> None:
+    furnish(tmp_path / "here" / ".prefect")
     command = ("round", str(tiny_toml), "--store", "here")  # relative: a training's child must find it too
     with started(tmp_path, *command) as running:
         told = list(lines(running, until="policy: PPO"))
@@ -153,6 +156,7 @@ def test_a_flow_whose_request_to_end_was_lost_ends_all_the_same(tmp_path: Path) 
     assert ended.returncode == 128 + signal.SIGTERM and "andon: interrupted" in ended.stderr, ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_answered_is_taken_in_when_the_page_is_ended(tmp_path: Path, sent: signal.Signals) -> None:
     store = LocalStore(tmp_path / "store")

@@ -13,8 +13,8 @@ import pytest
 from data.batches.composition import compose
 from data.batches.index import batches
 from data.batches.schema import blind
-from data.cord.cord import open_pulls
-from data.errors import Refused
+from data.cord.cord import check, open_pulls, pull
+from data.errors import Refused, Stopped
 from data.ingest.inbox import Delivery, refuse_delivery
 from data.page import accounts
 from data.quality.scorecard import find_batch
@@ -23,6 +23,7 @@ from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
 from flows.cli import main as cli
 from flows.cli.environment import prepare
+from tests.support.team import until
 from tests.support.vendor import SHARES, Round, publish_batch
 
 
@@ -118,9 +119,29 @@ def test_what_is_wrong_is_one_line(andon: Any, arguments: tuple[str, ...], said:
 
 def test_a_store_out_of_reach_is_said(andon: Any, tmp_path: Path) -> None:
     (tmp_path / "store").rmdir()
-    told = andon("pull", "--reason", "r")
-    assert told.code == 0 and "saved on this machine" in told.out and not (tmp_path / "store").exists()
+    pulled = andon("pull", "--reason", "r")
+    assert pulled.code == 0 and "kept on this machine" in pulled.out and not (tmp_path / "store").exists()
+    (tmp_path / "store").mkdir()
+    log = tmp_path / "store/cord/log"
+    until("a process of its own has handed it on", lambda: len(list(log.glob("*.json"))) == 1)
     assert andon("status").out.startswith("STOPPED")
+
+
+def test_the_pulls_of_one_person_are_named_in_short_and_released_together(andon: Any, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    for number in range(40):
+        pull(store, f"{number} " + "x" * 3_000, by="eve")
+    own = pull(store, "a reason", by="ann")
+    with pytest.raises(Stopped, match="by 41 pulls: .* and 38 more") as stopped:
+        check(store, "sentiment")
+    assert len(str(stopped.value)) < 2_000 and len(stopped.value.pulls) == 41
+    assert len(andon("status").out.splitlines()) < 15
+    for arguments in (("release", "--reason", "r"), ("release", "pull-1", "--pulled-by", "eve", "--reason", "r")):
+        assert "Name what to release" in andon(*arguments).err
+    assert "There are open pulls by ann, eve." in andon("release", "--pulled-by", "bob", "--reason", "r").err
+    freed = andon("release", "--pulled-by", "eve", "--reason", "tests", "--by", "ann")
+    assert freed.code == 0 and own.pull in freed.out and len(freed.out) < 500
+    assert open_pulls(store) == [own] and len(list((tmp_path / "store/cord/log").iterdir())) == 42
 
 
 def test_what_a_command_cannot_read_or_write_is_named_in_one_line(

@@ -19,6 +19,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return on_store(unpacked(tmp_path, monkeypatch), monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_commands_read_it(old: Andon) -> None:
     (shown,) = old("status")["campaigns"]
     assert shown["labels"] == 68 and len(shown["runs"]) == 2 and len(shown["batches"]) == 3

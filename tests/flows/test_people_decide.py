@@ -128,6 +128,7 @@ def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run
     assert not moved.text.differing(moved.text.model_copy(update={"queries": "/elsewhere/b"})), "on another machine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guest", [False, True])
 def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_third(
     sent: Round, run: Made, campaign_c: Campaign, guest: bool
@@ -173,6 +174,7 @@ def test_people_who_agree_about_systems_are_no_labelers_who_hardly_agree(sent: R
     assert batch_statuses(sent.store, comparisons_of("c"))["h001-x"].decision == found.decision
 
 
+@pytest.mark.slow
 def test_a_comparison_is_not_held_for_being_clearer_than_those_of_other_systems(sent: Round) -> None:
     for number, turncoats in enumerate((0.22, 0.2, 0.21, 0.02), 1):
         asked = partial(compare, sent, f"run-{number}", "zero-shot", winner="zero-shot", count=200, people=12, copies=3)
@@ -225,6 +227,7 @@ def test_of_half_the_answers_half_of_the_equal_words_count(sent: Round) -> None:
     assert found.contest.win_rate.value == pytest.approx((40 + 0.5 * 20) / 60)
 
 
+@pytest.mark.slow
 def test_ties_do_not_depend_on_the_order_in_which_answers_came(tmp_path: Path) -> None:
     rates = []
     for order in (None, 1, 2):

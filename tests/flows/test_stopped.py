@@ -20,6 +20,7 @@ from data.store import LocalStore
 from models.lm.base import open_base
 from tests.flows.test_flows import outcome
 from tests.support.command import Andon
+from tests.support.prefect_home import Furnish
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +66,7 @@ def test_while_pulled_nothing_is_sampled_trained_or_promoted_and_the_rest_goes_o
 def test_pulled_in_the_middle_released_and_run_again_it_comes_to_the_same_bytes(
     answered: Path,
     tiny_toml: Path,
+    furnish: Furnish,
     launch: tuple[str, ...],
 ) -> None:
     text = tiny_toml.read_text().replace("reward_steps = 1", "").replace("policy_updates = 1", "")
@@ -73,6 +75,7 @@ def test_pulled_in_the_middle_released_and_run_again_it_comes_to_the_same_bytes(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     for copy in (stopped, whole):
         shutil.copytree(answered, copy, ignore=shutil.ignore_patterns(".prefect"))
+        furnish(copy / ".prefect")
 
     def retrain(store: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "flows.cli", "retrain", str(tiny_toml), "--store", str(store), *launch]

@@ -1,16 +1,25 @@
 """Checkpoints from elsewhere: none runs code, and a broken one is one line (kinds 68 and 69 of docs/bad-input.md)."""
 
+import io
+import json
+import os
 import pickle
+import random
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from data.campaign import load_campaign
 from data.errors import Refused
 from models.lm.base import open_base
 
 WEIGHTS = "model.safetensors"
+RULES = load_campaign("sentiment").text
 
 
 class Trap:
@@ -52,3 +61,130 @@ def test_kind_69_broken_safetensors_are_refused_in_one_line(kind: str, tiny_fold
     with pytest.raises(Refused, match="cannot be loaded") as refusal:
         open_base(str(tmp_path / "base"))
     assert "\n" not in str(refusal.value)
+
+
+def changed(tiny_folder: Path, folder: Path, name: str, change: Callable[[dict[str, Any]], object]) -> str:
+    """Copy the tiny checkpoint, change one of its JSON files, and return the folder."""
+    shutil.copytree(tiny_folder, folder, dirs_exist_ok=True)
+    document = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+    change(document)
+    (folder / name).write_text(json.dumps(document))
+    return str(folder)
+
+
+EVIL = 'from pathlib import Path\nPath(__file__).with_name("sprung").touch()\n'
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_checkpoint_runs_no_code_and_asks_nobody_whether_it_may(
+    name: str, known: bool, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = ("AutoConfig", "AutoModelForCausalLM", "AutoTokenizer")
+    code = {"auto_map": {each: "evil.Evil" for each in classes}}
+    kind = {} if known else {"model_type": "evil", "tokenizer_class": "Evil"}
+    folder = changed(tiny_folder, tmp_path / "base", name, lambda document: document.update(code | kind))
+    (tmp_path / "base" / "evil.py").write_text(EVIL)
+    terminal, ours = os.openpty()  # somebody, or `yes`, who answers every question with y
+    os.write(terminal, b"y\n" * 20)
+    with os.fdopen(ours, "r+b", buffering=0) as keyboard:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(keyboard))
+        monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question at a terminal"))
+        with suppress(Refused):
+            open_base(folder)
+    os.close(terminal)
+    assert not list(tmp_path.rglob("sprung")) and "evil" not in sys.modules
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+CONFIGURATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
+    "a billion layers": ("config.json", lambda c: c.update(n_layer=10**9), "n_layer.* is 1,000,000,000"),
+    "more layers than weights": ("config.json", lambda c: c.update(n_layer=3), "weights lack"),
+    "a billion labels": ("config.json", lambda c: c.update(num_labels=10**9), "num_labels.* is 1,000,000,000"),
+    "a layer of a terabyte": ("config.json", lambda c: c.update(n_inner=10**6, n_embd=2**18), "config.json"),
+    "a width as text": ("config.json", lambda c: c.update(n_embd="wide"), "config.json"),
+    "no kind of model": ("config.json", lambda c: c.pop("model_type"), "config.json"),
+    "a rule of the wrong type": ("config.json", lambda c: c.update(layer_norm_epsilon="small"), "config.json"),
+    "a vocabulary beyond the model": ("tokenizer.json", lambda t: t["model"]["vocab"].update(a=10**6), "tokens"),
+    "a token that is no text": ("tokenizer_config.json", lambda t: t.update(eos_token=[1]), "tokenizer files"),
+    "a panic of the tokenizer": (
+        "tokenizer.json",
+        lambda t: t["model"].update(continuing_subword_prefix="longer than a token"),
+        "tokenizer files",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CONFIGURATIONS)
+def test_a_configuration_that_cannot_be_is_refused_in_one_line_that_names_it(
+    kind: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    name, change, reason = CONFIGURATIONS[kind]
+    with pytest.raises(Refused, match=f"cannot be loaded .*{reason}.*give another one") as refusal:
+        open_base(changed(tiny_folder, tmp_path / "base", name, change))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "content", [DEEP, f'{{"a": {DEEP}}}', '{"a": ' * 60 + "1" + "}" * 60, "{", "[1]", "\xff", None]
+)
+def test_a_file_that_is_no_plain_json_is_named(
+    name: str, content: str | None, tiny_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "base")
+    (tmp_path / "base" / name).unlink()
+    if content is None:
+        os.mkfifo(tmp_path / "base" / name)
+    else:
+        (tmp_path / "base" / name).write_text(content, encoding="latin-1")
+    with pytest.raises(Refused, match="cannot be loaded") as refusal:
+        open_base(str(tmp_path / "base"))
+    assert name in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    7,
+    10**9,
+    10**30,
+    0.5,
+    "x",
+    "",
+    "\ud800",
+    [],
+    [1, 2],
+    {"a": 1},
+    [[[[[[1]]]]]],
+)
+EXTRA = {
+    "config.json": ("num_labels", "quantization_config", "rope_scaling", "architectures", "pruned_heads", "dtype"),
+    "generation_config.json": ("custom_generate", "cache_implementation", "compile_config", "max_length"),
+    "tokenizer_config.json": ("added_tokens_decoder", "chat_template", "padding_side", "extra_special_tokens"),
+    "special_tokens_map.json": ("eos_token", "additional_special_tokens"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXTRA)
+def test_whatever_value_a_setting_has_a_checkpoint_works_or_is_refused(
+    name: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    draw = random.Random(0)
+    path = tiny_folder / name
+    settings = [*(json.loads(path.read_text()) if path.exists() else {}), *EXTRA[name]]
+    for setting in settings:
+        for value in draw.sample(ODD, 3):
+            folder = changed(tiny_folder, tmp_path / "base", name, lambda document: document.update({setting: value}))  # noqa: B023
+            try:
+                base = open_base(folder, RULES)
+            except Refused as refusal:
+                assert "\n" not in str(refusal) and len(str(refusal)) < 500
+            else:
+                assert base.prompts(RULES).encode("A text.")
+            shutil.copytree(tiny_folder, folder, dirs_exist_ok=True)
+            if not path.exists():
+                (tmp_path / "base" / name).unlink()

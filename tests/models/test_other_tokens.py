@@ -23,7 +23,9 @@ from tests.support.history import NOW
 def other_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny GPT-2 of 700 tokens of its own."""
     texts = [query.text for query in load_queries(load_campaign("sentiment").text, "test")[:200]]
-    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED).train_new_from_iterator(texts, vocab_size=700)
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False).train_new_from_iterator(
+        texts, vocab_size=700
+    )
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=len(tokenizer), n_positions=128, n_embd=32, n_layer=2, n_head=2)
     folder = tmp_path_factory.mktemp("other")

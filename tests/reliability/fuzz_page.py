@@ -37,8 +37,14 @@ from data.store.integrity import verify
 from tests.support.labeling import prepared, simple
 from web.app import Page, application
 from web.desk import Desk
+from web.desks import Desks
 from web.limits import Limit
 
+ANSWERS: dict[str, dict[str, Any]] = {
+    "best": {"choice": 0},
+    "ranking": {"given": {"place": [1, 2, 2, 3]}},
+    "ratings": {"given": {"accuracy": [1, 2, 3, 4], "coherence": [7, 7, 1, 1]}},
+}
 CAMPAIGN, BATCH, QUESTIONS = "sentiment", "b1", 40
 ORIGIN = "http://127.0.0.1"
 LOOKED_AT_EVERY = 400  # requests between two readings of the store
@@ -53,9 +59,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "/session": {"token": "TOKEN"},
     "/sign-out": {},
     "/answer": {
-        **{"question_id": "QUESTION", "version": 1, "choice": 0, "seconds": 3.5, "confidence": 0.5, "note": "a note"},
-        **{"critique": "it is long", "correction": "so it is", "ranking": [[0], [1, 2], [3]], "best": 0},
-        "ratings": {"accuracy": [1, 2, 3, 4], "coherence": [1, 2, 3, 4]},
+        **{"question_id": "QUESTION", "ticket": "TICKET", "version": 1, "seconds": 3.5, "confidence": 0.5},
+        **{"note": "a note", "critique": "it is long", "correction": "so it is", "flags": ["broken_question"]},
     },
     "/pull": {"scope": "everything", "reason": "it praises murder"},
     "/release": {"pull": "PULL", "reason": "it does not"},
@@ -74,7 +79,8 @@ class World:
         self.store = LocalStore(folder / "store")
         self.batch: Batch = prepared(self.store, simple(QUESTIONS), ask=ask)
         self.tokens = {f"labeler-{n}": add(self.store, f"labeler-{n}", ROLES[n % len(ROLES)]) for n in range(8)}
-        self.page = Page(self.store, Desk(self.store, CAMPAIGN, self.batch), b"k" * 32, None)
+        self.page = Page(self.store, Desks(Desk(self.store, CAMPAIGN, self.batch)), b"k" * 32, None)
+        self.answer = ANSWERS[ask.kind]
         self.app = application(self.page)
 
     def faults(self, scratch: Path) -> list[str]:
@@ -104,13 +110,14 @@ def routes(app: Any) -> list[tuple[str, str]]:
     return found
 
 
-def form(draw: random.Random, world: World, path: str) -> bytes:
-    """Return the body of a POST: a sound one in a third of the cases."""
-    body = dict(FORMS.get(path, {"a": 1}))
+def form(draw: random.Random, world: World, path: str, question: dict[str, Any] | None = None) -> bytes:
+    """Return the body of a POST: a sound one in a third of the cases. `question` is what the labeler was handed."""
+    body = dict(FORMS.get(path, {"a": 1})) | (world.answer if path == "/answer" else {})
     pulls = cord.open_pulls(world.store) if "PULL" in body.values() else []
     names = {
         "TOKEN": draw.choice([*world.tokens.values(), "x"]),
-        "QUESTION": draw.choice(list(world.page.desk.questions)),
+        "QUESTION": question["question_id"] if question else draw.choice(list(world.page.desks.last.questions)),
+        "TICKET": question["ticket"] if question else "x",
         "PULL": pulls[0].pull if pulls else "pull-x",
     }
     body = {key: names.get(value, value) if isinstance(value, str) else value for key, value in body.items()}
@@ -136,8 +143,10 @@ def send(draw: random.Random, world: World, client: TestClient, signed_in: str) 
         method = draw.choice(["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE", "X"])
     if draw.random() < 0.05:
         path += draw.choice(["/", "?a=%ff", "//", "/..", "%00", "?" + "a" * 5_000])
-    body = form(draw, world, path) if method == "POST" else b""
-    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    path = path.replace("{question}", draw.choice(list(world.page.desks.last.questions)))
+    question = client.get("/question").json().get("question") if path == "/answer" and draw.random() < 0.7 else None
+    body = form(draw, world, path, question) if method == "POST" else b""
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     answer = client.request(method, path, content=body, headers=encoded, follow_redirects=False)
     return f"{signed_in}: {method} {path} {headers} {body[:300]!r}", answer.status_code
 

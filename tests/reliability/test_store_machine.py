@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from data.batches.schema import write_table
 from data.canonical import sha256_of_file
 from data.cord import cord
+from data.cord.entries import Pulled
 from data.ingest import pipeline
 from data.labels.table import Committed, active_labels, committed, deliveries
 from data.store import LocalStore
@@ -173,9 +174,9 @@ class Line(RuleBasedStateMachine):
         free = {reason for reason, released in found.items() if released}
         assert self.freed <= free <= self.freed | self.maybe_freed
 
-    def _seen(self, store: LocalStore) -> list[cord.Pulled]:
+    def _seen(self, store: LocalStore) -> list[Pulled]:
         """Look at the cord; what lay in the spool is put into the log by it, which the disk must know."""
-        found: list[cord.Pulled] = []
+        found: list[Pulled] = []
         recorder = Recorder(self.root)
         with recorder.watching():
             found += cord.pulls(store)

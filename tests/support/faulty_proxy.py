@@ -3,6 +3,7 @@
 import http.client
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,9 @@ class FaultyProxy(ThreadingHTTPServer):
         self.upstream, self.share = port, share
         self.draw, self.lock = random.Random(seed), threading.Lock()
         self.requests, self.faults = 0, Counter[str]()
+        self.answers = threading.Event()  # while it is clear, requests are accepted and never answered
+        self.answers.set()
+        self.latency_s = 0.0  # seconds before a request is passed on
 
     def next_fault(self) -> str | None:
         """Return what happens to the next request."""
@@ -40,6 +44,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         self.close_connection = True
+        if not self.server.answers.is_set():
+            self.server.answers.wait()
+            return
+        time.sleep(self.server.latency_s)
         fault = self.server.next_fault()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if fault == "lost on the way":

@@ -34,11 +34,27 @@ def prepared(
     ask: Ask | None = None,
 ) -> Batch:
     """Publish a batch of (query, options), which asks for the best option or for `ask`."""
-    settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
     asked = [
         Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options))
         for number, (query, options) in enumerate(texts)
     ]
+    return published(store, asked, campaign, ask)
+
+
+def gold_batch(store: LocalStore, count: int) -> Batch:
+    """Publish a batch of gold questions, whose second text is the best one."""
+    asked = [
+        Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options), role="gold", gold=1)
+        for number, (query, options) in enumerate(simple(count))
+    ]
+    return published(store, asked)
+
+
+def published(
+    store: LocalStore, asked: Sequence[Question], campaign: str = "sentiment", ask: Ask | None = None
+) -> Batch:
+    """Publish a batch of questions."""
+    settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
     vendor, key = blind(asked, settings.shown_instructions, b"secret of this test")
     folder = store.root.parent
     write_table(key, folder / "key.parquet")

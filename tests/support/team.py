@@ -23,16 +23,17 @@ from flows.local_server import ROOT, Platform
 from tests.conftest import TINY
 
 PATIENCE_S = 900  # how long a test waits before it fails; machines may be busy
+ASK_S = 0.5  # between questions to the server, each of which takes both processes some ten milliseconds of CPU
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-def until(what: str, found: Callable[[], Any]) -> Any:
+def until(what: str, found: Callable[[], Any], every_s: float = 0.05) -> Any:
     """Wait for something to be true and return it."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if value := found():
             return value
-        time.sleep(0.05)
+        time.sleep(every_s)
     raise AssertionError(f"it never happened: {what}")
 
 
@@ -61,7 +62,7 @@ class Server:
         return found
 
     def ended(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = until(f"run {run} ends", lambda: (s := self.state(run))["type"] in FINAL and s)
+        found: dict[str, Any] = until(f"run {run} ends", lambda: (s := self.state(run))["type"] in FINAL and s, ASK_S)
         return found
 
     def completed(self, run: str) -> None:
@@ -83,7 +84,7 @@ class Server:
         def triggered() -> list[dict[str, Any]]:
             return [run for run in self.runs("ingest_labels") if not run["auto_scheduled"]]
 
-        (run,) = until("the event starts a run", triggered)
+        (run,) = until("the event starts a run", triggered, ASK_S)
         assert run["created_by"]["type"] == "AUTOMATION"
         return str(run["id"])
 

@@ -74,8 +74,8 @@ def test_unknown_fields_flags_and_control_characters_are_refused(ada: Visitor) -
         {"given": {"place": [True]}},
     ):
         assert refused_in_a_line(ada.post("/answer", good | odd)), odd
-    for odd in ({"note": "bell \x07"}, {"note": ["x"]}, {"given": [1]}, {"seconds": "1"}, {"seconds": 10**400}):
-        assert refused_in_a_line(ada.post("/answer", good | odd)), odd
+    for wrong in ({"note": "bell \x07"}, {"note": ["x"]}, {"given": [1]}, {"seconds": "1"}, {"seconds": 10**400}):
+        assert refused_in_a_line(ada.post("/answer", good | wrong)), wrong
     for path, form in (("/pull", {}), ("/pull", {"reason": 1}), ("/release", {"pull": 7, "reason": "x"})):
         assert refused_in_a_line(ada.post(path, form)), path
     assert stored_answers(ada.store) == {}  # type: ignore[attr-defined]

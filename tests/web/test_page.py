@@ -175,7 +175,7 @@ def test_who_may_not_is_refused_and_pulling_knows_no_quota(store: LocalStore) ->
     assert [pull.pull for pull in cord.open_pulls(store)] == [receipts[1]["pull"]]
     assert boss.post("/pull", {"reason": "  "}).status_code == 400
     revoke(store, "boss")
-    page.roster._read_at = float("-inf")  # two seconds later
+    page.roster.expire()  # two seconds later
     assert boss.post("/pull", {"reason": "again"}).status_code == 401
 
 
@@ -263,7 +263,7 @@ def test_an_answer_of_another_kind_does_not_replace_a_stored_one(store: LocalSto
 
 
 def test_other_machines_reach_the_page_only_by_an_explicit_https_name() -> None:
-    check_address("127.0.0.1", None)
+    check_address("127.0.0.1")
     check_address("0.0.0.0", public="https://label.example.org")
     for listen, public in (("0.0.0.0", None), ("192.0.2.1", None), ("127.0.0.1", "http://label.example.org")):
         with pytest.raises(Refused):

@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -46,9 +48,24 @@ def caddy(folder: Path, port: int, upstream: int) -> Iterator[Path]:
                     break
             else:
                 pytest.fail("".join(log))
-            yield folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+            authority = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+            while not speaks_tls(port, authority):  # it uses the certificate some time after it says so
+                assert running.poll() is None
+                time.sleep(0.01)
+            yield authority
         finally:
             running.kill()
+
+
+def speaks_tls(port: int, authority: Path) -> bool:
+    trust = ssl.create_default_context(cafile=str(authority))
+    with (
+        suppress(OSError),
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost"),
+    ):
+        return True
+    return False
 
 
 @contextmanager
@@ -141,7 +158,12 @@ def test_people_label_behind_the_proxies_and_each_client_is_counted_as_itself(tm
                     found = re.search(r'name="csrf" content="([^"]+)"', client.get("/").text)
                     assert found is not None
                     question = client.get("/question").json()["question"]
-                    answer = {"question_id": question["question_id"], "version": 1, "choice": 1}
+                    answer = {
+                        "question_id": question["question_id"],
+                        "ticket": question["ticket"],
+                        "version": 1,
+                        "choice": 1,
+                    }
                     assert client.post("/answer", json=answer, headers={"x-csrf": found[1]}).status_code == 200
                 assert len(stored_answers(store)) == number
                 assert httpx.get(page.url, headers={"host": "evil.example"}).status_code == 421

@@ -109,7 +109,7 @@ def test_a_store_that_is_gone_signs_nobody_out_and_says_so(store: LocalStore, tm
         os.rename(store.root, tmp_path / "away")
         if gone == "empty":
             store.root.mkdir()
-        page.roster._read_at = float("-inf")  # two seconds later
+        page.roster.expire()  # two seconds later
         refused = ada.post("/answer", sent)
         assert refused.status_code == 503 and "does not answer" in refused.json()["error"]
         assert Visitor(page, token).signed_in.status_code in (200, 503)
@@ -119,6 +119,6 @@ def test_a_store_that_is_gone_signs_nobody_out_and_says_so(store: LocalStore, tm
             assert list(store.root.iterdir()) == []
             store.root.rmdir()
         os.rename(tmp_path / "away", store.root)
-        page.roster._read_at = float("-inf")
+        page.roster.expire()
         assert ada.client.get("/question").status_code == 200
     assert ada.post("/answer", sent).status_code == 200

@@ -32,14 +32,14 @@ async function look() {
   try {
     const { ok, said, status } = await ask("/line");
     if (status === 401) return location.assign("/");
-    if (ok) { showPulls(said.pulls); watchers.forEach((watch) => watch(said.live)); offerRun(said.live); }
+    if (ok) { showPulls(said.pulls, said.more); watchers.forEach((watch) => watch(said.live)); offerRun(said.live); }
   } catch { /* the server is away: the next look will tell */ }
 }
 
-let shownPulls = "[]";
-function showPulls(pulls) {
-  if (JSON.stringify(pulls) === shownPulls) return;
-  shownPulls = JSON.stringify(pulls);
+let shownPulls = "";
+function showPulls(pulls, more = 0) {
+  if (JSON.stringify([pulls, more]) === shownPulls) return;
+  shownPulls = JSON.stringify([pulls, more]);
   const box = byId("stopped");
   box.replaceChildren(...pulls.map((pull) => {
     const line = element("p");
@@ -53,6 +53,7 @@ function showPulls(pulls) {
     }
     return line;
   }));
+  if (more) box.append(element("p", `${more} earlier pulls stop the line too.`, { class: "hint" }));
   box.hidden = pulls.length === 0;
 }
 
@@ -99,7 +100,7 @@ function onReason(name, send) {
 function told(name, said) {
   if (name === "release") return "Released.";
   return said.number === null
-    ? `Received and kept on the server's machine (${said.pull}); it enters the store when that can be reached.`
+    ? `Received and kept on the server's machine (${said.pull}). The store does not answer; the pull will be handed on. Tell people too.`
     : `Received, number ${said.number} (${said.pull}). The line stops: ${said.scope.replace(":", " ")}.`;
 }
 

@@ -11,16 +11,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.answers import BY_NAME, KINDS
 from data.answers.base import option_names
-from data.campaign.settings import Ask
 from data.exchange.columns import AnswerFile
 from data.exchange.content import Content
 from data.exchange.format import Format
 from data.exchange.json_rows import json_chunks
 from data.exchange.questions import OTHER_FORM, STOP, Questions, ShownQuestion, unreadable, write_lines
+
+if TYPE_CHECKING:
+    from data.campaign.settings import Ask
 
 NOTHING = "none"  # a question with labels needs two of them
 TEXTS = ("note", "critique", "correction")
@@ -34,7 +36,7 @@ def write(questions: Questions, folder: Path) -> list[Path]:
     return [folder / "settings.json", write_lines(folder / "records.jsonl", lines)]
 
 
-def settings(question: ShownQuestion, ask: Ask) -> dict[str, Any]:
+def settings(question: ShownQuestion, ask: "Ask") -> dict[str, Any]:
     """Return fields, questions and metadata of the dataset: what `argilla.Settings` is made from."""
     names = option_names(len(question.options))
     texts = {"critique": ask.critique, "correction": ask.correction, "note": True}

@@ -11,16 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.answers import BY_NAME, DETAILED, KINDS
 from data.answers.base import Option, option_names
-from data.campaign.settings import Ask
 from data.exchange.columns import AnswerFile
 from data.exchange.content import Content
 from data.exchange.format import Format
 from data.exchange.json_rows import json_chunks
 from data.exchange.questions import OTHER_FORM, STOP, Questions, ShownQuestion, unreadable
+
+if TYPE_CHECKING:
+    from data.campaign.settings import Ask
 
 TASKS_PER_FILE = 5_000  # its import reads a file at once
 LETTERS = "ABCDEFGHIJ"
@@ -54,7 +56,7 @@ def _options(question: ShownQuestion) -> list[Option]:
     return [Option(name, f"Option {LETTERS[position]}") for position, name in enumerate(names)]
 
 
-def config(question: ShownQuestion, ask: Ask) -> str:
+def config(question: ShownQuestion, ask: "Ask") -> str:
     """Return the labeling config for questions with as many options as this one."""
     texts = {"critique": ask.critique, "correction": ask.correction, "note": True}
     lines = [
