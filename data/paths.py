@@ -22,6 +22,24 @@ BEAT_FILE = re.compile(r"[0-9]{8}T[0-9]{12}\.json")  # named by a time
 LIVE_FILE = re.compile(r"[0-9]{8}T[0-9]{12}-[^/]+\.json")  # named by a time and a run
 CHECKPOINT = re.compile(r"[0-9]{8}")  # the folder of a checkpoint, named by its step
 
+# The keys that Andon writes. The folders of the page and the inbox have rules of their own.
+KEYS = re.compile(
+    "|".join(
+        [
+            r"campaigns/.+/manifest\.json",
+            r"campaigns/.+/x[0-9a-f]{15}/.+",  # the files of a publication
+            r"(campaigns/.+|cord|leases|labelers)/log/[0-9]{10}\.json",
+            r"campaigns/.+/labels/(accepted|quarantined|skipped)/[0-9a-z]+\.(parquet|jsonl)",
+            rf"campaigns/.+/quality/refused/{RECORD_FILE.pattern}",
+            rf"campaigns/.+/label_sets/{LABEL_SET_FILE.pattern}",
+            r"campaigns/.+/(inbox|page)/[^/]+/.+",
+            rf"leases/beats/[^/]+/[0-9]{{10}}/{BEAT_FILE.pattern}",
+            rf"live/[^/]+/{LIVE_FILE.pattern}",
+            r"doctor/checkpoints/.+",
+        ]
+    )
+)
+
 
 def comparisons_of(campaign: str) -> str:
     """Return the name under which a campaign's comparisons are kept."""

@@ -19,6 +19,11 @@ from data.cord.cord import check
 from data.errors import Stopped
 from data.store import open_store
 
+if get_current_settings().api.url is None:  # each flow imports this module, and Prefect starts a server before it runs
+    from flows.ephemeral_server import start_as_child
+
+    start_as_child()
+
 P = ParamSpec("P")
 R = TypeVar("R")
 EXIT_TIMEOUT_S = 60.0  # for a flow to release what it holds after SIGTERM

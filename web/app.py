@@ -75,9 +75,7 @@ class Page:
             return self.show("sign_in.html", request, None)
         if "label" not in labeler.may:
             return RedirectResponse("/wall", 303)
-        desk = self.desks.of(request.query_params.get("change", ""))
-        if desk is None:
-            desk, _ = await self._from_store(lambda: self.desks.next_for(labeler.name))
+        desk = self.desks.of(request.query_params.get("change", "")) or self.desks.desk_for(labeler.name)
         return self.show("label.html", request, labeler, desk)
 
     def page(self, template: str, role: str | None = None) -> Callable[[Request], Any]:

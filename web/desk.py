@@ -68,22 +68,29 @@ class Desk:
         If `wanted` is free, it is the one that is handed out: the labeler had it before the server was started again.
         """
         with self._lock:
-            now = self._clock()
-            for name, (holder, until) in list(self._leases.items()):
-                if holder == labeler:
-                    self._leases[name] = labeler, now + LEASE
-                    return self.questions[name]
-                if until < now:
-                    del self._leases[name]
-                    self._waiting[name] = None
-            answered = self._items.setdefault(labeler, {})
-            first = [wanted] if wanted in self._waiting else []
-            for name in [*first, *self._waiting]:
-                if self.questions[name].item not in answered:
-                    del self._waiting[name]
-                    self._leases[name] = labeler, now + LEASE
-                    return self.questions[name]
-            return None
+            name = self._choice(labeler, wanted)
+            if name is None:
+                return None
+            self._waiting.pop(name, None)
+            self._leases[name] = labeler, self._clock() + LEASE
+            return self.questions[name]
+
+    def has_for(self, labeler: str) -> bool:
+        """Tell whether there is a question for a labeler, without handing it out."""
+        with self._lock:
+            return self._choice(labeler, None) is not None
+
+    def _choice(self, labeler: str, wanted: str | None) -> str | None:
+        now = self._clock()
+        for name, (holder, until) in list(self._leases.items()):
+            if holder == labeler:
+                return name
+            if until < now:
+                del self._leases[name]
+                self._waiting[name] = None
+        answered = self._items.setdefault(labeler, {})
+        first = [wanted] if wanted in self._waiting else []
+        return next((name for name in [*first, *self._waiting] if self.questions[name].item not in answered), None)
 
     def answered_by(self, labeler: str) -> list[str]:
         """Return the questions that a labeler answered, the last one first."""

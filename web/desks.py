@@ -48,6 +48,10 @@ class Desks:
             return self.next_for(labeler, wanted)
         return self.last, None
 
+    def desk_for(self, labeler: str) -> Desk:
+        """Return the desk of the next question for a labeler, without handing it out."""
+        return next((desk for desk in list(self._desks) if desk.has_for(labeler)), self.last)
+
     def answered_by(self, labeler: str) -> list[tuple[Desk, str]]:
         """Return all questions that a labeler answered here, the last one first."""
         return [(desk, question) for desk in reversed(self._desks) for question in desk.answered_by(labeler)]

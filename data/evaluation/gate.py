@@ -15,7 +15,7 @@ from data.campaign import Campaign
 from data.canonical import Document
 from data.cord.cord import check, open_pulls
 from data.errors import Refused
-from data.escape import one_line
+from data.escape import is_blank, one_line
 from data.evaluation.deciding import decision_settings, settings_in_force
 from data.evaluation.facts import evaluation_facts
 from data.evaluation.human_evaluation import preferred_by_people, undecided
@@ -198,7 +198,7 @@ def promote_by_hand(
     Raises Stopped while a pull stops the campaign or the run: a release is the way out of that.
     """
     label_set = find_run(store, campaign.name, run).facts["label_set"]
-    if reason is not None and not reason.strip():
+    if reason is not None and is_blank(reason):
         raise Refused("A promotion against the gate needs a reason: say what was seen.")
 
     def further(leader: str | None) -> Document:

@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 from data.canonical import canonical_json
 from data.errors import Refused
+from data.escape import is_blank
 from data.labels.findings import code_of
 from data.labels.log_entries import Assessment, AssessmentFacts, Decision, Entry, Override, StoredEntry, read_entry
 from data.paths import quality_log_prefix
@@ -72,7 +73,7 @@ def override(
 ) -> None:
     """Record a person's decision about a batch or one labeler in it; it is in force until other faults are found."""
 
-    if not reason.strip():
+    if is_blank(reason):
         raise Refused("A decision needs a reason: say what was found.")
 
     def decide(so_far: list[Entry]) -> Override:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from itertools import count, takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import TypedDict
 
 from data.answers import KINDS
 from data.batches.index import Batch
@@ -22,6 +23,7 @@ from data.batches.schema import read_key, write_table
 from data.canonical import Document, canonical_json, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
 from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
+from data.shapes import checked_shape
 from data.store import Store
 
 ANSWERS = pa.schema(
@@ -60,6 +62,24 @@ class NewAnswers(NamedTuple):
         return NewAnswers([row for row, _ in pairs], [names for _, names in pairs])
 
 
+class StoredAnswer(TypedDict):
+    """What every stored answer has, besides the columns of its kind (ANSWERS)."""
+
+    question_id: str
+    content_sha256: str
+    labeler_id: str
+    answered_at: str
+    skip: NotRequired[bool]
+    seconds: NotRequired[float]
+    confidence: NotRequired[float]
+    note: NotRequired[str]
+    critique: NotRequired[str]
+    correction: NotRequired[str]
+    best: NotRequired[int]
+    ranking: NotRequired[str]
+    ratings: NotRequired[str]
+
+
 class Collected(NamedTuple):
     """An answer file, and the answers in it."""
 
@@ -89,7 +109,7 @@ def save(store: Store, campaign: str, batch: str, version: int, answer: Document
     key = f"{page_prefix(campaign, batch)}/answers/{answer['question_id']}.{version}.json"
     if store.put_new(key, seal(answer)):
         return None
-    stored = unseal(store.read(key), f"{key} in {store.uri}")
+    stored = _read(store, key)
     return None if _content(stored) == _content(answer) else stored
 
 
@@ -101,10 +121,15 @@ def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
         if match := ANSWER_NAME.fullmatch(key.removeprefix(f"{prefix}/")):
             versions.setdefault(match[1], {})[int(match[2])] = key
     return {
-        question: [unseal(store.read(keys[n]), f"{keys[n]} in {store.uri}") for n in _unbroken(keys)]
-        for question, keys in versions.items()
-        if 1 in keys
+        question: [_read(store, keys[n]) for n in _unbroken(keys)] for question, keys in versions.items() if 1 in keys
     }
+
+
+def _read(store: Store, key: str) -> Document:
+    where = f"{key} in {store.uri}"
+    document = unseal(store.read(key), where)
+    checked_shape(document, StoredAnswer, where)
+    return document
 
 
 def foreign_keys(keys: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from data.canonical import Document
 from data.cord.cord import check
 from data.errors import Refused
+from data.escape import is_blank
 from data.paths import promotion_log_prefix
 from data.runs.registry import find_run
 from data.store import Store, log
@@ -109,7 +110,7 @@ def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntr
 
     This also works while the line is stopped: it is the remedy for a champion that went wrong.
     """
-    if not reason.strip():
+    if is_blank(reason):
         raise Refused("A rollback needs a reason: say what went wrong.")
 
     def decide(entries: list[PromotionEntry]) -> Document:

@@ -22,6 +22,7 @@ from data.escape import shown
 from data.paths import BEAT_FILE, LEASE_LOG, beats_prefix
 from data.store import Store, log
 from data.store.base import named
+from data.store.user_state import known_for_s
 
 BEAT = "%Y%m%dT%H%M%S%f"
 OLD_HOLDER = re.compile(r"(?P<by>.*)@(?P<host>[^@]*) \(process (?P<pid>\d+), (?P<run>[^)]+)\)")
@@ -205,7 +206,10 @@ def _alive(store: Store, entry: LeaseEntry) -> bool:
     beats = named(store, beats_prefix(entry["campaign"], entry["number"]), BEAT_FILE)
     last = beats[-1].rsplit("/", 1)[1].removesuffix(".json") if beats else None
     seen = datetime.strptime(last, BEAT).replace(tzinfo=UTC) if last else datetime.fromisoformat(entry["at"])
-    return (datetime.now(UTC) - seen).total_seconds() < ttl_s()
+    silent_s = (datetime.now(UTC) - seen).total_seconds()
+    if silent_s < 0:  # one of the two clocks is wrong: what counts is for how long this machine has seen no newer beat
+        silent_s = known_for_s(store, f"{entry['campaign']}/{entry['number']}", last or "take")
+    return silent_s < ttl_s()
 
 
 def _started(pid: int) -> str | None:

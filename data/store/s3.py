@@ -117,14 +117,17 @@ class S3Store:
         return path
 
     def keys(self, prefix: str) -> list[str]:
+        return sorted(filter(is_key, self.names(f"{check_key(prefix)}/")))
+
+    def names(self, prefix: str = "") -> list[str]:
+        """List all names that begin with a prefix, also those that no store would write."""
         pages = self.client.get_paginator("list_objects_v2")
         with self._asking():
-            found = [
+            return [
                 entry["Key"].removeprefix(self._root)
-                for page in pages.paginate(Bucket=self.bucket, Prefix=f"{self._root}{check_key(prefix)}/")
+                for page in pages.paginate(Bucket=self.bucket, Prefix=f"{self._root}{prefix}")
                 for entry in page.get("Contents", [])
             ]
-        return sorted(filter(is_key, found))
 
     def drop(self, key: str) -> None:
         with self._asking():

@@ -19,6 +19,7 @@ from data.paths import CAMPAIGNS
 from data.runs import leases
 from data.store import LocalStore, Store, folders, open_store
 from data.store.conformance import violations
+from data.store.foreign import foreign
 from data.store.integrity import verify
 from flows.cli.app import app
 from flows.cli.options import STORE, Json, StoreUri, hint
@@ -93,7 +94,11 @@ def _store(uri: str, whole: bool) -> list[Check]:
     if broken:
         return [Check("store", True, f"{store.uri}: {fault}.") for fault in broken]
     checks = [Check("store", False, f"{store.uri} keeps its contract: create once, read, list, remove")]
-    further: dict[str, Callable[[Store], list[Check]]] = {"cord": partial(_cord, uri), "leases": _leases, "page": _page}
+    further: dict[str, Callable[[Store], list[Check]]] = {
+        "cord": partial(_cord, uri),
+        "leases": _leases,
+        "foreign": _foreign,
+    }
     if whole:
         further["objects"] = _objects
     for what, check in further.items():
@@ -124,17 +129,23 @@ def _leases(store: Store) -> list[Check]:
     return checks or [Check("leases", False, "no lease is held")]
 
 
-def _page(store: Store) -> list[Check]:
-    """Name what is in the folders of the labeling page and is none of its answers: every reader passes over it."""
-    foreign = foreign_keys(store.keys(CAMPAIGNS))
-    if not foreign:
-        return [Check("page", False, "the labeling page wrote every answer in its folders")]
-    named = ", ".join(in_ascii(key) for key in foreign[:5]) + (" ..." if len(foreign) > 5 else "")
-    return [Check("page", False, f"{len(foreign)} names are not the labeling page's, and are not read: {named}")]
+def _foreign(store: Store) -> list[Check]:
+    """Name what Andon did not write. Every reader passes over it, unless it is in the way of an entry."""
+    strange = foreign(store)
+    checks = [
+        Check("foreign", True, f"{in_ascii(name)} has the name of an entry and is not a file. Move it out of the store")
+        for name in strange.in_the_way
+    ]
+    names = sorted({*strange.passed_over, *foreign_keys(store.keys(CAMPAIGNS))})
+    if names:
+        named = ", ".join(in_ascii(name)[:200] for name in names[:5]) + (" ..." if len(names) > 5 else "")
+        summary = f"{len(names):,} names in the store are not Andon's and are not read. Move them elsewhere: {named}"
+        checks.append(Check("foreign", False, summary))
+    return checks or [Check("foreign", False, "Andon wrote everything in the store")]
 
 
 def _objects(store: Store) -> list[Check]:
-    verified = verify(store, foreign_keys(store.keys(CAMPAIGNS)))
+    verified = verify(store, [*foreign(store).passed_over, *foreign_keys(store.keys(CAMPAIGNS))])
     summary = (
         f"{verified.objects:,} objects; no hash is recorded for {len(verified.unchecked):,} of them, "
         "because nothing refers to them"

@@ -47,9 +47,3 @@ def prepare(store: str) -> None:
     lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     LOGGER.handlers = [lines]
     LOGGER.propagate = False
-    from prefect.settings import get_current_settings  # reads the environment, so not before the lines above
-
-    if get_current_settings().api.url is None:
-        from flows.ephemeral_server import start_as_child
-
-        start_as_child()

@@ -48,9 +48,11 @@ def demo(store: StoreUri = "andon-demo", seed: Seed = 1, as_json: Json = False) 
     began = time.monotonic()
     prepare(store)
     from flows.batch_round import batch_round
+    from tasks.leases import round_lease
 
-    for number in (1, 2):
-        run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
+    with round_lease(store, "sentiment"):
+        for number in (1, 2):
+            run = batch_round("sentiment", store, seed=seed, preset="demo", round_number=number)
     assert run is not None
     result = run_result(store, "sentiment", run)
     result["rounds"], result["seconds"] = 2, round(time.monotonic() - began, 1)
@@ -80,9 +82,11 @@ def one_round(
     prepare(store)
     from flows.batch_round import batch_round
     from flows.cli.handoff import hand_off, handoff_lines
+    from tasks.leases import round_lease
 
     questions = settings.batch.questions_for(labels) if labels else None
-    run = batch_round(campaign, store, questions, seed, base, preset)
+    with round_lease(store, settings.name):
+        run = batch_round(campaign, store, questions, seed, base, preset)
     if run is not None:
         result = run_result(store, settings.name, run)
         result["seconds"] = round(time.monotonic() - began, 1)

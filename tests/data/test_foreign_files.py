@@ -20,6 +20,7 @@ from data.rounds.lineage import lineage
 from data.runs import leases
 from data.runs.registry import runs
 from data.store import LocalStore, Store, log
+from data.store.foreign import foreign
 from data.store.manifest import read_manifest
 from tests.support.vendor import Round
 
@@ -69,11 +70,16 @@ def lived_in(sent: Round) -> LocalStore:
 def test_what_others_leave_in_any_folder_changes_nothing(sent: Round) -> None:
     store = lived_in(sent)
     before = everything(store)
+    assert foreign(store) == ([], []), "it knows all names of Andon's"
     strew(store.root, lambda folder: [(folder / name).write_bytes(b"\x00 litter") for name in LITTER])
     (store.root / "Thumbs.db").write_bytes(b"litter")
     strew(store.root, lambda folder: (folder / "9999999999.json").mkdir())
     strew(store.root, lambda folder: os.mkfifo(folder / "0000000000000000.json"))
     after = everything(store)
+    strange = foreign(store)
+    assert {Path(name).name for name in strange.passed_over} == {*LITTER, "0000000000000000.json"}
+    assert "Thumbs.db" in strange.passed_over
+    assert {Path(name).parent.name for name in strange.in_the_way} == {"log"}
     assert after == before
     assert pull(store, "it still works", by="ann") in open_pulls(store)
 

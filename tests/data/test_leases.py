@@ -9,9 +9,9 @@ import pytest
 from data.errors import LeaseHeld, LeaseLost
 from data.paths import LEASE_LOG, beats_prefix, run_prefix
 from data.runs import leases
-from data.store import LocalStore, log
+from data.store import LocalStore, log, user_state
 from data.store.manifest import read_manifest
-from tasks.leases import training_lease
+from tasks.leases import round_lease, training_lease
 
 WHOLE = {
     **{"manifest_version": 1, "kind": "run", "files": {}, "inputs": {}, "facts": {}},
@@ -75,6 +75,38 @@ def test_a_beat_keeps_the_lease(store: LocalStore) -> None:
     leases.renew(store, lease)
     with pytest.raises(LeaseHeld):
         leases.acquire(store, "c", "ann")
+
+
+def test_a_holder_whose_clock_runs_ahead_is_taken_over_from_after_as_long_a_silence(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, now_s = of_another_machine(store), [1_000.0]
+    monkeypatch.setattr(user_state, "_since_boot_s", lambda: now_s[0])
+    store.put_new(f"{beats_prefix('c', lease.epoch)}/29990101T000000000000.json", b"{}")
+
+    def alive_after(seconds: float) -> bool:
+        now_s[0] += seconds
+        found = leases.holder(store, "c")
+        assert found is not None
+        return found.alive
+
+    assert [alive_after(seconds) for seconds in (0, 299, 2)] == [True, True, False]
+    store.put_new(f"{beats_prefix('c', lease.epoch)}/29990101T000100000000.json", b"{}")
+    assert [alive_after(seconds) for seconds in (0, 299, 2)] == [True, True, False], "a beat is a sign of life"
+    assert leases.acquire(store, "c", "ann").epoch > lease.epoch
+
+
+def test_two_commands_do_not_run_rounds_of_one_campaign_at_the_same_time(store: LocalStore) -> None:
+    with round_lease(store.uri, "c"):
+        with (
+            pytest.raises(LeaseHeld, match="Rounds of c in .* are run by .* another --store"),
+            round_lease(store.uri, "c"),
+        ):
+            raise AssertionError("two at once")
+        with round_lease(store.uri, "d"), training_lease(store.uri, "c", "run-1") as lease:
+            assert lease is not None, "the training has a lease of its own"
+    with round_lease(store.uri, "c"):
+        pass
 
 
 def test_a_holder_whose_process_is_gone_from_this_machine_is_taken_over_from_at_once(store: LocalStore) -> None:

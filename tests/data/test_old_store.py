@@ -21,6 +21,7 @@ from data.runs.identity import RunInputs, find_run_id
 from data.runs.leases import holder
 from data.runs.registry import runs
 from data.store import LocalStore
+from data.store.foreign import foreign
 from data.store.integrity import verify
 from data.store.manifest import read_manifest
 from tests.support.old_store import CAMPAIGN, unpacked
@@ -42,6 +43,7 @@ def test_everything_in_it_is_read_and_whole(store: LocalStore) -> None:
     assert refusal.file == "from-one.csv" and "cannot be used" in refusal.fault
     (asked,) = human_results(store, CAMPAIGN)
     assert asked.decision == "accept" and asked.answers == 23
+    assert foreign(store) == ([], [])
     found = verify(store)
     assert found.damaged == [] and found.objects > 100
     assert {"run", "batch", "label set", "base"} <= {node.kind for node in lineage(store, CAMPAIGN).values()}

@@ -9,6 +9,7 @@ from data.canonical import Document, seal, unseal
 from data.errors import Refused
 from data.store import LocalStore, Store, folders, log, open_store
 from data.store.base import check_key
+from data.store.foreign import foreign
 from data.store.s3 import S3Store
 
 
@@ -54,6 +55,7 @@ def test_names_that_no_store_would_write_are_not_listed(store: Store) -> None:
         beside = store.name("cord/log/0000000001.json")["Key"].replace("0000000001.json", ".DS_Store")
         store.client.put_object(Bucket=store.bucket, Key=beside, Body=b"Bud1")
     assert store.keys("cord") == ["cord/log/0000000001.json"]
+    assert foreign(store) == (["cord/log/.DS_Store"], []), "the doctor names them"
 
 
 @pytest.mark.slow

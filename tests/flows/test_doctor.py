@@ -68,9 +68,9 @@ def test_pulls_and_holders_are_told_and_damage_is_found(tmp_path: Path) -> None:
     store.put_new("campaigns/c/label_sets/ls1.json", seal({"labels": 1}))
     said = doctor(str(tmp_path), "--verify")
     assert made.pull in said["cord"] and "lease on c held by ann@" in said["leases"] and "3 objects" in said["objects"]
-    assert said["page"] == "the labeling page wrote every answer in its folders"
+    assert said["foreign"] == "Andon wrote everything in the store"
     store.put_new("campaigns/c/page/b1/answers/q1.True.json", b"{}")
-    assert "campaigns/c/page/b1/answers/q1.True.json" in doctor(str(tmp_path))["page"]
+    assert "campaigns/c/page/b1/answers/q1.True.json" in doctor(str(tmp_path))["foreign"]
     entry = tmp_path / "cord/log/0000000001.json"
     entry.write_bytes(entry.read_bytes().replace(b"a test", b"a tesu"))
     assert "is damaged" in doctor(str(tmp_path), code=1)["cord"]

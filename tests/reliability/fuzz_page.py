@@ -8,6 +8,7 @@ and damaged. Every few hundred requests the store is read as a new server and th
 """
 
 import json
+import logging
 import random
 import socket
 import sys
@@ -18,7 +19,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import uvicorn
@@ -32,6 +33,7 @@ from data.campaign.settings import Ask
 from data.cord import cord
 from data.page.accounts import accounts, add
 from data.page.answers import collect, saved
+from data.paths import page_prefix
 from data.store import LocalStore
 from data.store.integrity import verify
 from tests.support.labeling import prepared, simple
@@ -70,6 +72,13 @@ VALUES = (
     *("", " ", "[", "[::1", "evil.example", "127.0.0.1:99999999", "null", "text/plain", "application/json; charset=x"),
     *("cross-site", "andon=", "andon=x.y.z", "andon=" + "a" * 5_000, "bytes=0-", "\u00e9", "100-continue", "1, 2, 3"),
 )
+
+
+class Trial(NamedTuple):
+    """What came of some requests."""
+
+    faults: list[str]
+    answers: int  # that were stored
 
 
 class World:
@@ -232,8 +241,8 @@ def sockets(draw: random.Random, world: World, count: int) -> list[str]:
     return faults
 
 
-def trial(seed: str, count: int) -> list[str]:
-    """Make `count` requests to a page of one kind of question, and read its store; return the faults."""
+def trial(seed: str, count: int) -> Trial:
+    """Make `count` requests to a page of one kind of question, and read its store."""
     draw = random.Random(seed)
     kind = draw.choice(KINDS).name
     ask = Ask.model_validate({"kind": kind} | ({"axes": ["accuracy", "coherence"]} if kind == "ratings" else {}))
@@ -241,20 +250,22 @@ def trial(seed: str, count: int) -> list[str]:
         world = World(Path(folder), ask)
         assert {path for method, path in routes(world.app) if method == "POST"} <= FORMS.keys(), "a route has no form"
         faults = forms(draw, world, count) + sockets(draw, world, count // 4)
-        return [f"{seed}: {fault}" for fault in faults + world.faults(Path(folder))]
+        faults += world.faults(Path(folder))
+        return Trial([f"{seed}: {fault}" for fault in faults], len(world.store.keys(page_prefix(CAMPAIGN, BATCH))))
 
 
 def main(seconds: float, seed: int) -> int:
     """Try until the time is over; return 1 if anything failed."""
-    trials, count = 0, 0
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # that a request is none is no news here
+    trials: list[Trial] = []
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        for fault in trial(f"{seed} {trials}", LOOKED_AT_EVERY):
-            print(fault, flush=True)
-            count += 1
-        trials += 1
-    print(f"{trials * (LOOKED_AT_EVERY + LOOKED_AT_EVERY // 4):,} requests, {count} faults")
-    return int(bool(count))
+        trials.append(trial(f"{seed} {len(trials)}", LOOKED_AT_EVERY))
+        print(*trials[-1].faults, sep="\n", end="", flush=True)
+    requests = len(trials) * (LOOKED_AT_EVERY + LOOKED_AT_EVERY // 4)
+    faults = sum(len(each.faults) for each in trials)
+    print(f"{requests:,} requests, {sum(each.answers for each in trials):,} answers stored, {faults} faults")
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

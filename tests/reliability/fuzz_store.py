@@ -21,18 +21,22 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from data.batches.index import batches
 from data.canonical import canonical_json, seal
 from data.cord.cord import pull
 from data.page.accounts import add
+from data.page.answers import questions, save
 from data.store import LocalStore
 from flows.cli import main as command_line
 from tests.support.old_store import ARCHIVE, CAMPAIGN
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE_S = 300  # a command that takes longer hangs; the slowest takes some seconds
 FOREIGN = (
     *("Thumbs.db", "desktop.ini", ".DS_Store", "README", "README.md", "index.html", "lost+found", "._manifest.json"),
@@ -81,6 +85,11 @@ def template(folder: Path) -> Path:
     store = LocalStore(folder / "store")
     add(store, "ada", ["label", "pull", "release"])
     pull(store, "it praises murder", by="ada")
+    batch = batches(store, CAMPAIGN)[0]
+    for question in list(questions(batch).values())[:3]:
+        answer = {"question_id": question.question_id, "content_sha256": question.content_sha256, "best": 0}
+        answer |= {"labeler_id": "ada", "answered_at": NOW.isoformat()}
+        save(store, CAMPAIGN, batch["batch"], 1, answer)
     return folder
 
 

@@ -32,13 +32,14 @@ def prepared(
     texts: Sequence[tuple[str, Sequence[str]]],
     campaign: str = "sentiment",
     ask: Ask | None = None,
+    name: str = "b1",
 ) -> Batch:
     """Publish a batch of (query, options), which asks for the best option or for `ask`."""
     asked = [
         Question(f"{number}", query, [], tuple(Sample(text, [], "base") for text in options))
         for number, (query, options) in enumerate(texts)
     ]
-    return published(store, asked, campaign, ask)
+    return published(store, asked, campaign, ask, name)
 
 
 def gold_batch(store: LocalStore, count: int) -> Batch:
@@ -51,21 +52,25 @@ def gold_batch(store: LocalStore, count: int) -> Batch:
 
 
 def published(
-    store: LocalStore, asked: Sequence[Question], campaign: str = "sentiment", ask: Ask | None = None
+    store: LocalStore,
+    asked: Sequence[Question],
+    campaign: str = "sentiment",
+    ask: Ask | None = None,
+    name: str = "b1",
 ) -> Batch:
     """Publish a batch of questions."""
     settings = load_campaign("sentiment").model_copy(update={"instructions": INSTRUCTIONS, "ask": ask or Ask()})
-    vendor, key = blind(asked, settings.shown_instructions, b"secret of this test")
+    vendor, key = blind(asked, settings.shown_instructions, f"secret of {name}".encode())
     folder = store.root.parent
     write_table(key, folder / "key.parquet")
     files: dict[str, Path | bytes] = dict(write_parts(vendor, folder))
     files["key/samples.parquet"] = folder / "key.parquet"
-    facts: dict[str, object] = {"batch": "b1", "round": 1, "questions": len(key), "samples": 4, "vocabulary": "none"}
+    facts: dict[str, object] = {"batch": name, "round": 1, "questions": len(key), "samples": 4, "vocabulary": "none"}
     if ask is not None:
         facts["campaign"] = settings.model_dump(mode="json")
-    prefix = f"campaigns/{campaign}/batches/b1"
+    prefix = f"campaigns/{campaign}/batches/{name}"
     publish(store, prefix, "batch", files, inputs={}, facts=facts, began=datetime.now(UTC))
-    batch = read_batch(store, campaign, "b1")
+    batch = read_batch(store, campaign, name)
     assert batch is not None
     return batch
 

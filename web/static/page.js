@@ -10,9 +10,9 @@ async function ask(path, body) {
     headers: { "Content-Type": "application/json", "X-CSRF": csrf },
     body: JSON.stringify(body),
   };
-  const answer = await fetch(path, { credentials: "same-origin", signal: AbortSignal.timeout(15000), ...options });
-  const said = await answer.json().catch(() => ({ error: "The server said nothing that this page understands." }));
-  return { status: answer.status, ok: answer.ok, said, wait: Number(answer.headers.get("retry-after")) || 0 };
+  const response = await fetch(path, { credentials: "same-origin", signal: AbortSignal.timeout(15000), ...options });
+  const reply = await response.json().catch(() => ({ error: "The server sent nothing that this page understands." }));
+  return { status: response.status, ok: response.ok, reply, wait: Number(response.headers.get("retry-after")) || 0 };
 }
 
 function element(tag, text, attributes = {}) {
@@ -22,17 +22,78 @@ function element(tag, text, attributes = {}) {
   return made;
 }
 
+// An empty text is written out, or nobody could point at it.
+function setText(node, text) {
+  node.textContent = text || "(empty)";
+  node.classList.toggle("empty", !text);
+}
+
 const typing = () => /^(TEXTAREA|SELECT)$/.test(document.activeElement.tagName)
-  || (document.activeElement.tagName === "INPUT" && document.activeElement.type !== "radio");
+  || (document.activeElement.tagName === "INPUT" && !/^(radio|checkbox)$/.test(document.activeElement.type));
 const inDialog = () => document.querySelector("dialog[open]") !== null;
+const who = byId("who") ? byId("who").textContent : "";
+
+// What this browser keeps for the labeler. A browser may refuse to keep anything: then the page works without.
+const kept = {
+  get(key) { try { return JSON.parse(localStorage.getItem(key)); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* nothing is kept */ } },
+  remove(key) { try { localStorage.removeItem(key); } catch { /* nothing was kept */ } },
+  keys(beginning) { try { return Object.keys(localStorage).filter((key) => key.startsWith(beginning)); } catch { return []; } },
+};
+const DRAFT_DAYS = 30;
+if (who) {
+  for (const key of kept.keys("draft of ")) {
+    const draft = kept.get(key);
+    const old = !draft || !(Date.now() - draft.at < DRAFT_DAYS * 86400e3);
+    if (old || !key.startsWith(`draft of ${who}: `)) kept.remove(key);
+  }
+}
+
+// Keys are places on the keyboard, so that they work with every layout; the hints show what the layout has there. A
+// browser that does not tell the layout lets a Latin letter count as itself.
+let layout = null;
+const shortcuts = byId("shortcuts");
+if (shortcuts) {
+  const switched = `shortcuts of ${who}`;
+  const show = () => document.body.classList.toggle("without-shortcuts", !shortcuts.checked);
+  shortcuts.checked = kept.get(switched) !== "off";
+  shortcuts.addEventListener("change", () => { kept.set(switched, shortcuts.checked ? "on" : "off"); show(); });
+  show();
+}
+if (navigator.keyboard && navigator.keyboard.getLayoutMap) {
+  navigator.keyboard.getLayoutMap().then((map) => {
+    if (map.size === 0) return;
+    layout = map;
+    for (const hint of document.querySelectorAll("kbd[data-code]"))
+      if (map.has(hint.dataset.code)) hint.textContent = map.get(hint.dataset.code).toUpperCase();
+  }, () => 0);
+}
+
+// Return the key of an event as "KeyT" or "Digit1"; empty if one-key shortcuts are off or do not apply.
+function shortcutOf(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing() || inDialog()) return "";
+  if (shortcuts && !shortcuts.checked) return "";
+  const number = event.code.match(/^(?:Digit|Numpad)(\d)$/) || (!event.code && event.key.match(/^(\d)$/));
+  if (number) return `Digit${number[1]}`;
+  if ((layout === null || !event.code) && /^[a-z]$/i.test(event.key)) return `Key${event.key.toUpperCase()}`;
+  return event.code;
+}
+
+// Nothing with focus may be under the bar: the bar's height is the margin of every scrolling.
+const bar = document.querySelector(".bar");
+if (bar) {
+  const measure = () => document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+  new ResizeObserver(measure).observe(bar);
+  measure();
+}
 
 // The line: is it stopped, by whom, and what does the run in progress write?
 const watchers = [];
 async function look() {
   try {
-    const { ok, said, status } = await ask("/line");
+    const { ok, reply, status } = await ask("/line");
     if (status === 401) return location.assign("/");
-    if (ok) { showPulls(said.pulls, said.more); watchers.forEach((watch) => watch(said.live)); offerRun(said.live); }
+    if (ok) { showPulls(reply.pulls, reply.more); watchers.forEach((watch) => watch(reply.live)); offerRun(reply.live); }
   } catch { /* the server is away: the next look will tell */ }
 }
 
@@ -86,8 +147,8 @@ function onReason(name, send) {
     button.disabled = true;
     receipt.textContent = "Sending ...";
     try {
-      const { ok, said } = await send(byId(`${name}-reason`).value);
-      receipt.textContent = ok ? told(name, said) : said.error;
+      const { ok, reply } = await send(byId(`${name}-reason`).value);
+      receipt.textContent = ok ? receiptOf(name, reply) : reply.error;
       button.disabled = ok;
       look();
     } catch {
@@ -97,11 +158,11 @@ function onReason(name, send) {
   });
 }
 
-function told(name, said) {
+function receiptOf(name, reply) {
   if (name === "release") return "Released.";
-  return said.number === null
-    ? `Received and kept on the server's machine (${said.pull}). The store does not answer; the pull will be handed on. Tell people too.`
-    : `Received, number ${said.number} (${said.pull}). The line stops: ${said.scope.replace(":", " ")}.`;
+  return reply.number === null
+    ? `Received and kept on the server's machine (${reply.pull}). The store does not answer; the pull will be handed on. Tell people too.`
+    : `Received, number ${reply.number} (${reply.pull}). The line stops: ${reply.scope.replace(":", " ")}.`;
 }
 
 let releasing = null;
@@ -115,7 +176,7 @@ if (byId("pull")) {
   byId("cord").addEventListener("click", () => openDialog(byId("pull")));
   onReason("pull", (reason) => ask("/pull", { reason, scope: byId("pull-scope").value }));
   document.addEventListener("keydown", (event) => {
-    if (event.key.toLowerCase() !== "p" || event.ctrlKey || event.metaKey || event.altKey || typing() || inDialog()) return;
+    if (shortcutOf(event) !== "KeyP") return;
     event.preventDefault();
     openDialog(byId("pull"));
   });

@@ -3,9 +3,9 @@
 
 async function signIn(token) {
   try {
-    const { ok, said } = await ask("/session", { token });
+    const { ok, reply } = await ask("/session", { token });
     if (ok) return location.assign("/");
-    byId("problem").textContent = said.error;
+    byId("problem").textContent = reply.error;
   } catch {
     byId("problem").textContent = "The server does not answer. Try again in a moment.";
   }
@@ -15,8 +15,8 @@ byId("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn(byId("token").value);
 });
-const brought = location.hash.match(/^#token=([\w-]+)$/);
-if (brought) {
+const fragment = location.hash.match(/^#token=([\w-]+)$/);
+if (fragment) {
   history.replaceState(null, "", "/");
-  signIn(brought[1]);
+  signIn(fragment[1]);
 }
