@@ -28,8 +28,8 @@ def checked_shape(
     """Return a document as the typed dictionary that it is; raise Refused if a field is missing or has another type.
 
     `where` names the document for the message; `today` makes today's shape of an older one. Fields that the type does
-    not have are allowed, because later versions add some. Without `complete`, fields may also be missing: the facts of
-    older stores lack some.
+    not have are allowed, because later versions add some. Without `complete`, fields of the document itself may also be
+    missing: the facts of older stores lack some.
     """
     try:
         document = today(document)
@@ -37,7 +37,11 @@ def checked_shape(
     except (KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{where} cannot be read: no version of Andon writes it. Restore it from a backup.") from error
     except ValidationError as error:
-        faults = [fault for fault in error.errors(include_url=False) if complete or fault["type"] != "missing"]
+        faults = [
+            fault
+            for fault in error.errors(include_url=False)
+            if complete or fault["type"] != "missing" or len(fault["loc"]) > 1
+        ]
         if not faults:
             return cast(Shape, document)
         first = faults[0]

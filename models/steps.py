@@ -1,7 +1,7 @@
-"""The trainings of a run as steps: read what they need from the store, train, publish. Here, or started by accelerate.
+"""The trainings of a run as steps: read from the store, train, publish. They run here, or are started by accelerate.
 
-Every process of a training runs the same step; the first one of them publishes. A step that is published is not done
-again, and one that was killed goes on from its last checkpoint.
+Every process of a training runs the same step, and the first process publishes it. A published step is not repeated,
+and a killed one continues from its last checkpoint.
 """
 
 import json
@@ -14,14 +14,13 @@ from pathlib import Path
 
 import torch
 
-from data.batches.index import batches
 from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
 from data.console import LOGGER, say
 from data.errors import Refused, Stopped
-from data.labels.label_sets import label_agreement, read_label_set
+from data.labels.label_sets import batches_of, label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
-from data.runs.step_facts import Circumstances, PolicyFacts, RewardFacts, SupervisedFacts
+from data.runs.step_facts import Circumstances, PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
 from models.card import model_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
@@ -30,14 +29,14 @@ from models.lm.prompts import Prompts
 from models.monitoring.canaries import canaries, chosen, remembered
 from models.monitoring.live import LiveWall
 from models.monitoring.run_checks import check_reward_model, open_monitor
-from models.ppo.train import train_policy
+from models.ppo.train import PolicyHooks, train_policy
 from models.reward.dataset import base_responses, split_comparisons
 from models.reward.ensemble import Ensemble, load_ensemble
 from models.reward.model import measure_held_out, new_reward_model, train_reward_model
 from models.supervised.fine_tune import fine_tune, validation_loss
 from models.supervised.references import references
 from models.training import termination
-from models.training.hooks import Hooks, Metrics
+from models.training.hooks import Hooks
 from models.training.job import Job, quarantined
 from models.training.processes import processes
 
@@ -45,13 +44,13 @@ StepFacts = SupervisedFacts | RewardFacts | PolicyFacts
 
 
 def query_tokens(prompts: Prompts, split: Split) -> list[list[int]]:
-    """Return the queries of a split that fit the campaign's rules, in the order of the source."""
+    """Return the queries of a split that satisfy the campaign's text rules, in the order of the source."""
     encoded = (prompts.encode(query.text) for query in load_queries(prompts.fmt, split))
     return [tokens for tokens in encoded if tokens]
 
 
 def start_of(job: Job) -> Base:
-    """Return what reward model and policy start from: the base, or the base fine-tuned on references."""
+    """Return the model that reward model and policy start from: the base, or the base fine-tuned on references."""
     if job.campaign.supervised is None:
         return open_base(job.campaign.base, job.campaign.text)
     tuned = job.published("supervised")
@@ -60,7 +59,7 @@ def start_of(job: Job) -> Base:
 
 
 def supervised_step(job: Job) -> None:
-    """Fine-tune the base on the reference responses of the campaign's queries, where the campaign asks for it."""
+    """Fine-tune the base on the reference responses of the campaign's queries, if the campaign has [supervised]."""
     settings, text = job.campaign.supervised, job.campaign.text
     if settings is None:
         return
@@ -104,11 +103,11 @@ def reward_step(job: Job) -> None:
     base, store, texts = start_of(job), job.plain_store, edition(text, "train")
     prompts = base.prompts(text)
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
-    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
+    sources = batches_of(store, job.campaign.name, document)
     split = split_comparisons(base, sources, labels, prompts, settings.held_out_share)
     if not split.train or not split.held_out:
         share = f"a held_out_share of {settings.held_out_share}"
-        raise Refused(f"{len(labels)} labels are too few for {share}: nothing would measure the model. Label more.")
+        raise Refused(f"{len(labels)} labels are too few for {share}, so nothing can measure the model. Label more.")
     say(f"reward model: training on {len(split.train):,} labels, {len(split.held_out):,} held out")
     count = settings.normalisation_samples
     scored = settings.normalise_on == "scored"
@@ -124,14 +123,14 @@ def reward_step(job: Job) -> None:
             normalised.append((before, model.normalise(normal[:count], look=look)))
             members.append(model)
         ensemble = Ensemble(members)
-        if not scored:  # what PPO scores is cut and valid, whatever scores are normalised on
+        if not scored:  # PPO scores truncated, valid responses, even if scores are normalised on others
             normal[count:] = base_responses(base, queries, prompts, count, job.seed + 1, look=look)
         fresh = ensemble.scores(normal[count:], look)
         held_out = measure_held_out(partial(ensemble.scores, look=look), split.held_out)
     say(f"reward model: held-out accuracy {held_out.accuracy} (chance {held_out.chance:.3f})")
-    known = canaries(base, sources, prompts)
-    gold = check_reward_model(job, ensemble, known, held_out, histories[0], label_agreement(labels, sources))
-    pairs = remembered(ensemble, [*known, *chosen(split.held_out[:200])], best_device())
+    gold_canaries = canaries(base, sources, prompts)
+    gold = check_reward_model(job, ensemble, gold_canaries, held_out, histories[0], label_agreement(labels, sources))
+    pairs = remembered(ensemble, [*gold_canaries, *chosen(split.held_out[:200])], best_device())
     facts: RewardFacts = {
         "train_labels": len(split.train),
         "held_out_labels": len(split.held_out),
@@ -143,9 +142,9 @@ def reward_step(job: Job) -> None:
         "models": settings.models,
         "normalised_before": normalised[0][0].facts(),
         "normalised_after": [after.facts() for _, after in normalised],
-        "base_score_mean": float(fresh.mean(0).mean()),  # on samples that did not set gain and bias
+        "base_score_mean": float(fresh.mean(0).mean()),
         "base_score_std": float(fresh.mean(0).std()),
-        "base_score_queries": len({tuple(row.query) for row in normal[count:]}),  # responses to one query are alike
+        "base_score_queries": len({tuple(row.query) for row in normal[count:]}),
         "base_score_spread": float(fresh.std(0).mean()) if settings.models > 1 else None,
     }
     inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed, "queries": texts}
@@ -166,15 +165,15 @@ def policy_step(job: Job) -> None:
     base, scorer, texts = start_of(job), job.published("reward"), edition(text, "train")
     assert scorer is not None
     score = load_ensemble(scorer.folder())
-    start = "the base" if job.campaign.supervised is None else "what the references made of the base"
+    start = "the base" if job.campaign.supervised is None else "the base fine-tuned on references"
     say(f"policy: PPO from {start}, {settings.episodes:,} episodes")
     prompts = base.prompts(text)
     queries = query_tokens(prompts, "train")
-    metrics: list[Metrics] = []
+    metrics: list[PolicyUpdate] = []
     with quarantined(job, "policy", checkpoints), open_monitor(job, base, score, scorer, queries, metrics) as inspect:
-        hooks = Hooks(
+        hooks = PolicyHooks(
             look=job.look(),
-            last_look=job.look(),  # a new one looks at once, without a rest: the last update may have pulled
+            last_look=job.look(),  # a new watch looks at once, because the last update may have pulled the cord
             log=metrics.append,
             show=LiveWall(job.plain_store, job.campaign, job.run, base, score, queries),
             inspect=inspect,
@@ -184,19 +183,19 @@ def policy_step(job: Job) -> None:
             settings, prompts, base.model, score, queries, job.seed, hooks,
             value_from=score.members[0] if settings.value_model == "separate" else None,
         )  # fmt: skip
-    assert fingerprint(base.model) == base.fingerprint, "the reference changed while it was trained against"
+    assert fingerprint(base.model) == base.fingerprint, "the reference changed during the training"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
     inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
-        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last), "utf-8")
+        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last["kl"]), "utf-8")
         _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, PolicyFacts(last=last), began)
     checkpoints.clear()
 
 
 def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
-    """Whether a step is published; what it saved on its way goes then, also where it was killed in between."""
+    """Return whether a step is published. If it is, remove its checkpoints, which a killed process may have left."""
     if job.published(step) is None:
         return False
     for checkpoints in saved:
@@ -207,13 +206,13 @@ def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
 def _publish(
     job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: StepFacts, began: datetime
 ) -> None:
-    """Publish all files of a folder and some JSON beside them, from the first process."""
+    """Publish all files of a folder and some JSON documents, from the first process."""
     if processes().is_main:
         files: dict[str, Path | bytes] = {
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
-        kind = best_device().type  # what else decides the bits of a training
+        kind = best_device().type
         around = Circumstances(device=kind, precision=precision(kind), threads=torch.get_num_threads())
         publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts={**facts, **around}, began=began)
     processes().wait()
@@ -223,9 +222,11 @@ STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_
 
 
 def main(step: str, job: Path) -> None:
-    """Run one step of the job in a file, as accelerate starts it; exit with 3 if stopped and with 1 if refused."""
+    """Run one step of the job in a file, as accelerate starts it; exit with 3 if stopped, with 1 if refused."""
     logging.basicConfig(format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
-    LOGGER.setLevel(logging.INFO if processes().is_main else logging.WARNING)  # one line, however many processes
+    LOGGER.setLevel(
+        logging.INFO if processes().is_main else logging.WARNING
+    )  # each line once, for any number of processes
     termination.listen()
     try:
         STEPS[step](Job.read(job))

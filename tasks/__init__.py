@@ -1,1 +1,1 @@
-"""One Prefect task a step: read, call models or data, publish."""
+"""Prefect tasks, one for each step: read, call models or data, publish."""

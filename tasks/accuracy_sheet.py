@@ -18,12 +18,12 @@ from models.lm.base import open_base
 
 @task(cache_policy=NO_CACHE)
 def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], items: int, seed: int) -> str:
-    """Publish a sheet of so many articles for each system, and return the address of its file."""
+    """Publish a sheet with `items` articles for each system, and return the address of its file."""
     store = open_store(store_uri)
     systems = find_systems(store, campaign, names)
-    known = [identity(system) for system in systems]
+    identities = [identity(system) for system in systems]
     request = {
-        "systems": known,
+        "systems": identities,
         "items": items,
         "text": campaign.text.model_dump(),
         "base": campaign.base,
@@ -35,11 +35,11 @@ def write_sheet(store_uri: str, campaign: Campaign, names: tuple[str, ...], item
         return published.address("sheet.csv")
     base = open_base(campaign.base, campaign.text)
     scorer = next((system.run for system in systems if system.kind == "best of"), None)
-    say(f"sheet: {items} articles for each of {', '.join(known)}")
+    say(f"sheet: {items} articles for each of {', '.join(identities)}")
     answered = run_systems(store, campaign, base, systems, scorer, items, seed, Clock())
-    found = [
+    rows = [
         Item(query.query_id, query.text, name, response.text)
-        for name, responses in zip(known, answered.responses.values(), strict=True)
-        for query, response in zip(answered.asked, responses, strict=True)
+        for name, responses in zip(identities, answered.responses.values(), strict=True)
+        for query, response in zip(answered.queries, responses, strict=True)
     ]
-    return publish_sheet(store, campaign.name, found, request, secrets.randbits(64)).address("sheet.csv")
+    return publish_sheet(store, campaign.name, rows, request, secrets.randbits(64)).address("sheet.csv")

@@ -98,7 +98,7 @@ def show_pulls(store: Store, campaign: str, run: str) -> None:
         {
             "pull": pulled.pull.pull,
             "by": pulled.pull.by,
-            "what was seen": one_line(pulled.pull.reason),
+            "reason": one_line(pulled.pull.reason),
             "update": pulled.pull.evidence.get("update", ""),
             "released by": "" if pulled.release is None else pulled.release.by,
         }

@@ -51,9 +51,9 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     if leader is not None:
         policies[CHAMPION] = open_champion(store, campaign, leader, base)
     say(f"round {round_number}: sampling {campaign.batch.questions:,} questions from {' and '.join(policies)}")
-    asked_before = (queries_asked(batch.path(KEY_FILE)) for batch in batches(store, campaign.name))
+    used = set().union(*(queries_asked(batch.path(KEY_FILE)) for batch in batches(store, campaign.name)))
     queries = load_queries(campaign.text, "train")
-    questions = _chosen(store, campaign, policies, queries, seed + round_number, set().union(*asked_before))
+    questions = _chosen(store, campaign, policies, queries, seed + round_number, used)
     writers = {name: {"fingerprint": policy.fingerprint} for name, policy in policies.items()}
     numbered, count = with_tests(campaign, questions, campaign.batch.questions, seed + round_number)
     facts: BatchFacts = {"round": round_number, "samples": campaign.batch.samples}
@@ -71,7 +71,7 @@ def _chosen(
     seed: int,
     used: Collection[str],
 ) -> Iterator[Question]:
-    """Draw a batch's questions: all at random, or the campaign's share of them and the rest by disagreement."""
+    """Draw the questions of a batch: all at random, or a share at random and the rest by disagreement."""
     count = campaign.batch.questions
     at_random = math.ceil(campaign.batch.random_share * count)
     scorer = last_reward_model(store, campaign, policies[BASE]) if at_random < count else None
@@ -81,22 +81,22 @@ def _chosen(
         return drawn_at_random(draw_questions(policies, queries, campaign, count, seed, used))
     drawn = list(drawn_at_random(draw_questions(policies, queries, campaign, at_random, seed, used)))
     used = {*used, *(question.query_id for question in drawn)}
-    open_to_choice = [q for q in queries if not is_held_out(q.query_id, campaign.reward.held_out_share)]
-    wanted = count - at_random
-    candidates = list(draw_questions(policies, open_to_choice, campaign, CANDIDATES * wanted, seed + 1_000_003, used))
-    say(f"choosing {wanted:,} of {len(candidates):,} questions by the disagreement of {scorer['models']} reward models")
+    selectable = [q for q in queries if not is_held_out(q.query_id, campaign.reward.held_out_share)]
+    rest = count - at_random
+    candidates = list(draw_questions(policies, selectable, campaign, CANDIDATES * rest, seed + 1_000_003, used))
+    say(f"choosing {rest:,} of {len(candidates):,} questions by the disagreement of {scorer['models']} reward models")
     ensemble = load_ensemble(scorer.folder())
-    return iter([*drawn, *chosen_by_disagreement(policies[BASE], ensemble, candidates, wanted)])
+    return iter([*drawn, *chosen_by_disagreement(policies[BASE], ensemble, candidates, rest)])
 
 
 def last_reward_model(store: Store, campaign: Campaign, base: Base) -> Publication | None:
-    """Return the reward model of the last run, if it reads the tokens of this base."""
+    """Return the reward model of the last run, if the run started from this base."""
     finished = runs(store, campaign.name)
     if not finished:
         return None
     prefix = run_prefix(campaign.name, finished[-1].facts["run"])
     scorer = read_manifest(store, f"{prefix}/reward")
-    start = read_manifest(store, f"{prefix}/supervised") or scorer  # what references made of the base reads as it does
+    start = read_manifest(store, f"{prefix}/supervised") or scorer  # fine-tuning keeps the vocabulary
     return scorer if start is not None and start.manifest["inputs"]["base"] == base.fingerprint else None
 
 

@@ -1,4 +1,4 @@
-"""Prefect tasks of the evaluation: systems side by side on the same test queries, judged, measured and published."""
+"""Prefect tasks of the evaluation: systems answer the same test queries, are judged, measured and published."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from data.evaluation.systems import CHAMPION, ZERO_SHOT, System, find_systems, l
 from data.measures.intervals import StoredEstimate
 from data.measures.text_metrics import measure_texts, score_gaps
 from data.paths import evaluations_prefix, run_prefix
-from data.reports.evaluation import evaluation_report, told_apart
+from data.reports.evaluation import evaluation_report, rule_warnings
 from data.runs.champion import decisions_about, opponent_of, promotion_log
 from data.store import Store, open_store
 from data.store.manifest import publish, read_manifest
@@ -34,12 +34,12 @@ POLICY = "policy"
 
 @task(cache_policy=NO_CACHE)
 def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], seed: int) -> str:
-    """Set systems of a campaign side by side on its test queries; publish that with a report, and return where."""
+    """Evaluate systems on a campaign's test queries, publish the evaluation with a report, and return its prefix."""
     store, clock = open_store(store_uri), Clock()
     systems = find_systems(store, campaign, names)
     base = clock.models(lambda: open_base(campaign.base, campaign.text))
-    of_systems = [system.run for system in systems if system.run]
-    scorer = of_systems[-1] if of_systems else last_reward_run(store, campaign)
+    runs = [system.run for system in systems if system.run]
+    scorer = runs[-1] if runs else last_reward_run(store, campaign)
     question = [
         base.fingerprint,
         [list(system) for system in systems],
@@ -58,15 +58,15 @@ def evaluate_systems(store_uri: str, campaign: Campaign, names: Sequence[str], s
 
 @task(cache_policy=NO_CACHE)
 def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, again: bool = False) -> str:
-    """Measure a run's policy beside zero-shot, the champion it has to beat, and best of n; return where that lies.
+    """Evaluate a run's policy against zero-shot, the champion to beat, and best of n; return the prefix.
 
-    Other settings, another seed or another champion make another evaluation. A retrain that is run again does not
-    evaluate a run that was promoted once again by the same settings; `again` does, beside the present champion.
+    Other settings, another seed or another champion give another evaluation. If a retrain is repeated with the same
+    settings, a run that was promoted before is not evaluated again. With `again` it is, against the present champion.
     """
     store, clock = open_store(store_uri), Clock()
     leader, prefix = opponent_of(store, campaign.name, run), run_prefix(campaign.name, run)
-    decided = decisions_about(promotion_log(store, campaign.name), run)
-    promoted = read_manifest(store, prefix) is not None and any(each["kind"] == "promote" for each in decided)
+    decisions = decisions_about(promotion_log(store, campaign.name), run)
+    promoted = read_manifest(store, prefix) is not None and any(entry["kind"] == "promote" for entry in decisions)
     if promoted and not again and evaluations_by(store, campaign.name, run, campaign):
         say("evaluation: published")
         return evaluation_of(store, campaign.name, run, campaign).prefix
@@ -83,7 +83,7 @@ def evaluate_policy(store_uri: str, campaign: Campaign, run: str, seed: int, aga
     base = clock.models(lambda: open_base(campaign.base, campaign.text))
     start = read_manifest(store, f"{prefix}/supervised") or read_manifest(store, f"{prefix}/policy")
     if start is not None and start.manifest["inputs"]["base"] != base.fingerprint:
-        raise Refused(f"{run} was trained from another base than {campaign.base} is now: give the one it came from.")
+        raise Refused(f"{run} was trained from another base than {campaign.base}. Give its base with --base.")
     _evaluate(store, campaign, base, systems, run, seed, where, clock)
     return where
 
@@ -101,12 +101,12 @@ def _evaluate(
     began, names = datetime.now(UTC), [system.name for system in systems]
     say(f"evaluation: {', '.join(names)} on {campaign.evaluation.queries:,} test queries")
     answered = run_systems(store, campaign, base, systems, scorer, campaign.evaluation.queries, seed, clock)
-    apart = other_rules(store, campaign, systems)
-    for line in told_apart(apart):
+    differing_rules = other_rules(store, campaign, systems)
+    for line in rule_warnings(differing_rules):
         say(f"evaluation: {line}")
-    queries = {query.query_id: query.text for query in answered.asked}
+    queries = {query.query_id: query.text for query in answered.queries}
     judgements = [] if campaign.judges is None else list(judge_pairs(campaign.judges, queries, answered.texts()))
-    found, anchor = pair_results(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
+    results, anchor = pair_results(judgements), ZERO_SHOT if ZERO_SHOT in names else names[0]
     facts: EvaluationFacts = {
         "systems": names,
         "runs": {system.name: system.run for system in systems if system.run},
@@ -114,13 +114,13 @@ def _evaluate(
         "pairs": len(queries),
         "seed": seed,
         "rules": content_id(campaign.measuring()),
-        "other_rules": apart,
-        "contests": [contest.document() for contest in found],
+        "other_rules": differing_rules,
+        "contests": [result.document() for result in results],
         "elo": _ratings(judgements, names, anchor),
         "texts": _measured(campaign, answered),
         "scores": score_gaps(answered.scores, anchor) if answered.scores else {},
         "behaviours": {name: each.document() for name, each in answered.behaviours.items()},
-        **_of_policy(names, found, answered),
+        **_of_policy(names, results, answered),
         **clock.facts(),
     }
     inputs: Document = {"base": base.fingerprint, "scorer": scorer, "seed": seed}
@@ -131,7 +131,8 @@ def _evaluate(
         pq.write_table(table, responses)
         files: dict[str, Path | bytes] = {"responses.parquet": responses}
         if judgements:
-            pq.write_table(pa.Table.from_pylist([each._asdict() for each in judgements], JUDGEMENTS), answers)
+            rows = [judgement._asdict() for judgement in judgements]
+            pq.write_table(pa.Table.from_pylist(rows, JUDGEMENTS), answers)
             files["judgements.parquet"] = answers
         if POLICY not in names:  # a run has a report of its own
             files["report.html"] = evaluation_report(campaign, facts, table.to_pylist()).encode()
@@ -139,22 +140,22 @@ def _evaluate(
 
 
 def _measured(campaign: Campaign, answered: SystemResponses) -> Mapping[str, Mapping[str, float | None]]:
-    sources = [query.text for query in answered.asked]
-    references = [query.reference for query in answered.asked]
+    sources = [query.text for query in answered.queries]
+    references = [query.reference for query in answered.queries]
     return {
         name: measure_texts(sources, texts, references, campaign.text.cleaning)
         for name, texts in answered.texts().items()
     }
 
 
-def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: SystemResponses) -> PolicyMeasures:
-    """Return what a run and the promotion gate read of the evaluation of a policy; nothing of other evaluations."""
+def _of_policy(names: Sequence[str], results: Sequence[PairResult], answered: SystemResponses) -> PolicyMeasures:
+    """Return the measures of a policy that its run and the promotion gate need; none without a policy."""
     if POLICY not in names:
         return {}
     best = next((name for name in names if name.startswith("best-of-")), "")
-    over_zero_shot = _rate(found, POLICY, ZERO_SHOT)
-    over_champion = _rate(found, POLICY, CHAMPION)
-    best_of_over_zero_shot = _rate(found, best, ZERO_SHOT)
+    over_zero_shot = _rate(results, POLICY, ZERO_SHOT)
+    over_champion = _rate(results, POLICY, CHAMPION)
+    best_of_over_zero_shot = _rate(results, best, ZERO_SHOT)
     behaviour = answered.behaviours[POLICY].document()
     return {
         "win_rate": over_zero_shot,
@@ -164,9 +165,9 @@ def _of_policy(names: Sequence[str], found: Sequence[PairResult], answered: Syst
     }
 
 
-def _rate(found: Sequence[PairResult], system: str, other: str) -> StoredEstimate | None:
-    """Return how often a system is preferred to another, and show it; None if nobody judged the two."""
-    result = result_for(found, system, other)
+def _rate(results: Sequence[PairResult], system: str, other: str) -> StoredEstimate | None:
+    """Return the win rate of a system over another, and log it; None if they were not judged."""
+    result = result_for(results, system, other)
     if result is None:
         return None
     say(f"evaluation: win rate of {system} over {other} {result.win_rate}")

@@ -17,7 +17,7 @@ from data.errors import Refused
 from data.evaluation.human_evaluation import human_evaluations, identity
 from data.evaluation.systems import find_systems, other_rules
 from data.paths import comparisons_of
-from data.reports.evaluation import told_apart
+from data.reports.evaluation import rule_warnings
 from data.store import open_store
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import open_base
@@ -25,10 +25,10 @@ from models.lm.base import open_base
 
 @task(cache_policy=NO_CACHE)
 def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str], seed: int) -> str:
-    """Publish two-way questions on as many test queries as the campaign's evaluation has, and return the batch's id.
+    """Publish blind questions about two systems on the campaign's test queries, and return the id of the batch.
 
-    Queries that both answered with the same words are not asked about: they count as ties. Copies for other labelers
-    are as the campaign's batch has them; known answers are not, for nobody knows which system is better.
+    Queries with equal responses are not composed and count as ties. Copies for other labelers are as in the campaign's
+    batches. There are no gold questions, because no answer is known.
     """
     store, name = open_store(store_uri), comparisons_of(campaign.name)
     systems = find_systems(store, campaign, names)
@@ -40,7 +40,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         if str(earlier["batch"]).endswith(request):
             say(f"comparison: batch {earlier['batch']} is published")
             return str(earlier["batch"])
-    for line in told_apart(other_rules(store, campaign, systems)):
+    for line in rule_warnings(other_rules(store, campaign, systems)):
         say(f"comparison: {line} For the gate they count only of a run that was trained with these rules.")
     number = len(human_evaluations(store, campaign.name)) + 1
     batch_id, began = f"h{number:03d}-{request}", datetime.now(UTC)
@@ -51,7 +51,7 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
     answered = run_systems(store, campaign, base, systems, scorer, count * 5 // 4, seed, Clock())
     questions: list[Question] = []
     equal = 0
-    for query, one, other in zip(answered.asked, *answered.responses.values(), strict=True):
+    for query, one, other in zip(answered.queries, *answered.responses.values(), strict=True):
         if len(questions) == count:
             break
         if one.text == other.text:
@@ -60,12 +60,12 @@ def publish_comparison(store_uri: str, campaign: Campaign, names: tuple[str, str
         samples = (Sample(one.text, one.tokens, left), Sample(other.text, other.tokens, right))
         questions.append(Question(query.query_id, query.text, query.tokens, samples))
     if not questions:
-        raise Refused(f"{left} and {right} answer all {equal} queries with the same words: there is nothing to ask.")
+        raise Refused(f"{left} and {right} give equal responses to all {equal} queries. Choose two other systems.")
     alone = campaign.batch.model_copy(update={"gold_share": 0.0, "repeat_share": 0.0})
-    asked = compose(questions, [], alone, seed)
+    composed = compose(questions, [], alone, seed)
     facts: BatchFacts = {"round": number, "samples": 2, "systems": [left, right], "equal": equal}
     facts |= {"vocabulary": base.vocabulary, "seed": seed}
     inputs = {"models": {system.name: system.model for system in systems if system.model}, "base": base.fingerprint}
-    numbered = enumerate(asked)
-    publish_draft(store, Draft(name, batch_id, campaign, numbered, len(asked), facts, inputs, began, "comparison"))
+    numbered = enumerate(composed)
+    publish_draft(store, Draft(name, batch_id, campaign, numbered, len(composed), facts, inputs, began, "comparison"))
     return batch_id

@@ -1,4 +1,4 @@
-"""Prefect task that takes in labels which others collected: as a batch of the campaign, and the answers to it."""
+"""Prefect task that imports published labels as a batch of the campaign and answers to it."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -29,13 +29,13 @@ LABELER = "openai-2019"
 
 @task(cache_policy=NO_CACHE)
 def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestResult:
-    """Publish a label file of 2019 as a batch and ingest its answers; the same file again adds nothing."""
+    """Publish a label file of 2019 as a batch and ingest its answers. Importing a file again adds nothing."""
     store, labels = open_store(store_uri), read_published_labels(file)
     base = open_base(campaign.base, campaign.text)
     if len(base.tokenizer) != VOCABULARY:
         raise Refused(
-            f"{file.name} holds tokens of GPT-2, and the base {campaign.base} has another vocabulary: "
-            "use --base openai-community/gpt2, or a checkpoint with its tokenizer."
+            f"{file.name} has tokens of GPT-2, but the base {campaign.base} has another vocabulary. "
+            "Use --base openai-community/gpt2, or a checkpoint with its tokenizer."
         )
     prompts = base.prompts(campaign.text)
     questions = [_question(prompts, label) for label in labels]
@@ -49,7 +49,7 @@ def import_published(store_uri: str, campaign: Campaign, file: Path) -> IngestRe
         result = ingest(store, campaign.name, answers, scratch, campaign.quality)
     assess_pending(store, campaign.name)
     result = result._replace(label_set=freeze(store, campaign.name))
-    say(f"labels: {result.accepted:,} imported from {file.name}, {result.duplicates:,} known already")
+    say(f"labels: {result.accepted:,} imported from {file.name}, {result.duplicates:,} duplicates")
     return result
 
 
@@ -83,7 +83,7 @@ def _question(prompts: Prompts, label: PublishedLabel) -> Question:
 
 
 def _answers(questions: list[Question], labels: list[PublishedLabel], instructions: str, secret: bytes) -> pa.Table:
-    """Write the choices as a vendor would who was shown the batch."""
+    """Return the choices as the answer file of a vendor."""
     rows = []
     for index, (question, label) in enumerate(zip(questions, labels, strict=True)):
         qid = question_id(secret, index)

@@ -59,7 +59,7 @@ def _held(store: Store, lease: Lease) -> Iterator[Lease]:
                 renew(store, lease)
             except LeaseLost as refusal:
                 return say(str(refusal))
-            except Exception as error:  # a store out of reach for a while: the lease is made for a silent holder
+            except Exception as error:  # an unreachable store does no harm until the lease expires
                 say(f"lease: no beat, {error}")
 
     beats = threading.Thread(target=beat, daemon=True)

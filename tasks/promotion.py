@@ -15,7 +15,7 @@ from data.store import open_store
 
 @task(cache_policy=NO_CACHE)
 def promote_if_better(store_uri: str, campaign: Campaign, run: str) -> bool:
-    """Let the gate decide about a finished run by the evaluation that counts; return whether it is champion now."""
+    """Let the gate decide about a finished run by its deciding evaluation; return whether it is champion now."""
     store = open_store(store_uri)
     measured = evaluation_of(store, campaign.name, run, campaign)
     label_set = find_run(store, campaign.name, run).facts["label_set"]

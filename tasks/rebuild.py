@@ -1,4 +1,4 @@
-"""Prefect task that builds a finished run again, beside the store, and compares."""
+"""Prefect task that trains a finished run again, outside the store, and compares the weights."""
 
 import tempfile
 from pathlib import Path
@@ -18,9 +18,9 @@ from models.training.job import Job
 
 @task(cache_policy=NO_CACHE)
 def rebuild_run(store_uri: str, run: str) -> dict[str, Any]:
-    """Train all of a run anew from its label set, settings, base and seed; return what came out otherwise, and why.
+    """Train a run again from its label set, settings, base and seed; return the weights that differ, and why.
 
-    As many threads compute as did then. Nothing is written into the store.
+    The number of threads is that of the recorded training. Nothing is written into the store.
     """
     store = open_store(store_uri)
     published = find_anywhere(store, run)
@@ -43,6 +43,6 @@ def rebuild_run(store_uri: str, run: str) -> dict[str, Any]:
             rebuilt = job.published(step)
             assert rebuilt is not None
             different += [f"{step}/{name}" for name in differing(recorded, rebuilt)]
-            around += [each for each in circumstances(recorded, rebuilt) if each not in around]
+            around += [text for text in circumstances(recorded, rebuilt) if text not in around]
             compared += weights(recorded)
     return {"run": run, "weights": compared, "different": different, "circumstances": around}

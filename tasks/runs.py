@@ -21,7 +21,7 @@ from models.training.job import Job
 
 @task(cache_policy=NO_CACHE)
 def publish_run(job: Job, evaluation: str) -> None:
-    """Write the metrics table and the report of a run, and publish the run: from here on it is finished."""
+    """Write the metrics table and the report of a run, and publish the run, which makes it finished."""
     store, campaign, prefix = job.fenced_store, job.campaign, run_prefix(job.campaign.name, job.run)
     if read_manifest(store, prefix) is not None:
         return
@@ -48,13 +48,13 @@ def publish_run(job: Job, evaluation: str) -> None:
         "recipe": campaign.recipe(),
         "campaign": campaign.model_dump(mode="json"),
     }
-    found = gather(store, campaign, facts, done)
+    report_input = gather(store, campaign, facts, done)
     with tempfile.TemporaryDirectory() as scratch:
         metrics = Path(scratch) / "metrics.parquet"
-        pq.write_table(metrics_table(found.histories), metrics)
+        pq.write_table(metrics_table(report_input.histories), metrics)
         files: dict[str, Path | bytes] = {
             "metrics.parquet": metrics,
-            "report.html": run_report(campaign, found).encode(),
+            "report.html": run_report(campaign, report_input).encode(),
         }
         inputs = {"label_set": job.label_set, "seed": job.seed}
         inputs |= {name: step.prefix for name, step in done.items()}

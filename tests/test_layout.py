@@ -34,7 +34,8 @@ FLOORS = {
         ["batches", "cord"],
         ["labels", "simulation", "exchange"],
         ["quality", "runs", "page"],
-        ["ingest", "evaluation", "rounds"],
+        ["ingest", "evaluation"],
+        ["rounds"],
         ["reports"],
     ],
     "models": [

@@ -22,15 +22,15 @@ from data.evaluation.judgements import judge_pairs, pair_results, result_for
 from data.evaluation.systems import ZERO_SHOT, System
 from data.paths import run_prefix
 from data.runs.registry import runs
+from data.runs.step_facts import PolicyUpdate
 from data.store import LocalStore
 from data.store.manifest import Publication, publish, read_manifest
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, open_base, save_language_model
 from models.ppo.policy import PolicyModel
-from models.ppo.train import train_policy
+from models.ppo.train import PolicyHooks, train_policy
 from models.reward.ensemble import load_ensemble
 from models.steps import query_tokens
-from models.training.hooks import Hooks, Metrics
 
 SYSTEMS = {"scratch": "from the base", "long": "from the base, all episodes at once", "warm": "from the last policy"}
 
@@ -42,7 +42,7 @@ def trained(
     prefix = f"campaigns/{campaign.name}/{'warm' if before else 'long'}/{run['run']}"
     if (done := read_manifest(store, prefix)) is not None:
         return done
-    began, metrics = datetime.now(UTC), list[Metrics]()
+    began, metrics = datetime.now(UTC), list[PolicyUpdate]()
     reward = read_manifest(store, f"{run_prefix(campaign.name, run['run'])}/reward")
     assert reward is not None
     prompts = base.prompts(campaign.text)
@@ -55,7 +55,7 @@ def trained(
             load_ensemble(reward.folder()),
             query_tokens(prompts, "train"),
             run["seed"] + run["round"],  # other queries and samples than in the round before
-            Hooks(log=metrics.append),
+            PolicyHooks(log=metrics.append),
         )
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
@@ -78,7 +78,7 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     policies = dict(zip(SYSTEMS.values(), (scratch, long, warm), strict=True))
     systems = [System(ZERO_SHOT, "model"), *(System(n, "model", last, each.prefix) for n, each in policies.items())]
     answered = run_systems(store, campaign, base, systems, last, campaign.evaluation.queries, arm.seed, Clock())
-    asked = {query.query_id: query.text for query in answered.asked}
+    asked = {query.query_id: query.text for query in answered.queries}
     found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}
     for name, system in SYSTEMS.items():

@@ -22,11 +22,11 @@ from bench.arguments import parser
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from data.errors import Stopped
+from data.runs.step_facts import PolicyUpdate
 from data.runs.stops import stops
 from data.store import LocalStore
 from models.lm.base import Base, open_base
-from models.ppo.train import train_policy
-from models.training.hooks import Hooks, Metrics
+from models.ppo.train import PolicyHooks, train_policy
 from models.training.job import Job, quarantined
 
 TIMES, CAMPAIGN = 20, load_campaign("sentiment", changes={"policy": {"batch": 8}})
@@ -37,7 +37,7 @@ def train(job: Job, base: Base, queries: Sequence[list[int]], tell: Connection) 
     checkpoints = job.checkpoints("policy", CAMPAIGN.checkpoints.policy_updates)
     ended = [time.monotonic()]
 
-    def log(metrics: Metrics) -> None:
+    def log(metrics: PolicyUpdate) -> None:
         ended.append(time.monotonic())
         tell.send(ended[-1] - ended[-2])
 
@@ -50,7 +50,7 @@ def train(job: Job, base: Base, queries: Sequence[list[int]], tell: Connection) 
                 lambda queries, responses: (responses == 13).sum(-1).float(),
                 queries,
                 job.seed,
-                Hooks(look=job.look(), log=log, checkpoints=checkpoints),
+                PolicyHooks(look=job.look(), log=log, checkpoints=checkpoints),
             )
     except Stopped:
         sys.exit(3)

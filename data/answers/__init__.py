@@ -9,7 +9,7 @@ from importlib import import_module
 
 from data.answers.base import Kind
 
-SHARED = {"base", "answer"}  # modules that are no kind
+SHARED = {"base", "answer"}  # modules that are not kinds
 
 
 def _kinds() -> tuple[Kind, ...]:
@@ -21,4 +21,4 @@ def _kinds() -> tuple[Kind, ...]:
 KINDS = _kinds()
 BY_NAME = {kind.name: kind for kind in KINDS}
 BEST = BY_NAME["best"]
-DETAILED = tuple(kind for kind in KINDS if kind is not BEST)  # those that say more than which sample is best
+DETAILED = tuple(kind for kind in KINDS if kind is not BEST)  # kinds with more than one best sample

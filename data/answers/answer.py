@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from data.answers import BEST, BY_NAME, DETAILED, KINDS
 from data.answers.base import BadAnswer, Kind, Target, compact
 from data.escape import shown
 
-Details = Mapping[str, Any]  # name of a kind of DETAILED to the value as stored; what was not answered is left out
-Habits = Mapping[tuple[str, str], Any]  # labeler and kind to how the labeler uses it
+Details = Mapping[str, Any]  # stored value by the name of its kind in DETAILED; kinds without an answer are left out
+Habits = Mapping[tuple[str, str], Any]  # statistics by labeler and kind
 NO_DETAILS: Details = {}
-NAMED_BY_PLACE = ("ranking", "ratings")  # kinds that stand without their name in the id of a label
+NAMED_BY_PLACE = ("ranking", "ratings")  # kinds that enter the id of a label without their name
 
 
 def to_samples(best: int | None, rows: Mapping[str, Any], order: tuple[int, ...]) -> tuple[int | None, dict[str, Any]]:
@@ -36,7 +40,7 @@ def text_of(best: int | None, details: Details) -> str:
 
 
 def named(details: Details) -> list[Any] | None:
-    """Return details as they enter the id of a label; None without any.
+    """Return details as they enter the id of a label; None without details.
 
     Kinds newer than the first two enter with their names, so that ids of old labels stay the same.
     """
@@ -47,21 +51,21 @@ def named(details: Details) -> list[Any] | None:
 
 def _values(best: int | None, details: Details) -> list[tuple[Kind, Any]]:
     """Return the kinds of an answer, lowest precedence first, each with its stored value."""
-    given = {**({} if best is None else {BEST.name: best}), **details}
-    return [(kind, given[kind.name]) for kind in KINDS if kind.name in given]
+    stored = {**({} if best is None else {BEST.name: best}), **details}
+    return [(kind, stored[kind.name]) for kind in KINDS if kind.name in stored]
 
 
 def habits(answers: Sequence[tuple[str, Details]]) -> Habits:
-    """Return how each labeler uses each kind, from (labeler, details) of all their answers."""
+    """Return statistics of each labeler's answers of each kind, from (labeler, details) of all answers."""
     values: dict[tuple[str, str], list[Any]] = {}
     for labeler, details in answers:
         for name, value in details.items():
             values.setdefault((labeler, name), []).append(value)
-    return {(labeler, name): BY_NAME[name].habit(given) for (labeler, name), given in values.items()}
+    return {(labeler, name): BY_NAME[name].habit(stored) for (labeler, name), stored in values.items()}
 
 
 def target(best: int | None, details: Details, labeler: str, k: int, habits: Habits) -> Target:
-    """Return what an answer about k samples teaches: of several kinds, the highest precedence gives the choices."""
+    """Return the training target of an answer about k samples. Kinds of higher precedence replace those of lower."""
     whole = Target()
     for kind, value in _values(best, details):
         own = kind.target(value, k, habits.get((labeler, kind.name)))
@@ -70,15 +74,24 @@ def target(best: int | None, details: Details, labeler: str, k: int, habits: Hab
 
 
 def favourite(best: int | None, details: Details, k: int) -> int | None:
-    """Return the sample that an answer likes best, the first of those that tie; None for an answer without any kind."""
+    """Return the preferred sample of an answer, the first one in a tie; None for an answer without any kind."""
     for kind, value in _values(best, details):
         numbers = kind.utilities(value, k)
         return numbers.index(max(numbers))
     return None
 
 
+def count_undecided(labels: pa.Table) -> int:
+    """Return the number of labels that prefer no sample by any kind of their answer."""
+    undecided = np.array(pc.is_null(labels["best_sample"]))
+    for kind in DETAILED:
+        column = labels[kind.name]
+        undecided &= np.array(pc.is_null(column)) | kind.undecided(column)
+    return int(undecided.sum())
+
+
 def won(best: int | None, details: Details) -> float:
-    """Return what an answer gives to the first of its two samples: 1, 0, or 0.5 for a tie."""
+    """Return the result of the first of two samples: 1 if it is preferred, 0 if the other is, 0.5 for a tie."""
     for kind, value in _values(best, details):
         first, second = kind.utilities(value, 2)
         if first != second:

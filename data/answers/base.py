@@ -1,4 +1,4 @@
-"""What a kind of answer is: its column, its checks, what it teaches, and how each tool asks for it.
+"""The base class of kinds of answers: the column, the checks, the training target, and the widget of each tool.
 
 A kind is one file of this package with a subclass of `Kind` as `KIND`; `data.answers` finds it there. An answer has
 three forms: as delivered (text of a CSV cell, or a value of JSON or Parquet), as a row (by position as shown), and as
@@ -10,7 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data.escape import shown
 
@@ -19,25 +21,25 @@ SKIP_QUESTION = {"name": "skip", "type": "multi_label", "labels": ["skip", "none
 
 
 class BadAnswer(Exception):
-    """Why one row cannot be accepted."""
+    """A row that cannot be accepted; the message is the reason."""
 
 
 class Choice(NamedTuple):
-    """One choice: the options it was made among, and the share of the votes that each of them got (sum 1)."""
+    """One choice: the options to choose from, and the share of the choice that each of them got (sum 1)."""
 
     among: tuple[int, ...]
     shares: tuple[float, ...]
 
 
 class Target(NamedTuple):
-    """What one answer teaches about k samples: a chain of choices, a number for each sample, or both."""
+    """The training target of one answer about k samples: a chain of choices, a number for each sample, or both."""
 
     choices: tuple[Choice, ...] = ()
     ratings: tuple[float, ...] = ()
 
 
 class Option(NamedTuple):
-    """One option as a labeling tool names it and as it shows that name."""
+    """One option of a labeling tool: its name, and the title that labelers see."""
 
     name: str
     title: str
@@ -47,15 +49,15 @@ Result = tuple[str, Mapping[str, Any]]  # of Label Studio: the name of a control
 
 
 class Kind(ABC):
-    """One kind of answer. `axes` are those of the campaign's `[ask]`, which most kinds ignore."""
+    """One kind of answer. `axes` are the axes of the campaign's `[ask]`, which most kinds ignore."""
 
     name: ClassVar[str]  # the value of `[ask] kind`, and the column in answer files and labels
-    precedence: ClassVar[int] = 10  # if an answer is of several kinds, the highest one decides the chain of choices
-    row_type: ClassVar[pa.DataType] = pa.string()  # of a row that was read: JSON by position
-    stored_type: ClassVar[pa.DataType] = pa.string()  # of a label: JSON by sample
-    parquet: ClassVar[str] = "text"  # the types that a delivered Parquet column may have, for a refusal
-    meaning: ClassVar[str]  # the line of the data dictionary
-    delivered: ClassVar[str] = ""  # what the dictionary adds for the vendor, before `meaning`
+    precedence: ClassVar[int] = 10  # if an answer has several kinds, the highest one decides the chain of choices
+    row_type: ClassVar[pa.DataType] = pa.string()  # type in a row: JSON by position
+    stored_type: ClassVar[pa.DataType] = pa.string()  # type in a label: JSON by sample
+    parquet: ClassVar[str] = "text"  # allowed types of a delivered Parquet column, for a refusal
+    meaning: ClassVar[str]  # its line in the data dictionary
+    delivered: ClassVar[str] = ""  # text for the vendor in the dictionary, before `meaning`
     ties: ClassVar[bool] = False  # whether the page offers "all equally good"
     keys: ClassVar[str] = "a digit gives the marked number and goes on; Backspace goes back."  # of the page
 
@@ -67,7 +69,7 @@ class Kind(ABC):
 
     @abstractmethod
     def read(self, value: object) -> Any:
-        """Return a delivered value as a row has it (row_type); raise BadAnswer with the reason if it is none."""
+        """Return a delivered value in the form of a row (row_type); raise BadAnswer with the reason if invalid."""
 
     # As a row.
 
@@ -79,26 +81,26 @@ class Kind(ABC):
         """
 
     def first(self, value: Any) -> Sequence[int] | None:
-        """Return the positions that the value of a row puts first; None if the kind names no best option."""
+        """Return the positions in the first place; None if the kind has no best option."""
         return None
 
     # As stored.
 
     @abstractmethod
     def utilities(self, stored: Any, k: int) -> list[float]:
-        """Return a number for each of k samples: higher is liked better, equal is a tie."""
+        """Return a number for each of k samples: higher is better, equal is a tie."""
 
     def habit(self, values: Sequence[Any]) -> Any:
-        """Return how one labeler uses this kind, from all stored values of theirs; what `target` needs of it."""
+        """Return the statistics of one labeler that `target` needs, from all stored values of the labeler."""
         return None
 
     @abstractmethod
     def target(self, stored: Any, k: int, habit: Any) -> Target:
-        """Return what the stored value teaches; an empty Target if it teaches nothing."""
+        """Return the training target of a stored value; an empty Target if there is none."""
 
-    def undecided(self, column: pa.ChunkedArray) -> int:
-        """Return how many stored values of a column prefer nothing."""
-        return 0
+    def undecided(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        """Return for each stored value of a column whether it prefers no sample; False for null."""
+        return np.zeros(len(column), np.bool_)
 
     # How it is asked for.
 
@@ -108,7 +110,7 @@ class Kind(ABC):
 
     @abstractmethod
     def from_page(self, form: Mapping[str, Any], count: int, axes: Sequence[str]) -> dict[str, Any]:
-        """Return columns of an answer file from what the labeling page sent; raise BadAnswer if it is incomplete.
+        """Return columns of an answer file from the form of the labeling page; raise BadAnswer if it is incomplete.
 
         The widget is `web/templates/kinds/<name>.html`. `form["choice"]` is a position or absent; `form["given"]` has a
         list of one number (or None) for each position, by the name of the input.
@@ -116,7 +118,7 @@ class Kind(ABC):
 
     @abstractmethod
     def to_page(self, answer: Mapping[str, Any], axes: Sequence[str]) -> dict[str, Any]:
-        """Return a saved answer of the page as the page would send it."""
+        """Return a saved answer in the form that the page sends."""
 
     @abstractmethod
     def label_studio(self, options: Sequence[Option], axes: Sequence[str]) -> list[str]:
@@ -148,7 +150,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def read_json(name: str, value: object) -> Any:
-    """Return what text holds as JSON, and any other value as it is."""
+    """Return the JSON value of a text, and any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -158,23 +160,23 @@ def read_json(name: str, value: object) -> Any:
 
 
 def compact(value: object) -> str:
-    """Write a value as JSON, equal ones as equal text."""
+    """Write a value as JSON; equal values give equal texts."""
     return json.dumps(value, separators=(",", ":"))
 
 
 def option_names(count: int) -> list[str]:
-    """Name the options of a question by the position at which each is shown."""
+    """Return the names of the options of a question, by their positions as shown."""
     return [f"option_{position}" for position in range(count)]
 
 
 def position_of(name: object) -> object:
-    """Return the position that an option's name holds, or the value itself if it is no such name."""
+    """Return the position in the name of an option, or the value itself if it is not such a name."""
     digits = str(name).removeprefix("option_")
     return int(digits) if digits != str(name) and digits.isdecimal() and digits.isascii() else name
 
 
 def numbers_of(form: Mapping[str, Any], name: str, count: int, lowest: int, highest: int) -> list[int | None]:
-    """Return the numbers that the page sent for an input, one a position, None where there is none."""
+    """Return the numbers that the page sent for an input, one a position, None for a missing one."""
     given = form.get("given")
     numbers = given.get(name) if isinstance(given, Mapping) else None
     if not isinstance(numbers, list) or len(numbers) != count:

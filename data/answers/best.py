@@ -18,7 +18,7 @@ INTEGER = re.compile(r"-?[0-9]{1,9}(\.0+)?")
 
 
 class Best(Kind):
-    """A position; in a label, the sample that stood there (`best_sample`) and the position (`best_shown`)."""
+    """A position; in a label, the sample at this position (`best_sample`) and the position (`best_shown`)."""
 
     name = "best"
     precedence = 0
@@ -33,7 +33,7 @@ class Best(Kind):
         return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
     def read(self, value: object) -> int:
-        """Read an integer, or a float without a fraction, as pandas writes it next to gaps."""
+        """Read an integer, or a float without a fraction, which pandas writes in columns with gaps."""
         if isinstance(value, str) and INTEGER.fullmatch(value):
             return int(float(value))
         if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) and math.isfinite(value):
@@ -44,7 +44,7 @@ class Best(Kind):
         raise BadAnswer(f"best is not an integer that could be an option: {shown(value)}{hint}")
 
     def to_samples(self, value: int, order: tuple[int, ...]) -> int:
-        """Ingest does this by columns (data/ingest/match.py), since nearly all answers are of this kind."""
+        """Ingest does this by columns (data/ingest/match.py), because nearly all answers are of this kind."""
         if not 0 <= value < len(order):
             raise BadAnswer(f"best is {value}; the question has options 0 to {len(order) - 1}")
         return order[value]
@@ -73,7 +73,7 @@ class Best(Kind):
         return [f'<Choices name="best" toName="query" choice="single" required="true">{tags}</Choices>']
 
     def reads_label_studio(self, name: str, value: Mapping[str, Any]) -> bool:
-        """Choices of any name, and a side of a pair, are answers too: a project of one's own may have them."""
+        """Choices of any name, and a side of a pair, are answers too, because a user's own project may have them."""
         return bool((value.get("choices") and name != "flags") or value.get("selected"))
 
     def from_label_studio(self, results: Sequence[Result], count: int) -> dict[str, Any]:

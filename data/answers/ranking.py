@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data.answers.base import (
     SKIP_CONTROL,
@@ -48,7 +50,7 @@ class Ranking(Kind):
             raise BadAnswer(f"ranking is not a list of groups such as [[2],[0,3]]: {shown(value)}")
         options = [option for group in groups for option in group]
         if not all(isinstance(option, int) and not isinstance(option, bool) and option >= 0 for option in options):
-            raise BadAnswer(f"ranking holds something other than positions from 0: {shown(value)}")
+            raise BadAnswer(f"ranking has something other than positions from 0: {shown(value)}")
         if len(set(options)) < len(options):
             raise BadAnswer(f"ranking names an option twice: {shown(value)}")
         if len(options) < 2:
@@ -74,8 +76,9 @@ class Ranking(Kind):
             return Target((Choice(tuple(range(k)), (1 / k,) * k),))
         return Target(choices(stored, k))
 
-    def undecided(self, column: pa.ChunkedArray) -> int:
-        return pc.sum(pc.equal(pc.list_value_length(column), 1)).as_py() or 0
+    def undecided(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        one_group: NDArray[np.bool_] = pc.equal(pc.list_value_length(column), 1).fill_null(False).to_numpy()
+        return one_group
 
     def wording(self, axes: Sequence[str]) -> str:
         return "Rank the options, best first; options that are equally good share a place."
@@ -116,7 +119,7 @@ class Ranking(Kind):
 def choices(groups: Sequence[Sequence[int]], k: int) -> tuple[Choice, ...]:
     """Return groups as a chain of choices: the best of all, then the best of the rest, and so on (Plackett-Luce).
 
-    Options in no group come after all others. A full ranking of k is k - 1 choices, since the last one is none.
+    Options in no group rank below all others. A full ranking of k has k - 1 choices, because the last one is forced.
     """
     left, chain = list(range(k)), []
     for group in groups:
@@ -132,7 +135,7 @@ def tie(count: int) -> list[list[int]]:
 
 
 def _buckets(name: str, ranker: Any) -> Any:
-    """Return groups of positions, best first; what cannot be read as given, so that its row says so.
+    """Return groups of positions, best first; an unreadable value unchanged, so that its row is refused with it.
 
     A dict has one list by the name of its tag, or the options of each place; older versions wrote a bare list.
     """

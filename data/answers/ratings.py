@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from data.answers.base import (
     SKIP_CONTROL,
@@ -29,7 +31,7 @@ CONTROL = re.compile(r"[a-z]+_option_[0-9]+")
 
 
 class Scale(NamedTuple):
-    """How one labeler rates."""
+    """Mean and standard deviation of one labeler's ratings."""
 
     mean: float
     std: float
@@ -62,17 +64,24 @@ class Ratings(Kind):
         return compact({axis: [numbers[order.index(s)] for s in range(len(order))] for axis, numbers in axes.items()})
 
     def utilities(self, stored: str, k: int) -> list[float]:
-        """Return one number a sample: the axis `overall` if it was asked for, else the mean of all axes."""
+        """Return one number a sample: the axis `overall` if there is one, else the mean of all axes."""
         axes: dict[str, list[float]] = json.loads(stored)
         numbers = [axes["overall"]] if "overall" in axes else list(axes.values())
         return [sum(column) / len(column) for column in zip(*numbers, strict=True)]
+
+    def undecided(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
+        values = column.combine_chunks().dictionary_encode()
+        flat = [len({*self.utilities(stored, 0)}) == 1 for stored in values.dictionary.to_pylist()]
+        rows = values.indices.fill_null(len(flat)).to_numpy()
+        of_row: NDArray[np.bool_] = np.array([*flat, False])[rows]
+        return of_row
 
     def habit(self, values: Sequence[str]) -> Scale:
         numbers = [number for stored in values for number in self.utilities(stored, 0)]
         return Scale(float(np.mean(numbers)), float(np.std(numbers)))
 
     def target(self, stored: str, k: int, habit: Scale) -> Target:
-        """Return ratings on the scale of scores; a labeler who gives everything the same number teaches nothing."""
+        """Return standardised ratings; an empty Target for a labeler who gives all samples the same number."""
         if not habit.std > 0:
             return Target()
         return Target(ratings=tuple((number - habit.mean) / habit.std for number in self.utilities(stored, k)))
@@ -82,7 +91,7 @@ class Ratings(Kind):
 
     def from_page(self, form: Mapping[str, Any], count: int, axes: Sequence[str]) -> dict[str, Any]:
         numbers = {axis: numbers_of(form, axis, count, LOWEST, HIGHEST) for axis in axes}
-        if any(None in given for given in numbers.values()):
+        if any(None in ratings for ratings in numbers.values()):
             raise BadAnswer(f"Rate every text from {LOWEST} to {HIGHEST} on {', '.join(axes)} first, or skip.")
         return {"ratings": compact(numbers)}
 
@@ -122,7 +131,7 @@ def _is_number(value: object) -> bool:
 
 
 def _plain(number: float) -> float:
-    """Write 7.0 and 7 alike, so that equal ratings are equal text."""
+    """Return 7.0 as 7, so that equal ratings give equal texts."""
     return int(number) if float(number).is_integer() else float(number)
 
 

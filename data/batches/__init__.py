@@ -1,1 +1,1 @@
-"""Questions out: the batch that labelers answer, how it is made and published."""
+"""Batches: the questions that labelers answer, their key, and how both are written and published."""

@@ -1,8 +1,7 @@
-"""What a batch is made of besides its questions: copies that show agreement, and questions whose answer is known.
+"""The composition of a batch: its questions, copies of them that measure agreement, gold questions, drift questions.
 
-To a labeler they are questions like all others: every copy has an id and an order of options of its own, and gold
-texts should be of the kind that the campaign samples. Who wrote what, what is a copy of what and which answers are
-known stays in the key.
+Labelers cannot tell them apart. Every copy has its own id and order of options, and gold texts should resemble the
+samples of the campaign. Only the key has the writers of samples, the copies, and the known answers.
 """
 
 import json
@@ -21,8 +20,9 @@ from data.campaign.campaign import SHIPPED
 from data.campaign.settings import Batch
 from data.errors import Refused
 
-WRITTEN_BY_NOBODY = "gold"
-RANDOM, DISAGREEMENT = "random", "disagreement"  # why a question was asked
+GOLD_POLICY = "gold"  # the policy of samples that no policy wrote
+RANDOM, DISAGREEMENT = "random", "disagreement"  # selection reasons
+FEWEST_GOLD = 10  # smallest number of gold answers that measures a labeler
 NO_COPY = -1
 
 
@@ -33,23 +33,23 @@ def compose(
     seed: int,
     watched: Sequence[Question] = (),
 ) -> list[Question]:
-    """Return the questions with copies of some of them, known ones, and the fixed comparison, as the campaign says."""
+    """Return the questions with the copies, gold questions and drift questions that the settings ask for."""
     plan = plan_composition(len(questions), known, settings, seed, watched)
     return [question for _, question in sorted(plan.numbered(questions), key=lambda pair: pair[0])]
 
 
 @dataclass(frozen=True)
 class Composition:
-    """The questions of a batch in addition to the drawn ones, planned before any is drawn; four bytes a number."""
+    """The plan of a batch, made before its questions are drawn. It needs eight bytes for each drawn question."""
 
-    count: int  # how many questions the batch has
+    count: int  # number of questions in the batch
     again: int  # further copies of a question in `overlap`
-    overlap: Sequence[int]  # for each drawn question the number of its first copy for others, or NO_COPY
-    repeat: Sequence[int]  # and of the copy for the same labeler
-    tests: Sequence[Question]  # the fixed comparison and gold: they come last
+    overlap: Sequence[int]  # for each drawn question the number of its first copy for other labelers, or NO_COPY
+    repeat: Sequence[int]  # for each drawn question the number of its copy for the same labeler, or NO_COPY
+    tests: Sequence[Question]  # drift and gold questions, which come last
 
     def numbered(self, questions: Iterable[Question]) -> Iterator[tuple[int, Question]]:
-        """Yield every question of the batch with its number in it, each drawn one followed by its copies."""
+        """Yield every question of the batch with its number, each drawn question followed by its copies."""
         for number, question in enumerate(questions):
             yield number, question
             if (first := self.overlap[number]) != NO_COPY:
@@ -63,7 +63,7 @@ class Composition:
 def plan_composition(
     drawn: int, known: Sequence[Question], settings: Batch, seed: int, watched: Sequence[Question] = ()
 ) -> Composition:
-    """Plan a batch of so many drawn questions, as the campaign says."""
+    """Return the plan of a batch with `drawn` drawn questions; raise Refused if gold questions are missing."""
     draw, again = random.Random(seed), settings.overlap_copies - 1
     overlap, repeat = (array("i", [NO_COPY]) * drawn for _ in range(2))
     twice = draw.sample(range(drawn), round(settings.overlap_share * drawn))
@@ -76,7 +76,7 @@ def plan_composition(
         repeat[question] = place
     wanted = gold_count(settings, drawn)
     if wanted and not known:
-        raise Refused("The campaign wants gold questions (gold_share), but there are none: name a file in batch.gold.")
+        raise Refused("The campaign has a gold_share, but no gold questions. Name a file of them in batch.gold.")
     turns = [draw.sample(list(known), len(known)) for _ in range(-(-wanted // len(known)))] if wanted else []
     gold = [question for turn in turns for question in turn][:wanted]
     tests = [*(question for question in watched for _ in range(settings.overlap_copies)), *gold]
@@ -84,17 +84,17 @@ def plan_composition(
 
 
 def gold_count(settings: Batch, drawn: int) -> int:
-    """Return how many known questions go with so many drawn ones: their share, and never too few to say anything."""
+    """Return the number of gold questions for `drawn` drawn ones: their share, but at least FEWEST_GOLD."""
     return max(FEWEST_GOLD, round(settings.gold_share * drawn)) if settings.gold_share else 0
 
 
 def repeat_pairs(key: Path) -> list[tuple[str, str]]:
-    """Return each repeat of a batch, by its key file, with the question that its labeler answered or is to answer."""
+    """Return each repeat of a batch, from its key file, with the question that it repeats for the same labeler."""
 
     def rows(role: str) -> Iterator[tuple[str, str]]:
         for part in pq.ParquetFile(key).iter_batches(10_000, columns=["question_id", "item", "role"]):
-            there = part.filter(pc.equal(part.column("role"), role))
-            yield from zip(there.column("question_id").to_pylist(), there.column("item").to_pylist(), strict=True)
+            found = part.filter(pc.equal(part.column("role"), role))
+            yield from zip(found.column("question_id").to_pylist(), found.column("item").to_pylist(), strict=True)
 
     again = list(rows("repeat"))
     items = {item for _, item in again}
@@ -103,36 +103,32 @@ def repeat_pairs(key: Path) -> list[tuple[str, str]]:
 
 
 def read_drift(name: str | None, samples: int) -> list[Question]:
-    """Read the fixed comparison that every batch repeats, as gold is read: query, options, and which one is watched."""
-    found = read_gold(name, samples)
+    """Read the drift questions that every batch repeats. The file is like a gold file; `best` is the watched option."""
     return [
         replace(question, query_id=f"drift-{number}", role="drift", gold=None, watched=question.gold)
-        for number, question in enumerate(found, 1)
+        for number, question in enumerate(read_gold(name, samples), 1)
     ]
 
 
 def read_gold(name: str | None, samples: int) -> list[Question]:
-    """Read known questions from JSONL, an object a line: query, options, best (0-based); or raise Refused."""
+    """Read gold questions from JSONL with query, options and best (0-based) on each line; or raise Refused."""
     if name is None:
         return []
     path = SHIPPED / name if (SHIPPED / name).is_file() else Path(name).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # texts hold other ends of lines
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # texts may contain other line ends
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"Gold questions cannot be read from {path}: {error}.") from error
-    known = []
+        raise Refused(f"Gold questions cannot be read from {path}: {error}. Correct batch.gold or the file.") from error
+    questions = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
             options, best = [str(text) for text in row["options"]], int(row["best"])
             query = str(row["query"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"{path}, line {number}: needs query, options and best ({error}).") from error
+            raise Refused(f"{path}, line {number}: needs query, options and best ({error}). Correct it.") from error
         if len(options) != samples or not 0 <= best < samples or len(set(options)) < samples:
-            raise Refused(f"{path}, line {number}: needs {samples} different options, and best among them.")
-        written = tuple(Sample(text, [], WRITTEN_BY_NOBODY) for text in options)
-        known.append(Question(f"gold-{number}", query, [], written, role="gold", gold=best))
-    return known
-
-
-FEWEST_GOLD = 10  # known answers before they say anything
+            raise Refused(f"{path}, line {number}: needs {samples} different options, and best among them. Correct it.")
+        written = tuple(Sample(text, [], GOLD_POLICY) for text in options)
+        questions.append(Question(f"gold-{number}", query, [], written, role="gold", gold=best))
+    return questions

@@ -1,4 +1,4 @@
-"""The columns of an answer file: what must be there, and what may be."""
+"""The columns of an answer file, required and optional."""
 
 import re
 
@@ -16,10 +16,10 @@ ONE_OF = (*ANSWER_COLUMNS, "skip")  # a file has at least one of these columns
 OPTIONAL = ("seconds", "confidence", "note", "critique", "correction", "flags", "answered_at", "supersedes")
 
 
-ECHOED = ("batch_id", "schema_version")  # compared with what was sent, if they come back
+ECHOED = ("batch_id", "schema_version")  # if they come back, they are compared with the exported values
 
 
 ALL_COLUMNS = (*REQUIRED, *ONE_OF, *OPTIONAL, *ECHOED)
 
 
-TEXT_COLUMN = re.compile(r"query|option_[0-9]{1,2}")  # compared with what was shown
+TEXT_COLUMN = re.compile(r"query|option_[0-9]{1,2}")  # if it comes back, it is compared with the shown text

@@ -1,7 +1,4 @@
-"""The published batches of a campaign, and the name under which each is kept.
-
-What counts of the answers to them comes out of reading the log of deliveries, to which data/ingest/pipeline.py appends.
-"""
+"""The published batches of a campaign and of its human evaluations."""
 
 from typing import Any, Literal, overload
 
@@ -16,18 +13,18 @@ from data.store.manifest import Publication, read_manifest
 
 
 class BatchFacts(TypedDict, total=False):
-    """What the manifest of a batch says of it; batches of older stores say less."""
+    """The facts in the manifest of a batch. Batches of older stores have fewer."""
 
     batch: str  # its id
     round: int
-    questions: int  # how many
-    samples: int  # of each question
-    vocabulary: str  # of the tokens in its key
-    campaign: Document  # the settings that it was asked with
+    questions: int  # number of questions
+    samples: int  # number of samples of a question
+    vocabulary: str  # vocabulary of the tokens in its key
+    campaign: Document  # the settings of its campaign at the export
     seed: int | None  # None if nothing was drawn
-    rework_of: str  # the batch that is asked again
-    systems: list[str]  # of a comparison: the two that are compared
-    equal: int  # of a comparison: queries that both answered with the same words, which nobody is asked about
+    rework_of: str  # the batch whose questions are asked again
+    systems: list[str]  # human evaluation: the two systems
+    equal: int  # human evaluation: queries with equal responses, which are not asked
 
 
 class Batch(Publication):
@@ -53,7 +50,7 @@ class Batch(Publication):
 
 
 def read_batch(store: Store, name: str, batch_id: str) -> Batch | None:
-    """Return a batch of a campaign or of its comparisons, None if it was not published."""
+    """Return a batch of a campaign or of its human evaluations, None if it was not published."""
     published = read_manifest(store, batch_prefix(name, batch_id))
     if published is None:
         return None
@@ -62,18 +59,17 @@ def read_batch(store: Store, name: str, batch_id: str) -> Batch | None:
 
 
 def batches(store: Store, name: str) -> list[Batch]:
-    """Return the published batches of a campaign or of its comparisons, oldest first."""
-    found = [read_batch(store, name, batch_id) for batch_id in folders(store, batches_prefix(name))]
-    published = [batch for batch in found if batch is not None]
+    """Return the published batches of a campaign or of its human evaluations, oldest first."""
+    published = filter(None, (read_batch(store, name, batch_id) for batch_id in folders(store, batches_prefix(name))))
     return sorted(published, key=lambda batch: (batch["round"], batch.manifest["ended"], batch["batch"]))
 
 
 def key_rows(batch: Publication, tokens: bool = True) -> list[dict[str, Any]]:
-    """Read the key of a batch as a whole, without token ids if only people's side of it matters."""
+    """Return all rows of the key of a batch, on request without token ids."""
     return list(read_key(batch.path(KEY_FILE), tokens))
 
 
 def namespace_of(store: Store, campaign: str, batch_id: str) -> str:
-    """Return the name under which a batch is kept: its campaign's, or that of the campaign's comparisons."""
+    """Return the namespace of a batch: its campaign, or the human evaluations of its campaign."""
     comparisons = comparisons_of(campaign)
     return comparisons if any(batch["batch"] == batch_id for batch in batches(store, comparisons)) else campaign

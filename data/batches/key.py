@@ -1,6 +1,6 @@
-"""The key of a batch as columns: what was asked, where each sample was shown, and which answers are known.
+"""The key of a batch as columns: its questions, the position of each sample, and the known answers.
 
-It has no token ids: models read those through data/batches/schema.py.
+Token ids are left out. Models read them through data/batches/schema.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,15 +22,15 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Key:
-    """One entry a question, in the order of the file; UNKNOWN if a number is not known."""
+    """The key of Q questions with k samples, in the order of the file. UNKNOWN marks a missing number."""
 
     ids: pa.Array
     hashes: pa.Array  # content_sha256
     shown: Ints  # [Q, k], shown[q, position] = the sample there
     items: Ints  # [Q], equal for copies of one question
-    gold: Ints  # [Q], the sample known to be best
-    watched: Ints  # [Q], of a question of the fixed comparison: the sample whose rate is watched
-    words: Ints  # [Q], in the query and all options
+    gold: Ints  # [Q], the sample that is known to be best
+    watched: Ints  # [Q], the watched sample of a drift question
+    words: Ints  # [Q], number of words in the query and all options
 
     @property
     def k(self) -> int:
@@ -40,7 +40,7 @@ class Key:
         return len(self.ids)
 
     def find(self, questions: pa.Array) -> pa.Array:
-        """Return the places of question ids in this key, null for those of no question here."""
+        """Return the indices of question ids in this key, null for unknown ids."""
         return pc.index_in(questions, value_set=self.ids)
 
     def slots(self, samples: Ints) -> Ints:
@@ -49,21 +49,21 @@ class Key:
         return np.where(samples == UNKNOWN, UNKNOWN, places)
 
     def predicted_index(self, predicted: Mapping[str, int]) -> Ints:
-        """Return which sample [Q] a prediction by question names, UNKNOWN for questions without one."""
+        """Return the predicted sample [Q] of each question from predictions by id, UNKNOWN without one."""
         if not predicted:
             return np.full(len(self), UNKNOWN)
-        return np.array([predicted.get(each, UNKNOWN) for each in self.ids.to_pylist()], np.int64)
+        return np.array([predicted.get(name, UNKNOWN) for name in self.ids.to_pylist()], np.int64)
 
 
 def text_hashes(columns: Sequence[pa.Array]) -> pa.Array:
-    """Hash texts row by row over several columns."""
+    """Return the hash of the texts in each row of several columns."""
     joined = pc.binary_join_element_wise(*columns, "\0", null_handling="replace")
     return pa.array([sha256(text) for text in joined.cast(pa.binary()).to_pylist()], pa.string())
 
 
 def shown_text_hashes(path: Path, names: Sequence[str]) -> pa.Array:
-    """Hash what was shown of each question of a key in some of the columns `query` and `option_<n>`, as text_hashes."""
-    found = [pa.array([], pa.string())]
+    """Return text_hashes of the shown texts of a key, in the columns `names` (`query` and `option_<n>`)."""
+    hashes = [pa.array([], pa.string())]
     file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     for part in file.iter_batches(10_000, columns=["query", "samples.list.element.text", "shown"], use_threads=False):
         shown = part.column("shown").flatten().to_numpy().reshape(part.num_rows, -1)
@@ -72,25 +72,25 @@ def shown_text_hashes(path: Path, names: Sequence[str]) -> pa.Array:
         by_name = {f"option_{n}": texts.take(first + shown[:, n]) for n in range(shown.shape[1])}
         by_name["query"] = part.column("query")
         nothing = pa.repeat(pa.scalar(""), part.num_rows)
-        found.append(text_hashes([by_name.get(name, nothing) for name in names]))
-    return pa.concat_arrays(found)
+        hashes.append(text_hashes([by_name.get(name, nothing) for name in names]))
+    return pa.concat_arrays(hashes)
 
 
 def read_key_columns(path: Path) -> Key:
-    """Read the key of a batch; memory is bounded by what is kept. Keys from before there were roles are read too."""
+    """Read the key of a batch in parts. Old keys without roles are read too."""
     file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
-    there = [
+    columns = [
         name
         for name in BY_PEOPLE
         if name.split(".")[0] in file.schema_arrow.names and name not in ("role", "selection_reason")
     ]
-    parts = [_columns(part) for part in file.iter_batches(10_000, columns=there, use_threads=False)]
+    parts = [_columns(part) for part in file.iter_batches(10_000, columns=columns, use_threads=False)]
     if not parts:
-        raise ValueError(f"{path} holds no question")
+        raise ValueError(f"{path} has no question")
     joined = {name: [part[name] for part in parts] for name in parts[0]}
     items = pa.concat_arrays(joined["items"]).dictionary_encode().indices.to_numpy().astype(np.int64)
     numbers = {name: np.concatenate(joined[name]) for name in ("shown", "gold", "watched", "words")}
-    pa.default_memory_pool().release_unused()  # the texts, which were counted only
+    pa.default_memory_pool().release_unused()  # the texts are not needed any more
     return Key(pa.concat_arrays(joined["ids"]), pa.concat_arrays(joined["hashes"]), items=items, **numbers)
 
 

@@ -1,4 +1,4 @@
-"""Publishing a batch: whatever its questions are, they are blinded, written and published here."""
+"""Publishing a batch: its questions are blinded, written and published."""
 
 import tempfile
 from collections.abc import Iterable
@@ -22,25 +22,25 @@ from data.store.manifest import publish
 class Draft:
     """A batch before it is published."""
 
-    name: str  # of the campaign, or of its comparisons (data/paths.py)
+    name: str  # namespace: the campaign, or its human evaluations (data/paths.py)
     batch: str  # its id
-    campaign: Campaign  # the settings that it is asked with
+    campaign: Campaign
     questions: Iterable[Numbered]  # each with its number in the batch, in any order
-    count: int  # how many questions there are
-    facts: BatchFacts  # what else is known of the batch
-    inputs: Document  # what it was made from
+    count: int  # number of questions
+    facts: BatchFacts  # further facts of the batch
+    inputs: Document  # inputs in its manifest
     began: datetime
     kind: str = "batch"
-    instructions: str | None = None  # None for those of the campaign
-    secret: bytes | None = None  # from which ids and orders come; None to draw one
+    instructions: str | None = None  # None: the instructions of the campaign
+    secret: bytes | None = None  # ids and orders are derived from it; None: a new one is drawn
 
 
 def with_tests(
     campaign: Campaign, questions: Iterable[Question], count: int, seed: int
 ) -> tuple[Iterable[Numbered], int]:
-    """Add to `count` drawn questions the copies, gold questions and fixed comparison that the campaign asks for.
+    """Add copies, gold questions and drift questions to `count` drawn questions, as the campaign asks for.
 
-    Return all questions, numbered, and how many there are. `seed` draws which questions are copied.
+    Return all questions with their numbers, and how many they are. `seed` decides which questions are copied.
     """
     gold = read_gold(campaign.batch.gold, campaign.batch.samples)
     drift = read_drift(campaign.batch.drift, campaign.batch.samples)
@@ -49,7 +49,7 @@ def with_tests(
 
 
 def publish_draft(store: Store, draft: Draft) -> Batch:
-    """Publish a batch: the vendor's files, the key, and which copies go to the labeler who had the first one."""
+    """Publish a batch: the vendor's files, the key, and the list of repeats for the same labeler."""
     instructions = draft.campaign.shown_instructions if draft.instructions is None else draft.instructions
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

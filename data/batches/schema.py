@@ -1,8 +1,8 @@
-"""A batch: the questions that labelers see, and the key that stays with us.
+"""The tables of a batch: the questions that labelers see, and the key, which stays in the store.
 
-The vendor's file holds exactly the columns of QUESTIONS and nothing from which the writer of a sample can be told:
-ids and the order of rows and options come from a secret of the batch (never from texts or policies), and Parquet's
-own metadata carries no more than the schema. The key maps options back to samples.
+The vendor's file does not reveal the writer of a sample. Ids and the order of rows and options are derived from a
+secret of the batch, never from texts or policies, and the metadata of Parquet has only the schema. The key maps options
+back to samples.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from data.canonical import canonical_json, sha256, sha256_of_file
 
 SCHEMA_VERSION = "1.0"
 ROLES = ("main", "overlap", "repeat", "gold", "drift")
-TESTS = ("gold", "drift")  # they test people and are never trained on
+TESTS = ("gold", "drift")  # roles of questions that test labelers and are never trained on
 QUESTION_ID = re.compile(r"q[bcdfghjkmnpqrstv]{16}")
 ROWS_PER_FILE = 20_000
 CHOSEN = ("watched", "selection_reason", "selection_score")
@@ -46,16 +46,16 @@ KEY_SCHEMA = pa.schema(
         ("item", pa.string()),  # the same for all copies of a question
         ("role", pa.string()),  # one of ROLES
         ("gold", pa.int8()),  # index of the sample that is known to be best
-        ("watched", pa.int8()),  # of a drift question: the sample whose rate is watched
-        ("selection_reason", pa.string()),  # `random`, `disagreement`, or null if nobody chose
-        ("selection_score", pa.float32()),  # nats by which the reward models disagreed
+        ("watched", pa.int8()),  # index of the watched sample of a drift question
+        ("selection_reason", pa.string()),  # `random`, `disagreement` or `rework`; null if it was not selected
+        ("selection_score", pa.float32()),  # disagreement of the reward models in nats
     ]
 )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One response: what a person reads, the exact tokens that were sampled, and the policy that wrote it."""
+    """One response: its text for people, its sampled tokens, and the policy that wrote it."""
 
     text: str
     tokens: list[int]
@@ -64,13 +64,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Question:
-    """A query and its k samples, before anything is blinded."""
+    """A query and its k samples, before blinding."""
 
     query_id: str
     query: str
     query_tokens: list[int]
     samples: tuple[Sample, ...]
-    role: str = "main"  # or another of ROLES: copies for others or the same labeler, known ones, watched ones
+    role: str = "main"  # one of ROLES
     gold: int | None = None
     watched: int | None = None
     selection_reason: str | None = None
@@ -78,36 +78,36 @@ class Question:
 
     @property
     def item(self) -> str:
-        """What all copies of a question have in common."""
+        """The id that all copies of a question share."""
         return "i" + sha256(canonical_json([self.query, [sample.text for sample in self.samples]]))[:15]
 
 
 def questions_schema(samples: int) -> pa.Schema:
-    """Return the vendor contract for k samples."""
+    """Return the schema of the vendor's file for questions with this number of samples."""
     options = [(f"option_{position}", pa.string()) for position in range(samples)]
     before, after = ["question_id", "query"], ["content_sha256", "instructions", "schema_version"]
     return pa.schema([(n, pa.string()) for n in before] + options + [(n, pa.string()) for n in after])
 
 
 def content_sha256(instructions: str, query: str, options: Sequence[str]) -> str:
-    """Hash what a labeler sees, in the order in which it is seen."""
+    """Return the hash of what a labeler sees, in the order as shown."""
     return sha256(canonical_json({"instructions": instructions, "query": query, "options": list(options)}))
 
 
 def question_id(secret: bytes, index: int) -> str:
-    """Return a random-looking id of consonants: nothing can read it as a number, a date or a word."""
+    """Return a random-looking id of consonants, which no program reads as a number, a date or a word."""
     digest = hmac.digest(secret, b"question %d" % index, hashlib.sha256)
     return "q" + "".join("bcdfghjkmnpqrstv"[byte % 16] for byte in digest[:16])
 
 
 def shown_order(secret: bytes, question: str, samples: int) -> list[int]:
-    """Draw the order of the options of a question; every order is equally likely."""
+    """Return the order of the options of a question. Every order is equally likely."""
     ranks = [hmac.digest(secret, f"{question} sample {i}".encode(), hashlib.sha256) for i in range(samples)]
     return sorted(range(samples), key=ranks.__getitem__)
 
 
 def key_row(index: int, question: Question, instructions: str, secret: bytes) -> dict[str, Any]:
-    """Return the row of KEY for the question that is number `index` of its batch."""
+    """Return the row of KEY_SCHEMA for question number `index` of its batch."""
     qid = question_id(secret, index)
     shown = shown_order(secret, qid, len(question.samples))
     digest = content_sha256(instructions, question.query, [question.samples[i].text for i in shown])
@@ -118,7 +118,7 @@ def key_row(index: int, question: Question, instructions: str, secret: bytes) ->
 
 
 def to_vendor(key: pa.Table, instructions: str) -> pa.Table:
-    """Return what a vendor sees of the questions of a key (KEY), in its order."""
+    """Return the vendor's table of the questions of a key (KEY_SCHEMA), in the same order."""
     count = len(key)
     texts = pc.struct_field(key["samples"].combine_chunks().flatten(), "text")
     shown = key["shown"].combine_chunks().flatten().to_numpy().reshape(count, -1).astype(np.int64)
@@ -142,7 +142,7 @@ def blind(questions: Sequence[Question], instructions: str, secret: bytes) -> tu
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file whose pages carry checksums and whose metadata carries nothing but the schema."""
+    """Write a Parquet file with checksums of its pages, and with the schema as its only metadata."""
     pq.write_table(table.replace_schema_metadata(None), path, **PARQUET)
 
 
@@ -178,9 +178,9 @@ BY_PEOPLE = (
 
 
 def read_key(path: Path, tokens: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a key file, without what only models read if `tokens` is false.
+    """Yield the rows of a key file. If `tokens` is false, columns that only models read are left out.
 
-    A key from before there were roles has main questions only.
+    Old keys without roles have main questions only.
     """
     file = pq.ParquetFile(path)
     columns = None if tokens else list(BY_PEOPLE)
@@ -190,7 +190,7 @@ def read_key(path: Path, tokens: bool = True) -> Iterator[dict[str, Any]]:
 
 
 def queries_asked(path: Path) -> set[str]:
-    """Return the ids of the queries of a key file, without those of questions that test people."""
+    """Return the ids of the queries in a key file, except for gold and drift questions."""
     file = pq.ParquetFile(path)
     columns = [name for name in ("query_id", "role") if name in file.schema_arrow.names]
     parts = (part.to_pylist() for part in file.iter_batches(10_000, columns=columns))

@@ -1,7 +1,7 @@
-"""The files of a batch, written in memory that does not grow with the number of its questions.
+"""The files of a batch, written with memory that does not grow with the number of its questions.
 
-Rows lie in the order of their random ids, which no stream of questions has. So every question goes into a bucket by the
-beginning of its id, a file on disk; then one bucket after the other is sorted and written.
+Rows are in the order of their random ids, but questions come in another order. So every question is first written to a
+bucket, a file on disk, by the beginning of its id. Then each bucket is sorted and written.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from data.batches.schema import KEY_SCHEMA, PARQUET, ROWS_PER_FILE, Question, ke
 from data.paths import KEY_FILE
 
 ROWS_A_BUCKET = 2_500
-MOST_BUCKETS = 500  # they are all open at once
+MOST_BUCKETS = 500  # number of files that are open at the same time
 AT_ONCE = 2_000  # questions in memory as Python objects
 BUCKET_DIGITS = 4
 AS_HEX = str.maketrans("bcdfghjkmnpqrstv", "0123456789abcdef")  # the letters of an id, in their order
@@ -27,14 +27,13 @@ Numbered = tuple[int, Question]
 
 
 def write_batch(
-    asked: Iterable[Numbered], count: int, instructions: str, secret: bytes, folder: Path
+    questions: Iterable[Numbered], count: int, instructions: str, secret: bytes, folder: Path
 ) -> dict[str, Path | bytes]:
-    """Blind `count` questions and write the vendor's files and the key; return their names in the batch and paths.
+    """Blind `count` questions and write the vendor's files and the key; return paths by their names in the batch.
 
-    Each question comes with its number in the batch; they may come in any order. The files hold the tables that
-    data.batches.schema.blind makes.
+    The questions come with their numbers, in any order. The files have the tables of data.batches.schema.blind.
     """
-    buckets = _bucket(asked, count, instructions, secret, folder)
+    buckets = _bucket(questions, count, instructions, secret, folder)
     key = folder / "key.parquet"
     with pq.ParquetWriter(key, KEY_SCHEMA, **PARQUET) as written:
         parts = groupby(_by_part(_blinded(buckets, written, instructions)), itemgetter(0))
@@ -43,52 +42,52 @@ def write_batch(
 
 
 def _by_part(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
-    """Yield rows as they come, with the number of the file of ROWS_PER_FILE that they belong to."""
+    """Yield rows in their order, with the number of their file of ROWS_PER_FILE rows."""
     done = 0
     for table in tables:
         start = 0
         while start < len(table):
-            number, there = divmod(done, ROWS_PER_FILE)
-            rows = table.slice(start, ROWS_PER_FILE - there)
+            number, in_file = divmod(done, ROWS_PER_FILE)
+            rows = table.slice(start, ROWS_PER_FILE - in_file)
             yield number + 1, rows
             start, done = start + len(rows), done + len(rows)
 
 
-def _bucket(asked: Iterable[Numbered], count: int, instructions: str, secret: bytes, folder: Path) -> list[Path]:
-    """Spread the rows of the key over buckets by the beginning of their ids; return these, in the order of ids."""
+def _bucket(questions: Iterable[Numbered], count: int, instructions: str, secret: bytes, folder: Path) -> list[Path]:
+    """Write the rows of the key to buckets by the beginning of their ids; return the buckets in the order of ids."""
     number = min(MOST_BUCKETS, -(-count // ROWS_A_BUCKET))
     paths = [folder / f"bucket-{bucket}.arrow" for bucket in range(number)]
-    questions = iter(asked)
-    taken = 0
+    waiting = iter(questions)
+    written = 0
     with ExitStack() as stack:
         buckets = [stack.enter_context(pa.ipc.new_stream(str(path), KEY_SCHEMA)) for path in paths]
-        while block := list(islice(questions, AT_ONCE)):
-            taken += len(block)
+        while block := list(islice(waiting, AT_ONCE)):
+            written += len(block)
             rows = [key_row(index, question, instructions, secret) for index, question in block]
             bucket = np.array([_bucket_of(row["question_id"], number) for row in rows])
             sorted_rows = pa.RecordBatch.from_pylist(rows, KEY_SCHEMA).take(np.argsort(bucket, kind="stable"))
             ends = np.searchsorted(np.sort(bucket), np.arange(number + 1))
-            for each in np.unique(bucket).tolist():
-                buckets[each].write_batch(sorted_rows.slice(ends[each], ends[each + 1] - ends[each]))
-    if taken != count:
-        raise ValueError(f"{taken} questions came, and {count} were expected")
+            for n in np.unique(bucket).tolist():
+                buckets[n].write_batch(sorted_rows.slice(ends[n], ends[n + 1] - ends[n]))
+    if written != count:
+        raise ValueError(f"got {written} questions, expected {count}")
     return paths
 
 
 def _bucket_of(question_id: str, number: int) -> int:
-    """Return which of so many buckets an id belongs to: ids in later buckets are greater."""
+    """Return the bucket of an id, from 0 to `number` - 1. Ids in later buckets are greater."""
     share = int(question_id[1 : 1 + BUCKET_DIGITS].translate(AS_HEX), 16)  # of 16 ** BUCKET_DIGITS
     return share * number >> 4 * BUCKET_DIGITS
 
 
 def _blinded(buckets: Iterable[Path], key: pq.ParquetWriter, instructions: str) -> Iterator[pa.Table]:
-    """Read one bucket after the other, write its rows in their order into the key, and yield what a vendor sees."""
+    """Sort each bucket, write its rows to the key, and yield the vendor's table of them."""
     for path in buckets:
         rows = _read(path).sort_by("question_id")
         path.unlink()
         key.write_table(rows)
         vendor = to_vendor(rows, instructions)
-        del rows  # not kept while the next bucket is read
+        del rows  # frees memory before the next bucket is read
         yield vendor
 
 

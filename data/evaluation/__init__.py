@@ -1,1 +1,1 @@
-"""Who answers better: systems side by side, judged, and the gate of the promotion."""
+"""Evaluation: systems, judgements of their responses, human evaluations, and the promotion gate."""

@@ -1,7 +1,7 @@
-"""The accuracy sheet: summaries that somebody reads beside their sources, as the authors of 2019 did by hand.
+"""The accuracy sheet: a person reads summaries with their sources and marks errors, as the authors of 2019 did.
 
-The same articles for each system, blind: items are shuffled and numbered, and the key stays in the store. Who fills it
-in writes `yes` or `no` under `accurate`, and may write a `note`.
+The sheet is blind. It has the same articles for each system, shuffled and numbered, and the key stays in the store. The
+reader writes `yes` or `no` under `accurate`, and optionally a `note`.
 """
 
 import csv
@@ -27,7 +27,7 @@ MOST_BYTES = 20_000_000
 
 
 class Item(NamedTuple):
-    """One summary to be judged."""
+    """One summary to be read."""
 
     query_id: str
     source: str
@@ -36,7 +36,7 @@ class Item(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What one reader found of one system."""
+    """Share of accurate summaries of one system by one reader."""
 
     sheet: str
     by: str
@@ -46,7 +46,7 @@ class Reading(NamedTuple):
 
 
 def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: Document, secret: int) -> Publication:
-    """Publish a sheet, once for every request, and return it; `secret` decides the order of its items."""
+    """Publish a sheet, once for every request, and return it. `secret` is the seed of the order of its items."""
     if (published := published_sheet(store, campaign, request)) is not None:
         return published
     began, order = datetime.now(UTC), random.Random(secret).sample(list(items), len(items))
@@ -57,7 +57,7 @@ def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: D
         name = f"i{content_id(request)[1:7]}-{number:03d}"
         table.writerow([name, harmless(item.source), harmless(item.summary), "", ""])
         key[name] = {"query_id": item.query_id, "system": item.system}
-    content = text.getvalue().encode("utf-8-sig")  # by its mark spreadsheets know that it is UTF-8
+    content = text.getvalue().encode("utf-8-sig")  # the byte-order mark shows spreadsheets that it is UTF-8
     files: dict[str, Path | bytes] = {"sheet.csv": content, "key/items.json": json.dumps(key).encode()}
     facts = {"sheet": content_id(request), "items": len(order), "systems": sorted({item.system for item in items})}
     return publish(
@@ -66,41 +66,41 @@ def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: D
 
 
 def published_sheet(store: Store, campaign: str, request: Document) -> Publication | None:
-    """Return the sheet of a request, where it was published before."""
+    """Return the published sheet of a request; None if there is none."""
     return read_manifest(store, f"{sheets_prefix(campaign)}/{content_id(request)}")
 
 
 def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Reading]:
-    """Take a filled sheet in, once, and return what it says of every system; raise Refused where it is not whole."""
+    """Store a filled sheet, once, and return its readings by system; raise Refused if the sheet is not complete."""
     if not (by := by.strip()):
-        raise Refused("Who read the sheet? Say it with --by.")
+        raise Refused("The sheet has no reader. Give the reader's name with --by.")
     rows = _rows(file)
     sheet, key = _sheet_of(store, campaign, rows, file.name)
     answers = {item: _accurate(cells, item, file.name) for item, cells in rows.items()}
     counts: dict[str, list[int]] = {}
     for item, accurate in answers.items():
-        found = counts.setdefault(key[item]["system"], [0, 0])
-        found[0], found[1] = found[0] + accurate, found[1] + 1
+        count = counts.setdefault(key[item]["system"], [0, 0])
+        count[0], count[1] = count[0] + accurate, count[1] + 1
     digest = sha256_of_file(file)
     store.put_file(f"{sheet.prefix}/filled/{digest}.csv", file)
     notes = {item: cells["note"] for item, cells in rows.items() if cells["note"]}
     entry: Document = {"kind": "sheet", "sheet": sheet["sheet"], "file_sha256": digest, "by": by, "counts": counts}
 
-    def decide(so_far: list[Document]) -> Document | None:
-        mine = [each for each in so_far if (each["sheet"], each["by"]) == (entry["sheet"], by)]
+    def decide(entries: list[Document]) -> Document | None:
+        mine = [earlier for earlier in entries if (earlier["sheet"], earlier["by"]) == (entry["sheet"], by)]
         return None if mine and mine[-1]["file_sha256"] == digest else entry | {"notes": notes}
 
     log.append(store, f"{sheets_prefix(campaign)}/log", decide)
-    return [found for found in readings(store, campaign) if found.sheet == sheet["sheet"]]
+    return [reading for reading in readings(store, campaign) if reading.sheet == sheet["sheet"]]
 
 
 def sheet_log(store: Store, campaign: str) -> list[Document]:
-    """Return the log of the sheets that were taken in."""
+    """Return the log of filled sheets, oldest first."""
     return log.entries(store, f"{sheets_prefix(campaign)}/log")
 
 
 def readings(store: Store, campaign: str) -> list[Reading]:
-    """Return what every reader found of every system; of a sheet that a reader filled in twice, the last."""
+    """Return the readings of all sheets. If a reader filled in a sheet twice, the last one counts."""
     last = {(entry["sheet"], entry["by"]): entry for entry in sheet_log(store, campaign)}
     return [
         Reading(entry["sheet"], entry["by"], entry["at"], system, proportion(right, n))
@@ -111,34 +111,39 @@ def readings(store: Store, campaign: str) -> list[Reading]:
 
 def _rows(file: Path) -> dict[str, Mapping[str, str]]:
     if not file.is_file() or file.stat().st_size > MOST_BYTES:
-        raise Refused(f"There is no sheet {file}, or it is larger than {MOST_BYTES:,} bytes.")
+        raise Refused(f"The sheet {file} does not exist, or is larger than {MOST_BYTES:,} bytes. Correct the path.")
     try:
         text = file.read_text(encoding="utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets write what their country does
+        separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets use the separator of their country
         table = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
         columns = table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
-        rows = [row for row in table if any((row[name] or "").strip() for name in columns)]  # they leave empty ones
+        rows = [
+            row for row in table if any((row[name] or "").strip() for name in columns)
+        ]  # spreadsheets leave empty rows
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise Refused(f"{file.name} cannot be read as CSV in UTF-8: {error}.") from error
     if missing := {"item", "accurate"} - set(columns):
-        raise Refused(f"{file.name} has no column {sorted(missing)[0]}: fill in the file that andon sheet wrote.")
-    found: dict[str, Mapping[str, str]] = {
+        raise Refused(f"{file.name} has no column {sorted(missing)[0]}. Fill in the file that andon sheet wrote.")
+    by_item: dict[str, Mapping[str, str]] = {
         (row["item"] or "").strip(): {n: (row.get(n) or "").strip() for n in ("accurate", "note")} for row in rows
     }
-    if len(found) < len(rows):
-        raise Refused(f"{file.name} has an item twice.")
-    return found
+    if len(by_item) < len(rows):
+        raise Refused(f"{file.name} has an item twice. Remove one of its rows.")
+    return by_item
 
 
 def _sheet_of(
     store: Store, campaign: str, rows: Mapping[str, Mapping[str, str]], name: str
 ) -> tuple[Publication, Mapping[str, Mapping[str, str]]]:
-    """Return the sheet that has exactly these items, and its key."""
+    """Return the sheet with exactly these items, and its key."""
     for sheet in _sheets(store, campaign):
         key: Mapping[str, Mapping[str, str]] = json.loads(sheet.path("key/items.json").read_text("utf-8"))
         if key.keys() == rows.keys():
             return sheet, key
-    raise Refused(f"{name} is no whole sheet of campaign {campaign}: its {len(rows)} items are not those of any.")
+    raise Refused(
+        f"{name} is not a complete sheet of campaign {campaign}: no sheet has exactly its {len(rows)} items. "
+        "Fill in the file that andon sheet wrote, with all its rows."
+    )
 
 
 def _sheets(store: Store, campaign: str) -> Iterator[Publication]:
@@ -151,6 +156,6 @@ def _accurate(cells: Mapping[str, str], item: str, name: str) -> bool:
     word = cells["accurate"].lower()
     if word not in WORDS:
         raise Refused(
-            f"{name}, item {item}: accurate is {shown(cells['accurate'], 40)}; write yes or no for every item."
+            f"{name}: item {item}: accurate is {shown(cells['accurate'], 40)}, expected yes or no. Correct the sheet."
         )
     return WORDS[word]

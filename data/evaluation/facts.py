@@ -1,4 +1,4 @@
-"""What an evaluation records of its systems: the facts of its manifest, written by tasks/evaluation.py."""
+"""The facts in the manifest of an evaluation, written by tasks/evaluation.py."""
 
 from collections.abc import Mapping
 from typing import NotRequired
@@ -11,12 +11,12 @@ from data.store.manifest import Publication
 
 
 class StoredPair(TypedDict):
-    """How often one system is preferred to another."""
+    """Win rate of one system over another."""
 
     left: str
     right: str
     win_rate: StoredEstimate
-    equal_length: StoredEstimate  # as it would be if both wrote equally much
+    equal_length: StoredEstimate  # estimated win rate for responses of equal length
 
 
 class StoredRating(TypedDict):
@@ -28,7 +28,7 @@ class StoredRating(TypedDict):
 
 
 class StoredBehaviour(TypedDict):
-    """How far a policy went from the base, measured on unfiltered responses."""
+    """Divergence of a policy from the base, measured on unfiltered responses."""
 
     kl: float  # nats a sequence
     kl_standard_error: float
@@ -36,39 +36,37 @@ class StoredBehaviour(TypedDict):
 
 
 class PolicyMeasures(TypedDict, total=False):
-    """What a run and the promotion gate read of the evaluation of a policy; other evaluations have none of it."""
+    """The measures that a run and the promotion gate read. Evaluations without a policy have none of them."""
 
     win_rate: StoredEstimate | None  # over zero-shot; None without judges
     champion_win_rate: StoredEstimate | None
-    best_of_win_rate: StoredEstimate | None  # of best of n over zero-shot
+    best_of_win_rate: StoredEstimate | None  # win rate of best of n over zero-shot
     kl: float  # as in StoredBehaviour
     kl_standard_error: float
     valid: float
 
 
 class Costs(TypedDict, total=False):
-    """How long an evaluation took; older ones do not say."""
+    """Duration of an evaluation; missing in older stores."""
 
     seconds: float
-    model_seconds: float  # of these, the time that the models need
+    model_seconds: float  # the part that the models need
 
 
 class EvaluationFacts(PolicyMeasures, Costs):
-    """All facts of an evaluation. Those that are not required are missing in older stores."""
+    """All facts of an evaluation. Fields that are not required are missing in older stores."""
 
     systems: list[str]
-    runs: NotRequired[dict[str, str]]  # of the systems that are policies
+    runs: NotRequired[dict[str, str]]  # run ids of the systems that are policies
     anchor: str  # the system that all others are compared with
     pairs: int  # queries that all systems answered
     seed: int
-    rules: NotRequired[str]  # hash of the settings that it was made by
-    other_rules: NotRequired[
-        dict[str, list[str]]
-    ]  # by policy: the text settings that differ from those of its training
+    rules: NotRequired[str]  # hash of the settings of the evaluation
+    other_rules: NotRequired[dict[str, list[str]]]  # by policy, the text settings that differ from its training
     contests: list[StoredPair]
     elo: Mapping[str, StoredRating]  # empty without judgements
-    texts: Mapping[str, Mapping[str, float | None]]  # measures of each system's texts
-    scores: Mapping[str, tuple[float, float]]  # mean, and the standard error of the distance from the anchor
+    texts: Mapping[str, Mapping[str, float | None]]  # metrics of each system's texts
+    scores: Mapping[str, tuple[float, float]]  # mean, and the standard error of the difference to the anchor
     behaviours: Mapping[str, StoredBehaviour]
 
 

@@ -1,10 +1,12 @@
-"""The gate before the champion: what a run must show, and what the log says of it.
+"""The promotion gate: the conditions for a run to become champion, and the log entries of its decisions.
 
-A run becomes champion if the lower bounds of its win rates over zero-shot and over the present champion clear the
-campaign's bar, nothing is pulled, and the labels that it learned from still count. A tie keeps the champion. A person
-may decide otherwise; the entry then names what the gate found against the run.
+A run becomes champion if three conditions hold:
+- The lower bounds of its win rates over zero-shot and over the present champion are above the campaign's bar.
+- No pull is open.
+- The labels that it learned from still count.
 
-The bar and the evaluation are no part of a run's id. If either is changed, the same run is decided again.
+A tie keeps the champion. A person may decide otherwise, and the log entry then names the objections of the gate.
+The bar and the evaluation are not part of a run's id. If either changes, the same run is decided again.
 """
 
 from collections.abc import Iterator
@@ -35,13 +37,13 @@ from data.runs.registry import find_run
 from data.store import Store
 from data.store.manifest import Publication
 
-FEWEST_PEOPLE = 3  # the spread of two is known to within a factor of ten, of one not at all
+FEWEST_PEOPLE = 3  # two people show their spread only to within a factor of ten, one person does not show it
 
 
 class GateCode(StrEnum):
     """The kinds of objection. They are stored: a code never changes its meaning."""
 
-    AWAITS_DECISION = "awaits_decision"  # people's answers neither count nor were rejected
+    AWAITS_DECISION = "awaits_decision"  # people's answers were neither accepted nor rejected
     NOT_JUDGED = "not_judged"
     FEW_PEOPLE = "few_people"
     BELOW_BAR = "below_bar"
@@ -50,7 +52,7 @@ class GateCode(StrEnum):
 
 
 class Objection(NamedTuple):
-    """One thing that speaks against a run."""
+    """One reason against the promotion of a run."""
 
     code: GateCode
     about: str  # a batch, a pull, or the system that the run is compared with
@@ -58,13 +60,13 @@ class Objection(NamedTuple):
     rate: Estimate | None = None
 
     def entry(self) -> ObjectionEntry:
-        """Return it as the log keeps it, without its text."""
+        """Return the objection as the log stores it, without its text."""
         rate = None if self.rate is None else [self.rate.value, self.rate.low, self.rate.high]
         return {"code": self.code.value, "about": self.about, "rate": rate}
 
 
 class Verdict(NamedTuple):
-    """Whether a run may become champion, with what speaks for it and against it."""
+    """Whether a run may become champion, with the reasons for and against."""
 
     holds: bool
     speaks_for: tuple[str, ...]
@@ -88,24 +90,24 @@ def gate(
     for opponent in [ZERO_SHOT] if leader in (None, run) else [ZERO_SHOT, str(leader)]:
         name = opponent if opponent == ZERO_SHOT else f"the champion {opponent}"
         for batch, why in undecided(store, campaign.name, run, opponent, campaign.text):
-            text = f"what people said of it beside {name} waits for a decision: {one_line(why)} "
+            text = f"people's answers that compare it with {name} wait for a decision: {one_line(why)} "
             text += f"(andon decide {campaign.name} {batch} accept, or reject)"
             objections.append(Objection(GateCode.AWAITS_DECISION, batch, text))
-        found = _rate(store, campaign, run, opponent, evaluation)
-        if found is None:
+        judged = _rate(store, campaign, run, opponent, evaluation)
+        if judged is None:
             how = "" if opponent == ZERO_SHOT or campaign.judges is None else f" (andon evaluate {campaign.name} {run})"
-            objections.append(Objection(GateCode.NOT_JUDGED, opponent, f"nobody judged it beside {name}{how}"))
-        elif found.people is not None and found.people < FEWEST_PEOPLE:
-            few = "one person" if found.people == 1 else f"{found.people} people"
-            text = f"only {few} judged enough of it beside {name}, and {FEWEST_PEOPLE} show how much people differ"
-            objections.append(Objection(GateCode.FEW_PEOPLE, opponent, text, found.rate))
-        elif found.rate.low > campaign.promotion.win_rate_above:
-            speaks_for.append(f"win rate over {name} {found.rate}, by {found.judges}")
+            objections.append(Objection(GateCode.NOT_JUDGED, opponent, f"it was not judged against {name}{how}"))
+        elif judged.people is not None and judged.people < FEWEST_PEOPLE:
+            few = "one person" if judged.people == 1 else f"{judged.people} people"
+            text = f"only {few} answered enough questions about it and {name}, but the gate needs {FEWEST_PEOPLE}"
+            objections.append(Objection(GateCode.FEW_PEOPLE, opponent, text, judged.rate))
+        elif judged.rate.low > campaign.promotion.win_rate_above:
+            speaks_for.append(f"win rate over {name} {judged.rate}, by {judged.judges}")
         else:
-            tie = ": a tie" if found.rate.low <= 0.5 <= found.rate.high else ""
-            bar = f"its lower bound does not clear {campaign.promotion.win_rate_above:g}"
-            text = f"win rate over {name} {found.rate}, by {found.judges}: {bar}{tie}"
-            objections.append(Objection(GateCode.BELOW_BAR, opponent, text, found.rate))
+            tie = ": a tie" if judged.rate.low <= 0.5 <= judged.rate.high else ""
+            bar = f"its lower bound is not above {campaign.promotion.win_rate_above:g}"
+            text = f"win rate over {name} {judged.rate}, by {judged.judges}: {bar}{tie}"
+            objections.append(Objection(GateCode.BELOW_BAR, opponent, text, judged.rate))
     for pull in open_pulls(store, campaign.name, run):
         text = f"{pull.pull} of {one_line(pull.by)} is open ({pull.scope}): {one_line(pull.reason)}"
         objections.append(Objection(GateCode.PULLED, pull.pull, text))
@@ -114,10 +116,10 @@ def gate(
 
 
 class JudgedRate(NamedTuple):
-    """How often a run was preferred to an opponent, and by whom."""
+    """Win rate of a run over an opponent, and who judged."""
 
     rate: Estimate
-    people: int | None = None  # how many; None: the campaign's judges
+    people: int | None = None  # their number; None: the campaign's judges
 
     @property
     def judges(self) -> str:
@@ -125,7 +127,7 @@ class JudgedRate(NamedTuple):
 
 
 def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation: Publication) -> JudgedRate | None:
-    """Return how often a run was preferred to an opponent, and by whom; people's word counts where there are any."""
+    """Return the win rate of a run over an opponent. People's answers replace those of the campaign's judges."""
     people = preferred_by_people(store, campaign.name, run, opponent, campaign.text)
     if people is not None:
         return JudgedRate(people.win_rate, people.labelers)
@@ -137,7 +139,7 @@ def _rate(store: Store, campaign: Campaign, run: str, opponent: str, evaluation:
 
 
 def _withdrawn(store: Store, campaign: str, label_set: str) -> Iterator[Objection]:
-    """Yield the labels of a set that no longer count: of whole batches, or of labelers in one."""
+    """Yield an objection for each batch of a label set with labels that no longer count."""
     document, decided = label_set_document(store, campaign, label_set), batch_statuses(store, campaign)
     for batch in document["batches"]:
         if batch not in decided:
@@ -154,7 +156,7 @@ def _withdrawn(store: Store, campaign: str, label_set: str) -> Iterator[Objectio
 
 
 def under_champion(store: Store, campaign: str) -> list[str]:
-    """Say which labels that the champion learned from no longer count: a champion stays until somebody moves it."""
+    """Return texts that name the champion's labels that no longer count. The champion stays until a person moves it."""
     leader = champion(store, campaign)
     if leader is None:
         return []
@@ -165,10 +167,10 @@ def under_champion(store: Store, campaign: str) -> list[str]:
 def decide_by_gate(
     store: Store, campaign: Campaign, run: str, label_set: str, evaluation: Publication
 ) -> PromotionEntry | None:
-    """Let the gate decide about a run, and return the log's entry; None if it was decided before.
+    """Let the gate decide about a run and return the log entry; None if the run was decided before.
 
-    Raises Stopped while the line is stopped: then nothing is decided. A run that was promoted once, and perhaps rolled
-    back, is not promoted again by itself.
+    Raises Stopped while the line is stopped. A run that was promoted before, and perhaps rolled back, is not promoted
+    again without a person.
     """
 
     def decide(entries: list[PromotionEntry]) -> Document | None:
@@ -176,14 +178,14 @@ def decide_by_gate(
             return None
         leader = entries[-1]["run"] if entries else None
         verdict = gate(store, campaign, run, label_set, evaluation, leader)
-        grounds = _grounds(campaign, evaluation, verdict)
+        basis = _basis(campaign, evaluation, verdict)
         if verdict.holds:
             check(store, campaign.name, run)
-            return {"kind": "promote", "run": run, "reason": verdict.text, "by": "the gate", **grounds}
-        kept = {"kind": "keep", "run": leader, "candidate": run, "reason": verdict.text, "by": "the gate", **grounds}
+            return {"kind": "promote", "run": run, "reason": verdict.text, "by": "the gate", **basis}
+        kept = {"kind": "keep", "run": leader, "candidate": run, "reason": verdict.text, "by": "the gate", **basis}
         last = next((e for e in reversed(entries) if e["kind"] == "keep" and e["candidate"] == run), None)
         if last is not None and "settings" not in last and (own := settings_in_force(store, campaign.name, run)):
-            last = last | {"settings": decision_settings(own)}  # an older entry: the run's own decided then
+            last = last | {"settings": decision_settings(own)}  # older entries were decided by the run's own settings
         return None if last is not None and _same(last, kept) else kept
 
     check(store, campaign.name, run)
@@ -193,25 +195,25 @@ def decide_by_gate(
 def promote_by_hand(
     store: Store, campaign: Campaign, run: str, reason: str | None, by: str, evaluation: Publication
 ) -> PromotionEntry | None:
-    """Make a run champion by a person's word; None if it is champion already. Without a reason the gate must hold.
+    """Make a run champion by a person's decision; None if it is champion already. Without a reason the gate must hold.
 
-    Raises Stopped while a pull stops the campaign or the run: a release is the way out of that.
+    Raises Stopped while a pull stops the campaign or the run; release the pull first.
     """
     label_set = find_run(store, campaign.name, run).facts["label_set"]
     if reason is not None and is_blank(reason):
-        raise Refused("A promotion against the gate needs a reason: say what was seen.")
+        raise Refused("A promotion against the gate needs a reason. Write it after --reason.")
 
     def further(leader: str | None) -> Document:
         verdict = gate(store, campaign, run, label_set, evaluation, leader)
         if not verdict.holds and reason is None:
-            raise Refused(f"The gate does not hold for {run}: {verdict.text}. To promote it despite that: --reason ...")
-        return {"reason": reason or verdict.text, "by": by, **_grounds(campaign, evaluation, verdict)}
+            raise Refused(f"The gate does not hold for {run}: {verdict.text}. To promote it anyway, give a --reason.")
+        return {"reason": reason or verdict.text, "by": by, **_basis(campaign, evaluation, verdict)}
 
     return promote(store, campaign.name, run, reason or "", further)
 
 
-def _grounds(campaign: Campaign, evaluation: Publication, verdict: Verdict) -> Document:
-    """Return what a decision goes by: the evaluation, the settings, and what speaks against the run."""
+def _basis(campaign: Campaign, evaluation: Publication, verdict: Verdict) -> Document:
+    """Return the basis of a decision: the evaluation, the settings, and the objections."""
     return {
         "evaluation": evaluation.prefix,
         "settings": decision_settings(campaign),
@@ -221,7 +223,7 @@ def _grounds(campaign: Campaign, evaluation: Publication, verdict: Verdict) -> D
 
 
 def _same(earlier: Document, entry: Document) -> bool:
-    """Return whether two entries decide the same on the same grounds. Sentences do not count, only their number."""
+    """Return whether two entries have the same decision and basis. Of the sentences only their number is compared."""
     fields = ("run", "candidate", "evaluation", "settings", "objections")
-    alike = all(earlier.get(name, entry[name]) == entry[name] for name in fields)
-    return alike and len(earlier.get("against", ())) == len(entry["against"])
+    equal = all(earlier.get(name, entry[name]) == entry[name] for name in fields)
+    return equal and len(earlier.get("against", ())) == len(entry["against"])

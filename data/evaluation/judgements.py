@@ -1,4 +1,4 @@
-"""Who is preferred to whom: every pair of systems on every query, judged blind, and what that comes to."""
+"""Blind judgements of pairs of systems, and the win rates and Elo ratings that follow from them."""
 
 import random
 from collections import defaultdict
@@ -30,33 +30,33 @@ JUDGEMENTS = pa.schema(
 
 
 class Judgement(NamedTuple):
-    """One answer to the question which of two responses is better."""
+    """One answer to the question which of two responses to a query is better."""
 
     query: str
     left: str
     right: str
     labeler: str
-    won: float  # by the left one; 0.5 is a tie
+    won: float  # 1: the left system won, 0: the right one, 0.5: a tie
     left_words: int
     right_words: int
 
 
 class PairResult(NamedTuple):
-    """How often one system is preferred to another."""
+    """Win rate of one system over another."""
 
     left: str
     right: str
     win_rate: Estimate
-    equal_length: Estimate  # as it would be if both wrote equally much
+    equal_length: Estimate  # estimated win rate for responses of equal length
 
     def document(self) -> StoredPair:
-        """Return the result as manifests have it."""
+        """Return the result as manifests store it."""
         rate, at_equal_length = self.win_rate.document(), self.equal_length.document()
         return {"left": self.left, "right": self.right, "win_rate": rate, "equal_length": at_equal_length}
 
     @staticmethod
     def of(stored: StoredPair) -> "PairResult":
-        """Return a result that a manifest has."""
+        """Return a result from its stored form."""
         rate, at_equal_length = Estimate(**stored["win_rate"]), Estimate(**stored["equal_length"])
         return PairResult(stored["left"], stored["right"], rate, at_equal_length)
 
@@ -64,7 +64,11 @@ class PairResult(NamedTuple):
 def judge_pairs(
     judges: Labelers, queries: Mapping[str, str], responses: Mapping[str, Sequence[str]]
 ) -> Iterator[Judgement]:
-    """Show every pair of systems on every query, by its id, to a judge, in random order; equal texts tie unseen."""
+    """Yield one judgement for every pair of systems and every query.
+
+    `queries` are texts by id, `responses` have one text a query. A judge sees the two responses in random order. Equal
+    responses are a tie.
+    """
     lengths = {name: [len(words(text)) for text in texts] for name, texts in responses.items()}
     for left, right in combinations(responses, 2):
         for number, (query, source) in enumerate(queries.items()):
@@ -77,35 +81,44 @@ def judge_pairs(
 
 
 def pair_results(judgements: Iterable[Judgement]) -> list[PairResult]:
-    """Return what the answers to each pair of systems come to, in the order in which they were given."""
+    """Return the result of each pair of systems, in the order of their first judgements."""
     by_pair: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
-    for each in judgements:
-        by_pair[each.left, each.right].append(each)
-    found = []
+    for judgement in judgements:
+        by_pair[judgement.left, judgement.right].append(judgement)
+    results = []
     for (left, right), mine in by_pair.items():
-        won, queries, labelers = ([getattr(e, name) for e in mine] for name in ("won", "query", "labeler"))
-        lengths = [e.left_words for e in mine], [e.right_words for e in mine]
+        won = [judgement.won for judgement in mine]
+        queries = [judgement.query for judgement in mine]
+        labelers = [judgement.labeler for judgement in mine]
+        lengths = [judgement.left_words for judgement in mine], [judgement.right_words for judgement in mine]
         equal_length = length_controlled(won, *lengths, queries, labelers)
-        found.append(PairResult(left, right, win_rate(won, queries, labelers), equal_length))
-    return found
+        results.append(PairResult(left, right, win_rate(won, queries, labelers), equal_length))
+    return results
 
 
-def result_for(found: Iterable[PairResult], system: str, other: str) -> PairResult | None:
-    """Return the contest of two systems as seen by the first one; None where nobody judged it."""
-    for each in found:
-        if (each.left, each.right) == (system, other):
-            return each
-        if (each.left, each.right) == (other, system):
-            return PairResult(system, other, _turned(each.win_rate), _turned(each.equal_length))
+def result_for(results: Iterable[PairResult], system: str, other: str) -> PairResult | None:
+    """Return the result of `system` against `other`; None if they were not judged."""
+    for result in results:
+        if (result.left, result.right) == (system, other):
+            return result
+        if (result.left, result.right) == (other, system):
+            return PairResult(system, other, _complement(result.win_rate), _complement(result.equal_length))
     return None
 
 
-def _turned(rate: Estimate) -> Estimate:
+def _complement(rate: Estimate) -> Estimate:
+    """Return the rate of the other system."""
     return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.n)
 
 
 def ratings(judgements: Sequence[Judgement], systems: Sequence[str], anchor: str) -> dict[str, Rating]:
-    """Return the Elo of every system, the anchor at 0, with 95 % intervals that know queries and labelers."""
-    names = ("left", "right", "won", "query", "labeler")
-    left, right, won, queries, labelers = ([getattr(each, name) for each in judgements] for name in names)
-    return elo_ratings(systems, left, right, won, queries, labelers, anchor)
+    """Return the Elo of every system, with the anchor at 0 and 95 % intervals clustered by query and labeler."""
+    return elo_ratings(
+        systems,
+        left=[judgement.left for judgement in judgements],
+        right=[judgement.right for judgement in judgements],
+        won=[judgement.won for judgement in judgements],
+        queries=[judgement.query for judgement in judgements],
+        labelers=[judgement.labeler for judgement in judgements],
+        anchor=anchor,
+    )

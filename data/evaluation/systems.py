@@ -1,4 +1,4 @@
-"""The systems that an evaluation sets side by side: the paper's names, and where a store has each of them."""
+"""The systems that an evaluation compares: their names in the paper, and their places in a store."""
 
 import re
 from collections.abc import Sequence
@@ -21,37 +21,37 @@ LEAD = 3
 
 
 class System(NamedTuple):
-    """Whoever answers queries: people, a rule, a language model, or the base's best of n by a reward model."""
+    """A source of responses: people, a rule, a language model, or the base's best of n by a reward model."""
 
-    name: str  # in tables
+    name: str  # its name in tables
     kind: Literal["reference", "lead", "model", "best of"]
-    run: str | None = None  # whose model it is
-    model: str | None = None  # where the model is published; None: the base
-    n: int = 1
+    run: str | None = None  # the run that trained its model
+    model: str | None = None  # prefix of the published model; None: the base
+    n: int = 1  # number of responses that best of n chooses from
 
 
 def find_systems(store: Store, campaign: Campaign, names: Sequence[str]) -> list[System]:
-    """Return the systems of these names; raise Refused for one that this campaign cannot have, or has not yet."""
-    found = [_find(store, campaign, name.strip()) for name in names]
-    for number, system in enumerate(found):
-        for other in found[:number]:
+    """Return the systems of these names; raise Refused for a system that the campaign does not have."""
+    systems = [_find(store, campaign, name.strip()) for name in names]
+    for number, system in enumerate(systems):
+        for other in systems[:number]:
             if system[1:] == other[1:]:
-                raise Refused(f"{other.name} and {system.name} are the same system: leave one out.")
-    if len(found) < 2:
-        raise Refused(f"An evaluation sets systems side by side: name two or more of {', '.join(NAMES)}, or run ids.")
-    return found
+                raise Refused(f"{other.name} and {system.name} are the same system. Leave one of them out.")
+    if len(systems) < 2:
+        raise Refused(f"An evaluation compares systems. Name at least two of {', '.join(NAMES)}, or run ids.")
+    return systems
 
 
 def all_systems(store: Store, campaign: Campaign) -> list[str]:
-    """Name the systems that this campaign has now, each once."""
-    found: dict[tuple[object, ...], str] = {}
+    """Return the names of the systems that a campaign has now. A system with two names occurs once."""
+    names: dict[tuple[object, ...], str] = {}
     for name in NAMES:
         try:
             system = _find(store, campaign, name)
         except SystemUnavailable:
             continue
-        found.setdefault(system[1:], name)
-    return list(found.values())
+        names.setdefault(system[1:], name)
+    return list(names.values())
 
 
 def _find(store: Store, campaign: Campaign, name: str) -> System:
@@ -66,8 +66,8 @@ def _find(store: Store, campaign: Campaign, name: str) -> System:
     if name == f"lead-{LEAD}":
         if not campaign.text.summarizes:
             raise SystemUnavailable(
-                f"{name} is a summary's baseline, the first sentences of the query; campaign {campaign.name} continues "
-                "its queries (its text.suffix asks for nothing)."
+                f"{name} is a baseline for summaries: the first sentences of the query. Campaign {campaign.name} has "
+                "no text.suffix that asks for a summary."
             )
         return System(name, "lead")
     if name in ("rl", "supervised", "supervised-rl"):
@@ -81,12 +81,12 @@ def _find(store: Store, campaign: Campaign, name: str) -> System:
         return _policy(store, campaign, name, leader)
     if name.startswith("run-"):
         return _policy(store, campaign, name, name)
-    offered = f"{', '.join(NAMES)}, best-of-8 and its like (to best-of-999), and run ids"
-    raise Refused(f"There is no system {name}; there are: {offered}.")
+    offered = f"{', '.join(NAMES)}, best-of-2 to best-of-999, and run ids"
+    raise Refused(f"There is no system {name}. Choose from {offered}.")
 
 
 def _trained(store: Store, campaign: Campaign, name: str) -> System:
-    """Return the newest model of a kind: with or without a start from references."""
+    """Return the newest model of a kind, trained with or without supervised fine-tuning first."""
     tuned = name != "rl"
     for run in reversed(runs(store, campaign.name)):
         if (run.facts["recipe"].get("supervised") is not None) == tuned and run.facts["base"] == campaign.base:
@@ -96,10 +96,10 @@ def _trained(store: Store, campaign: Campaign, name: str) -> System:
                 )
             return _policy(store, campaign, name, run.facts["run"])
     how = f"andon retrain {campaign.name}{' with a preset that has [supervised]' if tuned else ''}"
-    kind = "that began with references" if tuned else "that began from the base itself"
+    start = "with supervised fine-tuning" if tuned else "from the base itself"
     raise SystemUnavailable(
-        f"Campaign {campaign.name} has no {name} model of {campaign.base} in {store.uri}: no run {kind} is finished "
-        f"({how})."
+        f"Campaign {campaign.name} has no {name} model of {campaign.base} in {store.uri}: no finished run started "
+        f"{start}. Train one with {how}."
     )
 
 
@@ -107,15 +107,15 @@ def _policy(store: Store, campaign: Campaign, name: str, run: str) -> System:
     base = find_run(store, campaign.name, run).facts["base"]
     if base != campaign.base:
         raise SystemUnavailable(
-            f"{name} was trained from the base {base}, and this evaluation uses {campaign.base}. "
-            "Name its base with --base."
+            f"{name} was trained from the base {base}, but this evaluation uses {campaign.base}. "
+            "Give the base of the run with --base."
         )
     return System(name, "model", run, f"{run_prefix(campaign.name, run)}/policy")
 
 
 def _best_of(store: Store, campaign: Campaign, name: str) -> System:
-    matched = BEST_OF.fullmatch(name)
-    n = int(matched[1]) if matched else campaign.evaluation.best_of
+    match = BEST_OF.fullmatch(name)
+    n = int(match[1]) if match else campaign.evaluation.best_of
     if n < 2:
         raise SystemUnavailable(
             f"{name} does not say how many responses to choose from. Write best-of-4, or set best_of in "
@@ -130,24 +130,24 @@ def _best_of(store: Store, campaign: Campaign, name: str) -> System:
 
 
 def last_reward_run(store: Store, campaign: Campaign) -> str | None:
-    """Return the newest finished run from this campaign's base; its reward model scores what systems write."""
+    """Return the newest finished run from this campaign's base. Its reward model scores the systems' responses."""
     mine = [run.facts["run"] for run in runs(store, campaign.name) if run.facts["base"] == campaign.base]
     return mine[-1] if mine else None
 
 
 def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> dict[str, list[str]]:
-    """Return, for each policy that was trained with other text rules than it is asked by here, which they are."""
-    found = {}
+    """Return the text settings of each policy's training that differ from this evaluation's, if there are any."""
+    differing = {}
     for system in systems:
         run = read_manifest(store, run_prefix(campaign.name, system.run)) if system.run and system.model else None
-        trained = run.get("campaign") if run else None  # a run that is evaluated first has none yet
-        if trained and (differs := campaign.text.differing(TextFormat.model_validate(trained["text"]))):
-            found[system.name] = differs
-    return found
+        trained = run.get("campaign") if run else None  # during its first evaluation a run is not published yet
+        if trained and (names := campaign.text.differing(TextFormat.model_validate(trained["text"]))):
+            differing[system.name] = names
+    return differing
 
 
 def model_of(store: Store, system: System) -> Publication:
-    """Return the published model of a system that has one of its own."""
+    """Return the published model of a system with a model of its own."""
     assert system.model is not None
     published = read_manifest(store, system.model)
     if published is None:

@@ -1,1 +1,1 @@
-"""Formats of others: what the tools of vendors read and write, and what trainers read."""
+"""Formats of labeling tools and of trainers."""

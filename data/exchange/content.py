@@ -1,4 +1,4 @@
-"""The content of a delivered file, as formats see it: its first bytes, the names in its first objects, its objects."""
+"""The content of a delivered file for formats: its first bytes, the names in its first objects, its objects."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -11,11 +11,11 @@ from data.escape import valid_utf8
 from data.exchange.json_rows import is_page, read_objects
 
 FIRST_BYTES = 64
-FIRST_OBJECTS = 1_000  # objects of JSON, whose columns are the names that any of them has
+FIRST_OBJECTS = 1_000  # number of JSON objects that are searched for names of columns
 
 
 class Content:
-    """A delivered file. Its objects are read once, however many formats look at their names."""
+    """A delivered file. Its objects are read once, even if several formats look at their names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,7 +28,7 @@ class Content:
 
     @property
     def is_lines(self) -> bool:
-        """Whether the file is JSON with one object a line, not one array of all."""
+        """Whether the file is JSON with one object a line, and not one array."""
         return self._text[:1] == b"{" and not is_page(self._text.decode("utf-8", "replace"))
 
     @property
@@ -37,7 +37,7 @@ class Content:
 
     @cached_property
     def names(self) -> list[str]:
-        """The names in the first objects of a JSON file, since a skip may leave out what others have."""
+        """All names in the first objects of a JSON file, because an object may leave some out."""
         return list(dict.fromkeys(valid_utf8(name) for row in self._first for name in row)) if self.is_json else []
 
     def objects(self) -> Iterator[dict[str, Any]]:
@@ -52,5 +52,5 @@ class Content:
     def _first(self) -> list[dict[str, Any]]:
         first = list(islice(self._objects, FIRST_OBJECTS))
         if not first:
-            raise Refused(f"{self.path.name} has no rows: nothing was answered.")
+            raise Refused(f"{self.path.name} has no rows. Deliver a file with answers.")
         return first

@@ -1,4 +1,4 @@
-"""What a format is: what it writes, what it reads, how a file of it is recognised, and what it loses."""
+"""The type of a format: functions that write, read and recognise its files, and the data that it loses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ Recognise = Callable[[Content], bool]  # whether a delivered file is of the form
 
 @dataclass(frozen=True)
 class Format:
-    """A format of questions, answers or labels. What a format does not do is None."""
+    """A format of questions, answers or labels. Functions that a format does not have are None."""
 
-    name: str  # as the command line has it
+    name: str  # its name on the command line
     help: str  # one line for people
-    loses: frozenset[str] = frozenset()  # what does not come back: of an answer from a tool, of a label to a trainer
+    loses: frozenset[str] = frozenset()  # data that a tool does not return, or that a trainer does not get
     write_questions: WriteQuestions | None = None
     write_labels: WriteLabels | None = None
     recognise: Recognise | None = None
     read: ReadAnswers | None = None
-    elsewhere: str | None = None  # why and where a recognised file is taken in, if `andon ingest` does not read it
-    is_general: bool = False  # takes every file of its kind, so it is asked after the formats of single tools
+    elsewhere: str | None = None  # text that names the right command, if `andon ingest` cannot read a recognised file
+    is_general: bool = False  # True if it recognises files of many tools, so that it is tried last

@@ -1,4 +1,4 @@
-"""Objects of JSON files, and answers as rows of text: what the formats that are JSON share."""
+"""Objects of JSON files, and answers as rows of text, for all formats that are JSON."""
 
 import json
 import re
@@ -15,23 +15,23 @@ from data.errors import Refused
 from data.escape import first_line, valid_utf8
 from data.exchange.columns import ROWS_AT_ONCE, AnswerFile, Chunk, check_columns
 
-MOST_BYTES_OF_JSON = 256 << 20  # largest array, which is read as a whole
-PAGE = re.compile(r'\s*\{\s*"items"\s*:\s*\[')  # as Argilla's server wraps its records
+MOST_BYTES_OF_JSON = 256 << 20  # largest array, because an array is read at once
+PAGE = re.compile(r'\s*\{\s*"items"\s*:\s*\[')  # Argilla's server wraps its records in `items`
 
 
 def read_rows(path: Path, names: list[str], objects: Iterable[Mapping[str, Any]]) -> AnswerFile:
-    """Read one answer an object; `names` are those of the columns."""
+    """Read objects with one answer each; `names` are the names of all columns."""
     _, ignored, texts = check_columns(path, names)
     return AnswerFile(ignored, json_chunks(objects, texts), texts)
 
 
 def is_page(head: str) -> bool:
-    """Tell whether a file begins as a page of Argilla's server, which wraps its records in `items`."""
+    """Return whether a file begins like a page of Argilla's server, which wraps its records in `items`."""
     return PAGE.match(head) is not None
 
 
 def read_objects(path: Path, is_lines: bool) -> Iterator[dict[str, Any]]:
-    """Yield the objects of lines, or of an array or of a page with an array as `items`."""
+    """Yield the objects of lines, of an array, or of a page with an array as `items`."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             if not is_lines and path.stat().st_size > MOST_BYTES_OF_JSON:
@@ -60,11 +60,11 @@ def _lines(path: Path, file: TextIO) -> Iterator[Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; raise ValueError if a key is there twice, since one of two answers would be lost."""
-    if len(found := dict(pairs)) < len(pairs):
+    """Return an object; raise ValueError if it has a key twice, because one of two answers would be lost."""
+    if len(once := dict(pairs)) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)} is there twice")
-    return found
+    return once
 
 
 ONCE = json.JSONDecoder(object_pairs_hook=_once)

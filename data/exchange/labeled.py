@@ -1,16 +1,16 @@
-"""The labels of a set as the adapters for trainers see them."""
+"""The labels of a set for the formats of trainers."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from data.answers import DETAILED
 
-# Of what a label says, all formats of trainers lose:
+# All formats of trainers lose these parts of a label.
 LOST_BY_ALL = frozenset({"labeler", "weight", "time", "shown order", *(kind.name for kind in DETAILED)})
 
 
 class Labeled(NamedTuple):
-    """The labels of a set that name a best sample, each with the row of its question's key."""
+    """The labels of a set with a best sample, each with the row of its question in the key."""
 
     rows: list[tuple[dict[str, Any], int]]  # key row, best sample
 

@@ -12,14 +12,14 @@ from data.store.manifest import Publication, publish, read_manifest
 
 
 def questions_of(batch: Batch) -> Questions:
-    """Return the questions of a batch as its vendor's files have them, with what its campaign asked."""
+    """Return the questions of a batch from its vendor's files, with the `[ask]` of its campaign."""
     files = [batch.path(name) for name in batch.names() if name.startswith("questions-")]
     campaign = batch.facts.get("campaign", {})
     return Questions(files, Ask.model_validate(campaign.get("ask", {})))
 
 
 def in_format(batch: Batch, name: str) -> Publication:
-    """Return a batch in a format for questions, written when it is first asked for, in constant memory."""
+    """Return a batch in a format for questions. It is written at the first call, in constant memory."""
     prefix = f"{batch.prefix}/vendor/{name}"
     published = read_manifest(batch.store, prefix)
     if published is not None:

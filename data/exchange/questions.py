@@ -1,4 +1,4 @@
-"""The questions of a batch as every adapter sees them: the vendor's own columns, row by row, in constant memory."""
+"""The questions of a batch for all formats: the columns of the vendor's files, row by row, in constant memory."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,13 @@ from data.answers.base import option_names
 if TYPE_CHECKING:  # the child that reads an answer file starts a third faster without campaigns
     from data.campaign.settings import Ask
 
-OTHER_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what reading another form than ours raises
+OTHER_FORM = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)  # errors from reading a value of another form
 STOP = "stop_run"  # the flag that pulls the cord
 
 
@@ -36,18 +42,18 @@ def _nothing_more() -> "Ask":
 
 @dataclass(frozen=True)
 class Questions:
-    """The files of a batch that go to a vendor, and what its campaign asks of labelers."""
+    """The files of a batch for a vendor, and the `[ask]` of its campaign."""
 
     files: Sequence[Path]
     ask: "Ask" = field(default_factory=_nothing_more)
 
     def __iter__(self) -> Iterator[ShownQuestion]:
         for file in self.files:
-            for part in pq.ParquetFile(file).iter_batches(2_000, use_threads=False):  # threads keep memory each
+            for part in pq.ParquetFile(file).iter_batches(2_000, use_threads=False):  # each thread would keep memory
                 yield from (_shown(row) for row in part.to_pylist())
 
     def first(self) -> ShownQuestion:
-        """Return the first question; all have as many options."""
+        """Return the first question. All questions have the same number of options."""
         return next(islice(iter(self), 1))
 
 
@@ -57,7 +63,7 @@ def _shown(row: dict[str, str]) -> ShownQuestion:
 
 
 def unreadable(answer: object) -> dict[str, str]:
-    """Return what an export says in no form that is known as an answer, so that its row is set aside with all of it."""
+    """Return a row for an answer of unknown form, so that it is quarantined with its whole text."""
     return {"best": f"unreadable: {json.dumps(answer)}"}
 
 

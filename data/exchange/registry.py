@@ -20,22 +20,22 @@ from data.exchange.format import Format, WriteLabels, WriteQuestions
 def all_formats() -> dict[str, Format]:
     """Return every format by its name."""
     modules = [import_module(f"{formats.__name__}.{module.name}") for module in pkgutil.iter_modules(formats.__path__)]
-    found: list[Format] = [module.FORMAT for module in modules]
-    return {form.name: form for form in sorted(found, key=lambda form: form.name)}
+    defined: list[Format] = [module.FORMAT for module in modules]
+    return {form.name: form for form in sorted(defined, key=lambda form: form.name)}
 
 
 def question_writers() -> dict[str, WriteQuestions]:
-    """Return what writes questions for a labeling tool, by format."""
+    """Return the functions that write questions for a labeling tool, by format."""
     return {name: form.write_questions for name, form in all_formats().items() if form.write_questions is not None}
 
 
 def label_writers() -> dict[str, WriteLabels]:
-    """Return what writes labels for a trainer, by format."""
+    """Return the functions that write labels for a trainer, by format."""
     return {name: form.write_labels for name, form in all_formats().items() if form.write_labels is not None}
 
 
 def question_writer(name: str) -> WriteQuestions:
-    """Return what writes questions in a format; raise Refused if there is no such format."""
+    """Return the function that writes questions in a format; raise Refused if there is no such format."""
     writers = question_writers()
     if name not in writers:
         raise Refused(f"There is no format {name} for questions; there are: {', '.join(writers)}.")
@@ -43,7 +43,7 @@ def question_writer(name: str) -> WriteQuestions:
 
 
 def label_writer(name: str) -> WriteLabels:
-    """Return what writes labels in a format; raise Refused if there is no such format."""
+    """Return the function that writes labels in a format; raise Refused if there is no such format."""
     writers = label_writers()
     if name not in writers:
         raise Refused(f"There is no format {name} for labels; there are: {', '.join(writers)}.")
@@ -67,6 +67,6 @@ def read_answers(content: Content) -> AnswerFile:
 
 
 def listing(names: Iterable[str]) -> str:
-    """Return names as a sentence has them: `csv, jsonl or parquet`."""
+    """Return names as in a sentence: `csv, jsonl or parquet`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last

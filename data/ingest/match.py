@@ -30,7 +30,7 @@ MATCHED = pa.schema(
         ("best_shown", pa.int8()),  # null unless one single option is best
         ("best_sample", pa.int8()),
         *((kind.name, kind.stored_type) for kind in DETAILED),  # by sample
-        ("said", pa.string()),  # JSON of an answer with details; null for a best option alone
+        ("answer_key", pa.string()),  # JSON of an answer with details; null for a best option alone
         ("seconds", pa.float64()),
         ("confidence", pa.float64()),
         ("note", pa.string()),
@@ -161,7 +161,7 @@ def _by_sample(part: pa.RecordBatch, question: pa.Array, key: Key) -> dict[str, 
     usable = (slots >= 0) & (slots < key.k)
     samples = key.shown[places, np.where(usable, slots, 0)]
     names = [kind.name for kind in DETAILED]
-    details: dict[str, NDArray[Any]] = {name: np.full(count, None, object) for name in (*names, "said")}
+    details: dict[str, NDArray[Any]] = {name: np.full(count, None, object) for name in (*names, "answer_key")}
     problems = np.full(count, None, object)
     more = reduce(pc.or_, (pc.is_valid(part.column(name)) for name in names))
     read = lru_cache(100_000)(_read)  # many rows share few different answers
@@ -176,12 +176,12 @@ def _by_sample(part: pa.RecordBatch, question: pa.Array, key: Key) -> dict[str, 
             slots[row], samples[row] = slot, order[slot]
         for name, value in by_sample.items():
             details[name][row] = value
-        details["said"][row] = text_of(None if slot is None else order[slot], by_sample)
+        details["answer_key"][row] = text_of(None if slot is None else order[slot], by_sample)
     return {
         "best_shown": pa.array(slots, pa.int8(), mask=~usable, safe=False),
         "best_sample": pa.array(samples, pa.int8(), mask=~usable, safe=False),
         **{kind.name: pa.array(details[kind.name], kind.stored_type) for kind in DETAILED},
-        "said": pa.array(details["said"], pa.string()),
+        "answer_key": pa.array(details["answer_key"], pa.string()),
         "problem": pa.array(problems, pa.string()),
     }
 

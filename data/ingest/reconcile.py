@@ -63,7 +63,7 @@ def _coded(good: pa.Table, known: pa.Table, key: Key) -> tuple[CodedAnswers, Cod
     asked = key.find(known["question_id"].combine_chunks()).to_numpy(zero_copy_only=False)
     question = np.concatenate([good["question"].to_numpy(), asked]).astype(np.int64)
     who = question * count + labelers.indices.to_numpy()
-    texts = pa.chunked_array([good["said"].combine_chunks(), answer_keys(known)], pa.string())
+    texts = pa.chunked_array([good["answer_key"].combine_chunks(), answer_keys(known)], pa.string())
     more = texts.combine_chunks().dictionary_encode()
     best = np.concatenate([t["best_sample"].combine_chunks().fill_null(0).to_numpy() for t in (good, known)])
     answer = more.indices.fill_null(-1).to_numpy().astype(np.int64)

@@ -20,12 +20,12 @@ DECISIONS = log.Log[Entry](cast(type[Entry], StoredEntry), read_entry)
 
 
 class BatchStatus(NamedTuple):
-    """What is in force for a batch now."""
+    """The decision in force for a batch, by rule or by a person."""
 
     decision: Decision
     why: str  # for people
-    weights: Mapping[str, float]  # of the answers of each labeler; 0 for those that do not count
-    by_person: bool = False  # or by the rules alone
+    weights: Mapping[str, float]  # weight of the answers of each labeler; 0 if they do not count
+    by_person: bool = False  # False: by the rules alone
 
     @property
     def counts(self) -> bool:
@@ -34,7 +34,7 @@ class BatchStatus(NamedTuple):
 
     @property
     def held(self) -> tuple[str, ...]:
-        """The labelers whose answers do not count, whatever is decided about the batch."""
+        """The labelers whose answers do not count, even if the batch is accepted."""
         return tuple(sorted(name for name, weight in self.weights.items() if weight == 0))
 
 
@@ -49,9 +49,9 @@ def assessments(store: Store, campaign: str) -> dict[str, Assessment]:
 
 
 def record_assessment(store: Store, campaign: str, batch: str, facts: AssessmentFacts, labels: int) -> Assessment:
-    """Append an assessment of a batch that has seen so many labels, and return it.
+    """Append an assessment of a batch with this number of labels to the log, and return it.
 
-    If the last assessment of the batch says the same, append nothing and return the last one.
+    If the last assessment of the batch is equal, append nothing and return the last one.
     """
     document = cast(Assessment, {**facts, "batch": batch, "labels": labels})
     in_force: list[Assessment] = []
@@ -71,18 +71,20 @@ def record_assessment(store: Store, campaign: str, batch: str, facts: Assessment
 def override(
     store: Store, campaign: str, batch: str, decision: Decision, reason: str, labeler: str | None, by: str = ""
 ) -> None:
-    """Record a person's decision about a batch or one labeler in it; it is in force until other faults are found."""
+    """Record a person's decision about a batch or one of its labelers. It is in force until other faults are found."""
 
     if is_blank(reason):
-        raise Refused("A decision needs a reason: say what was found.")
+        raise Refused("A decision needs a reason. Write what you found after --reason.")
 
     def decide(so_far: list[Entry]) -> Override:
         entries = [entry for entry in so_far if entry["batch"] == batch]
         assessed = [entry for entry in entries if entry["kind"] == "assessment"]
         if not assessed:
-            raise Refused(f"There are no answers to a batch {batch} of campaign {campaign} to decide about.")
+            raise Refused(f"Campaign {campaign} has no answers to a batch {batch}. Check the name of the batch.")
         if labeler is not None and labeler not in assessed[-1]["labelers"]:
-            raise Refused(f"Labeler {labeler} answered nothing in batch {batch} of campaign {campaign}.")
+            raise Refused(
+                f"Labeler {labeler} has no answers in batch {batch} of campaign {campaign}. Check the labeler's name."
+            )
         return {
             "kind": "override",
             "by": by,
@@ -99,14 +101,14 @@ def override(
 def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:
     """Return the status of every batch that was assessed."""
     entries = decision_log(store, campaign)
-    names = dict.fromkeys(entry["batch"] for entry in entries)
+    names = dict.fromkeys(entry["batch"] for entry in entries if entry["kind"] == "assessment")
     return {name: _status_of([entry for entry in entries if entry["batch"] == name]) for name in names}
 
 
 def labels_seen(store: Store, campaign: str) -> dict[str, float]:
-    """Return how many labels of each batch its newest assessment has seen.
+    """Return the number of labels of each batch at its newest assessment.
 
-    Old assessments do not record the number: they have seen all.
+    Old assessments do not record the number; they include all labels.
     """
     return {batch: entry.get("labels", inf) for batch, entry in assessments(store, campaign).items()}
 
@@ -135,8 +137,8 @@ def _status_of(entries: list[Entry]) -> BatchStatus:
 
 
 def _codes(assessment: Assessment, labeler: str | None) -> list[str]:
-    """Return the codes of what was found of a batch, or of one labeler in it."""
+    """Return the codes of the findings about a batch, or about one of its labelers."""
     if labeler is not None:
-        found = assessment["labelers"].get(labeler)
-        return list(found["codes"]) if found else []
+        assessed = assessment["labelers"].get(labeler)
+        return list(assessed["codes"]) if assessed else []
     return sorted(finding.get("code") or code_of(finding["fault"]) for finding in assessment["findings"])

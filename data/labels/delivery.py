@@ -1,4 +1,4 @@
-"""What an entry of the log of deliveries says: one numbered entry an ingested file (data/labels/table.py reads it)."""
+"""The entries of the log of deliveries, one for each ingested file. data/labels/table.py reads them."""
 
 from typing import NotRequired
 
@@ -14,35 +14,35 @@ class LabelFile(TypedDict):
 
 
 class StoredResult(TypedDict):
-    """What became of the rows of a file: counts, and where the labels and the other rows are stored."""
+    """The result of validating a file: counts, and the keys of the stored labels and other rows."""
 
     rows: int  # accepted + quarantined + duplicates + skipped
     accepted: int
-    corrections: NotRequired[int]  # accepted ones that correct an earlier label; older entries do not say how many
+    corrections: NotRequired[int]  # accepted rows that correct an earlier label; missing in older entries
     quarantined: int
     duplicates: int
-    skipped: int  # questions that a labeler would not answer
-    skipped_key: NotRequired[str]  # who would not answer what (SKIPPED); older entries do not say who
+    skipped: int  # rows in which a labeler skips a question
+    skipped_key: NotRequired[str]  # file of the skips (SKIPPED); missing in older entries
     skipped_sha256: NotRequired[str]
-    reasons: dict[str, int]  # how often each reason for the quarantine was given
+    reasons: dict[str, int]  # number of quarantined rows by reason
     accepted_key: str
     accepted_sha256: str
     quarantined_key: str
 
 
 class NewEntry(StoredResult, LabelFile):
-    """What ingest appends to the log."""
+    """An entry as ingest appends it to the log."""
 
     kind: str
-    file: str  # our copy of the file
-    file_name: NotRequired[str]  # as the vendor named it
+    file: str  # key of the copy in the store
+    file_name: NotRequired[str]  # name that the vendor gave it
     file_sha256: str
     ignored_columns: NotRequired[list[str]]  # columns that are not part of the contract
     despite: NotRequired[str | None]  # a person's reason to accept answers that looked wrong
 
 
 class DeliveryEntry(NewEntry):
-    """An entry of the log, which gives it a number and a time."""
+    """An entry in the log, with its number and time."""
 
     number: int
     at: str

@@ -1,4 +1,4 @@
-"""What can be wrong with the answers to a batch: codes, the text for each, and a reader for what old stores recorded.
+"""Faults of the answers to a batch: a code and a text for each, and a reader for the words in old stores.
 
 Programs compare codes only. A finding is recorded with its code, its numbers and its text; the text may be reworded at
 any time, because `fault_text` and `evidence_text` are the only places that write it and nothing reads it back.
@@ -44,7 +44,7 @@ class Code(StrEnum):
 
 
 class Source(StrEnum):
-    """What the answers to a batch were compared with."""
+    """The reference that answers were compared with."""
 
     GOLD = "gold"
     REWARD_MODEL = "reward_model"
@@ -73,7 +73,7 @@ FAULTS = {
     Code.LABELER_INCONSISTENT: "own answers not repeated",
     Code.LABELER_TOO_FAST: "faster than anybody reads",
 }
-# What stores of rules 6 and older recorded in place of codes. These are the words of that time: they never change.
+# Stores of rules 6 and older recorded these words in place of codes. The words never change.
 OLD_FAULTS = {
     "answers look inverted": Code.INVERTED,
     "answers look inverted, or have nothing to do with the texts": Code.INVERTED_OR_RANDOM,
@@ -128,12 +128,12 @@ EVIDENCE = {
 
 
 def fault_text(code: Code) -> str:
-    """Return what is wrong, for people."""
+    """Return the text of a fault for people."""
     return FAULTS[code]
 
 
 def evidence_text(code: Code, numbers: Numbers) -> str:
-    """Return what shows it, for people, from the numbers that were found."""
+    """Return the text of the evidence for people, from the numbers of a finding."""
     if code == Code.WRONG_JOIN and "shift" in numbers:
         text = "{matching:.0%} are right if answers move by {shift:+d} rows"
     elif code == Code.WRONG_JOIN:
@@ -161,7 +161,7 @@ class StoredFinding(TypedDict):
 
 
 class Finding(NamedTuple):
-    """One fault, the numbers that show it, and whose answers it concerns (empty: everybody's)."""
+    """One fault, the numbers that show it, and the labelers it concerns (empty: all)."""
 
     code: Code
     severity: Severity
@@ -189,5 +189,5 @@ class Finding(NamedTuple):
 
 
 def code_of(fault: str) -> str:
-    """Return the code of a fault that an old store recorded in words. Words that were never used stay as they are."""
+    """Return the code of a fault that an old store recorded in words; unknown words are returned unchanged."""
     return OLD_FAULTS.get(fault, fault)

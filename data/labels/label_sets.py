@@ -1,4 +1,4 @@
-"""Frozen sets of labels: what a model was trained on, named by its content."""
+"""Frozen label sets: the labels that a model is trained on, named by their content."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -31,7 +31,7 @@ from data.labels.table import (
 )
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
-from data.paths import KEY_FILE, label_set_key
+from data.paths import KEY_FILE, batch_prefix, label_set_key
 from data.shapes import checked_shape
 from data.store import Store
 
@@ -39,19 +39,19 @@ NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
 
 class LabelSet(TypedDict):
-    """A frozen label set as the store has it: what it consists of, and how much that is."""
+    """A frozen label set as it is stored: its labels by file and weight, and their numbers."""
 
     label_set: str
     labels: int
     questions: int
     labelers: int
     batches: list[str]
-    files: list[tuple[str, str]]  # key and sha256 of the files that the labels are in
-    weights: NotRequired[dict[str, dict[str, float]]]  # batch, labeler; old sets have none
+    files: list[tuple[str, str]]  # key and sha256 of the files with the labels
+    weights: NotRequired[dict[str, dict[str, float]]]  # by batch and labeler; missing in old sets
 
 
 class Label(NamedTuple):
-    """One label that counts."""
+    """One label of a set, with its weight in training."""
 
     batch_id: str
     question_id: str
@@ -64,11 +64,11 @@ class Label(NamedTuple):
 
 
 def freeze(store: Store, campaign: str, through_round: int | None = None) -> str | None:
-    """Freeze the labels that count, all or those of the first rounds, and return the label set; None without any.
+    """Freeze the labels that count, of all rounds or of the first ones, and return the id of the set; None without any.
 
-    What counts is decided by batch and by labeler (data/labels/decisions.py); those decisions become part of the set.
-    Labels that no assessment has seen are left out: callers assess them first (data/quality/assess_batch.py:
-    assess_pending).
+    Decisions about batches and labelers (data/labels/decisions.py) say which labels count, and become part of the set.
+    Labels that were not assessed are left out, so callers assess them first (assess_pending in
+    data/quality/assess_batch.py).
     """
     rounds = {batch["batch"]: batch["round"] for batch in batches(store, campaign)}
     decided = batch_statuses(store, campaign)
@@ -78,16 +78,15 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
         if (through_round is None or rounds[entry["batch"]] <= through_round)
         and decided[entry["batch"]].decision == "accept"
     ]
-    named = {entry["batch"] for entry in counted}
-    weights = {batch: dict(decided[batch].weights) for batch in sorted(named)}
+    weights = {batch: dict(decided[batch].weights) for batch in sorted({entry["batch"] for entry in counted})}
     labels = committed_table(store, counted, columns=NAMED)
-    rows, of_each = active(labels), _weights(labels, weights)
-    rows = rows[of_each[rows] > 0]
+    rows, label_weights = active(labels), _weights(labels, weights)
+    rows = rows[label_weights[rows] > 0]
     if not len(rows):
         return None
-    if len(rows) < len(labels):  # a million of them are not copied for nothing
-        labels, of_each = labels.take(rows), of_each[rows]
-    label_set = _id(labels, of_each)
+    if len(rows) < len(labels):  # otherwise a copy of a million labels would change nothing
+        labels, label_weights = labels.take(rows), label_weights[rows]
+    label_set = _id(labels, label_weights)
     document: LabelSet = {
         "label_set": label_set,
         "labels": len(labels),
@@ -102,7 +101,7 @@ def freeze(store: Store, campaign: str, through_round: int | None = None) -> str
 
 
 def _assessed(store: Store, campaign: str) -> Iterator[DeliveryEntry]:
-    """Yield the deliveries whose labels the newest assessment of their batch has seen."""
+    """Yield the deliveries whose labels are part of the newest assessment of their batch."""
     seen, labels = labels_seen(store, campaign), Counter[str]()
     for entry in deliveries(store, campaign):
         labels[entry["batch"]] += entry["accepted"]
@@ -112,27 +111,31 @@ def _assessed(store: Store, campaign: str) -> Iterator[DeliveryEntry]:
 
 def _weights(labels: pa.Table, weights: Mapping[str, Mapping[str, float]]) -> NDArray[np.float64]:
     """Return the weight of each label, which is that of its labeler in its batch, or 1."""
-    batch, who = (labels[name].combine_chunks().dictionary_encode() for name in ("batch_id", "labeler_id"))
-    names = who.dictionary.to_pylist()
-    of_both = [[weights.get(each, {}).get(name, 1.0) for name in names] for each in batch.dictionary.to_pylist()]
-    found: NDArray[np.float64] = np.array(of_both).reshape(len(of_both), len(names))[batch.indices, who.indices]
-    return found
+    batch_ids = labels["batch_id"].combine_chunks().dictionary_encode()
+    labelers = labels["labeler_id"].combine_chunks().dictionary_encode()
+    names = labelers.dictionary.to_pylist()
+    table = [[weights.get(batch, {}).get(name, 1.0) for name in names] for batch in batch_ids.dictionary.to_pylist()]
+    matrix = np.array(table).reshape(len(table), len(names))
+    of_label: NDArray[np.float64] = matrix[batch_ids.indices, labelers.indices]
+    return of_label
 
 
 def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
-    """Name a label set: hash the canonical JSON of its labels and weights, a part of them at a time. The slow form:
+    """Return the id of a label set: a hash of the canonical JSON of its labels and weights, written in parts.
+
+    The slow form:
 
     pairs = sorted(zip(labels["label_id"].to_pylist(), weights.tolist()))
     return "ls" + sha256(canonical_json([list(pair) for pair in pairs]))[:14]
     """
     ids = np.frombuffer(labels["label_id"].combine_chunks().cast(pa.binary(64)).buffers()[1], "S64")  # SHA-256 in hex
-    order, kinds = np.argsort(ids, kind="stable"), np.unique(weights)
-    written = pa.array([canonical_json(float(kind)).decode() for kind in kinds], pa.string())
+    order, values = np.argsort(ids, kind="stable"), np.unique(weights)
+    written = pa.array([canonical_json(float(value)).decode() for value in values], pa.string())
     digest = hashlib.sha256(b"[")
     for start in range(0, len(order), AT_ONCE):
         part = order[start : start + AT_ONCE]
         names = pa.Array.from_buffers(pa.binary(64), len(part), [None, pa.py_buffer(ids[part])]).cast(pa.string())
-        texts = written.take(pa.array(np.searchsorted(kinds, weights[part])))
+        texts = written.take(pa.array(np.searchsorted(values, weights[part])))
         pairs = pc.binary_join_element_wise(',["', names, '",', texts, "]", "")
         digest.update(memoryview(pairs.buffers()[2])[1 if start == 0 else 0 : pc.sum(pc.binary_length(pairs)).as_py()])
     digest.update(b"]")
@@ -141,34 +144,47 @@ def _id(labels: pa.Table, weights: NDArray[np.float64]) -> str:
 
 def _weighted(labels: Iterable[Committed], weights: Mapping[str, Mapping[str, float]]) -> list[tuple[Committed, float]]:
     """Return the labels that count, each with its weight, in the order of their ids."""
-    found = [(label, weights.get(label.batch_id, {}).get(label.labeler_id, 1.0)) for label in active_labels(labels)]
-    return sorted((pair for pair in found if pair[1] > 0), key=lambda pair: pair[0].label_id)
+    pairs = [(label, weights.get(label.batch_id, {}).get(label.labeler_id, 1.0)) for label in active_labels(labels)]
+    return sorted((pair for pair in pairs if pair[1] > 0), key=lambda pair: pair[0].label_id)
+
+
+def batches_of(store: Store, campaign: str, document: LabelSet) -> list[Batch]:
+    """Return the batches that a label set has labels of, oldest first; raise Refused if one is missing."""
+    published = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
+    if missing := set(document["batches"]) - {batch["batch"] for batch in published}:
+        batch = sorted(missing)[0]
+        raise Refused(f"{batch_prefix(campaign, batch)} is missing from {store.uri}: restore it from a backup.")
+    return published
 
 
 def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str, Any], int]]:
-    """Return the labels of a set as rows of their batch's key, each with the sample that was chosen; gold left out."""
+    """Return the labels of a set as rows of their batch's key, each with its chosen sample.
+
+    Gold and drift questions, and labels without one best sample, are left out.
+    """
     document, labels = read_label_set(store, campaign, label_set)
-    sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
-    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)}
-    found = [(rows[label.question_id], label.best_sample) for label in labels if label.best_sample is not None]
-    return [(row, best) for row, best in found if row["role"] not in TESTS]
+    rows = {row["question_id"]: row for batch in batches_of(store, campaign, document) for row in key_rows(batch)}
+    chosen = [(rows[label.question_id], label.best_sample) for label in labels if label.best_sample is not None]
+    return [(row, best) for row, best in chosen if row["role"] not in TESTS]
 
 
 def label_set_document(store: Store, campaign: str, label_set: str) -> LabelSet:
-    """Return what a frozen label set says of itself; raise Refused where there is none of that id."""
+    """Return the document of a frozen label set; raise Refused if there is none with that id."""
     key = label_set_key(campaign, label_set)
     try:
         where = f"{key} in {store.uri}"
         return checked_shape(unseal(store.read(key), where), LabelSet, where)
     except (FileNotFoundError, ValueError) as error:
-        raise Refused(f"Campaign {campaign} has no label set {label_set} in {store.uri}.") from error
+        raise Refused(
+            f"Campaign {campaign} has no label set {label_set} in {store.uri}. Check the id of the label set."
+        ) from error
 
 
 def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[LabelSet, list[Label]]:
-    """Return a frozen label set: what it says of itself, and its labels in the order of their ids."""
+    """Return a frozen label set: its document, and its labels in the order of their ids."""
     document = label_set_document(store, campaign, label_set)
-    named = [LabelFile(batch="", accepted_key=key, accepted_sha256=digest) for key, digest in document["files"]]
-    rows = _weighted(committed(store, named), document.get("weights", {}))
+    files = [LabelFile(batch="", accepted_key=key, accepted_sha256=digest) for key, digest in document["files"]]
+    rows = _weighted(committed(store, files), document.get("weights", {}))
     return document, [
         Label(
             batch_id=row.batch_id,
@@ -185,10 +201,10 @@ def read_label_set(store: Store, campaign: str, label_set: str) -> tuple[LabelSe
 
 
 def label_agreement(labels: Sequence[Label], sources: Sequence[Batch]) -> PairAgreement | None:
-    """Return how often two labelers of a label set chose the same sample of a question; None without copies.
+    """Return the share of equal answers by two labelers of a label set to one question; None without copies.
 
-    This counts the labels that a reward model is measured on: labels with one best sample, of questions that are no
-    tests and were not selected for being hard.
+    Only labels that can measure a reward model count. They have one best sample, and their questions are neither tests
+    nor selected for the disagreement of reward models.
     """
     items = {
         row["question_id"]: (batch["batch"], row["item"], len(row["shown"]))

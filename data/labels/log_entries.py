@@ -1,7 +1,7 @@
-"""The entries of the log of decisions about labels: assessments by rule and overrides by people, and how old ones read.
+"""The entries of the log of decisions about labels: assessments by rule and overrides by people.
 
-`read_entry` is the only place that knows older shapes. Entries of rules 6 and older name faults in words and have no
-codes, and call the texts that were not chosen "passed over".
+Only `read_entry` knows older shapes. Entries of rules 6 and older name faults in words and have no codes, and call
+rejected texts "passed over".
 """
 
 from typing import Annotated, Any, Literal, NotRequired, cast
@@ -17,26 +17,26 @@ Decision = Literal["accept", "hold", "reject"]
 
 
 class OtherMeasures(TypedDict):
-    """Measures of a batch that need more than the answers that name one best sample."""
+    """Measures of a batch that use other answers than those with one best sample."""
 
     texts: dict[str, float]  # "words chosen", "words rejected", "copied chosen", "copied rejected"
-    drift: StoredEstimate | None  # how often the watched option of the fixed comparison was chosen
+    drift: StoredEstimate | None  # share of answers with the watched option of a drift question
     answered: int  # questions with an answer or a skip
     undecided: StoredEstimate | None  # skips and ties over all options
 
 
 class AnswerMeasures(TypedDict):
-    """Measures of the answers that name one best sample; an estimate without data is null."""
+    """Measures of the answers with one best sample; an estimate without data is null."""
 
     answers: int
     labelers: int
     questions: int
     gold: StoredEstimate | None
     alpha: StoredEstimate | None
-    agreement: StoredEstimate | None  # of two labelers on one question
+    agreement: StoredEstimate | None  # share of equal answers by two labelers to one question
     self_consistency: StoredEstimate | None
-    slot_p: float  # that positions are chosen evenly
-    slots: list[int]  # how often each position was chosen
+    slot_p: float  # p-value of the test that all positions are chosen equally often
+    slots: list[int]  # number of answers at each position
     agreement_with_reward_model: StoredEstimate | None
     median_seconds: float | None
 
@@ -46,50 +46,50 @@ class Measures(AnswerMeasures, OtherMeasures):
 
 
 class LabelerAssessment(TypedDict):
-    """What an assessment says of one labeler."""
+    """The part of an assessment about one labeler."""
 
     decision: Decision
     codes: list[str]  # data.labels.findings.Code
     reasons: list[str]  # for people
     weight: float
     answers: int
-    gold: list[int]  # right, asked
-    fast: float  # share of answers that came faster than anybody reads
-    repeated: list[int]  # own answers given again, asked again
+    gold: list[int]  # right answers, all answers
+    fast: float  # share of answers that came faster than reading speed
+    repeated: list[int]  # equal answers, repeated questions
     slot_p: float
 
 
 class AssessmentFacts(TypedDict):
-    """An assessment, before it is known of which batch."""
+    """An assessment without its batch."""
 
     kind: Literal["assessment"]
-    version: int  # of the rules
+    version: int  # version of the rules
     decision: Decision
     findings: list[StoredFinding]
     measures: Measures
     labelers: dict[str, LabelerAssessment]
-    thresholds: dict[str, Any]  # data.campaign.settings.Quality, as it was then
+    thresholds: dict[str, Any]  # data.campaign.settings.Quality at that time, which may lack fields of today
 
 
 class Assessment(AssessmentFacts):
     """An assessment in the log."""
 
     batch: str
-    labels: NotRequired[int]  # how many labels it has seen; old assessments have seen all
+    labels: NotRequired[int]  # number of labels at that time; old assessments include all labels
     number: NotRequired[int]
     at: NotRequired[str]
 
 
 class Override(TypedDict):
-    """A person's decision about a batch, or about one labeler in it."""
+    """A person's decision about a batch, or about one of its labelers."""
 
     kind: Literal["override"]
     batch: str
     labeler: str | None
     decision: Decision
     reason: str
-    codes: list[str]  # what was found when the person decided
-    by: NotRequired[str]  # old overrides do not say who
+    codes: list[str]  # findings at the time of the decision
+    by: NotRequired[str]  # missing in old overrides
     number: NotRequired[int]
     at: NotRequired[str]
 
@@ -99,7 +99,7 @@ StoredEntry = Annotated[Entry, Field(discriminator="kind")]
 
 
 def estimate(measures: Measures, name: str) -> StoredEstimate | None:
-    """Return an estimate by its name; None if there was no data, or if an old assessment did not measure it."""
+    """Return an estimate by its name; None without data, or if an old assessment did not measure it."""
     return cast(StoredEstimate | None, measures.get(name))
 
 

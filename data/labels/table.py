@@ -1,4 +1,4 @@
-"""The labels that were committed: their schema, their names, and what of them stands."""
+"""Accepted labels: their schema, their ids, and which of them are in force."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -26,26 +26,26 @@ LABEL = pa.schema(
         ("batch_id", pa.string()),
         ("question_id", pa.string()),
         ("labeler_id", pa.string()),
-        ("best_sample", pa.int8()),  # null where a ranking's first group holds several, or there are ratings only
-        ("best_shown", pa.int8()),  # the position at which it was shown
+        ("best_sample", pa.int8()),  # null if several share the first place of a ranking, or if there are ratings only
+        ("best_shown", pa.int8()),  # its position as shown
         *((kind.name, kind.stored_type) for kind in DETAILED),
         ("source_row", pa.int64()),
         ("seconds", pa.float64()),
         ("confidence", pa.float64()),
         ("note", pa.string()),
-        ("critique", pa.string()),  # what is wrong with the samples, in the labeler's words
+        ("critique", pa.string()),  # the labeler's criticism of the samples
         ("correction", pa.string()),  # the response that the labeler would have written
         ("flags", pa.list_(pa.string())),
         ("answered_at", pa.string()),  # ISO 8601 in UTC
         ("supersedes", pa.string()),  # the label that this one corrects
     ]
 )
-SKIPPED = pa.schema([("question_id", pa.string()), ("labeler_id", pa.string())])  # who would not answer what
-AT_ONCE = 100_000
+SKIPPED = pa.schema([("question_id", pa.string()), ("labeler_id", pa.string())])
+AT_ONCE = 100_000  # rows that are held as Python objects at a time
 
 
 class Committed(NamedTuple):
-    """One label as the store has it: answers name samples, not positions."""
+    """One stored label. It names samples, not positions."""
 
     label_id: str
     batch_id: str
@@ -68,43 +68,45 @@ def label_id(
     details: Details = NO_DETAILS,
     supersedes: str | None = None,
 ) -> str:
-    """Name a label by all that it says: a correction is a label of its own."""
+    """Return the id of a label, a hash of its content. A correction has an id of its own."""
     content: list[Any] = [batch, question, labeler, best]
     if more := named(details):
         content.append(more)
     return sha256(canonical_json([*content, supersedes] if supersedes else content))
 
 
-def labels_of(placed: pa.Table, batch: str) -> pa.Table:
-    """Return accepted rows (data/ingest/match.py) as labels."""
-    columns = {name: placed[name] for name in LABEL.names if name in placed.column_names}
-    columns["batch_id"] = pa.repeat(pa.scalar(batch), len(placed))
-    columns["source_row"] = placed["row"]
-    plain = pc.and_(pc.is_null(placed["said"]), pc.is_null(placed["supersedes"]))
+def labels_of(matched: pa.Table, batch: str) -> pa.Table:
+    """Return accepted rows (MATCHED in data/ingest/match.py) as labels (LABEL)."""
+    columns = {name: matched[name] for name in LABEL.names if name in matched.column_names}
+    columns["batch_id"] = pa.repeat(pa.scalar(batch), len(matched))
+    columns["source_row"] = matched["row"]
+    plain = pc.and_(pc.is_null(matched["answer_key"]), pc.is_null(matched["supersedes"]))
     parts = [
-        _ids(placed.slice(start, AT_ONCE), plain.slice(start, AT_ONCE), batch)
-        for start in range(0, len(placed), AT_ONCE)
+        _ids(matched.slice(start, AT_ONCE), plain.slice(start, AT_ONCE), batch)
+        for start in range(0, len(matched), AT_ONCE)
     ]
     columns["label_id"] = pa.chunked_array(parts, pa.string())
     return pa.table({name: columns[name] for name in LABEL.names}, LABEL)
 
 
-def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
-    """Name labels; those that are a choice and no more, which nearly all are, by joining their texts. The slow form:
+def _ids(matched: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
+    """Return the ids of labels. `plain` labels, which have a best sample alone, are named by joined texts for speed.
 
-    rows = zip(*(placed[name].to_pylist() for name in ("question_id", "labeler_id", "best_sample", "supersedes")))
-    details = details_of(placed, np.arange(len(placed)))
-    return [label_id(batch, q, who, best, given, old) for (q, who, best, old), given in zip(rows, details)]
+    The slow form:
+
+    rows = zip(*(matched[name].to_pylist() for name in ("question_id", "labeler_id", "best_sample", "supersedes")))
+    details = details_of(matched, np.arange(len(matched)))
+    return [label_id(batch, q, who, best, more, old) for (q, who, best, old), more in zip(rows, details)]
     """
-    names = placed["labeler_id"].combine_chunks().dictionary_encode()
+    names = matched["labeler_id"].combine_chunks().dictionary_encode()
     quoted = pa.array([canonical_json(name).decode() for name in names.dictionary.to_pylist()], pa.string())
     texts = pc.binary_join_element_wise(
         f'[{canonical_json(batch).decode()},"',
-        placed["question_id"].combine_chunks(),
+        matched["question_id"].combine_chunks(),
         '",',
         quoted.take(names.indices),
         ",",
-        placed["best_sample"].combine_chunks().cast(pa.string()),
+        matched["best_sample"].combine_chunks().cast(pa.string()),
         "]",
         "",
         null_handling="replace",
@@ -112,8 +114,8 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
     ids = [hashlib.sha256(text).hexdigest() for text in texts.cast(pa.binary()).to_pylist()]
     rows = np.flatnonzero(pc.invert(plain).to_numpy(zero_copy_only=False))
     columns = ["question_id", "labeler_id", "best_sample", "supersedes"]
-    given = placed.select(columns).take(rows).to_pylist()
-    for row, details, answer in zip(rows.tolist(), details_of(placed, rows), given, strict=True):
+    answers = matched.select(columns).take(rows).to_pylist()
+    for row, details, answer in zip(rows.tolist(), details_of(matched, rows), answers, strict=True):
         ids[row] = label_id(
             batch, answer["question_id"], answer["labeler_id"], answer["best_sample"], details, answer["supersedes"]
         )
@@ -121,7 +123,7 @@ def _ids(placed: pa.Table, plain: pa.Array, batch: str) -> pa.Array:
 
 
 def answer_keys(labels: pa.Table) -> pa.Array:
-    """Return answers with details as text, equal for equal answers; null for a best sample alone."""
+    """Return answers with details as texts, which are equal for equal answers; null for a best sample alone."""
     more = reduce(pc.or_, (pc.is_valid(labels[kind.name]) for kind in DETAILED))
     texts = np.full(len(labels), None, object)
     rows = np.flatnonzero(more.to_numpy())
@@ -133,12 +135,12 @@ def answer_keys(labels: pa.Table) -> pa.Array:
 def details_of(labels: pa.Table, rows: NDArray[np.int64]) -> Iterator[Details]:
     """Yield the details of some rows; an empty mapping for a best sample alone."""
     names = [kind.name for kind in DETAILED]
-    for given in labels.select(names).take(rows).to_pylist():
-        yield {name: value for name, value in given.items() if value is not None}
+    for row in labels.select(names).take(rows).to_pylist():
+        yield {name: value for name, value in row.items() if value is not None}
 
 
 def active(labels: pa.Table) -> NDArray[np.int64]:
-    """Return the rows of the labels that no later one corrects."""
+    """Return the row numbers of the labels that no later label corrects."""
     corrected = labels["supersedes"].drop_null()
     if not len(corrected):
         return np.arange(len(labels))
@@ -148,77 +150,81 @@ def active(labels: pa.Table) -> NDArray[np.int64]:
 def committed_table(
     store: Store, entries: Iterable[LabelFile], batch: str | None = None, columns: Iterable[str] = LABEL.names
 ) -> pa.Table:
-    """Read the labels of the log's entries, each file checked against the hash in its entry; older files have fewer
-    columns, which are null."""
+    """Return the labels of entries of the log, of one batch or all.
+
+    Each file is checked against the hash in its entry. Columns that older files lack are null.
+    """
     names = list(columns)
     schema = pa.schema([LABEL.field(name) for name in names])
-    found = [schema.empty_table()]
+    tables = [schema.empty_table()]
     for entry in entries:
         if batch is not None and entry["batch"] != batch:
             continue
         path = checked(store, entry["accepted_key"], entry["accepted_sha256"])
         file = pq.ParquetFile(path)
-        there = file.read([name for name in names if name in file.schema_arrow.names], use_threads=False)
-        given = {name: there[name] for name in there.column_names}
-        nulls = {field.name: pa.nulls(len(there), field.type) for field in schema}
-        found.append(pa.table(nulls | given, schema))
-    pa.default_memory_pool().release_unused()  # what reading took, which is as much again
-    return pa.concat_tables(found)
+        stored = file.read([name for name in names if name in file.schema_arrow.names], use_threads=False)
+        present = {name: stored[name] for name in stored.column_names}
+        nulls = {field.name: pa.nulls(len(stored), field.type) for field in schema}
+        tables.append(pa.table(nulls | present, schema))
+    pa.default_memory_pool().release_unused()  # reading needs as much memory again
+    return pa.concat_tables(tables)
 
 
 def added(entry: DeliveryEntry) -> int:
-    """Return how many answers more an entry of the log makes count: a correction takes the place of another one.
+    """Return the number of answers that an entry adds. A correction replaces an answer and adds none.
 
-    Older entries do not say how many of theirs are corrections.
+    Older entries do not record their corrections, so all their answers are counted.
     """
     return entry["accepted"] - entry.get("corrections", 0)
 
 
 def skips(store: Store, entries: Iterable[DeliveryEntry], batch: str) -> tuple[pa.Table, int]:
-    """Return who skipped which question of a batch and never answered it, each once however often it was delivered, and
-    how many skips more older entries count, which do not say whose."""
+    """Return the skips of a batch (SKIPPED), and the number of further skips in older entries without a file.
+
+    A skip that was delivered several times occurs once, and a skipped question that was answered later not at all.
+    """
     mine = [entry for entry in entries if entry["batch"] == batch]
-    found, counted = [SKIPPED.empty_table()], 0
+    tables, unnamed = [SKIPPED.empty_table()], 0
     for entry in (entry for entry in mine if entry["skipped"]):
         if "skipped_key" in entry:
-            found.append(pq.read_table(checked(store, entry["skipped_key"], entry["skipped_sha256"]), schema=SKIPPED))
+            tables.append(pq.read_table(checked(store, entry["skipped_key"], entry["skipped_sha256"]), schema=SKIPPED))
         else:
-            counted += entry["skipped"]
-    named = pa.concat_tables(found).group_by(SKIPPED.names, use_threads=False).aggregate([])
+            unnamed += entry["skipped"]
+    named = pa.concat_tables(tables).group_by(SKIPPED.names, use_threads=False).aggregate([])
     if not len(named):
-        return named, counted
+        return named, unnamed
     answers = committed_table(store, mine, batch, SKIPPED.names)
     answers = answers.filter(pc.is_in(answers["question_id"], named["question_id"].combine_chunks()))
-    return named.join(answers, SKIPPED.names, join_type="left anti", use_threads=False), counted
+    return named.join(answers, SKIPPED.names, join_type="left anti", use_threads=False), unnamed
 
 
 def committed(store: Store, entries: Iterable[LabelFile], batch: str | None = None) -> Iterator[Committed]:
-    """Yield the labels of the log's entries one by one."""
+    """Yield the labels of entries of the log one by one."""
     names, kinds = Committed._fields[:-1], [kind.name for kind in DETAILED]
     for entry in entries:
         table = committed_table(store, [entry], batch, [*names, *kinds])
         for part in table.to_batches(AT_ONCE):
-            given = part.to_pydict()
-            detailed = {name: given[name] for name in kinds if part[name].null_count < len(part)}
+            columns = part.to_pydict()
+            detailed = [name for name in kinds if part[name].null_count < len(part)]
             details: Iterable[Details] = repeat(NO_DETAILS, len(part))
             if detailed:
                 details = (
                     {name: value for name, value in zip(detailed, values, strict=True) if value is not None}
-                    for values in zip(*detailed.values(), strict=True)
+                    for values in zip(*(columns[name] for name in detailed), strict=True)
                 )
-            yield from map(Committed, *(given[name] for name in names), details)
+            yield from map(Committed, *(columns[name] for name in names), details)
 
 
 DELIVERIES = log.Log(DeliveryEntry)
 
 
 def active_labels(labels: Iterable[Committed]) -> list[Committed]:
-    """Leave out the labels that a later one corrects."""
+    """Return the labels that no later label corrects."""
     all_of_them = list(labels)
     corrected = {label.supersedes for label in all_of_them}
     return [label for label in all_of_them if label.label_id not in corrected]
 
 
 def deliveries(store: Store, campaign: str) -> list[DeliveryEntry]:
-    """Return the log of what was ingested."""
+    """Return the log of ingested files, oldest first."""
     return DELIVERIES.entries(store, label_log_prefix(campaign))

@@ -1,1 +1,1 @@
-"""Measures of an evaluation as pure functions, one subject a file: docs/evaluation.md defines each."""
+"""Measures of an evaluation as pure functions, one subject a file. docs/evaluation.md defines them."""

@@ -1,8 +1,7 @@
-"""How far labelers agree: Krippendorff's alpha, the one-coin model of skill, whether positions are chosen evenly, and
-how often a reward model can be right at most.
+"""Agreement of labelers: Krippendorff's alpha, the one-coin model of skill, a test of positions, the noise ceiling.
 
-Answers come as counts: [U, C], how often each of C classes was given to each of U units (here: how often each sample
-of an item was chosen, over all copies of the item), or as parallel arrays, one entry an answer.
+Answers are counts [U, C], the number of times that each of C classes was chosen for each of U units. A unit is an item
+with all its copies, a class one of its samples. Some functions take parallel arrays instead, with one entry an answer.
 """
 
 import math
@@ -30,17 +29,17 @@ def count_classes(units: Integers, classes: Integers, k: int) -> Counts:
 
 
 def krippendorff_alpha(counts: Counts) -> float:
-    """Krippendorff's alpha for nominal data, 1 - observed / expected disagreement; nan where nobody answered twice."""
+    """Krippendorff's alpha for nominal data, 1 - observed / expected disagreement; nan if no unit has two answers."""
     paired = counts[counts.sum(1) >= 2]
     return float(_alpha(paired, np.ones((1, len(paired))))[0]) if len(paired) else float("nan")
 
 
 def _alpha(paired: Counts, weights: Floats) -> Floats:
-    """Return alpha for each row of weights [R, U] of units [U, k] that were answered at least twice."""
+    """Return alpha [R] for each row of weights [R, U] of units [U, k] with at least two answers each."""
     size = paired.sum(1)
     agreeing = (paired * (paired - 1)).sum(1) / (size - 1)
     total, of_class = weights @ size, weights @ paired
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a few units a resample may hold none: nan
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of few units may be empty: nan
         observed = 1 - weights @ agreeing / total
         expected = 1 - (of_class * (of_class - 1)).sum(1) / (total * (total - 1))
         alpha: Floats = np.where(expected > 0, 1 - observed / expected, np.nan)
@@ -48,37 +47,38 @@ def _alpha(paired: Counts, weights: Floats) -> Floats:
 
 
 def alpha_interval(counts: Counts) -> Estimate:
-    """Return alpha with its 95 % interval by bootstrap over units (each counts a Poisson number of times, seed 0)."""
+    """Return alpha with its 95 % interval by bootstrap over units: each counts a Poisson number of times, seed 0."""
     paired = counts[counts.sum(1) >= 2]
     if len(paired) < 2:
         return Estimate(krippendorff_alpha(counts), float("nan"), float("nan"), len(paired))
-    # Units with equal counts are drawn together: Poisson numbers add up to a Poisson number.
-    kinds, alike = np.unique(paired, axis=0, return_counts=True)
-    drawn = np.random.default_rng(0).poisson(alike, (RESAMPLES, len(kinds))).astype(float)
-    alphas = _alpha(kinds, drawn)
-    alphas = alphas[~np.isnan(alphas)]  # none remains if all answered alike
+    # Units with equal counts are drawn together, because a sum of Poisson numbers is a Poisson number.
+    rows, multiplicity = np.unique(paired, axis=0, return_counts=True)
+    weights = np.random.default_rng(0).poisson(multiplicity, (RESAMPLES, len(rows))).astype(float)
+    alphas = _alpha(rows, weights)
+    alphas = alphas[~np.isnan(alphas)]  # empty if all answers are equal
     low, high = np.quantile(alphas, [0.025, 0.975]) if len(alphas) else (float("nan"), float("nan"))
     return Estimate(krippendorff_alpha(paired), float(low), float(high), len(paired))
 
 
 class Skills(NamedTuple):
-    """What the one-coin model makes of all answers."""
+    """Estimates of the one-coin model for W labelers and U units of k classes."""
 
     skill: Floats  # [W], the probability that a labeler gives the true class
     truth: Floats  # [U, k], posterior of each unit's class
 
 
 def one_coin(units: Integers, labelers: Integers, classes: Integers, k: int, gold: dict[int, int]) -> Skills:
-    """Estimate each labeler's skill by EM: the true class with probability p, any other with (1 - p) / (k - 1).
+    """Estimate each labeler's skill p by EM (Dawid and Skene, 1979).
 
-    `gold` fixes the class of gold units. Each labeler has one coin and no confusion matrix, since shuffled positions
-    make classes exchangeable (Dawid and Skene, 1979).
+    A labeler gives the true class with probability p and each other class with (1 - p) / (k - 1). `gold` fixes the
+    class of gold units. A labeler has one coin and no confusion matrix, because shuffled positions make classes
+    exchangeable.
     """
     count_units, count_labelers = int(units.max()) + 1, int(labelers.max()) + 1
     skill: Floats = np.full(count_labelers, 0.7)
     truth = np.full((k, count_units), 1 / k)
     certain, right = np.array([*gold], np.int64), np.array([*gold.values()], np.int64)
-    answered = np.bincount(labelers, minlength=count_labelers)
+    answers_of = np.bincount(labelers, minlength=count_labelers)
     cells = classes.astype(np.int64) * count_units + units
     for _ in range(EM_ROUNDS):
         odds = np.log(skill * (k - 1) / (1 - skill))
@@ -88,14 +88,14 @@ def one_coin(units: Integers, labelers: Integers, classes: Integers, k: int, gol
         truth[:, certain] = np.eye(k)[:, right]
         hits = np.bincount(labelers, truth.ravel()[cells], count_labelers)
         before = skill
-        skill = np.asarray((hits + SKILL_PRIOR[0]) / (answered + sum(SKILL_PRIOR)))
+        skill = np.asarray((hits + SKILL_PRIOR[0]) / (answers_of + sum(SKILL_PRIOR)))
         if np.abs(skill - before).max() < 1e-6:
             break
     return Skills(skill, truth.T)
 
 
 def slot_p(positions: Integers, k: int) -> float:
-    """Return the p-value of chi-square: that all k positions are equally likely to be chosen."""
+    """Return the p-value of a chi-square test that all k positions are equally likely to be chosen."""
     if len(positions) < 2 * k:
         return 1.0
     counts, even = np.bincount(positions, minlength=k)[:k], len(positions) / k
@@ -125,10 +125,10 @@ def noise_ceiling(agreement: float, k: int) -> float:
 
 
 class PairAgreement(NamedTuple):
-    """How often two labelers chose the same option of a question, over all pairs of answers."""
+    """Share of pairs of answers to one question in which two labelers chose the same option."""
 
     rate: Estimate
-    options: int  # of the questions compared, the largest number of options
+    options: int  # largest number of options of the compared questions
 
     @property
     def ceiling(self) -> Estimate:

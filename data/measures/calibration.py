@@ -20,27 +20,28 @@ class Bin(NamedTuple):
 def calibration(chosen: Sequence[int], scores: Sequence[Sequence[float]]) -> tuple[float, list[Bin]]:
     """Return the expected calibration error of softmax(scores) for every option, and the bins it is computed from.
 
-    The bins have equal widths over 0 to 1, and empty bins are left out. An error of 0 means that of the options with a
-    predicted share of 30 %, three in ten were chosen.
+    The bins have equal widths over 0 to 1, and empty bins are left out. An error of 0 means that, for example, three in
+    ten options with a predicted share of 30 % were chosen.
     """
     table = np.asarray(scores, dtype=float)
     predicted = np.exp(table - table.max(1, keepdims=True))
     predicted /= predicted.sum(1, keepdims=True)
-    hit = (np.arange(table.shape[1]) == np.asarray(chosen)[:, None]).ravel()
+    hits = (np.arange(table.shape[1]) == np.asarray(chosen)[:, None]).ravel()
     predicted = predicted.ravel()
-    place = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    bin_of = np.minimum((predicted * BINS).astype(int), BINS - 1)
     bins = [
-        Bin(float(predicted[place == b].mean()), float(hit[place == b].mean()), int((place == b).sum()))
+        Bin(float(predicted[bin_of == b].mean()), float(hits[bin_of == b].mean()), int((bin_of == b).sum()))
         for b in range(BINS)
-        if (place == b).any()
+        if (bin_of == b).any()
     ]
     return sum(abs(bin.expected - bin.observed) * bin.n for bin in bins) / len(predicted), bins
 
 
 def best_of_kl(n: int) -> float:
-    """Return how far the best of n samples lies from their own distribution, in nats: ln n - (n - 1) / n.
+    """Return the KL divergence of the best of n samples from the distribution of one, in nats: ln n - (n - 1) / n.
 
-    An upper bound that is exact for continuous scores (Stiennon et al., 2020). What is shown are valid samples, and so
-    their distribution is the base's where it is valid: from the base itself it is further, by -ln of the valid share.
+    This upper bound is exact for continuous scores (Stiennon et al., 2020). Only valid samples are drawn, so the
+    distribution is that of the base given that a sample is valid. The divergence from the base itself is larger by
+    -ln of the valid share.
     """
     return math.log(n) - (n - 1) / n

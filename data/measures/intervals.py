@@ -1,4 +1,4 @@
-"""Estimates with 95 % intervals: the type that all measures share, and Wilson's interval of a proportion."""
+"""Estimates with 95 % intervals: the type that all measures return, and Wilson's interval of a proportion."""
 
 import math
 from typing import NamedTuple

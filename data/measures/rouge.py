@@ -1,4 +1,4 @@
-"""ROUGE of a summary beside a reference (Lin, 2004), by the package rouge-score, imported when it is needed."""
+"""ROUGE of a summary against a reference (Lin, 2004), by the package rouge-score, which is imported on first use."""
 
 import re
 import sys
@@ -27,9 +27,9 @@ def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     class Stems:
-        """The package's words, for letters of other scripts too, which it drops; English ones stemmed as it does.
+        """Tokenizer of the package, which also keeps letters of other scripts; English words are stemmed.
 
-        With a memory: stemming is most of the time, and words recur.
+        Stems are cached, because stemming takes most of the time and words recur.
         """
 
         stem = staticmethod(lru_cache(100_000)(PorterStemmer().stem))
@@ -39,7 +39,7 @@ def _scorer() -> Any:
         def tokenize(text: str) -> list[str]:
             return [Stems.stem(word) if len(word) > 3 and word.isascii() else word for word in _words(text)]
 
-    # absl, which rouge-score imports, closes whatever stderr it met when logging is configured anew, as Prefect does.
+    # rouge-score imports absl, which closes its handler's stderr if logging is configured again, as Prefect does.
     logging.get_absl_handler().python_handler.stream = sys.__stderr__
     return RougeScorer(["rouge1", "rouge2"], tokenizer=Stems())
 
@@ -47,10 +47,11 @@ def _scorer() -> Any:
 def rouge(reference: str, summary: str) -> dict[str, float]:
     """Return the F-measures rouge1, rouge2 and rougeL, 0 to 1, of stemmed words.
 
-    ROUGE-L by bits gives the package's own numbers in a tenth of its time.
+    ROUGE-L by bits equals the package's and takes a tenth of its time.
     """
     scorer = _scorer()
-    found = {name: float(score.fmeasure) for name, score in scorer.score(reference, summary).items()}
-    theirs, own = (scorer._tokenizer.tokenize(text) for text in (reference, summary))
-    common = len(own) - growth(theirs, own)[-1].bit_count() if theirs and own else 0
-    return found | {"rougeL": 2 * common / (len(theirs) + len(own)) if common else 0.0}
+    scores = {name: float(score.fmeasure) for name, score in scorer.score(reference, summary).items()}
+    expected = scorer._tokenizer.tokenize(reference)
+    own = scorer._tokenizer.tokenize(summary)
+    common = len(own) - growth(expected, own)[-1].bit_count() if expected and own else 0
+    return scores | {"rougeL": 2 * common / (len(expected) + len(own)) if common else 0.0}

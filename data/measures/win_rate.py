@@ -1,4 +1,4 @@
-"""How often one system is preferred to another: clustered by query and labeler, and with length held equal."""
+"""Win rate of one system over another, with answers clustered by query and labeler, and at equal length."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -14,11 +14,11 @@ Codes = NDArray[np.int64]
 
 
 def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Sequence[Hashable]) -> Estimate:
-    """Return a win rate with a 95 % interval that knows that answers share queries and labelers; a tie is half a win.
+    """Return a win rate with its 95 % interval; a tie is half a win.
 
-    `spread` says how. The variance sets the effective number of answers in Wilson's interval, at most all of them: so
-    it stays inside 0 to 1, and is certain of nothing where all answers are equal. bench/checks/coverage.py measures
-    whether it holds.
+    Answers share queries and labelers, which `spread` accounts for. Its variance sets the effective number of answers
+    in Wilson's interval, which is at most the number of answers. So the interval stays inside 0 to 1, and has a width
+    even if all answers are equal. bench/checks/coverage.py measures its coverage.
     """
     n = len(wins)
     if n == 0:
@@ -32,12 +32,12 @@ def win_rate(wins: Sequence[float], queries: Sequence[Hashable], labelers: Seque
 
 
 def spread(influence: Floats, by_query: Codes, by_labeler: Codes) -> tuple[float, float]:
-    """Return the variance of an estimate, from how far each answer moves it, and the quantile that makes 95 % of it.
+    """Return the variance of an estimate and the quantile of its 95 % interval.
 
-    Variances by query, by labeler and by answer are combined as query + labeler - answer, and never below one of the
-    first two (Cameron, Gelbach and Miller, 2011). The quantile is Student's of their effective degrees of freedom
-    (Satterthwaite, 1946): clusters count by how even they are. One judge alone says nothing of judges: then both are
-    over queries only.
+    `influence` [N] is the change of the estimate by each answer. Variances by query, by labeler and by answer are
+    combined as query + labeler - answer, but at least the larger of the first two (Cameron, Gelbach and Miller, 2011).
+    The quantile is Student's with effective degrees of freedom (Satterthwaite, 1946), which uneven clusters reduce.
+    With a single labeler, variance and quantile are over queries only.
     """
     of_query, freedom = cluster_variance(influence, by_query), _effective(by_query) - 1
     variance = of_query
@@ -46,26 +46,28 @@ def spread(influence: Floats, by_query: Codes, by_labeler: Codes) -> tuple[float
         of_answer = cluster_variance(influence, codes(list(zip(by_query.tolist(), by_labeler.tolist(), strict=True))))
         variance = max(of_query + of_labeler - of_answer, of_query, of_labeler)
         if of_query + of_labeler > 0:
-            each = of_query**2 / max(freedom, 1) + of_labeler**2 / max(_effective(by_labeler) - 1, 0.1)
-            freedom = (of_query + of_labeler) ** 2 / each
+            shares = of_query**2 / max(freedom, 1) + of_labeler**2 / max(_effective(by_labeler) - 1, 0.1)
+            freedom = (of_query + of_labeler) ** 2 / shares
     return variance, float(special.stdtrit(max(freedom, 1), 0.975))
 
 
 def cluster_variance(influence: Floats, clusters: Codes) -> float:
     """Return the variance of an estimate by the jackknife over whole clusters, in closed form; 0 for one cluster.
 
-    It knows what a bootstrap of few or uneven clusters does not: what the estimate would be without each of them.
+    Unlike a bootstrap, it is valid for few or uneven clusters: it uses the estimate without each cluster.
     """
     sums, counts = np.bincount(clusters, influence), np.bincount(clusters)
     if len(counts) < 2:
         return 0.0
-    sums[np.abs(sums) < 1e-12 * np.bincount(clusters, np.abs(influence))] = 0  # what balances, summed in any order
+    sums[np.abs(sums) < 1e-12 * np.bincount(clusters, np.abs(influence))] = (
+        0  # sums that cancel are exactly 0 in any order
+    )
     without = sums / (1 - counts / len(influence))
     return float((len(counts) - 1) / len(counts) * (without**2).sum())
 
 
 def _effective(clusters: Codes) -> float:
-    """Return how many clusters of one size would be as uneven as these: 1 / sum of squared shares."""
+    """Return the effective number of clusters: 1 / sum of their squared shares."""
     return float(1 / ((np.bincount(clusters) / len(clusters)) ** 2).sum())
 
 
@@ -78,15 +80,15 @@ def length_controlled(
 ) -> Estimate:
     """Return the win rate that two responses of equal length would have, with its 95 % interval.
 
-    A logistic regression of winning on a constant and log(own words / other words), as Stiennon et al. (2020), read
-    where the lengths are equal. Half a win added each way, at equal length, and a weak prior on the slope (variance
-    100) keep it finite where one side always wins. The variance is that of `spread`, and never below that of
-    independent answers, which grows where no two responses were of equal length.
+    A logistic regression of winning on a constant and log(own words / other words) is evaluated at equal lengths
+    (Stiennon et al., 2020). Half a win each way, at equal length, and a weak prior on the slope (variance 100) keep it
+    finite if one side always wins. The variance is that of `spread`, but at least that of independent answers, which
+    is larger if no two responses have equal length.
     """
     n = len(wins)
     if n == 0:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    won = np.asarray([*wins, 0.5], dtype=float)  # the last one is the half win each way
+    won = np.asarray([*wins, 0.5], dtype=float)  # the last element is the half win each way
     ratio = np.log(np.maximum(own_words, 1) / np.maximum(other_words, 1))
     x = np.column_stack([np.ones(n + 1), [*ratio, 0.0]])
     prior = np.diag([0.0, 1 / 100])
@@ -96,7 +98,7 @@ def length_controlled(
         value = float(np.logaddexp(0, logits).sum() - won @ logits + weights @ prior @ weights / 2)
         return value, x.T @ (1 / (1 + np.exp(-logits)) - won) + prior @ weights
 
-    from scipy import optimize  # takes long to load, and few commands fit anything
+    from scipy import optimize  # imported here because it loads slowly and few commands need it
 
     weights = optimize.minimize(loss, np.zeros(2), jac=True, method="BFGS").x
     chance = 1 / (1 + np.exp(-(x @ weights)))
@@ -110,5 +112,5 @@ def length_controlled(
 
 def codes(values: Sequence[Hashable]) -> Codes:
     """Number values in the order in which they first appear."""
-    known: dict[Hashable, int] = {}
-    return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(value, len(numbers)) for value in values], dtype=np.int64)

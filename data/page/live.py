@@ -35,7 +35,7 @@ class Live(NamedTuple):
 
 
 def publish_live(
-    store: Store, campaign: str, run: str, update: int, samples: Sequence[LiveSample], metrics: Mapping[str, float]
+    store: Store, campaign: str, run: str, update: int, samples: Sequence[LiveSample], metrics: Mapping[str, object]
 ) -> None:
     """Publish what a run writes after `update` updates; metrics that are not numbers are left out."""
     now = datetime.now(UTC)
@@ -62,5 +62,5 @@ def latest_live(store: Store, campaign: str | None = None) -> Live | None:
     return Live(**{name: document[name] for name in Live._fields} | {"samples": samples})
 
 
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None

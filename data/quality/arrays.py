@@ -16,28 +16,28 @@ from data.measures.agreement import Integers
 
 @dataclass(frozen=True)
 class Answers:
-    """One entry an answer, in the order in which they were delivered; UNKNOWN where a number is not known.
+    """Arrays with one entry an answer, in the order of delivery. UNKNOWN marks a missing number.
 
-    Numbers are as small as their type allows, for there may be five million answers.
+    The numbers have small types, because there may be five million answers.
     """
 
     k: int
     items: Integers  # [N], equal for copies of one question
     labelers: Integers  # [N], index into names
-    samples: Integers  # [N], which sample was chosen
-    slots: Integers  # [N], at which position it was shown
-    gold: Integers  # [N], the sample known to be best
-    gold_slots: Integers  # [N], where that one was shown
-    predicted: Integers  # [N], which sample the last reward model likes best
-    predicted_slots: Integers  # [N]
-    seconds: NDArray[np.float64]  # [N], nan where not known
-    words: Integers  # [N], in the query and all options
+    samples: Integers  # [N], the chosen sample
+    slots: Integers  # [N], its position as shown
+    gold: Integers  # [N], the sample that is known to be best
+    gold_slots: Integers  # [N], its position as shown
+    predicted: Integers  # [N], the sample with the highest score by the last reward model
+    predicted_slots: Integers  # [N], its position as shown
+    seconds: NDArray[np.float64]  # [N], nan if unknown
+    words: Integers  # [N], number of words in the query and all options
     names: list[str]
 
     def take(self, chosen: NDArray[Any] | slice) -> "Answers":
         """Return some of the answers, by mask, index or slice."""
         if isinstance(chosen, np.ndarray) and chosen.dtype == bool and chosen.all():
-            return self  # nothing changes answers, so nothing need be copied
+            return self  # answers are never changed, so no copy is needed
         columns = [field.name for field in fields(self) if field.name not in ("k", "names")]
         return replace(self, **{name: getattr(self, name)[chosen] for name in columns})
 
@@ -52,18 +52,18 @@ class Answers:
 
 
 class BestChoices(NamedTuple):
-    """The labels that say which sample is best, as parallel arrays."""
+    """The labels with one best sample, as parallel arrays."""
 
-    questions: Integers  # place in the key
+    questions: Integers  # index in the key
     labelers: Integers  # index into names
     samples: Integers
-    slots: Integers  # where it was shown
-    seconds: NDArray[np.float64]  # nan where not known
+    slots: Integers  # position of the sample as shown
+    seconds: NDArray[np.float64]  # nan if unknown
     names: list[str]
 
 
 def best_choices(labels: pa.Table, key: Key) -> BestChoices:
-    """Return the labels (columns of data.labels.table.LABEL) that name one best sample."""
+    """Return the labels (columns of data.labels.table.LABEL) with one best sample."""
     labels = labels.filter(pc.and_(pc.is_valid(labels["best_sample"]), pc.is_valid(labels["best_shown"])))
     who = labels["labeler_id"].combine_chunks().dictionary_encode()
     return BestChoices(
@@ -77,20 +77,20 @@ def best_choices(labels: pa.Table, key: Key) -> BestChoices:
 
 
 def to_arrays(key: Key, labels: BestChoices, predicted: Mapping[str, int]) -> Answers:
-    """Join labels with the key of their batch, and with what the last reward model says of each question."""
+    """Join labels with the key of their batch, and with the last reward model's predictions by question id."""
     predicted_samples = key.predicted_index(predicted)
-    asked = labels.questions
+    questions = labels.questions
     return Answers(
         k=key.k,
-        items=key.items.astype(np.int32)[asked],
+        items=key.items.astype(np.int32)[questions],
         labelers=labels.labelers,
         samples=labels.samples,
         slots=labels.slots,
-        gold=key.gold.astype(np.int16)[asked],
-        gold_slots=key.slots(key.gold).astype(np.int16)[asked],
-        predicted=predicted_samples.astype(np.int16)[asked],
-        predicted_slots=key.slots(predicted_samples).astype(np.int16)[asked],
+        gold=key.gold.astype(np.int16)[questions],
+        gold_slots=key.slots(key.gold).astype(np.int16)[questions],
+        predicted=predicted_samples.astype(np.int16)[questions],
+        predicted_slots=key.slots(predicted_samples).astype(np.int16)[questions],
         seconds=labels.seconds,
-        words=key.words.astype(np.int32)[asked],
+        words=key.words.astype(np.int32)[questions],
         names=labels.names,
     )

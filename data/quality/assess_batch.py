@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.answers import DETAILED
+from data.answers.answer import count_undecided
 from data.batches.index import Batch, batches
 from data.batches.key import Key, read_key_columns
 from data.batches.schema import read_key
@@ -83,18 +84,19 @@ def _others(
     named, counted = skips(store, deliveries(store, campaign), batch["batch"])
     asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
     skipped = len(named) + counted
-    ties = sum(kind.undecided(labels[kind.name]) for kind in DETAILED)
+    undecided = count_undecided(labels)
     return {
         "texts": _texts(batch, key, labels),
         "drift": watched_rate(key, naming),
         "answered": min(len(key), pc.count_distinct(asked).as_py() + counted),
-        "undecided": proportion(ties + skipped, len(labels) + skipped).document(),
+        "undecided": proportion(undecided + skipped, len(labels) + skipped).document(),
     }
 
 
 def _texts(batch: Batch, key: Key, labels: pa.Table) -> dict[str, float]:
     """Measure the texts of the first questions, whose ids are random, so of a sample."""
     some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
-    rows = labels.select(["question_id", "best_sample"]).filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
+    rows = labels.filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
+    questions, samples = rows["question_id"].to_pylist(), rows["best_sample"].to_pylist()
     asked = islice(read_key(batch.path(KEY_FILE), tokens=False), QUESTIONS_READ)
-    return compare_texts(asked, [ChosenSample(*row.values()) for row in rows.to_pylist()])
+    return compare_texts(asked, [ChosenSample(*pair) for pair in zip(questions, samples, strict=True)])

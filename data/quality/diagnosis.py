@@ -1,10 +1,13 @@
-"""What is wrong with the answers to a batch, found before anything is trained on them.
+"""Diagnosis: the faults of the answers to a batch, found before anything is trained on them.
 
-Three kinds of faults. Of the file: all answers inverted, shifted, not mapped back from shown positions, or joined to
-the wrong questions; gold questions and the last reward model show these. Of positions: someone always takes the first.
-Of people: guessers, and copies of one another; told from the others by likelihood ratios over all that they answered,
-since no labeler answers enough gold questions to be judged by those alone. Evidence is in nats: how much better the
-fault explains the answers than its absence, after paying for the choice of whom to accuse.
+There are three kinds of faults:
+- The file: all answers are inverted, shifted, not mapped back from shown positions, or joined to the wrong questions.
+  Gold questions and the last reward model show this.
+- Positions: a labeler always chooses the same one.
+- Labelers: some guess, or copy each other. Likelihood ratios over all their answers show this, because no labeler has
+  enough gold questions.
+
+Evidence is in nats: the log-likelihood ratio of the fault, minus the cost of choosing whom to accuse.
 """
 
 from typing import NamedTuple
@@ -21,14 +24,14 @@ from data.measures.intervals import Estimate, proportion
 from data.quality.arrays import Answers
 from data.quality.spam import find_copying, find_guessing
 
-FEWEST_BY_MODEL = 100  # answers before the reward model's view of them says anything
-FEWEST_OF_ONE = 40  # answers before their positions do, of a labeler or of all
-CLEAR = 3.0  # nats, to tell an inverted file from one without content
-CHANCE = 1e-3  # how probable something may be by chance that is taken for more
+FEWEST_BY_MODEL = 100  # smallest number of answers that the reward model's view tests
+FEWEST_OF_ONE = 40  # smallest number of answers, of a labeler or of all, whose positions are tested
+CLEAR = 3.0  # evidence in nats that distinguishes an inverted file from one without content
+CHANCE = 1e-3  # largest probability by chance of an effect that counts as a fault
 
 
 def diagnose(answers: Answers, thresholds: Quality) -> list[Finding]:
-    """Name what is wrong with the answers to a batch; nothing where they look as answers should."""
+    """Return the faults of the answers to a batch."""
     systemic = faults_of_the_file(answers)
     if systemic:
         return systemic
@@ -85,7 +88,7 @@ def known_answers(answers: Answers) -> KnownAnswers | None:
 
 
 def faults_of_the_file(answers: Answers) -> list[Finding]:
-    """Look for what happens to all answers at once, by gold questions or else by the last reward model."""
+    """Return the fault of the whole file, by gold questions, or else by the last reward model."""
     tested = known_answers(answers)
     if tested is None or not tested.look_wrong:
         return []
@@ -100,11 +103,11 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
         "high": right.high,
         "chance": chance,
     }
-    # Which explains the known answers better: that the right one is avoided, or that it is met by chance? In nats.
+    # Log-likelihood ratio in nats: the right answer is avoided, or it is met by chance.
     avoided = n * (right.value * np.log(0.03 / chance) + (1 - right.value) * np.log(0.97 / (1 - chance)))
     if avoided > -CLEAR:
-        other = (1 - right.value) / (answers.k - 1)  # what each wrong position gets where they are wrong at random
-        if bdtrc(round(shares[shift] * n) - 1, n, other) < CHANCE:  # so many or more of n by chance
+        other = (1 - right.value) / (answers.k - 1)  # share of each wrong position if errors are random
+        if bdtrc(round(shares[shift] * n) - 1, n, other) < CHANCE:  # probability of at least this share by chance
             side = "behind" if shift == 1 else "before"
             return [Finding(Code.OFF_BY_ONE, "reject", numbers | {"shifted": shares[shift], "side": side})]
     if avoided > CLEAR:
@@ -119,17 +122,17 @@ def faults_of_the_file(answers: Answers) -> list[Finding]:
 
 
 def _without_content(answers: Answers, numbers: Numbers) -> Finding:
-    """Tell why answers have nothing to do with the texts: positions not mapped back, or rows joined wrongly."""
+    """Return the fault of answers without relation to the texts: positions not mapped back, or rows joined wrongly."""
     by_shift = {}
     known = answers.gold != UNKNOWN
     for shift in (*range(-5, 0), *range(1, 6)):
         moved = np.roll(answers.slots, shift)
         by_shift[shift] = float((moved[known] == answers.gold_slots[known]).mean()) if known.any() else 0.0
     shift = max(by_shift, key=by_shift.__getitem__)
-    met = bdtrc(round(by_shift[shift] * known.sum()) - 1, known.sum(), 1 / answers.k)  # by chance, in one of the shifts
+    met = bdtrc(round(by_shift[shift] * known.sum()) - 1, known.sum(), 1 / answers.k)  # probability by chance
     if by_shift[shift] > 0.6 and met < CHANCE:
         return Finding(Code.WRONG_JOIN, "reject", {**numbers, "matching": by_shift[shift], "shift": -shift})
-    from scipy.stats import spearmanr  # takes a second, and is hardly ever needed
+    from scipy.stats import spearmanr  # imported here because it loads for a second and is rarely needed
 
     timed = answers.take(~np.isnan(answers.seconds))
     if len(timed) < 100 or len(set(timed.words.tolist())) < 5:
@@ -142,7 +145,7 @@ def _without_content(answers: Answers, numbers: Numbers) -> Finding:
 
 
 def find_position_bias(answers: Answers, thresholds: Quality) -> tuple[list[Finding], Answers]:
-    """Find labelers who take one position most of the time; return the finding, and the answers of the others."""
+    """Find labelers who choose one position most of the time; return the finding, and the answers of the others."""
     named = []
     chosen_slots = []
     for who, own in enumerate(answers.by_labeler()):

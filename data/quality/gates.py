@@ -1,7 +1,7 @@
-"""What a batch must show beyond the absence of known faults: enough answers, some agreement, no drift.
+"""Gates of a batch: enough answers, some agreement, no drift.
 
-A gate holds a batch until a person decides, or until more answers arrive that change the measure; where agreement is
-certainly gone it rejects.
+A gate holds a batch until a person decides, or until more answers change the measure. If labelers certainly do not
+agree, it rejects the batch.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from data.labels.log_entries import AssessmentFacts, Measures, estimate
 from data.measures.intervals import StoredEstimate, proportion
 from data.quality.arrays import BestChoices
 
-ENOUGH_OVERLAP = 100  # items with two answers or more, before alpha alone decides
+ENOUGH_OVERLAP = 100  # smallest number of items with several answers for which alpha decides
 WATCHED = {
     "alpha": Code.ALPHA_DRIFT,
     "agreement_with_reward_model": Code.REWARD_MODEL_DRIFT,
@@ -24,7 +24,7 @@ WATCHED = {
 
 
 def gates(measures: Measures, thresholds: Quality) -> list[Finding]:
-    """Compare what was measured of a batch with the campaign's thresholds."""
+    """Return the findings from comparing the measures of a batch with the campaign's thresholds."""
     findings = []
     covered = measures["answered"] / measures["questions"] if measures["questions"] else 1.0
     if covered < thresholds.coverage:
@@ -42,7 +42,7 @@ def gates(measures: Measures, thresholds: Quality) -> list[Finding]:
 
 
 def drifts(measures: Measures, earlier: Sequence[AssessmentFacts], thresholds: Quality) -> list[Finding]:
-    """Compare a batch with the last ten accepted ones: a jump of agreement up is as suspicious as one down."""
+    """Return the findings from comparing a batch with the last ten accepted ones, for changes up and down."""
     findings = []
     for name, code in WATCHED.items():
         accepted = [estimate(entry["measures"], name) for entry in earlier if entry["decision"] == "accept"]
@@ -58,7 +58,7 @@ def drifts(measures: Measures, earlier: Sequence[AssessmentFacts], thresholds: Q
 
 
 def watched_rate(key: Key, labels: BestChoices) -> StoredEstimate | None:
-    """Return how often the watched option of the fixed comparison was chosen; None where the batch has none."""
+    """Return the share of answers to drift questions with the watched option; None without drift questions."""
     watched = key.watched[labels.questions]
     hits = (labels.samples == watched)[watched != UNKNOWN]
     return proportion(float(hits.sum()), len(hits)).document() if len(hits) else None

@@ -1,4 +1,4 @@
-"""What a batch was worth to those who paid for it: decisions, money and time, read off the logs."""
+"""The scorecard of a batch: decisions, cost and time, read from the logs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from data.store import Store
 
 
 class Scorecard(NamedTuple):
-    """One batch: who answered it, what was decided, what it cost and how long it took."""
+    """One batch: its vendor, the decision about it, its cost and its duration."""
 
     batch: str
     round: int
     vendor: str
     currency: str
     exported: str
-    delivered: str | None  # the last delivery that added answers
-    hours: float | None  # from the export to then
-    answers: int  # that were taken in, tests and copies included: what is paid for
+    delivered: str | None  # time of the last delivery that added answers
+    hours: float | None  # from the export to this time
+    answers: int  # number of accepted answers, tests and copies included; these are paid
     quarantined: int
     duplicates: int
     skipped: int
-    counted: int  # labels that are trained on: no tests, nothing on hold
+    counted: int  # number of labels that are trained on, without tests and labels on hold
     cost: float
     cost_a_label: float | None
     status: BatchStatus | None
@@ -38,12 +38,12 @@ class Scorecard(NamedTuple):
 
 
 def scorecards(store: Store, campaign: str, price: float | None = None) -> list[Scorecard]:
-    """Return the scorecard of every batch, oldest first; `price` of an answer, in place of the campaign's."""
-    taken = deliveries(store, campaign)
+    """Return the scorecard of every batch, oldest first. `price` of an answer replaces the campaign's."""
+    entries = deliveries(store, campaign)
     assessed = assessments(store, campaign)
     decided = batch_statuses(store, campaign)
     return [
-        _scorecard(store, batch, taken, price, decided.get(batch["batch"]), assessed.get(batch["batch"]))
+        _scorecard(store, batch, entries, price, decided.get(batch["batch"]), assessed.get(batch["batch"]))
         for batch in batches(store, campaign)
     ]
 
@@ -51,13 +51,13 @@ def scorecards(store: Store, campaign: str, price: float | None = None) -> list[
 def _scorecard(
     store: Store,
     batch: Batch,
-    taken: Sequence[DeliveryEntry],
+    entries: Sequence[DeliveryEntry],
     price: float | None,
     status: BatchStatus | None,
     assessment: Assessment | None,
 ) -> Scorecard:
     name = batch["batch"]
-    mine = [entry for entry in taken if entry["batch"] == name]
+    mine = [entry for entry in entries if entry["batch"] == name]
     sums: Counter[str] = Counter()
     for entry in mine:
         sums.update({what: entry[what] for what in ("accepted", "quarantined", "duplicates")})
@@ -65,7 +65,7 @@ def _scorecard(
     vendor = batch.facts.get("campaign", {}).get("vendor", {})
     exported, arrived = batch.manifest["ended"], [entry["at"] for entry in mine if entry["accepted"]]
     cost = sums["accepted"] * (vendor.get("price", 0.0) if price is None else price)
-    counted = sum(weight > 0 for _, weight in weighed(store, batch, taken, status))
+    counted = sum(weight > 0 for _, weight in weighed(store, batch, entries, status))
     return Scorecard(
         batch=name,
         round=batch["round"],
@@ -87,11 +87,11 @@ def _scorecard(
 
 
 def weighed(
-    store: Store, batch: Batch, taken: Sequence[DeliveryEntry], status: BatchStatus | None
+    store: Store, batch: Batch, entries: Sequence[DeliveryEntry], status: BatchStatus | None
 ) -> list[tuple[Committed, float]]:
-    """Return the active labels of a batch, each with the weight it is trained with; tests weigh nothing."""
+    """Return the active labels of a batch, each with its weight in training, which is 0 for tests."""
     tests = {row["question_id"] for row in key_rows(batch, tokens=False) if row["role"] in TESTS}
-    labels = active_labels(committed(store, list(taken), batch["batch"]))
+    labels = active_labels(committed(store, list(entries), batch["batch"]))
     counts = status is None or status.decision == "accept"
     weights = {} if status is None else status.weights
     return [
@@ -105,22 +105,25 @@ def _hours(begin: str, end: str) -> float:
 
 
 def find_batch(store: Store, campaign: str, wanted: str | None) -> Batch:
-    """Return a batch by its id or the beginning of one, or the last one with answers; raise Refused without any."""
-    known = batches(store, campaign)
+    """Return a batch by its id or the first letters of one, or by default the batch with the newest answers.
+
+    Raises Refused unless exactly one batch matches.
+    """
+    published = batches(store, campaign)
     if wanted is None:
         answered = [entry["batch"] for entry in deliveries(store, campaign)]
-        found = [batch for batch in known if batch["batch"] in answered[-1:]]
+        matches = [batch for batch in published if batch["batch"] in answered[-1:]]
     else:
-        found = [batch for batch in known if batch["batch"].startswith(wanted)]
-    if len(found) != 1:
-        offered = ", ".join(batch["batch"] for batch in known) or "none"
+        matches = [batch for batch in published if batch["batch"].startswith(wanted)]
+    if len(matches) != 1:
+        offered = ", ".join(batch["batch"] for batch in published) or "none"
         raise Refused(f"Campaign {campaign} has no batch {wanted or 'with answers'} in {store.uri}; it has: {offered}.")
-    return found[0]
+    return matches[0]
 
 
 def written(labels: Sequence[Committed], rows: dict[str, Any], most: int = 40) -> list[Document]:
-    """Return what labelers wrote, critiques and corrections, beside what they saw."""
-    said = [label for label in labels if label.critique or label.correction][:most]
+    """Return critiques and corrections by labelers, with the query and the chosen text."""
+    with_text = [label for label in labels if label.critique or label.correction][:most]
     return [
         {
             "labeler": label.labeler_id,
@@ -131,5 +134,5 @@ def written(labels: Sequence[Committed], rows: dict[str, Any], most: int = 40) -
             "critique": label.critique,
             "correction": label.correction,
         }
-        for label in said
+        for label in with_text
     ]

@@ -1,6 +1,6 @@
-"""Which labelers guess, and which copy one another: told by likelihood ratios over all that they answered.
+"""Labelers who guess or copy each other, found by likelihood ratios over all their answers.
 
-Gold alone cannot tell: no labeler answers enough gold questions to be judged by those.
+Gold questions alone are not enough, because no labeler has enough of them.
 """
 
 from typing import NamedTuple
@@ -15,22 +15,22 @@ from data.labels.findings import Code, Finding
 from data.measures.agreement import Integers
 from data.quality.arrays import Answers
 
-FEWEST_PAIRS = 20  # pairs, or known answers, before they are evidence of guessing
+FEWEST_PAIRS = 20  # smallest number of pairs, or of known answers, that is evidence of guessing
 FARTHEST_PAIR = 39  # largest distance, in the answers to one item, at which two answers are compared
-COPIED = 0.97  # share of items in which labelers who copy one another agree
+COPIED = 0.97  # share of items in which labelers who copy each other agree
 Floats = NDArray[np.float64]
 
 
 class Trials(NamedTuple):
-    """What labelers were tested on: who, against whom or what, and whether it was met."""
+    """Tests of labelers: the labeler, the reference, and whether the two agree."""
 
     who: Integers  # index of a labeler
-    other: Integers | None  # the labeler beside whom; None: what is known
+    other: Integers | None  # index of the other labeler; None: gold or the reward model
     hit: NDArray[np.bool_]
 
 
 class Pairs(NamedTuple):
-    """Every two answers of different labelers to one item."""
+    """Pairs of answers of different labelers to one item."""
 
     left: Integers  # index of a labeler
     right: Integers
@@ -38,15 +38,15 @@ class Pairs(NamedTuple):
 
 
 def pairs(answers: Answers) -> Pairs:
-    """Pair the answers to each item, except gold questions: agreement on what nobody can miss says nothing.
+    """Pair the answers to each item. Gold questions are left out, because agreement on easy ones shows nothing.
 
-    Of an item with more than 40 answers, answers further apart than FARTHEST_PAIR in delivery order are not paired:
-    the number of pairs grows linearly and not quadratically with the answers, and each answer still has 39 partners.
+    Two answers to an item are paired if at most FARTHEST_PAIR - 1 answers to it were delivered between them. So the
+    number of pairs grows linearly with the answers, not quadratically, and each answer still has 39 partners.
     """
     answers = answers.take(answers.gold == UNKNOWN)
     order = np.argsort(answers.items, kind="stable")
     items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
-    found: list[tuple[Integers, Integers, NDArray[np.bool_]]] = []
+    by_distance: list[tuple[Integers, Integers, NDArray[np.bool_]]] = []
     for distance in range(1, FARTHEST_PAIR + 1):
         same = items[distance:] == items[:-distance]
         if not same.any():
@@ -54,16 +54,16 @@ def pairs(answers: Answers) -> Pairs:
         a, b = np.flatnonzero(same), np.flatnonzero(same) + distance
         kept = who[a] != who[b]
         a, b = a[kept], b[kept]
-        found.append((who[a], who[b], what[a] == what[b]))
-    if not found:
+        by_distance.append((who[a], who[b], what[a] == what[b]))
+    if not by_distance:
         none = np.zeros(0, np.int32)
         return Pairs(none, none, none.astype(bool))
-    left, right, equal = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    left, right, equal = (np.concatenate(columns) for columns in zip(*by_distance, strict=True))
     return Pairs(left, right, equal)
 
 
 def find_copying(answers: Answers, thresholds: Quality, usual: float | None = None) -> list[Finding]:
-    """Find every group of labelers who copy one another: the clearest, then the next among the others."""
+    """Find every group of labelers who copy each other: first the clearest, then the next among the others."""
     groups: list[Finding] = []
     while (group := _collusion_group(answers, thresholds, usual)) is not None:
         groups.append(group)
@@ -72,10 +72,10 @@ def find_copying(answers: Answers, thresholds: Quality, usual: float | None = No
 
 
 def _collusion_group(answers: Answers, thresholds: Quality, usual: float | None) -> Finding | None:
-    """Find a group of labelers who answer alike beyond what the others' agreement predicts (greedy, from every pair).
+    """Find a group of labelers who agree more than the others' agreement predicts (greedy, from the strongest pairs).
 
-    The evidence compares two rates of agreement, inside the group and elsewhere, with one for all (or with `usual`,
-    where that is known), and pays ln(W choose g) for the choice of g of W labelers.
+    The evidence compares two rates of agreement, inside the group and elsewhere, with one rate for all, or with `usual`
+    if it is given. The choice of g of W labelers costs ln(W choose g).
     """
     together = pairs(answers)
     total = len(set(answers.labelers.tolist()))
@@ -85,7 +85,7 @@ def _collusion_group(answers: Answers, thresholds: Quality, usual: float | None)
     elsewhere = of_all
     group: list[int] = []
     inside = np.zeros(len(together.equal), bool)
-    for _ in range(4):  # the usual agreement is that of those outside the group
+    for _ in range(4):  # the usual agreement is measured outside the group
         if elsewhere >= COPIED:
             return None
         group = _best_group(together, len(answers.names), elsewhere)
@@ -118,7 +118,7 @@ def _nats(equal: NDArray[np.bool_], rate: float) -> float:
 
 
 def _choices(total: int, size: int) -> float:
-    """Return ln(W choose g): what the choice of whom to accuse costs, in nats."""
+    """Return ln(W choose g), the cost in nats of choosing whom to accuse."""
     return float(gammaln(total + 1) - gammaln(size + 1) - gammaln(total - size + 1))
 
 
@@ -147,11 +147,11 @@ def _best_group(together: Pairs, total: int, usual: float) -> list[int]:
 
 
 def find_guessing(answers: Answers, thresholds: Quality) -> list[Finding]:
-    """Find labelers whose answers look like guesses: by gold, by agreement with others and with the reward model.
+    """Find labelers whose answers are guesses, by gold, and by agreement with others and with the reward model.
 
-    A mixture of two kinds of labelers, those as good as the rest and those at chance; what is usual is estimated from
-    the former. Held where guessers gave more than `guessers_share` of all answers, with evidence: how much better two
-    rates explain all of it than one for labelers who are all alike, after paying for the choice of whom.
+    The model is a mixture of two kinds of labelers, the careful ones and those at chance. The usual rates are estimated
+    from the careful ones. The batch is held if guessers gave more than `guessers_share` of all answers, with enough
+    evidence. The evidence compares two rates with one rate for all, minus the cost of choosing whom to accuse.
     """
     total = len(answers.names)
     present = np.bincount(answers.labelers, minlength=total)
@@ -186,7 +186,7 @@ def find_guessing(answers: Answers, thresholds: Quality) -> list[Finding]:
 
 
 def _tests(answers: Answers) -> list[Trials]:
-    """Return what shows whether labelers guess: gold, the reward model's view, and each other labeler."""
+    """Return the tests of guessing: against gold, the reward model, and other labelers."""
     tests = []
     for truth in (answers.gold, answers.predicted):
         known = answers.take(truth != UNKNOWN)
@@ -197,7 +197,7 @@ def _tests(answers: Answers) -> list[Trials]:
 
 
 def _two_kinds(tests: list[Trials], guesses: NDArray[np.bool_], chance: float) -> float:
-    """Return how much likelier, in nats, all is if these labelers guess than if everybody is alike."""
+    """Return the log-likelihood ratio of these labelers guessing, against all labelers having one rate."""
     gain = 0.0
     for test in tests:
         if len(test.hit) < FEWEST_PAIRS:
@@ -212,10 +212,10 @@ def _against_guessing(tests: list[Trials], good: NDArray[np.bool_], chance: floa
     """Return each labeler's log-likelihood ratio [W] of being as good as the `good` against guessing."""
     ratio: Floats = np.zeros(len(good))
     turned = [Trials(test.other, test.who, test.hit) for test in tests if test.other is not None]
-    for test in [*tests, *turned]:  # of two who disagree, each is tested by the other
+    for test in [*tests, *turned]:  # each labeler of a pair is tested by the other
         who, hit = test.who, test.hit
         if test.other is not None and not good.all():
-            trusted = good[test.other]  # a guesser disagrees with everybody, which says nothing of the others
+            trusted = good[test.other]  # disagreement with a guesser shows nothing
             who, hit = who[trusted], hit[trusted]
         of_good = good[who]
         if of_good.sum() < FEWEST_PAIRS:

@@ -1,1 +1,1 @@
-"""How a page is drawn: templates, charts, highlighted text."""
+"""Rendering of pages: templates, charts, highlighted text."""

@@ -1,9 +1,9 @@
-"""A response with marks for its reader: what another response does not say, and what stands in the source."""
+"""A response with marks for its reader: words that another response lacks, and words copied from the source."""
 
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from data.measures.words import ngrams, words
@@ -12,7 +12,7 @@ PIECE = re.compile(r"\S+\s*|\s+")
 
 
 class Part(NamedTuple):
-    """Some words in a row, with what is to be said of them."""
+    """Consecutive words with the same marks."""
 
     text: str
     differs: bool
@@ -20,9 +20,9 @@ class Part(NamedTuple):
 
 
 def marked(text: str, other: str | None = None, source: str | None = None) -> list[Part]:
-    """Split a text into parts: words that `other` has not in this order, and word pairs that stand in `source`.
+    """Split a text into parts, with marks for words that `other` lacks in this order, and for word pairs of `source`.
 
-    The parts join to the text. Without `other` or `source` nothing differs or is copied.
+    The joined parts are the text. Without `other` no word differs, without `source` none is copied.
     """
     pieces = PIECE.findall(text)
     own = [_key(piece) for piece in pieces]
@@ -45,9 +45,9 @@ def _differing(own: Sequence[tuple[str, ...]], other: Sequence[tuple[str, ...]])
 
 
 def _copied(own: Sequence[tuple[str, ...]], pairs: set[tuple[str, ...]]) -> list[bool]:
-    told = [(word, place) for place, key in enumerate(own) for word in key]
+    placed = [(word, place) for place, key in enumerate(own) for word in key]
     copied = [False] * len(own)
-    for (word, at), (after, behind) in zip(told, told[1:], strict=False):
-        if (word, after) in pairs:
-            copied[at] = copied[behind] = True
+    for (word, place), (following, next_place) in pairwise(placed):
+        if (word, following) in pairs:
+            copied[place] = copied[next_place] = True
     return copied

@@ -1,4 +1,4 @@
-"""The templates of all reports: text of people and models is escaped, and a page needs nothing but itself."""
+"""The templates of all reports. Text of people and models is escaped, and a page has no external parts."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""The report of a campaign: its rounds over time, who is champion and why, and what each round bought and cost."""
+"""The report of a campaign: its champion, its rounds and runs over time, and their costs."""
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from data.canonical import Document, content_id
 from data.cord.cord import pulls
 from data.cord.entries import EVERYTHING
 from data.evaluation.accuracy_sheet import readings, sheet_log
+from data.evaluation.deciding import facts_by_decision, later_evaluations
 from data.evaluation.gate import under_champion
 from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.decisions import decision_log
@@ -29,24 +30,24 @@ from data.reports.evaluation import copy_figures, table
 from data.rounds.lineage import ancestors, lineage
 from data.rounds.status import rounds
 from data.runs.champion import PromotionEntry, decisions_about, promotion_log
-from data.runs.registry import runs
+from data.runs.registry import Run, RunFacts, runs
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 
 QUERIES_SHOWN, RUNS_SHOWN = 8, 4
 
 
-class Told(NamedTuple):
-    """One run as a line of the campaign's table."""
+class RunRow(NamedTuple):
+    """One run as a row of the campaign's table."""
 
-    facts: Mapping[str, Any]
-    decision: str  # what the log says of it last
-    minutes: float  # of its trainings and its evaluation
+    facts: RunFacts  # with the win rates of the evaluation that decides
+    decision: str  # the last decision in the log
+    minutes: float  # duration of its trainings and its evaluation
     ended: str
 
 
 def report_campaign(store: Store, name: str) -> Publication:
-    """Publish the report of a campaign as it stands, once for every state, and return it."""
+    """Publish the report of a campaign, once for every state of the store's logs, and return it."""
     began, namespace = datetime.now(UTC), comparisons_of(name)
     finished, measured = runs(store, name), _evaluations(store, name)
     pulled = pulls(store)
@@ -58,12 +59,13 @@ def report_campaign(store: Store, name: str) -> Publication:
         decision_log(store, namespace),
     ]
     logs += [finished, measured, sheet_log(store, name), [each for each in pulled if each.release]]
-    inputs: Document = {"campaign": name, "edition": edition(), "state": [len(each) for each in logs]}
+    later = [later_evaluations(store, name, run.facts["run"]) for run in finished]
+    inputs: Document = {"campaign": name, "edition": edition(), "state": [len(entries) for entries in [*logs, *later]]}
     prefix = f"{reports_prefix(name)}/{content_id(inputs)}"
-    if (known := read_manifest(store, prefix)) is not None:
-        return known
+    if (earlier := read_manifest(store, prefix)) is not None:
+        return earlier
     decisions, cards, people = promotion_log(store, name), scorecards(store, name), human_results(store, name)
-    told = [_told(store, name, run, decisions) for run in finished]
+    run_rows = [_run_row(store, name, run, decisions) for run in finished]
     leader: str | None = decisions[-1]["run"] if decisions else None
     graph = lineage(store, name)
     origin = ancestors(graph, graph[leader]) if leader is not None and leader in graph else []
@@ -75,12 +77,12 @@ def report_campaign(store: Store, name: str) -> Publication:
         settings=settings,
         leader=leader,
         withdrawn=under_champion(store, name),
-        crowned=next((e for e in reversed(decisions) if e["kind"] != "keep"), None),
+        last_move=next((entry for entry in reversed(decisions) if entry["kind"] != "keep"), None),
         decisions=decisions,
         open_pulls=[each.pull for each in mine if each.release is None],
         pulls=mine,
         rounds=rounds(store, name),
-        told=told,
+        run_rows=run_rows,
         cards=cards,
         costs=costs(cards, lambda card: card.currency),
         people=people,
@@ -88,38 +90,41 @@ def report_campaign(store: Store, name: str) -> Publication:
         measured=[(each, table(each.manifest["facts"])) for each in measured[-1:]],
         origin=Markup(lineage_chart.lineage(origin, str(leader))) if origin else None,
         samples=_samples(store, finished),
-        plots=[Markup(plot) for plot in [*_plots(told, cards, people), *_copied(store, settings, finished, measured)]],
+        plots=[Markup(plot) for plot in _plots(run_rows, cards, people)]
+        + [Markup(plot) for plot in _copy_plots(store, settings, finished, measured)],
     )
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
 
 def _evaluations(store: Store, name: str) -> list[Publication]:
-    """Return what was set side by side by hand, oldest first."""
+    """Return the evaluations of systems that a person requested, oldest first."""
     prefix = evaluations_prefix(name)
-    found = [read_manifest(store, f"{prefix}/{each}") for each in folders(store, prefix)]
-    return sorted((each for each in found if each is not None), key=lambda each: str(each.manifest["ended"]))
+    published = filter(None, (read_manifest(store, f"{prefix}/{folder}") for folder in folders(store, prefix)))
+    return sorted(published, key=lambda evaluation: str(evaluation.manifest["ended"]))
 
 
-def _told(store: Store, name: str, run: Publication, decisions: Sequence[PromotionEntry]) -> Told:
-    said = decisions_about(decisions, run["run"])
+def _run_row(store: Store, name: str, run: Run, decisions: Sequence[PromotionEntry]) -> RunRow:
+    entries = decisions_about(decisions, run["run"])
     decision = "none yet"
-    if said:
-        kind = {"promote": "promoted", "keep": "not promoted", "rollback": "rolled back"}[said[-1]["kind"]]
-        despite = ", despite the gate" if said[-1]["kind"] == "promote" and said[-1].get("against") else ""
-        decision = f"{kind}{despite}: {said[-1]['reason']}"
+    if entries:
+        last = entries[-1]
+        kind = {"promote": "promoted", "keep": "not promoted", "rollback": "rolled back"}[last["kind"]]
+        despite = ", despite the gate" if last["kind"] == "promote" and last.get("against") else ""
+        decision = f"{kind}{despite}: {last['reason']}"
     seconds = 0.0
     for step in ("supervised", "reward", "policy", "evaluation"):
-        where = run.manifest["inputs"].get(step)
-        done = read_manifest(store, where) if where else None
-        if done is not None:
-            began, ended = (datetime.fromisoformat(done.manifest[each]) for each in ("began", "ended"))
-            seconds += (ended - began).total_seconds()
-    return Told(run.manifest["facts"], decision, seconds / 60, run.manifest["ended"][:16].replace("T", " "))
+        prefix = run.manifest["inputs"].get(step)
+        published = read_manifest(store, prefix) if prefix else None
+        if published is not None:
+            began = datetime.fromisoformat(published.manifest["began"])
+            seconds += (datetime.fromisoformat(published.manifest["ended"]) - began).total_seconds()
+    ended = run.manifest["ended"][:16].replace("T", " ")
+    return RunRow(facts_by_decision(store, name, run), decision, seconds / 60, ended)
 
 
 def _samples(store: Store, finished: Sequence[Publication]) -> list[dict[str, Any]]:
-    """Return what the last runs answer to the same queries, each marked where it differs from the one before."""
-    answers: dict[str, dict[str, str]] = {}  # by query, then by who answered
+    """Return responses of the last runs to the same queries, each marked against the response before."""
+    answers: dict[str, dict[str, str]] = {}  # by query, then by system
     texts: dict[str, str] = {}
     for run in finished[-RUNS_SHOWN:]:
         evaluation = read_manifest(store, run.manifest["inputs"]["evaluation"])
@@ -130,21 +135,21 @@ def _samples(store: Store, finished: Sequence[Publication]) -> list[dict[str, An
                 who = "zero-shot" if row["system"] == "zero-shot" else f"round {run['round']}, {run['run'][:12]}"
                 answers.setdefault(row["query_id"], {}).setdefault(who, row["response"])
                 texts[row["query_id"]] = row["query"]
-    most = max((len(each) for each in answers.values()), default=0)
+    most = max((len(responses) for responses in answers.values()), default=0)
     shown = []
-    for query in [query for query, each in answers.items() if len(each) == most][:QUERIES_SHOWN]:
-        said, before = [], None
+    for query in [query for query, responses in answers.items() if len(responses) == most][:QUERIES_SHOWN]:
+        rows, before = [], None
         for who, response in answers[query].items():
-            said.append((who, marked(response, before)))
+            rows.append((who, marked(response, before)))
             before = response
-        shown.append({"query": texts[query], "answers": said})
+        shown.append({"query": texts[query], "answers": rows})
     return shown
 
 
-def _copied(
+def _copy_plots(
     store: Store, settings: Campaign | None, finished: Sequence[Publication], measured: Sequence[Publication]
 ) -> list[str]:
-    """Draw where summaries copy from, of what was set side by side last, or else of the last run's systems."""
+    """Draw the places that summaries copy, for the last evaluation of systems, or else for the last run."""
     if settings is None or not settings.text.summarizes:
         return []
     last = measured[-1] if measured else read_manifest(store, finished[-1].manifest["inputs"]["evaluation"])
@@ -153,29 +158,30 @@ def _copied(
     return copy_figures(pq.read_table(last.path("responses.parquet")).to_pylist(), last.manifest["facts"]["systems"])
 
 
-def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[HumanResult]) -> list[str]:
+def _plots(rows: Sequence[RunRow], cards: Sequence[Scorecard], people: Sequence[HumanResult]) -> list[str]:
     plots = []
-    for name, title in (
-        ("win_rate", "Win rate over zero-shot"),
-        ("champion_win_rate", "Win rate over the champion before"),
+    over_zero_shot = [(f"r{row.facts['round']}", row.facts["win_rate"]) for row in rows]
+    over_champion = [(f"r{row.facts['round']}", row.facts.get("champion_win_rate")) for row in rows]
+    for title, rates in (
+        ("Win rate over zero-shot", over_zero_shot),
+        ("Win rate over the champion before", over_champion),
     ):
-        rates = [(f"r{each.facts['round']}", each.facts.get(name)) for each in told]
         points = [(label, rate["value"], rate["low"], rate["high"]) for label, rate in rates if rate]
         if points:
-            gate = told[-1].facts["campaign"]["promotion"]["win_rate_above"]
+            gate = rows[-1].facts["campaign"]["promotion"]["win_rate_above"]
             plots.append(charts.intervals(points, title=title, level=gate, level_label="gate"))
-    asked = [(" / ".join(s[:12] for s in each.systems), each.contest.win_rate) for each in people if each.contest]
-    if asked:
-        points = [(label, rate.value, rate.low, rate.high) for label, rate in asked]
+    judged = [(" / ".join(s[:12] for s in each.systems), each.contest.win_rate) for each in people if each.contest]
+    if judged:
+        points = [(label, rate.value, rate.low, rate.high) for label, rate in judged]
         plots.append(charts.ratings(points, title="Preferred by people", even=0.5))
-    if told:
-        accuracy = [(f"{each.facts['labels']:,}", each.facts["reward_accuracy"]) for each in told]
+    if rows:
+        accuracy = [(f"{row.facts['labels']:,}", row.facts["reward_accuracy"]) for row in rows]
         points = [(label, rate["value"], rate["low"], rate["high"]) for label, rate in accuracy]
-        chance = told[-1].facts["reward_accuracy_chance"]
+        chance = rows[-1].facts["reward_accuracy_chance"]
         plots.append(
             charts.intervals(points, title="Reward-model accuracy, by labels", level=chance, level_label="chance")
         )
-    scored = [each.facts for each in told if "score" in each.facts]
+    scored = [row.facts for row in rows if "score" in row.facts]
     betas = [f", beta {facts['recipe']['policy']['kl_coefficient']:g}" for facts in scored]
     ends = [
         (f"r{facts['round']}{beta if len(set(betas)) > 1 else ''}", facts["kl_nats_per_seq"], facts["score"])
@@ -184,12 +190,12 @@ def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Hu
     if ends:
         plots.append(charts.frontier([("base", 0.0, 0.0), *ends], title="Score against KL, run by run"))
     for measure, title in (("agreement", "Two labelers agree"), ("gold", "Gold answers right")):
-        known = [(card.round, estimate(card.assessment["measures"], measure)) for card in cards if card.assessment]
-        points = [(f"r{number}", rate["value"], rate["low"], rate["high"]) for number, rate in known if rate]
+        measured = [(card.round, estimate(card.assessment["measures"], measure)) for card in cards if card.assessment]
+        points = [(f"r{number}", rate["value"], rate["low"], rate["high"]) for number, rate in measured if rate]
         if points:
             plots.append(charts.intervals(points, title=title))
-    if told:
-        minutes = {f"r{each.facts['round']} {each.facts['run'][4:8]}": each.minutes for each in told}
+    if rows:
+        minutes = {f"r{row.facts['round']} {row.facts['run'][4:8]}": row.minutes for row in rows}
         plots.append(charts.bars(minutes, title="Minutes of a run, without labeling"))
     for currency in costs(cards, lambda card: card.currency):
         spent = costs([card for card in cards if card.currency == currency], lambda card: f"r{card.round}")
@@ -198,9 +204,9 @@ def _plots(told: Sequence[Told], cards: Sequence[Scorecard], people: Sequence[Hu
 
 
 def costs(cards: Sequence[Scorecard], of: Callable[[Scorecard], str]) -> dict[str, float]:
-    """Add up what batches cost, by what `of` says of each; nothing of those without a price."""
-    found: dict[str, float] = {}
+    """Return the total cost of batches by the group that `of` returns; batches without a price are left out."""
+    totals: dict[str, float] = {}
     for card in cards:
         if card.cost:
-            found[of(card)] = found.get(of(card), 0.0) + card.cost
-    return found
+            totals[of(card)] = totals.get(of(card), 0.0) + card.cost
+    return totals

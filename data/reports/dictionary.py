@@ -20,7 +20,7 @@ from data.labels.table import LABEL
 from data.reports.quality import DECIDED
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-dictionary.md"
-SAMPLES = 4  # of a question, in the page; a batch may have more or fewer
+SAMPLES = 4  # samples of a question in the page's tables; a batch may have more or fewer
 
 
 class Table(NamedTuple):
@@ -37,7 +37,7 @@ IDS = {
     "content_sha256": "hash of instructions, query and options as shown; an answer must return it unchanged",
     "labeler_id": "name of the labeler: up to 200 bytes, printable, always the same for the same person",
 }
-SAID = {
+ANSWERS = {
     **{kind.name: kind.meaning for kind in DETAILED},
     "seconds": "duration of the answer",
     "confidence": "confidence of the labeler, on the vendor's scale",
@@ -48,23 +48,23 @@ SAID = {
     "answered_at": "ISO 8601 with an offset; stored in UTC",
 }
 OPTION = "text of the option shown at this position, counted from 0"
-QUESTIONS = {
+QUESTION_COLUMNS = {
     **IDS,
     "query": "the text that the options continue or summarize",
     **{f"option_{position}": OPTION for position in range(SAMPLES)},
     "instructions": "the instructions for the labeler",
     "schema_version": f"version of this table: {SCHEMA_VERSION}",
 }
-DELIVERED = {
+ANSWER_COLUMNS = {
     **IDS,
-    **SAID,
+    **ANSWERS,
     **{kind.name: "; ".join(filter(None, [kind.delivered, kind.meaning])) for kind in KINDS},
     "skip": "true if the labeler did not decide; then the row has no other answer",
     "supersedes": "id of the label that this answer corrects",
     "batch_id": "may be returned; it is compared with the exported value",
     "schema_version": "may be returned; it is compared with the exported value",
 }
-KEY_MEANS = {
+KEY_COLUMNS = {
     **IDS,
     "query_id": "id of the query in the campaign",
     "query": "text of the query",
@@ -78,9 +78,9 @@ KEY_MEANS = {
     "selection_reason": "`random`, `disagreement` or `rework`; null if the question was not selected",
     "selection_score": "disagreement of the reward models in nats",
 }
-LABEL_MEANS = {
+LABEL_COLUMNS = {
     **IDS,
-    **SAID,
+    **ANSWERS,
     "label_id": "hash of batch, question, labeler and answer; it does not depend on the delivered file",
     "batch_id": "id of the batch",
     "best_sample": "index of the chosen sample; null if several are best, or if there are only ratings",
@@ -88,7 +88,7 @@ LABEL_MEANS = {
     "source_row": "row of the delivered file, counted from 1",
     "supersedes": "id of the label that this one corrects; the corrected label no longer counts",
 }
-DECIDED_MEANS = {
+DECISION_COLUMNS = {
     "label_id": "id of the label",
     "labeler_id": "the labeler",
     "decision": "`accept`, `hold` or `reject`; gold and drift questions are never used for training in any case",
@@ -96,7 +96,7 @@ DECIDED_MEANS = {
     "reasons": "the reasons in words",
     "rules": "version of the rules",
 }
-JUDGED_MEANS = {
+JUDGEMENT_COLUMNS = {
     "query": "id of the query",
     "left": "first system",
     "right": "second system",
@@ -126,7 +126,7 @@ def tables() -> list[Table]:
             f"There are as many `option_n` as the campaign has samples ({SAMPLES} here). No column tells who wrote an "
             "option.",
             _columns(questions_schema(SAMPLES)),
-            QUESTIONS,
+            QUESTION_COLUMNS,
         ),
         Table(
             "Answers, from labelers",
@@ -134,31 +134,31 @@ def tables() -> list[Table]:
             f"`skip`, or at least one of {', '.join(f'`{kind.name}`' for kind in KINDS)}. If it has a `best` and a "
             "ranking, the ranking starts with it. Other columns are ignored; ingest names them.",
             answers,
-            DELIVERED,
+            ANSWER_COLUMNS,
         ),
         Table(
             "Key, which stays in the store",
             "`key/samples.parquet` of a batch: the sample at each position. One row is a question, in vendor order.",
             _columns(KEY_SCHEMA),
-            KEY_MEANS,
+            KEY_COLUMNS,
         ),
         Table(
             "Labels",
             "The accepted rows of a delivery. All columns name samples, not positions, except `best_shown`.",
             _columns(LABEL),
-            LABEL_MEANS,
+            LABEL_COLUMNS,
         ),
         Table(
             "Decisions",
             "`labels.parquet` of a quality report: the decision on every label, with its reasons.",
             _columns(DECIDED),
-            DECIDED_MEANS,
+            DECISION_COLUMNS,
         ),
         Table(
             "Judgements",
             "`judgements.parquet` of an evaluation: blind preferences between two responses.",
             _columns(JUDGEMENTS),
-            JUDGED_MEANS,
+            JUDGEMENT_COLUMNS,
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The edition of the reports: a hash of all that draws them. A report is named by it and by what it is made from."""
+"""The edition of the reports: a hash of the code that draws them. It is part of the name of every report."""
 
 from functools import cache
 from hashlib import sha256

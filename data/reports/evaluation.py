@@ -1,4 +1,4 @@
-"""An evaluation as people read it: a table of systems, who is preferred to whom, where texts come from, samples."""
+"""The report of an evaluation: a table of systems, win rates by pair, copied places, samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +18,8 @@ from data.render.page import PAGES
 
 Rows = Sequence[Mapping[str, Any]]
 SAMPLES_SHOWN, SOURCES_SHOWN = 16, 24
-PASSING = ("champion", "rl", "supervised", "supervised-rl")
-NUMBERS = {
+CHANGING = ("champion", "rl", "supervised", "supervised-rl")  # names that mean another run later
+TEXT_COLUMNS = {
     "words": ("words", "{:.1f}"),
     "sentence_novelty": ("new sentences", "{:.3f}"),
     "bigram_novelty": ("new bigrams", "{:.3f}"),
@@ -39,20 +39,20 @@ def evaluation_report(campaign: Campaign, facts: EvaluationFacts, responses: Row
         facts=facts,
         table=table(facts),
         matrix=matrix(facts),
-        apart=told_apart(facts.get("other_rules", {})),
+        warnings=rule_warnings(facts.get("other_rules", {})),
         plots=[Markup(plot) for plot in plots(campaign, facts, responses)],
         samples=samples(responses, facts["anchor"], campaign.text.summarizes, SAMPLES_SHOWN),
     )
 
 
 def table(facts: EvaluationFacts) -> list[dict[str, str]]:
-    """Return a row of words and numbers for every system; columns that nothing was measured for are left out."""
-    found = [PairResult.of(each) for each in facts["contests"]]
+    """Return a row of texts for every system; columns without any measurement are left out."""
+    results = [PairResult.of(stored) for stored in facts["contests"]]
     rows = []
     for name in facts["systems"]:
-        contest = result_for(found, name, facts["anchor"])
-        row = {"system": shown(facts, name), f"over {facts['anchor']}": str(contest.win_rate) if contest else ""}
-        row["at equal length"] = str(contest.equal_length) if contest else ""
+        result = result_for(results, name, facts["anchor"])
+        row = {"system": shown(facts, name), f"over {facts['anchor']}": str(result.win_rate) if result else ""}
+        row["at equal length"] = str(result.equal_length) if result else ""
         if rating := facts["elo"].get(name):
             row["Elo"] = f"{rating['elo']:+.0f} [{rating['low']:+.0f}, {rating['high']:+.0f}]"
         if name in facts["scores"]:
@@ -62,28 +62,33 @@ def table(facts: EvaluationFacts) -> list[dict[str, str]]:
         rouge = [value for name in ROUGE if (value := texts[name]) is not None]
         if len(rouge) == len(ROUGE):
             row["ROUGE-1/2/L"] = " / ".join(f"{100 * value:.1f}" for value in rouge)
-        row |= {title: form.format(texts[key]) for key, (title, form) in NUMBERS.items() if texts.get(key) is not None}
+        columns = TEXT_COLUMNS.items()
+        row |= {title: form.format(texts[key]) for key, (title, form) in columns if texts.get(key) is not None}
         rows.append(row)
     titles = [title for title in dict.fromkeys(t for row in rows for t in row) if any(row.get(title) for row in rows)]
     return [{title: row.get(title, "") for title in titles} for row in rows]
 
 
 def shown(facts: EvaluationFacts, system: str) -> str:
-    """Name a system for readers: with the run of that day, where the same name means another one later."""
+    """Return the name of a system for readers, with its run if the name means another run later."""
     run = facts.get("runs", {}).get(system)
-    return f"{system} {run[:12]}" if run and system in PASSING else system
+    return f"{system} {run[:12]}" if run and system in CHANGING else system
 
 
-def told_apart(other_rules: Mapping[str, Sequence[str]]) -> list[str]:
-    """Say of each system that was trained with other text rules than it answers by here, which they are."""
+def rule_warnings(other_rules: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a warning for each system that was trained with other text settings than in this evaluation."""
     return [
-        f"{name} was trained with another {' and '.join(rules)} than it answers by here: is a preset missing?"
+        f"{name} was trained with other text settings than in this evaluation: {', '.join(rules)}. If a preset is "
+        "missing, evaluate again with --preset."
         for name, rules in other_rules.items()
     ]
 
 
 def divergence(facts: EvaluationFacts, system: str) -> float | None:
-    """Return how far a system went from the base, nats a sequence: measured, or the bound of a best of n."""
+    """Return the KL divergence of a system from the base in nats a sequence: measured, or the bound for best of n.
+
+    None if it was not measured.
+    """
     if system.startswith("best-of-"):
         return best_of_kl(int(system.rsplit("-", 1)[1]))
     if system == "zero-shot":
@@ -93,23 +98,19 @@ def divergence(facts: EvaluationFacts, system: str) -> float | None:
 
 
 def matrix(facts: EvaluationFacts) -> list[tuple[str, list[PairResult | None]]]:
-    """Return for every system its contests with all others, in the order of the systems; empty without judges."""
-    found = [PairResult.of(each) for each in facts["contests"]]
-    return (
-        [
-            (shown(facts, name), [result_for(found, name, other) for other in facts["systems"]])
-            for name in facts["systems"]
-        ]
-        if found
-        else []
-    )
+    """Return for every system its results against all systems, in their order; empty without judgements."""
+    results = [PairResult.of(stored) for stored in facts["contests"]]
+    if not results:
+        return []
+    names = facts["systems"]
+    return [(shown(facts, name), [result_for(results, name, other) for other in names]) for name in names]
 
 
 def plots(campaign: Campaign, facts: EvaluationFacts, responses: Rows) -> list[str]:
     drawn = []
     if elo := facts["elo"]:
-        bars = [(name, each["elo"], each["low"], each["high"]) for name, each in elo.items()]
-        drawn.append(charts.ratings(bars, title=f"Elo, {facts['anchor']} = 0"))
+        points_of_elo = [(name, rating["elo"], rating["low"], rating["high"]) for name, rating in elo.items()]
+        drawn.append(charts.ratings(points_of_elo, title=f"Elo, {facts['anchor']} = 0"))
     if points := frontier(facts):
         drawn.append(charts.frontier(points, title="Score against KL from the base"))
     if campaign.text.summarizes:
@@ -119,12 +120,12 @@ def plots(campaign: Campaign, facts: EvaluationFacts, responses: Rows) -> list[s
 
 def frontier(facts: EvaluationFacts) -> list[tuple[str, float, float]]:
     """Return (system, KL, mean score) of the systems that have both."""
-    known = [(name, divergence(facts, name), facts["scores"].get(name)) for name in facts["systems"]]
-    return [(name, kl, score[0]) for name, kl, score in known if kl is not None and score]
+    rows = [(name, divergence(facts, name), facts["scores"].get(name)) for name in facts["systems"]]
+    return [(name, kl, score[0]) for name, kl, score in rows if kl is not None and score]
 
 
 def copy_figures(responses: Rows, systems: Sequence[str]) -> list[str]:
-    """Draw for every system where in some sources its responses copy from (Ziegler et al., 2019)."""
+    """Draw for every system the places in some sources that its responses copy (Ziegler et al., 2019)."""
     drawn = []
     for name in systems:
         mine = [row for row in responses if row["system"] == name][:SOURCES_SHOWN]
@@ -134,7 +135,7 @@ def copy_figures(responses: Rows, systems: Sequence[str]) -> list[str]:
 
 
 def samples(responses: Rows, anchor: str, mark_copies: bool, most: int) -> list[dict[str, Any]]:
-    """Return queries with what every system answered, marked where it differs from the anchor's answer."""
+    """Return at most `most` queries with the responses of all systems, marked against the anchor's response."""
     by_query: dict[str, list[Mapping[str, Any]]] = {}
     for row in responses:
         if len(by_query) < most or row["query_id"] in by_query:

@@ -1,4 +1,4 @@
-"""The lineage of a run as a picture."""
+"""The lineage of one thing as a chart."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ COLUMNS = ("base", "batch", "file", "label", "label set", "run", "comparison", "
 
 
 def lineage(nodes: Sequence[Node], focus: str) -> str:
-    """Draw what was made from what, from left to right, with one thing in focus."""
+    """Draw the nodes from left to right, with lines to what they were made from and the id `focus` in red."""
     columns = [kind for kind in COLUMNS if any(node.kind == kind for node in nodes)]
     places: dict[str, tuple[float, float]] = {}
     for column, kind in enumerate(columns):

@@ -1,8 +1,7 @@
-"""The report of a run: one HTML file that needs nothing else, with the decision on top."""
+"""The report of a run: one HTML file without external parts, with the decision first."""
 
 from collections.abc import Sized
 from datetime import UTC, datetime
-from typing import cast
 
 from markupsafe import Markup
 
@@ -11,8 +10,7 @@ from data.canonical import content_id
 from data.cord.cord import pulls
 from data.cord.sentinels import worst_values
 from data.errors import Refused
-from data.evaluation.deciding import evaluation_of, settings_in_force
-from data.evaluation.facts import evaluation_facts
+from data.evaluation.deciding import evaluation_of, facts_by_decision, later_evaluations, settings_in_force
 from data.evaluation.human_evaluation import human_evaluations
 from data.evaluation.judgements import PairResult, result_for
 from data.labels.decisions import decision_log
@@ -26,28 +24,25 @@ from data.reports.edition import edition
 from data.reports.evaluation import copy_figures, frontier, matrix, samples, table
 from data.reports.run_facts import RunReportInput, gather
 from data.runs.champion import promotion_log
-from data.runs.registry import RunFacts, find_run
-from data.store import Store, folders
+from data.runs.registry import find_run
+from data.store import Store
 from data.store.manifest import Publication, publish, read_manifest
 
-DECIDING = ("win_rate", "champion_win_rate", "best_of_win_rate")  # of the evaluation by which the gate decides now
 SAMPLES_SHOWN = 30
 
 
 def report_run(store: Store, name: str, run: str) -> Publication:
-    """Publish the report of a finished run with what became known since, and return it; once for every state."""
+    """Publish the report of a finished run, once for every state of the store's logs, and return it."""
     began, published = datetime.now(UTC), find_run(store, name, run)
     namespace = comparisons_of(name)
     pulled = pulls(store)
     logs: list[Sized] = [promotion_log(store, name), pulled, decision_log(store, name), deliveries(store, name)]
     logs += [human_evaluations(store, name), deliveries(store, namespace), decision_log(store, namespace)]
-    judged = f"{run_prefix(name, run)}/evaluations"
-    measured = [each for each in folders(store, judged) if read_manifest(store, f"{judged}/{each}") is not None]
-    logs += [[each for each in pulled if each.release], measured]
-    inputs = {"run": run, "edition": edition(), "state": [len(each) for each in logs]}
+    logs += [[each for each in pulled if each.release], later_evaluations(store, name, run)]
+    inputs = {"run": run, "edition": edition(), "state": [len(entries) for entries in logs]}
     prefix = f"{run_prefix(name, run)}/reports/{content_id(inputs)}"
-    if (known := read_manifest(store, prefix)) is not None:
-        return known
+    if (earlier := read_manifest(store, prefix)) is not None:
+        return earlier
     steps = {
         step: done
         for step in ("supervised", "reward", "policy")
@@ -56,18 +51,19 @@ def report_run(store: Store, name: str, run: str) -> Publication:
     }
     steps["evaluation"] = evaluation_of(store, name, run)
     if "responses.parquet" not in steps["evaluation"].names():
-        raise Refused(f"{run} was evaluated by an older Andon: its report is {published.address('report.html')}.")
-    campaign, deciding = settings_in_force(store, name, run), evaluation_facts(steps["evaluation"])
-    assert campaign is not None  # no older than the responses
-    facts = cast(RunFacts, {**published.facts, **{rate: deciding.get(rate) for rate in DECIDING}})
-    page = run_report(campaign, gather(store, campaign, facts, steps))
+        report = published.address("report.html")
+        raise Refused(f"{run} was evaluated by an older version, which stored no responses. Read its report {report}.")
+    campaign = settings_in_force(store, name, run)
+    assert campaign is not None  # stores with responses record the settings
+    page = run_report(campaign, gather(store, campaign, facts_by_decision(store, name, published), steps))
     return publish(store, prefix, "report", {"report.html": page.encode()}, inputs=inputs, facts={}, began=began)
 
 
 def run_report(campaign: Campaign, of: RunReportInput) -> str:
     """Render the report of a run."""
     facts = of.facts
-    contest = result_for([PairResult.of(each) for each in of.evaluation["contests"]], "policy", "zero-shot")
+    results = [PairResult.of(stored) for stored in of.evaluation["contests"]]
+    result = result_for(results, "policy", "zero-shot")
     won = {row["query"]: row["won"] for row in of.judgements if (row["left"], row["right"]) == ("zero-shot", "policy")}
     shown = [row for row in of.responses if row["system"] in ("zero-shot", "policy")]
     ids = list(dict.fromkeys(row["query_id"] for row in shown))[:SAMPLES_SHOWN]
@@ -81,8 +77,8 @@ def run_report(campaign: Campaign, of: RunReportInput) -> str:
         ceiling=of.agreed.ceiling.value if of.agreed else None,
         win_rate=Estimate(**facts["win_rate"]) if facts["win_rate"] else None,
         over_champion=Estimate(**over_champion) if (over_champion := facts.get("champion_win_rate")) else None,
-        equal_length=contest.equal_length if contest else None,
-        moved=next((each for each in reversed(of.decisions) if each["kind"] != "keep"), None),
+        equal_length=result.equal_length if result else None,
+        last_move=next((entry for entry in reversed(of.decisions) if entry["kind"] != "keep"), None),
         pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],
         last=of.histories["policy"][-1],
         table=table(of.evaluation),
@@ -102,29 +98,29 @@ def _plots(campaign: Campaign, of: RunReportInput) -> list[str]:
         gate = campaign.promotion.win_rate_above
         plots.append(charts.intervals(points, title="Win rate over zero-shot", level=gate, level_label="gate"))
     if ends := frontier(of.evaluation):
-        # what began with references is measured from the base in the end, and from its own start while it trains
+        # After supervised fine-tuning the training measures KL from its own start, so its path is left out.
         path = [(step["kl"], step["score"]) for step in policy] if campaign.supervised is None else []
-        way = ", and the training's way" if path else ""
-        plots.append(charts.frontier(ends, title=f"Score against KL: systems{way}", path=path))
+        training = " and the training" if path else ""
+        plots.append(charts.frontier(ends, title=f"Score against KL: systems{training}", path=path))
     start = "the base" if campaign.supervised is None else "its start"
     episodes = [step["episodes"] for step in policy]
-    of_policy: list[tuple[str, str, float | None, str]] = [
+    policy_curves: list[tuple[str, str, float | None, str]] = [
         ("score", "Score of the rollouts", 0.0, "base"),
         ("kl", f"KL from {start}, nats a sequence", campaign.policy.kl_target, "target"),
         ("valid", "Valid responses, share", None, ""),
         ("kl_coefficient", "KL coefficient", None, ""),
         ("entropy", "Entropy, nats a token", None, ""),
     ]
-    for name, title, level, label in of_policy:
+    for name, title, level, label in policy_curves:
         values = [step[name] for step in policy]
         plots.append(charts.line(episodes, values, title=title, x_label="episodes", level=level, level_label=label))
     labels, chance = [step["labels"] for step in trained], of.reward["chance"]
     accuracy = [step["accuracy"] for step in trained]
     title = "Reward model: accuracy in training"
     plots.append(charts.line(labels, accuracy, title=title, x_label="labels", level=chance, level_label="chance"))
-    if judged := of.reward.get("calibration"):
-        title = f"Reward model: calibration, error {judged[0]:.3f}"
-        plots.append(charts.calibration(judged[1], title=title))
+    if calibration := of.reward.get("calibration"):
+        title = f"Reward model: calibration, error {calibration[0]:.3f}"
+        plots.append(charts.calibration(calibration[1], title=title))
     groups = {
         system: [row["score"] for row in of.responses if row["system"] == system] for system in ("zero-shot", "policy")
     }

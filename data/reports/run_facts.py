@@ -1,4 +1,4 @@
-"""What a store knows of a run: the material of its report, whenever somebody asks."""
+"""The data of a run's report, read from the store."""
 
 import json
 from collections import Counter
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from data.batches.index import batches
 from data.campaign import Campaign
 from data.cord.entries import Pulled
+from data.evaluation.deciding import facts_by_decision
 from data.evaluation.facts import EvaluationFacts, evaluation_facts
 from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import HumanResult, human_results
@@ -29,7 +30,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Step(NamedTuple):
-    """One step of a run: when it began, how long it took, on what."""
+    """One step of a run: its name, start, duration and device."""
 
     name: str
     began: str
@@ -38,49 +39,50 @@ class Step(NamedTuple):
 
 
 class RunReportInput(NamedTuple):
-    """All that a report says of a run."""
+    """All data of a run's report."""
 
-    facts: RunFacts  # what the run says of itself
+    facts: RunFacts  # with the win rates of the evaluation that decides
     reward: RewardFacts
     histories: Mapping[str, Sequence[Mapping[str, float]]]  # metrics by step
     evaluation: EvaluationFacts
-    responses: Rows = ()  # and what was answered in it
+    responses: Rows = ()  # of the evaluation
     judgements: Rows = ()
     verdict: Verdict | None = None
     decisions: Sequence[PromotionEntry] = ()  # about this run, in the log of promotions
     earlier: Sequence[tuple[int, Mapping[str, Any] | None]] = ()  # round and win rate of the runs before
-    origin: Sequence[Node] = ()  # the run and all that it was made from
+    origin: Sequence[Node] = ()  # the run and everything it was made from
     pulls: Sequence[Pulled] = ()
-    labels: Sequence[Scorecard] = ()  # the batches that it learned from, as they are now
-    learned: Mapping[str, int] = {}  # by batch, the labels that it was given
-    agreed: PairAgreement | None = None  # of their labelers; None if some labels do not name one best
+    labels: Sequence[Scorecard] = ()  # the batches of its label set, as they are now
+    learned: Mapping[str, int] = {}  # number of its labels by batch
+    agreed: PairAgreement | None = None  # of its labelers; None if some labels do not name one best
     people: Sequence[HumanResult] = ()
     steps: Sequence[Step] = ()
     is_champion: bool = False
 
 
 def gather(store: Store, campaign: Campaign, facts: RunFacts, steps: Mapping[str, Publication]) -> RunReportInput:
-    """Gather what the store knows of a run, finished or about to be: `steps` are its published steps by name."""
+    """Return the data of the report of a run, which need not be published yet. `steps` are its steps by name."""
     run, name, evaluation = facts["run"], campaign.name, steps["evaluation"]
     document, labels = read_label_set(store, name, facts["label_set"])
-    before = [each for each in runs(store, name) if each.facts["run"] != run and each.facts["round"] <= facts["round"]]
+    others = [other for other in runs(store, name) if other.facts["run"] != run]
+    before = [facts_by_decision(store, name, other) for other in others if other.facts["round"] <= facts["round"]]
     graph = lineage(store, name)
     node = graph.get(run, Node(run, "run", "", (facts["label_set"], facts["base"])))
-    tables = {each: _rows(evaluation, f"{each}.parquet") for each in ("responses", "judgements")}
+
     return RunReportInput(
         facts=facts,
         reward=steps["reward"].manifest["facts"],
         histories={
-            n: json.loads(s.path("history.json").read_text("utf-8"))
-            for n, s in steps.items()
-            if "history.json" in s.names()
+            step: json.loads(published.path("history.json").read_text("utf-8"))
+            for step, published in steps.items()
+            if "history.json" in published.names()
         },
         evaluation=evaluation_facts(evaluation),
-        responses=tables["responses"],
-        judgements=tables["judgements"],
+        responses=_rows(evaluation, "responses.parquet"),
+        judgements=_rows(evaluation, "judgements.parquet"),
         verdict=gate(store, campaign, run, facts["label_set"], evaluation, opponent_of(store, name, run)),
         decisions=decisions_about(promotion_log(store, name), run),
-        earlier=[(each.facts["round"], each.facts["win_rate"]) for each in before],
+        earlier=[(other["round"], other["win_rate"]) for other in before],
         origin=ancestors(graph, node),
         pulls=pulls_about(store, name, run),
         labels=[card for card in scorecards(store, name) if card.batch in document["batches"]],
@@ -88,8 +90,8 @@ def gather(store: Store, campaign: Campaign, facts: RunFacts, steps: Mapping[str
         agreed=label_agreement(labels, batches(store, name))
         if all(label.best_sample is not None for label in labels)
         else None,
-        people=[each for each in human_results(store, name) if run in each.systems],
-        steps=[_step(each, published) for each, published in steps.items()],
+        people=[result for result in human_results(store, name) if run in result.systems],
+        steps=[_step(step, published) for step, published in steps.items()],
         is_champion=champion(store, name) == run,
     )
 
@@ -101,7 +103,7 @@ def _rows(published: Publication, name: str) -> Rows:
 
 def _step(name: str, published: Publication) -> Step:
     manifest = published.manifest
-    began, ended = (datetime.fromisoformat(manifest[each]) for each in ("began", "ended"))
+    seconds = (datetime.fromisoformat(manifest["ended"]) - datetime.fromisoformat(manifest["began"])).total_seconds()
     facts = manifest["facts"]
-    device = " ".join(str(facts[each]) for each in ("device", "precision") if each in facts) or manifest["hardware"]
-    return Step(name, manifest["began"][:16].replace("T", " "), (ended - began).total_seconds(), device)
+    device = " ".join(str(facts[key]) for key in ("device", "precision") if key in facts) or manifest["hardware"]
+    return Step(name, manifest["began"][:16].replace("T", " "), seconds, device)

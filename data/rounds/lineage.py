@@ -1,4 +1,4 @@
-"""Where everything comes from and what became of it: the graph of inputs that manifests and logs already hold."""
+"""Lineage: the graph of what was made from what, read from manifests and logs."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,7 @@ from typing import NamedTuple
 from data.batches.index import Batch, batches
 from data.canonical import unseal
 from data.errors import Refused
+from data.evaluation.deciding import facts_by_decision
 from data.labels import decisions
 from data.labels.table import committed_table, deliveries
 from data.paths import CAMPAIGNS, LABEL_SET_FILE, comparisons_of, label_sets_prefix
@@ -17,7 +18,7 @@ from data.store.base import named
 
 
 class Node(NamedTuple):
-    """One thing of a campaign: what it is, what is to be said of it, and what it was made from."""
+    """One thing of a campaign, a text about it for people, and the ids of what it was made from."""
 
     id: str
     kind: str  # base, batch, file, label set, run, champion, label
@@ -29,6 +30,7 @@ Graph = Mapping[str, Node]
 
 
 def campaigns(store: Store) -> list[str]:
+    """Return the names of all campaigns in a store."""
     return list(folders(store, CAMPAIGNS))
 
 
@@ -40,12 +42,12 @@ def lineage(store: Store, campaign: str) -> Graph:
 def _nodes(store: Store, campaign: str) -> Iterator[Node]:
     decided = decisions.batch_statuses(store, campaign)
     for batch in batches(store, campaign):
-        yield from _of_batch(batch)
+        yield from _batch_nodes(batch)
     for entry in deliveries(store, campaign):
         counts = f"{entry['accepted']:,} accepted, {entry['quarantined']:,} quarantined of {entry['rows']:,} rows"
         status = decided.get(entry["batch"])
-        stands = f"; its batch: {status.decision}" + (f" ({status.why})" if status.why else "") if status else ""
-        text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{stands}"
+        decision = f"; its batch: {status.decision}" + (f" ({status.why})" if status.why else "") if status else ""
+        text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{decision}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}
     for key in named(store, label_sets_prefix(campaign), LABEL_SET_FILE):
@@ -53,10 +55,10 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)
         yield Node(label_set["label_set"], "label set", text, files)
-    yield from map(_of_comparison, batches(store, comparisons_of(campaign)))
+    yield from map(_human_evaluation_node, batches(store, comparisons_of(campaign)))
     leader = champion(store, campaign)
     for run in runs(store, campaign):
-        facts = run.facts
+        facts = facts_by_decision(store, campaign, run)
         rate = facts["win_rate"]
         won = f"win rate {rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]" if rate else "not judged"
         text = f"round {facts['round']}, seed {facts['seed']}, {won}, KL {facts['kl_nats_per_seq']:.1f} nats a sequence"
@@ -66,46 +68,45 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
             yield Node("champion", "champion", "the policy that the next round samples from", (facts["run"],))
 
 
-def _of_comparison(batch: Batch) -> Node:
+def _human_evaluation_node(batch: Batch) -> Node:
     left, right = batch["systems"]
     runs = tuple(re.findall(r"run-\w+", f"{left} {right}"))
-    return Node(batch["batch"], "comparison", f"{left} beside {right}, {batch['questions']:,} questions", runs)
+    return Node(batch["batch"], "comparison", f"{left} compared with {right}, {batch['questions']:,} questions", runs)
 
 
-def _of_batch(batch: Batch) -> Iterator[Node]:
+def _batch_nodes(batch: Batch) -> Iterator[Node]:
     name = batch["batch"]
-    writers = batch.manifest["inputs"].get("policies", {})
-    text = (
-        f"round {batch['round']}, {batch['questions']:,} questions, sampled from {' and '.join(writers) or 'elsewhere'}"
-    )
+    writers = " and ".join(batch.manifest["inputs"].get("policies", {})) or "elsewhere"
+    text = f"round {batch['round']}, {batch['questions']:,} questions, sampled from {writers}"
     base = batch["campaign"]["base"] if "campaign" in batch.facts else "base"
     made_from = [base, batch.manifest["inputs"].get("champion")]
-    yield Node(name, "batch", text, tuple(each for each in made_from if each))
+    yield Node(name, "batch", text, tuple(source for source in made_from if source))
     yield Node(base, "base", "the checkpoint that every retrain starts from")
 
 
 def find(store: Store, wanted: str) -> tuple[str, Graph, Node]:
-    """Return the campaign, its graph and the node that an id or the beginning of one names; raise Refused without one.
+    """Return the campaign, its graph and the node that `wanted`, an id or its first letters, names.
 
-    `champion` names that of the only campaign; a label is known by its id too.
+    `champion` is an id too, and labels have ids of at least eight letters here. Raises Refused unless exactly one node
+    matches.
     """
-    found: list[tuple[str, Graph, Node]] = []
+    matches: list[tuple[str, Graph, Node]] = []
     for campaign in campaigns(store):
         graph = lineage(store, campaign)
         nodes = [graph[wanted]] if wanted in graph else [n for n in graph.values() if n.id.startswith(wanted)]
-        found += [(campaign, graph, node) for node in nodes]
+        matches += [(campaign, graph, node) for node in nodes]
         if not nodes and len(wanted) >= 8 and (label := _label(store, campaign, wanted)):
-            found.append((campaign, {**graph, label.id: label}, label))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise Refused(f"Nothing in {store.uri} is called {wanted}; andon status names what there is.")
-    offered = ", ".join(f"{node.id} ({campaign})" for campaign, _, node in found[:5])
-    raise Refused(f"{wanted} may be any of {len(found)}: {offered}. Give more of it.")
+            matches.append((campaign, {**graph, label.id: label}, label))
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise Refused(f"{store.uri} has nothing called {wanted}. andon status lists what it has.")
+    offered = ", ".join(f"{node.id} ({campaign})" for campaign, _, node in matches[:5])
+    raise Refused(f"{wanted} matches {len(matches)} ids: {offered}. Give more letters of the id.")
 
 
 def _label(store: Store, campaign: str, wanted: str) -> Node | None:
-    """Find one label by the beginning of its id: who chose what, and in which row of which file."""
+    """Return the node of a label by the first letters of its id; None if there is no such label."""
     for entry in deliveries(store, campaign):
         for row in committed_table(store, [entry]).to_pylist():
             if row["label_id"].startswith(wanted):
@@ -118,13 +119,13 @@ def _label(store: Store, campaign: str, wanted: str) -> Node | None:
 
 
 def ancestors(graph: Graph, node: Node) -> list[Node]:
-    """Return the node and all that it was made from, itself first."""
+    """Return a node and everything it was made from, the node first."""
     seen: dict[str, Node] = {}
 
-    def visit(each: Node) -> None:
-        if each.id not in seen:
-            seen[each.id] = each
-            for parent in each.made_from:
+    def visit(current: Node) -> None:
+        if current.id not in seen:
+            seen[current.id] = current
+            for parent in current.made_from:
                 if parent in graph:
                     visit(graph[parent])
 
@@ -133,31 +134,31 @@ def ancestors(graph: Graph, node: Node) -> list[Node]:
 
 
 def descendants(graph: Graph, node: Node) -> list[Node]:
-    """Return all that was made from a node, nearest first."""
-    found: dict[str, Node] = {}
+    """Return everything that was made from a node, nearest first."""
+    seen: dict[str, Node] = {}
     waiting = [node.id]
     while waiting:
         current = waiting.pop(0)
-        for each in graph.values():
-            if current in each.made_from and each.id not in found:
-                found[each.id] = each
-                waiting.append(each.id)
-    return list(found.values())
+        for child in graph.values():
+            if current in child.made_from and child.id not in seen:
+                seen[child.id] = child
+                waiting.append(child.id)
+    return list(seen.values())
 
 
 def tree(graph: Graph, node: Node) -> list[str]:
-    """Draw what a node was made from as lines of text; what was drawn before is only named again."""
+    """Draw a node and what it was made from as lines of text; a node that occurs again is only named."""
     lines: list[str] = []
     drawn: set[str] = set()
 
-    def draw(each: Node, before: str, below: str) -> None:
-        again = each.id in drawn
-        shown = each.id if len(each.id) <= 40 else each.id[:16]
-        lines.append(f"{before}{each.kind} {shown}" + ("  (see above)" if again else f"  {each.text}"))
+    def draw(current: Node, before: str, below: str) -> None:
+        again = current.id in drawn
+        shown = current.id if len(current.id) <= 40 else current.id[:16]
+        lines.append(f"{before}{current.kind} {shown}" + ("  (see above)" if again else f"  {current.text}"))
         if again:
             return
-        drawn.add(each.id)
-        parents = [graph[parent] for parent in each.made_from if parent in graph]
+        drawn.add(current.id)
+        parents = [graph[parent] for parent in current.made_from if parent in graph]
         for number, parent in enumerate(parents, 1):
             last = number == len(parents)
             draw(parent, below + ("└─ " if last else "├─ "), below + ("   " if last else "│  "))

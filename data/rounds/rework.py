@@ -1,7 +1,7 @@
-"""Rework: the questions of a batch whose answers do not count go out once more, as a batch of their own.
+"""Rework: a new batch of the questions whose answers do not count.
 
-Answers do not count where the batch is held or rejected, or the labelers who gave them are. What nobody answered is not
-rework: it may still come.
+Answers do not count if their batch is held or rejected, or if their labeler is. Questions without an answer are not
+rework, because their answers may still arrive.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from data.paths import KEY_FILE, batch_prefix
 from data.store import Store
 from data.store.manifest import read_manifest
 
-REWORK = "rework"  # why a question was asked
+REWORK = "rework"  # selection reason of its questions
 
 
 def questions_to_rework(store: Store, campaign: str, batch: Batch) -> Iterator[Question]:
-    """Yield each question of a batch that was answered, and no answer to it or to a copy of it counts."""
+    """Yield each answered question of a batch without an answer that counts, neither to it nor to a copy of it."""
     columns = ("label_id", "question_id", "labeler_id", "supersedes")
     labels = committed_table(store, deliveries(store, campaign), batch["batch"], columns)
     decided = batch_statuses(store, campaign).get(batch["batch"])
@@ -34,17 +34,17 @@ def questions_to_rework(store: Store, campaign: str, batch: Batch) -> Iterator[Q
     counts = {answer["question_id"] for answer in answers if accepted and weights.get(answer["labeler_id"], 1.0) > 0}
     answered = {answer["question_id"] for answer in answers}
     items = {row["question_id"]: row["item"] for row in read_key(batch.path(KEY_FILE), tokens=False)}
-    left = {items[name] for name in answered} - {items[name] for name in counts}
+    open_items = {items[name] for name in answered} - {items[name] for name in counts}
     for row in read_key(batch.path(KEY_FILE)):
-        if row["item"] in left and row["role"] not in TESTS:
-            left.remove(row["item"])
+        if row["item"] in open_items and row["role"] not in TESTS:
+            open_items.remove(row["item"])
             samples = tuple(Sample(**sample) for sample in row["samples"])
-            asked = Question(row["query_id"], row["query"], row["query_tokens"], samples)
-            yield replace(asked, selection_reason=REWORK, selection_score=row["selection_score"])
+            question = Question(row["query_id"], row["query"], row["query_tokens"], samples)
+            yield replace(question, selection_reason=REWORK, selection_score=row["selection_score"])
 
 
 def publish_rework(store: Store, campaign: Campaign, batch_id: str) -> str:
-    """Publish the rework of a batch, in the round of that batch, and return its id; the same rework is sent once."""
+    """Publish the rework of a batch in the round of that batch, once, and return the id of the new batch."""
     sent = {batch["batch"]: batch for batch in batches(store, campaign.name)}
     if batch_id not in sent:
         raise Refused(f"Campaign {campaign.name} has no batch {batch_id}; it has: {', '.join(sent) or 'none'}.")
@@ -52,8 +52,8 @@ def publish_rework(store: Store, campaign: Campaign, batch_id: str) -> str:
     questions = list(questions_to_rework(store, campaign.name, batch))
     if not questions:
         raise Refused(f"Batch {batch_id} of campaign {campaign.name} has no answers that were held or rejected.")
-    asked = [batch_id, [question.item for question in questions], campaign.shown_instructions]
-    rework = f"r{batch['round']:03d}-{content_id([REWORK, *asked, campaign.batch.model_dump()])}"
+    content = [batch_id, [question.item for question in questions], campaign.shown_instructions]
+    rework = f"r{batch['round']:03d}-{content_id([REWORK, *content, campaign.batch.model_dump()])}"
     if read_manifest(store, batch_prefix(campaign.name, rework)) is None:
         facts: BatchFacts = {"round": batch["round"], "samples": campaign.batch.samples, "rework_of": batch_id}
         facts |= {"vocabulary": batch["vocabulary"], "seed": 0}

@@ -1,10 +1,11 @@
-"""Where a campaign stands, read off what is published: there is no status to keep in step with reality."""
+"""The state of each round of a campaign, derived from what is published. No status is stored."""
 
 from collections import Counter
 from enum import StrEnum
 from typing import NamedTuple
 
 from data.batches.index import batches
+from data.evaluation.deciding import facts_by_decision
 from data.labels.decisions import batch_statuses, decision_log
 from data.labels.label_sets import label_set_document
 from data.labels.table import added, deliveries
@@ -15,7 +16,7 @@ from data.store import Store
 
 
 class RoundState(StrEnum):
-    """What a round waits for."""
+    """The next step of a round."""
 
     LABELS = "labels"
     DECISION = "decision"
@@ -35,13 +36,13 @@ class Round(NamedTuple):
     win_rate: float | None
     state: RoundState
     waits_for: str  # the state for people
-    since: str  # when that began: the last thing that happened to this round
+    since: str  # time of the last event of this round
 
 
 def rounds(store: Store, campaign: str) -> list[Round]:
     """Return every round that has a batch, oldest first."""
     labels: Counter[str] = Counter()
-    touched: dict[str, str] = {}  # when something happened to a batch last
+    touched: dict[str, str] = {}  # time of the last event of each batch
     for entry in deliveries(store, campaign):
         labels[entry["batch"]] += added(entry)
         touched[entry["batch"]] = entry["at"]
@@ -49,7 +50,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         touched[decision["batch"]] = max(decision["at"], touched.get(decision["batch"], ""))
     promoted = promotions(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
-    # of several runs of a round the champion, else the newest that the gate has decided about, else the newest
+    # A round shows the champion, else its newest run that the gate has decided about, else its newest run.
     weighed = sorted(
         runs(store, campaign),
         key=lambda run: (bool(decisions_about(promoted, run.facts["run"])), run.facts["run"] == leader),
@@ -62,7 +63,8 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         mine = [batch for batch in published if batch["round"] == number]
         answered = sum(labels[batch["batch"]] for batch in mine)
         run = finished.get(number)
-        win_rate = run.facts["win_rate"]["value"] if run is not None and run.facts["win_rate"] else None
+        measured = facts_by_decision(store, campaign, run)["win_rate"] if run is not None else None
+        win_rate = measured["value"] if measured else None
         if run is not None:
             state, waits_for = (
                 RoundState.DONE,
@@ -77,8 +79,8 @@ def rounds(store: Store, campaign: str) -> list[Round]:
             ]:
                 state, waits_for = RoundState.DECISION, f"a decision: {held[0].why} (andon decide)"
         ids, questions = [batch["batch"] for batch in mine], sum(batch["questions"] for batch in mine)
-        happened = [batch.manifest["ended"] for batch in mine] + [touched[b] for b in ids if b in touched]
-        since = run.manifest["ended"] if run is not None else max(happened)
+        times = [batch.manifest["ended"] for batch in mine] + [touched[b] for b in ids if b in touched]
+        since = run.manifest["ended"] if run is not None else max(times)
         result.append(
             Round(
                 number, ids, questions, answered, run.facts["run"] if run else None, win_rate, state, waits_for, since
@@ -88,7 +90,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
 
 
 def round_of(store: Store, campaign: str, label_set: str) -> int:
-    """Return the last round that a label set holds labels of."""
+    """Return the last round whose labels a label set contains."""
     document = label_set_document(store, campaign, label_set)
     return max(int(batch["round"]) for batch in batches(store, campaign) if batch["batch"] in document["batches"])
 
@@ -104,13 +106,13 @@ def round_to_finish(store: Store, campaign: str) -> int:
 
 
 def round_to_decide(store: Store, campaign: str) -> int | None:
-    """Return the first round whose run was stopped before the gate; None where there is none."""
+    """Return the first round whose run was stopped before the gate; None if there is none."""
     return next((r.number for r in rounds(store, campaign) if r.state == RoundState.GATE), None)
 
 
 def last_asked(store: Store, campaign: str, number: int) -> str | None:
-    """Return the newest batch of a round that was not rejected; None where it has to ask."""
+    """Return the newest batch of a round that was not rejected; None if the round needs a new batch."""
     decided = batch_statuses(store, campaign)
-    asked = [batch for r in rounds(store, campaign) if r.number == number for batch in r.batches]
-    left = [batch for batch in asked if batch not in decided or decided[batch].decision != "reject"]
-    return left[-1] if left else None
+    names = [batch for r in rounds(store, campaign) if r.number == number for batch in r.batches]
+    valid = [name for name in names if name not in decided or decided[name].decision != "reject"]
+    return valid[-1] if valid else None

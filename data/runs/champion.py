@@ -1,4 +1,4 @@
-"""Which run's policy is champion: the last entry of a log that only grows, so a rollback is an entry too."""
+"""The champion: the run named by the last entry of an append-only log. A rollback is an entry too."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NotRequired
@@ -15,7 +15,7 @@ from data.store import Store, log
 
 
 class ObjectionEntry(TypedDict):
-    """One thing that the gate found against a run; data/evaluation/gate.py has the codes."""
+    """One objection of the gate against a run; data/evaluation/gate.py has the codes."""
 
     code: str
     about: str  # a batch, a pull, or the system that the run is compared with
@@ -41,7 +41,7 @@ PromotionEntry = TypedDict(
         "by": NotRequired[str],
         "candidate": NotRequired[str],  # keep: the run that was decided about
         "from": NotRequired[str],  # rollback: the champion before
-        "evaluation": NotRequired[str],  # promote, keep: where it is published
+        "evaluation": NotRequired[str],  # promote, keep: prefix of the evaluation
         "against": NotRequired[list[str]],  # promote, keep: the objections in words
         "objections": NotRequired[list[ObjectionEntry]],  # promote, keep; not in older stores
         "settings": NotRequired[DecisionSettings],  # promote, keep; not in older stores
@@ -108,14 +108,14 @@ def promote(
 def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntry:
     """Move the champion back to the one before it, or to the base, and return the log entry.
 
-    This also works while the line is stopped: it is the remedy for a champion that went wrong.
+    This also works while the line is stopped, because it is the remedy for a bad champion.
     """
     if is_blank(reason):
-        raise Refused("A rollback needs a reason: say what went wrong.")
+        raise Refused("A rollback needs a reason. Write what went wrong after --reason.")
 
     def decide(entries: list[PromotionEntry]) -> Document:
         if not entries or entries[-1]["run"] is None:
-            raise Refused(f"Campaign {campaign} has no champion to roll back from in {store.uri}.")
+            raise Refused(f"Campaign {campaign} has no champion in {store.uri}, so there is nothing to roll back.")
         stack: list[str | None] = [None]
         for entry in entries:
             if entry["kind"] == "promote":

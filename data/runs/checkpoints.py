@@ -1,6 +1,6 @@
-"""States of a training on its way, kept in the store: the last two, since the last may have been damaged.
+"""Checkpoints of a training in the store. The last two are kept, because the last one may be damaged.
 
-Where the store does not take one, it is kept on this machine, and found again when the training goes on here.
+If the store cannot be written, the checkpoint is saved on this machine, and a training that continues here finds it.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Checkpoints:
         return step % self.every == 0
 
     def latest(self) -> tuple[int, Publication] | None:
-        """Return the newest whole checkpoint and its step; a damaged one is passed over."""
+        """Return the newest complete checkpoint and its step; None without one. A damaged checkpoint is left out."""
         places = [(name, store) for store in (self.store, self.aside) for name in self._names(store)]
         for name, store in sorted(places, key=lambda place: place[0], reverse=True):
             try:
@@ -44,16 +44,16 @@ class Checkpoints:
         return None
 
     def newest(self) -> int:
-        """Return the step of the newest checkpoint, 0 where there is none."""
+        """Return the step of the newest checkpoint, 0 if there is none."""
         return max((int(name) for store in (self.store, self.aside) for name in self._names(store)), default=0)
 
     def save(self, step: int, files: Mapping[str, Path | bytes]) -> None:
-        """Publish a checkpoint, then drop all but the last two."""
+        """Publish a checkpoint, and remove all but the last two."""
         try:
             self._save(self.store, step, files)
         except LeaseLost:
             raise
-        except Exception:  # whatever keeps the store from taking it, hours of training are in here
+        except Exception:  # whatever the fault of the store is, hours of training must not be lost
             self._save(self.aside, step, files)
 
     def _save(self, store: Store, step: int, files: Mapping[str, Path | bytes]) -> None:
@@ -63,7 +63,7 @@ class Checkpoints:
             self._drop(store, name)
 
     def clear(self) -> None:
-        """Drop all checkpoints: what they led to is published."""
+        """Remove all checkpoints, after the result of the training is published."""
         for store in (self.store, self.aside):
             for name in self._names(store):
                 self._drop(store, name)
@@ -73,7 +73,7 @@ class Checkpoints:
         return [name for name in folders(store, self.prefix) if CHECKPOINT.fullmatch(name)]
 
     def _drop(self, store: Store, name: str) -> None:
-        # Without its manifest it is no checkpoint any more, so half of a drop does no harm.
+        # The manifest goes first. Without it the rest is no checkpoint, so an interrupted removal does no harm.
         manifest = f"{self.prefix}/{name}/manifest.json"
         keys = store.keys(f"{self.prefix}/{name}")
         for key in sorted(keys, key=lambda key: key != manifest):

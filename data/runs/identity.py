@@ -1,7 +1,7 @@
-"""What names a run: a hash of what decides its weights, and nothing else.
+"""The id of a run: a hash of the inputs that decide its weights.
 
-The evaluation, the judges and the bar are no part of it. If they change, the same weights are measured or decided
-again. Runs of older stores were named by these settings too; they keep their ids and are found by what they learned.
+The evaluation, the judges and the bar are not among these inputs. If they change, the same weights are evaluated or
+decided again. Older stores named runs by these settings too. Those runs keep their ids and are found by their inputs.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from data.store.manifest import Publication, read_manifest
 
 
 class RunInputs(NamedTuple):
-    """All that decides the weights of a run."""
+    """All inputs that decide the weights of a run."""
 
     campaign: Campaign
     base: str  # fingerprint of the base's weights and tokenizer
@@ -31,7 +31,7 @@ class RunInputs(NamedTuple):
         return self._named_by(self.campaign.recipe())
 
     def old_run_id(self) -> str:
-        """Return the id that the run had while the evaluation and the bar were part of it."""
+        """Return the id of the run in older stores, where the evaluation and the bar were part of it."""
         return self._named_by(self.campaign.old_recipe())
 
     def _named_by(self, recipe: object) -> str:
@@ -39,9 +39,9 @@ class RunInputs(NamedTuple):
 
 
 def find_run_id(store: Store, inputs: RunInputs) -> str:
-    """Return the id of the run of these inputs: that of a run which was begun, also by its older name, or the new one.
+    """Return the id of the run of these inputs: the id of a run that exists under either name, or the new id.
 
-    A run that was trained before is not trained again, whatever named it then.
+    So a run that was trained before is not trained again, even if its id was made in another way.
     """
     name = inputs.campaign.name
     for run in (inputs.run_id(), inputs.old_run_id()):

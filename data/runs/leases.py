@@ -1,4 +1,4 @@
-"""Who may train a campaign, by epoch: one retrain at a time, whatever a scheduler believes.
+"""Leases: the right to train a campaign, by epoch. One retrain of a campaign runs at a time.
 
 One log says who holds the lease. The number of the entry that took it is its epoch. A holder shows that it lives by
 beats, small keys named by their time. If a holder has been silent for too long, or its process is gone from this
@@ -29,7 +29,7 @@ OLD_HOLDER = re.compile(r"(?P<by>.*)@(?P<host>[^@]*) \(process (?P<pid>\d+), (?P
 
 
 class Process(TypedDict):
-    """A process, and when it started in ticks since boot: a pid may be given to another process."""
+    """A process, with its start in ticks since boot, because a pid may be used again."""
 
     host: str
     pid: int
@@ -37,14 +37,14 @@ class Process(TypedDict):
 
 
 class LeaseEntry(TypedDict):
-    """One entry of the log. Each kind has its own fields besides the first four."""
+    """One entry of the log. Each kind has its own fields in addition to the first four."""
 
     kind: Literal["take", "give back", "commit"]
     campaign: str
     number: int
     at: str
     by: NotRequired[str]  # take: the user
-    run: NotRequired[str | None]  # take: what is trained
+    run: NotRequired[str | None]  # take: the run that is trained
     process: NotRequired[Process]  # take
     holder: NotRequired[str]  # take, instead of `by` and `run`: one text, written before those fields existed
     epoch: NotRequired[int]  # give back, commit: the number of the take
@@ -63,7 +63,7 @@ class Lease(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """Who holds a lease, since when, and whether it lives."""
+    """The holder of a lease, since when it holds it, and whether it is alive."""
 
     by: str
     run: str | None
@@ -83,7 +83,7 @@ class Holder(NamedTuple):
 
 
 def ttl_s() -> float:
-    """Return after how many silent seconds a holder counts as dead; a beat comes five times as often."""
+    """Return the seconds without a beat after which a lease expires. Holders beat five times in this time."""
     value = os.environ.get("ANDON_LEASE_S", "300")
     try:
         return float(value)
@@ -92,7 +92,7 @@ def ttl_s() -> float:
 
 
 def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lease:
-    """Take the lease of a campaign to train `run`, or take it over from a dead holder; raise LeaseHeld otherwise."""
+    """Acquire the lease of a campaign to train `run`, also from a dead holder; raise LeaseHeld if it is held."""
 
     def decide(entries: list[LeaseEntry]) -> Document:
         current = _last(entries, campaign)
@@ -110,13 +110,13 @@ def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lea
 
 
 def renew(store: Store, lease: Lease) -> None:
-    """Show that the holder lives; raise LeaseLost where the lease is another's by now."""
+    """Write a beat, which shows that the holder is alive; raise LeaseLost after a takeover."""
     check(store, lease)
     store.put_new(f"{beats_prefix(lease.campaign, lease.epoch)}/{datetime.now(UTC):{BEAT}}.json", seal({}))
 
 
 def release(store: Store, lease: Lease) -> None:
-    """Let the next process train. Do nothing if the lease was taken over."""
+    """Release a lease. Do nothing if it was taken over."""
 
     def decide(entries: list[LeaseEntry]) -> Document | None:
         current = _last(entries, lease.campaign)
@@ -127,12 +127,12 @@ def release(store: Store, lease: Lease) -> None:
 
 
 def check(store: Store, lease: Lease) -> None:
-    """Raise LeaseLost where the lease is not the last one of its campaign."""
+    """Raise LeaseLost if the lease was taken over."""
     _refuse_others(store, LEASES.entries(store, LEASE_LOG), lease)
 
 
 def commit(store: Store, lease: Lease, key: str) -> None:
-    """Enter into the log that this epoch commits `key`, before it is written; raise LeaseLost after a takeover."""
+    """Append to the log that this epoch commits `key`, before `key` is written; raise LeaseLost after a takeover."""
 
     def decide(entries: list[LeaseEntry]) -> Document | None:
         _refuse_others(store, entries, lease)
@@ -148,18 +148,18 @@ def _refuse_others(store: Store, entries: list[LeaseEntry], lease: Lease) -> Non
     if last["number"] != lease.epoch:
         raise LeaseLost(
             f"Campaign {lease.campaign} is trained by {_holder(store, last).text} since {last['at']}, which took over "
-            f"from {lease.holder}: this process may write nothing more."
+            f"from {lease.holder}. This process can write nothing more."
         )
 
 
 def holder(store: Store, campaign: str) -> Holder | None:
-    """Return who holds the lease of a campaign; None if nobody does."""
+    """Return the holder of the lease of a campaign; None if it is free."""
     current = _last(LEASES.entries(store, LEASE_LOG), campaign)
     return current and _holder(store, current)
 
 
 def _holder(store: Store, entry: LeaseEntry) -> Holder:
-    """Read an entry that took a lease, also one from before it said user and run in fields of their own."""
+    """Return the holder of a lease from its entry. Older entries have user and run in one text."""
     process, alive = entry["process"], _alive(store, entry)
     by, run = entry.get("by", entry.get("holder", "")), entry.get("run")
     if "by" not in entry and (parts := OLD_HOLDER.fullmatch(by)):
@@ -168,7 +168,7 @@ def _holder(store: Store, entry: LeaseEntry) -> Holder:
 
 
 def fenced(store: Store, lease: Lease) -> Store:
-    """Return the store as the holder may use it: after a takeover it refuses to commit and to remove."""
+    """Return a store for the holder that refuses to commit and to remove after a takeover."""
     return _Fenced(store, lease)
 
 
@@ -202,7 +202,7 @@ def _last(entries: list[LeaseEntry], campaign: str) -> LeaseEntry | None:
 def _alive(store: Store, entry: LeaseEntry) -> bool:
     process = entry["process"]
     if process["host"] == socket.gethostname() and _started(process["pid"]) != process["started"]:
-        return False  # this machine knows better than any clock
+        return False  # the process of this machine has ended, whatever its last beat is
     beats = named(store, beats_prefix(entry["campaign"], entry["number"]), BEAT_FILE)
     last = beats[-1].rsplit("/", 1)[1].removesuffix(".json") if beats else None
     seen = datetime.strptime(last, BEAT).replace(tzinfo=UTC) if last else datetime.fromisoformat(entry["at"])
@@ -213,7 +213,7 @@ def _alive(store: Store, entry: LeaseEntry) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process of this machine started, in ticks since boot: a number may be given to another one."""
+    """Return the start of a process of this machine in ticks since boot; None if it does not run."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     except OSError:

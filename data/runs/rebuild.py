@@ -1,4 +1,4 @@
-"""Building a run again from what its manifest names, in a place of its own, and saying whether the same came out."""
+"""Rebuilding: a run is trained again from its manifest in another store, and the weights are compared."""
 
 from typing import Any
 
@@ -10,25 +10,25 @@ from data.paths import CAMPAIGNS, KEY_FILE, label_set_key, run_prefix
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
-CIRCUMSTANCES = ("device", "precision", "threads")  # of a training, which may decide its last bits
+CIRCUMSTANCES = ("device", "precision", "threads")  # facts of a training that may change the last bits of its weights
 
 
 def find_anywhere(store: Store, run: str) -> Publication:
-    """Return a finished run of whichever campaign; raise Refused where there is none."""
-    found = (read_manifest(store, run_prefix(campaign, run)) for campaign in folders(store, CAMPAIGNS))
-    published = next((each for each in found if each is not None), None)
+    """Return a finished run of any campaign; raise Refused if there is none."""
+    manifests = (read_manifest(store, run_prefix(campaign, run)) for campaign in folders(store, CAMPAIGNS))
+    published = next(filter(None, manifests), None)
     if published is None:
-        raise Refused(f"There is no finished run {run} in {store.uri}; andon status lists them.")
+        raise Refused(f"{store.uri} has no finished run {run}. andon status lists the runs.")
     return published
 
 
 def step_of(store: Store, run: Publication, step: str) -> Publication | None:
-    """Return a training of a run, None where the run had none of that name."""
+    """Return a training of a run by its name; None if the run has none of that name."""
     return read_manifest(store, run.manifest["inputs"].get(step, f"{run.prefix}/{step}"))
 
 
 def copy_inputs(store: Store, campaign: str, label_set: str, scratch: Store) -> None:
-    """Copy a label set, its labels, and the batches that they answer into an empty store, every file checked."""
+    """Copy a label set, its labels and their batches into an empty store. Every file is checked."""
     document, _ = read_label_set(store, campaign, label_set)
     key = label_set_key(campaign, label_set)
     scratch.put_new(key, store.read(key))
@@ -41,31 +41,32 @@ def copy_inputs(store: Store, campaign: str, label_set: str, scratch: Store) -> 
 
 
 def differing(recorded: Publication, rebuilt: Publication) -> list[str]:
-    """Name the weights of a training that came out otherwise."""
-    before, now = (
-        {name: entry["sha256"] for name, entry in each.manifest["files"].items() if _is_weight(name)}
-        for each in (recorded, rebuilt)
-    )
+    """Return the names of the weight files of a training that differ."""
+    before, now = _weight_hashes(recorded), _weight_hashes(rebuilt)
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 def weights(recorded: Publication) -> int:
-    return sum(_is_weight(name) for name in recorded.names())
+    """Return the number of weight files of a training."""
+    return len(_weight_hashes(recorded))
 
 
-def _is_weight(name: str) -> bool:
-    return name.endswith(".safetensors")
+def _weight_hashes(training: Publication) -> dict[str, str]:
+    files = training.manifest["files"].items()
+    return {name: entry["sha256"] for name, entry in files if name.endswith(".safetensors")}
 
 
 def circumstances(recorded: Publication, rebuilt: Publication) -> list[str]:
-    """Say in what the machine and its packages differ from those of a training, which is why weights may."""
-    before, now = (_around(each.manifest) for each in (recorded, rebuilt))
-    found = [f"{name} {before[name]} then, {now.get(name)} now" for name in before if before[name] != now.get(name)]
-    texts, read = (each.manifest["inputs"].get("queries") for each in (recorded, rebuilt))
-    return [*found, "the files of queries are others now"] if texts and texts != read else found
+    """Return the differences in machine, packages and query files, which may be why weights differ, as texts."""
+    before, now = _surroundings(recorded.manifest), _surroundings(rebuilt.manifest)
+    texts = [f"{name} {before[name]} then, {now.get(name)} now" for name in before if before[name] != now.get(name)]
+    queries = recorded.manifest["inputs"].get("queries")
+    if queries and queries != rebuilt.manifest["inputs"].get("queries"):
+        texts.append("the files of queries have changed")
+    return texts
 
 
-def _around(manifest: Document) -> dict[str, Any]:
+def _surroundings(manifest: Document) -> dict[str, Any]:
     facts: dict[str, Any] = {name: manifest["facts"].get(name) for name in CIRCUMSTANCES}
     facts |= manifest["packages"]
     return facts | {"python": manifest["python"], "hardware": manifest["hardware"]}

@@ -15,7 +15,7 @@ from data.store.manifest import Publication, read_manifest
 
 
 class RunFacts(TypedDict):
-    """What the manifest of a run says of it."""
+    """The facts in the manifest of a run."""
 
     run: str  # its id
     round: int
@@ -23,7 +23,7 @@ class RunFacts(TypedDict):
     labels: int
     base: str
     seed: int
-    reward_accuracy: StoredEstimate  # held out
+    reward_accuracy: StoredEstimate  # on held-out labels
     reward_accuracy_chance: float
     win_rate: StoredEstimate | None  # over zero-shot; None without judges
     champion_win_rate: NotRequired[StoredEstimate | None]
@@ -31,7 +31,7 @@ class RunFacts(TypedDict):
     kl_nats_per_seq: float
     score: float
     valid: float  # share of valid responses
-    recipe: NotRequired[Document]  # the settings that decide its weights; runs of older stores name none
+    recipe: NotRequired[Document]  # the settings that decide its weights; missing in older stores
     campaign: NotRequired[Document]  # all settings
 
 
@@ -73,7 +73,7 @@ def runs(store: Store, campaign: str) -> list[Run]:
 
 
 def find_run(store: Store, campaign: str, run: str) -> Run:
-    """Return a finished run; raise Refused if there is none of that id."""
+    """Return a finished run; raise Refused if there is none with that id."""
     prefix = run_prefix(campaign, run)
     published = read_run(store, prefix) if is_key(prefix) else None
     if published is None:

@@ -1,4 +1,4 @@
-"""What the manifests of a run's trainings record, and what their histories hold: written by models/steps.py."""
+"""The facts in the manifests of a run's trainings, and the entries of their histories. models/steps.py writes them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from data.measures.intervals import StoredEstimate
 
 
 class NormalisationFacts(TypedDict):
-    """Scores of the base's responses before gain and bias were set, and what these were set to."""
+    """Scores of the base's responses before normalisation, and the gain and bias that normalise them."""
 
     n: int
     mean: float
@@ -19,7 +19,7 @@ class NormalisationFacts(TypedDict):
 
 class SupervisedFacts(TypedDict):
     examples: int
-    corrections: int  # of the examples, those that a labeler wrote
+    corrections: int  # examples that a labeler wrote
     validation_loss: float  # nats a reference token
     validation_loss_of_base: float
 
@@ -35,20 +35,60 @@ class RewardFacts(TypedDict):
     models: int
     normalised_before: NormalisationFacts  # of the first model
     normalised_after: list[NormalisationFacts]
-    base_score_mean: float  # on samples that did not set gain and bias
+    base_score_mean: float  # on samples that were not used to set gain and bias
     base_score_std: float
-    base_score_queries: int  # responses to one query are alike, so queries count
+    base_score_queries: int  # number of queries, because responses to one query resemble each other
     base_score_spread: float | None  # standard deviation between models; None with one model
 
 
+class Improvement(TypedDict):
+    """What PPO measures of one update. Losses and what follows them are means over tokens in the last epoch."""
+
+    kl: float  # nats a sequence, from the reference
+    kl_se: float  # its standard error
+    score: float
+    score_std: float
+    reward: float  # a sequence
+    valid: float  # share of valid responses
+    first_ratio: float  # mean probability ratio in the first epoch
+    ratio_error: float  # its mean distance from 1
+    loss_policy: float
+    loss_value: float
+    approx_kl: float
+    clip_fraction: float
+    entropy: float  # nats a token
+    value_explained: float  # share of the variance of returns
+
+
+class Inspection(TypedDict, total=False):
+    """What the monitor measures of one update (models/monitoring/monitor.py), if it watches."""
+
+    score_error: float  # standard deviations of the base's scores
+    base_gap: float  # standard errors
+    distinct_1: float
+    distinct_responses: float
+    length: float  # tokens of a valid response
+    paid_error: float
+    followed: float
+    other_queries: float
+
+
+class PolicyUpdate(Improvement, Inspection):
+    """The metrics of one update of PPO: an entry in the history of a policy."""
+
+    update: int
+    episodes: int
+    kl_coefficient: float
+
+
 class PolicyFacts(TypedDict):
-    last: dict[str, float]  # the metrics of the last update
+    last: PolicyUpdate
 
 
 class RewardStep(TypedDict):
     """One step in the history of a reward model."""
 
-    labels: int  # trained on so far
+    labels: int  # labels trained on so far
     loss: float
     accuracy: float
 
@@ -61,7 +101,7 @@ class SupervisedStep(TypedDict):
 
 
 class Circumstances(TypedDict):
-    """What else decides the bits of a training."""
+    """Facts of the machine that decide the last bits of a training."""
 
     device: str
     precision: str

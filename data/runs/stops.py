@@ -1,4 +1,4 @@
-"""Where a training was stopped, and the pulls that concern a run."""
+"""Stops of trainings by the cord, and the pulls that concern a run."""
 
 from collections.abc import Sequence
 
@@ -10,25 +10,25 @@ from data.store import Store, log
 
 
 def record_stop(store: Store, campaign: str, run: str, step: str, update: int, pulls: Sequence[str]) -> None:
-    """Record in a run that `step` of it was stopped after `update` updates: its state is quarantined."""
+    """Record that a step of a run was stopped after `update` updates. Its state is quarantined."""
     entry = {"kind": "stopped", "step": step, "update": update, "pulls": list(pulls)}
     log.append(store, _stops(campaign, run), lambda _: entry)
 
 
 def stops(store: Store, campaign: str, run: str) -> list[Document]:
-    """Return where and by which pulls a run was stopped, oldest first."""
+    """Return the recorded stops of a run, oldest first."""
     return log.entries(store, _stops(campaign, run))
 
 
 def pulls_about(store: Store, campaign: str, run: str) -> list[Pulled]:
-    """Return the pulls of this run alone, those that stopped a training of it, and those that stop it now."""
+    """Return the pulls that concern a run: for this run alone, those that stopped it, and those that stop it now."""
     recorded = {pull for entry in stops(store, campaign, run) for pull in entry["pulls"]}
     return [
-        each
-        for each in cord.pulls(store)
-        if each.pull.scope == f"run:{run}"
-        or each.pull.pull in recorded
-        or (each.release is None and each.pull.stops(campaign, run))
+        pulled
+        for pulled in cord.pulls(store)
+        if pulled.pull.scope == f"run:{run}"
+        or pulled.pull.pull in recorded
+        or (pulled.release is None and pulled.pull.stops(campaign, run))
     ]
 
 

@@ -1,8 +1,7 @@
-"""A simulated vendor that makes a known mistake: how it is shown that mistakes are noticed.
+"""A simulated vendor with a known fault, for tests that faults are found.
 
-Questions have a latent utility for every sample; a labeler takes the best after noise of their own (Gumbel, so that
-choices are softmax choices). Each fault is done to the answers as a vendor would do it: in the heads of some labelers,
-or in the file on its way back.
+Every sample has a latent utility. A labeler chooses the sample with the highest utility after Gumbel noise, so choices
+follow a softmax. A fault changes the choices of some labelers, or the file as a whole.
 """
 
 import random
@@ -32,21 +31,21 @@ WORDS = (
 )  # fmt: skip
 
 
-Choose = Callable[[str, int, bool], int]  # item, labeler, whether to take the worst -> the sample chosen
+Choose = Callable[[str, int, bool], int]  # item, labeler, whether to choose the worst -> the chosen sample
 
 
 class Utility(NamedTuple):
-    """What the samples of one item are worth to people, and which of them the last reward model likes best."""
+    """The utilities of an item's samples for people, and the sample that the last reward model prefers."""
 
     utility: NDArray[np.float64]  # [k]
     predicted: int
 
 
 def make_questions(count: int, seed: int, gold: int) -> tuple[list[Question], list[Question], dict[str, Utility]]:
-    """Make questions, questions with a known best sample, and the utility of every item's samples."""
+    """Return `count` questions, `gold` questions with a known best sample, and the utilities by item."""
     draw, numbers = random.Random(seed), np.random.default_rng(seed)
     questions: list[Question] = []
-    known: list[Question] = []
+    gold_questions: list[Question] = []
     utilities: dict[str, Utility] = {}
     for number in range(count + gold):
         texts = [" ".join(draw.choices(WORDS, k=draw.randint(8, 28))) for _ in range(OPTIONS + 1)]
@@ -55,19 +54,19 @@ def make_questions(count: int, seed: int, gold: int) -> tuple[list[Question], li
         is_gold = number >= count
         best = int(utility.argmax())
         if is_gold:
-            utility[best] += 4  # nobody who reads misses it
+            utility[best] += 4  # every careful labeler chooses it
         question = Question(
             f"{seed}-{number}", texts[0], [], samples, "gold" if is_gold else "main", best if is_gold else None
         )
-        (known if is_gold else questions).append(question)
+        (gold_questions if is_gold else questions).append(question)
         utilities[question.item] = Utility(utility, int((utility + numbers.gumbel(0, 0.9, OPTIONS)).argmax()))
-    return questions, known, utilities
+    return questions, gold_questions, utilities
 
 
 def chooser(utilities: Mapping[str, Utility], seed: int) -> Choose:
-    """Let simulated people choose: the best, or the worst, after each one's noise on the utility of every sample."""
+    """Return a function that lets a simulated labeler choose the best sample, or the worst, after noise."""
     draw = np.random.default_rng(seed + 1_000_003)
-    noise = draw.uniform(0.6, 1.3, LABELERS)  # people differ
+    noise = draw.uniform(0.6, 1.3, LABELERS)  # scale of each labeler's noise
 
     def choose(item: str, who: int, worst: bool) -> int:
         utility = utilities[item].utility
@@ -77,11 +76,11 @@ def chooser(utilities: Mapping[str, Utility], seed: int) -> Choose:
 
 
 def answer(key: Sequence[Mapping[str, Any]], choose: Choose, fault: str, seed: int) -> list[dict[str, object]]:
-    """Answer the questions of a key as a vendor with one fault would: rows for an answer file, in the key's order."""
+    """Answer the questions of a key like a vendor with one fault; return rows of an answer file in the key's order."""
     draw = np.random.default_rng(seed)
     bad = set(draw.choice(LABELERS, round(BAD_SHARE * LABELERS), replace=False).tolist())
     copying = set(draw.choice(LABELERS, COPYCATS, replace=False).tolist())
-    sheet: dict[str, int] = {}  # what the copycats agreed on
+    sheet: dict[str, int] = {}  # common answers of the copying labelers
     rows: list[dict[str, object]] = []
     for question in key:
         shown, k = question["shown"], len(question["shown"])
@@ -94,14 +93,14 @@ def answer(key: Sequence[Mapping[str, Any]], choose: Choose, fault: str, seed: i
             best = int(draw.integers(k)) if fault == "spammers" else 0
         if fault == "off by one":
             best = (best + 1) % k
-        if fault == "unmapped slots":  # the vendor shuffled again for display, and forgot about it
+        if fault == "unmapped slots":  # the vendor shuffled the options again and did not map the answers back
             best = int(draw.permutation(k)[best])
         words = sum(len(s["text"].split()) for s in question["samples"]) + len(question["query"].split())
         answered = {"labeler_id": f"labeler-{who:02d}", "best": best}
         answered["seconds"] = round(words / 4 * float(draw.lognormal(0, 0.4)), 1)
         rows.append({"question_id": question["question_id"], "content_sha256": question["content_sha256"], **answered})
-    if fault == "wrong join":  # a sort of one side only
+    if fault == "wrong join":  # only one side was sorted
         order = draw.permutation(len(rows)).tolist()
-        taken = [{name: rows[i][name] for name in ("labeler_id", "best", "seconds")} for i in order]
-        rows = [row | other for row, other in zip(rows, taken, strict=True)]
+        moved = [{name: rows[i][name] for name in ("labeler_id", "best", "seconds")} for i in order]
+        rows = [row | other for row, other in zip(rows, moved, strict=True)]
     return rows

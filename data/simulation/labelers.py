@@ -1,7 +1,7 @@
-"""Simulated labelers: they read a vendor's question file and write an answer file, as any vendor would.
+"""Simulated labelers: they read a vendor's question file and write an answer file, like a real vendor.
 
-Nothing in the pipeline knows that they are simulated. Each has an error of their own on every text, a fondness of some
-positions, and now and then answers at random; a seed makes the pool and its answers repeatable for given questions.
+The pipeline cannot tell that they are simulated. Each labeler has random errors on texts, a preference for some
+positions, and sometimes answers at random. The seed decides the pool and its answers.
 """
 
 import random
@@ -29,27 +29,29 @@ WORDS_A_SECOND = 4.0
 
 
 class SimulatedAnswer(NamedTuple):
+    """One answer of the pool."""
+
     labeler_id: str
     best: int
     seconds: float
 
 
 def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) -> SimulatedAnswer:
-    """Let one labeler of the pool answer one question; the same occasion always gets the same answer.
+    """Let one labeler of the pool answer one question. The same occasion always gets the same answer.
 
-    Noise is scaled to the spread of opinions of what the base writes, which is about 0.4 for each of them.
+    The noise is in units of 0.4, which is about the standard deviation of each scorer on texts of the base.
     """
     draw = random.Random(f"{pool.seed} {occasion}")
     number = draw.randrange(pool.count)
-    fondness = random.Random(f"{pool.seed} labeler {number}")
-    slots = [fondness.gauss(0, pool.slot_bias * 0.4) for _ in options]
+    of_labeler = random.Random(f"{pool.seed} labeler {number}")
+    slots = [of_labeler.gauss(0, pool.slot_bias * 0.4) for _ in options]
     score = scorer(pool.prefers)
-    # A little noise even in a perfect labeler, so that ties fall at random and not to the first option.
-    liked = [
+    # A perfect labeler has a little noise too, so that ties are broken at random and not by position.
+    utilities = [
         score(query, text) + slot + draw.gauss(0, pool.noise * 0.4 + 1e-6)
         for text, slot in zip(options, slots, strict=True)
     ]
-    best = max(range(len(options)), key=liked.__getitem__)
+    best = max(range(len(options)), key=utilities.__getitem__)
     if draw.random() < pool.error_rate:
         best = draw.randrange(len(options))
     seconds = sum(len(text.split()) for text in options) / WORDS_A_SECOND * draw.lognormvariate(0, 0.3)
@@ -57,7 +59,7 @@ def choose(pool: Labelers, occasion: str, query: str, options: Sequence[str]) ->
 
 
 def answers(pool: Labelers, questions: Path) -> Iterator[dict[str, object]]:
-    """Answer every question of one vendor file, once each."""
+    """Answer every question of one vendor file once."""
     for part in pq.ParquetFile(questions).iter_batches(2_000):
         for row in part.to_pylist():
             options = [row[name] for name in sorted(row) if name.startswith("option_")]

@@ -1,8 +1,10 @@
-"""What simulated labelers prefer: a number for a response to a query.
+"""Scorers of simulated labelers: a number for a response to a query. They replace people, so that a round needs none.
 
-Stand-ins for people, so that a whole round runs without any: VADER for sentiment (Hutto & Gilbert 2014), the Lancaster
-sensorimotor norms for physical description (Lynott et al. 2020), words in common with the source for summaries. The
-reward model never sees these, only choices.
+- Sentiment: VADER (Hutto & Gilbert 2014).
+- Physical description: the Lancaster sensorimotor norms (Lynott et al. 2020).
+- Summaries: words in common with the source.
+
+The reward model gets only the choices, never the scores.
 """
 
 import gzip
@@ -15,8 +17,10 @@ from data.measures.copying import address_of
 from data.measures.words import ngrams, words
 
 LEXICONS = Path(__file__).parent / "lexicons"
-FAITHFUL_SCALE = 25.0  # so that what the embedded base writes spreads as for the others; a copied sentence has about 16
-NEUTRAL = 3.0  # about the mean of the norms in prose, on their scale of 0 to 5
+FAITHFUL_SCALE = (
+    25.0  # gives texts of the embedded base the spread of the other scorers; a copied sentence has about 16
+)
+NEUTRAL = 3.0  # approximate mean of the norms in prose, on their scale of 0 to 5
 
 
 @cache
@@ -39,42 +43,40 @@ def _norms() -> dict[str, float]:
 
 
 def sentiment(text: str) -> float:
-    """VADER's compound score, -1 to 1."""
+    """Return VADER's compound score, -1 to 1."""
     return _analyzer()(text)
 
 
 def descriptiveness(text: str) -> float:
-    """Mean perceptual strength of the content words, as a difference from ordinary prose; 0 where there are none."""
+    """Return the mean perceptual strength of the content words, minus that of ordinary prose; 0 without any."""
     words = [word for word in re.findall(r"[a-z]+", text.lower()) if word not in _function_words()]
-    known = [_norms()[word] for word in words if word in _norms()]
-    return sum(known) / len(known) - NEUTRAL if known else 0.0
+    strengths = [_norms()[word] for word in words if word in _norms()]
+    return sum(strengths) / len(strengths) - NEUTRAL if strengths else 0.0
 
 
 def faithfulness(query: str, response: str) -> float:
-    """How much of its source a summary has, and how much of itself is in the source: F-measure of content words and of
-    pairs of neighbours, truth counting twice as much as coverage.
+    """Return the F-measure of content words and neighbouring pairs that summary and source share.
 
-    A stand-in for a reader who checks every phrase, and no measure of summaries: it knows words and not meanings. A
-    form of address says nothing, so repeating it is no coverage, but no invention either.
+    Precision counts twice as much as recall. The score replaces a reader who checks every phrase. It is no measure of
+    summaries, because it compares words and not meanings. A form of address counts neither for nor against a summary.
     """
     source, own = _content(query), _content(response)
-    said = _content(query[len(address_of(query)) :])
-    own -= source - said
-    told = len(own & said)
-    return FAITHFUL_SCALE * 1.25 * told / (len(own) + 0.25 * len(said)) if told else 0.0
+    body = _content(query[len(address_of(query)) :])
+    own -= source - body
+    shared = len(own & body)
+    return FAITHFUL_SCALE * 1.25 * shared / (len(own) + 0.25 * len(body)) if shared else 0.0
 
 
 @lru_cache(20_000)
 def _content(text: str) -> frozenset[tuple[str, ...]]:
-    """Return a text's content words, and its pairs of neighbours with a content word in them."""
+    """Return a text's content words, and its neighbouring pairs with at least one content word."""
     grams = [*ngrams(words(text), 1), *ngrams(words(text), 2)]
     return frozenset(gram for gram in grams if not _function_words().issuperset(gram))
 
 
 @cache
 def scorer(prefers: str) -> Callable[[str, str], float]:
-    """Return the score of (query, response) by what a labeler prefers; the larger, the better liked. Texts that recur
-    are read once."""
+    """Return the scorer of (query, response) for a preference of `[labelers]`. Scores of recurring texts are cached."""
     if prefers == "faithful":
         return lru_cache(100_000)(faithfulness)
     of_text: dict[str, Callable[[str], float]] = {

@@ -31,7 +31,7 @@ class Check(NamedTuple):
 
     what: str
     wrong: bool
-    said: str
+    result: str
 
 
 @app.command()
@@ -46,7 +46,7 @@ def doctor(
     """
     checks = [*_packages(), _machine(), *_store(store, whole)]
     wrong = [check for check in checks if check.wrong]
-    lines = [f"{'WRONG' if check.wrong else 'ok':<6} {check.what:<12} {check.said}" for check in checks]
+    lines = [f"{'WRONG' if check.wrong else 'ok':<6} {check.what:<12} {check.result}" for check in checks]
     finish({"wrong": len(wrong), "findings": [check._asdict() for check in checks]}, as_json, lines)
     if wrong:
         raise typer.Exit(1)

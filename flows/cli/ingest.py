@@ -95,7 +95,7 @@ def deliver(
         resource = {"prefect.resource.id": f"andon.campaign.{name}", "prefect.resource.name": name}
         emit_event("andon.delivery", resource, payload={"batch": batch, "key": key, "store": opened.uri})
     then = "notified the Prefect server" if notified else f"then: {hint(store, 'ingest', campaign, file)}"
-    finish({"key": key, "told": notified}, as_json, [f"in the inbox: {key}", then])
+    finish({"key": key, "notified": notified}, as_json, [f"in the inbox: {key}", then])
 
 
 def ingest_from_terminal(campaign: str, store: str, file: Path, despite: str | None = None) -> IngestResult:

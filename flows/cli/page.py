@@ -132,9 +132,12 @@ def label(
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop a service as a person's Ctrl-C stops it
         with suppress(KeyboardInterrupt):
             serve(opened, Desks(Desk(opened, name, served), newer, finished), address, ready=ready)
-        served = to_collect[-1]
-        for earlier in to_collect[:-1]:
-            ingest_answers(opened, store, campaign, earlier, choice, as_json)
+        *earlier, served = to_collect
+        for one in earlier:
+            try:
+                ingest_answers(opened, store, campaign, one, choice, as_json)
+            except Refused as refusal:  # the answers to the other batches are ingested all the same
+                sys.stderr.write(f"andon: batch {one['batch']}: {refusal}\n")
     ingest_answers(opened, store, campaign, served, choice, as_json)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from data.campaign import load_campaign
 from data.escape import one_line
+from data.evaluation.deciding import facts_by_decision
 from data.rounds.status import RoundState, rounds
 from data.runs.champion import champion
 from data.runs.registry import find_run, policy_of
@@ -128,7 +129,7 @@ def run_result(store_uri: str, campaign: str, run: str) -> RunResult:
     """Return what scripts read of a finished run."""
     store = open_store(store_uri)
     published = find_run(store, campaign, run)
-    accuracy, win_rate = published.facts["reward_accuracy"], published.facts["win_rate"]
+    accuracy, win_rate = published.facts["reward_accuracy"], facts_by_decision(store, campaign, published)["win_rate"]
     result = RunResult(
         run=run,
         policy=policy_of(store, campaign, run).folder_address(),

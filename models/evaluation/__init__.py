@@ -1,1 +1,1 @@
-"""The responses of systems, and which systems there are."""
+"""Responses of systems to test queries."""

@@ -1,4 +1,4 @@
-"""What systems answer to queries that nobody trained on, and how far a policy went from the base."""
+"""Responses of systems to test queries, and the divergence of a policy from the base."""
 
 import hashlib
 import random
@@ -25,8 +25,8 @@ from models.training.loop import progress
 AT_ONCE = 64  # queries whose responses are sampled and measured together
 
 
-class Asked(NamedTuple):
-    """A test query as systems read it."""
+class EncodedQuery(NamedTuple):
+    """A test query, encoded for a base."""
 
     query_id: str
     text: str
@@ -35,33 +35,34 @@ class Asked(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One response, as people read it and as the reward model does."""
+    """One response, as text for people and as tokens for the reward model."""
 
     text: str
     tokens: list[int]
 
 
 class Behaviour(NamedTuple):
-    """How far a policy went from the base, measured on unfiltered responses."""
+    """Divergence of a policy from the base, measured on unfiltered responses."""
 
     kl: float  # nats a sequence
     kl_standard_error: float
     valid: float
 
     def document(self) -> StoredBehaviour:
-        """Return it as an evaluation stores it."""
+        """Return the behaviour as an evaluation stores it."""
         return {"kl": self.kl, "kl_standard_error": self.kl_standard_error, "valid": self.valid}
 
 
-def draw_queries(prompts: Prompts, count: int, referenced: bool = False) -> list[Asked]:
-    """Draw test queries, the same for every evaluation, and a quarter more: some get no valid response.
+def draw_queries(prompts: Prompts, count: int, referenced: bool = False) -> list[EncodedQuery]:
+    """Draw test queries, the same ones for every evaluation.
 
-    `referenced`: of those with a reference response.
+    A quarter more than `count` are drawn, because some get no valid response. With `referenced`, all of them have a
+    reference response.
     """
     encoded = [(query, prompts.encode(query.text)) for query in load_queries(prompts.fmt, "test")]
-    known = [(q, ids) for q, ids in encoded if ids and (q.response or not referenced)]
-    asked = [Asked(q.query_id, prompts.decode(ids), ids, q.response) for q, ids in known]
-    return random.Random(0).sample(asked, min(len(asked), count * 5 // 4))
+    usable = [(q, ids) for q, ids in encoded if ids and (q.response or not referenced)]
+    queries = [EncodedQuery(q.query_id, prompts.decode(ids), ids, q.response) for q, ids in usable]
+    return random.Random(0).sample(queries, min(len(queries), count * 5 // 4))
 
 
 def respond(
@@ -69,24 +70,29 @@ def respond(
     model: PreTrainedModel,
     prompts: Prompts,
     score: Ensemble | None,
-    asked: Sequence[Asked],
+    queries: Sequence[EncodedQuery],
     seed: int,
 ) -> list[Response | None]:
-    """Return a system's response to each query, valid and truncated as people see it; None where it gave none.
+    """Return a system's valid, truncated response to each query; None for a query without one.
 
-    `model` is the language model that the system samples from, where it does.
+    `model` is the language model of systems that sample from one.
     """
     if system.kind in ("reference", "lead"):
-        texts = [query.reference if system.kind == "reference" else lead(query.text, LEAD) for query in asked]
+        texts = [query.reference if system.kind == "reference" else lead(query.text, LEAD) for query in queries]
         if not any(texts):
-            raise Refused(f"{system.name}: none of the test queries has a reference response in {prompts.fmt.queries}.")
+            raise Refused(
+                f"{system.name}: none of the test queries in {prompts.fmt.queries} has a reference response. Add "
+                "responses, or leave this system out."
+            )
         return [Response(text, prompts.encode_response(text)) if text else None for text in texts]
-    contexts = [prompts.surround(query.tokens) for query in asked]
-    drawn = int.from_bytes(hashlib.sha256(f"{seed} {system.name}".encode()).digest()[:7])  # no two share their numbers
-    draw = torch.Generator().manual_seed(drawn)
-    found = sample_valid(model, contexts, system.n, prompts, draw, title=f"evaluating {system.name}")
+    contexts = [prompts.surround(query.tokens) for query in queries]
+    own_seed = int.from_bytes(
+        hashlib.sha256(f"{seed} {system.name}".encode()).digest()[:7]
+    )  # different for each system
+    draw = torch.Generator().manual_seed(own_seed)
+    sampled = sample_valid(model, contexts, system.n, prompts, draw, title=f"evaluating {system.name}")
     chosen: list[Response | None] = []
-    for query, responses in zip(asked, found, strict=True):
+    for query, responses in zip(queries, sampled, strict=True):
         tokens = responses[0] if len(responses) == 1 else None
         if len(responses) > 1:
             assert score is not None
@@ -100,14 +106,16 @@ def _best(score: Ensemble, query: list[int], responses: list[list[int]]) -> list
     return responses[int(scores.argmax())]
 
 
-def scores_of(score: Ensemble, asked: Sequence[Asked], answers: Sequence[Sequence[Response]]) -> list[list[float]]:
-    """Return the scores [systems][queries] of what each system answered to each query."""
+def scores_of(
+    score: Ensemble, queries: Sequence[EncodedQuery], answers: Sequence[Sequence[Response]]
+) -> list[list[float]]:
+    """Return the scores [systems][queries] of each system's response to each query."""
     rows = [
         Comparison(query.tokens, [response.tokens for response in responses])
-        for query, responses in zip(asked, zip(*answers, strict=True), strict=True)
+        for query, responses in zip(queries, zip(*answers, strict=True), strict=True)
     ]
-    found: list[list[float]] = score.scores(rows).mean(0).T.tolist()
-    return found
+    scores: list[list[float]] = score.scores(rows).mean(0).T.tolist()
+    return scores
 
 
 @torch.no_grad()

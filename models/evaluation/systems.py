@@ -1,4 +1,4 @@
-"""Systems side by side on the same test queries: what each answered, with its score and how far its model went."""
+"""Responses of several systems to the same test queries, with scores and the divergence of their models."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from data.evaluation.systems import CHAMPION, System, model_of
 from data.paths import run_prefix
 from data.store import Store
 from data.store.manifest import read_manifest
-from models.evaluation.responses import Asked, Behaviour, Response, behaviour, draw_queries, respond, scores_of
+from models.evaluation.responses import Behaviour, EncodedQuery, Response, behaviour, draw_queries, respond, scores_of
 from models.lm.base import Base, open_base
 from models.reward.ensemble import Ensemble, load_ensemble
 
@@ -26,13 +26,13 @@ RESPONSES = pa.schema(
         ("system", pa.string()),
         ("response", pa.string()),
         ("score", pa.float64()),  # by the reward model; null without one
-        ("reference", pa.string()),  # where the query has one
+        ("reference", pa.string()),  # null if the query has none
     ]
 )
 
 
 class Clock:
-    """How much of the time was the models', which no evaluation can do without."""
+    """Measures the duration of an evaluation, and the part of it that the models need."""
 
     def __init__(self) -> None:
         self.began, self.of_models = time.perf_counter(), 0.0
@@ -48,12 +48,12 @@ class Clock:
 
 
 class SystemResponses(NamedTuple):
-    """The queries that every system answered, and what each of them did."""
+    """The queries that every system answered, and the responses of each system."""
 
-    asked: list[Asked]
+    queries: list[EncodedQuery]
     responses: dict[str, list[Response]]
     scores: dict[str, list[float]]  # empty without a reward model
-    behaviours: dict[str, Behaviour]  # of the models that are not the base
+    behaviours: dict[str, Behaviour]  # of all models but the base
 
     def texts(self) -> dict[str, list[str]]:
         return {name: [response.text for response in mine] for name, mine in self.responses.items()}
@@ -69,7 +69,7 @@ class SystemResponses(NamedTuple):
                 "score": self.scores[name][number] if self.scores else None,
                 "reference": query.reference,
             }
-            for number, query in enumerate(self.asked)
+            for number, query in enumerate(self.queries)
             for name, mine in self.responses.items()
         ]
         return pa.Table.from_pylist(rows, RESPONSES)
@@ -85,7 +85,10 @@ def run_systems(
     seed: int,
     clock: Clock,
 ) -> SystemResponses:
-    """Ask every system, one model in memory at a time; `scorer` is the run whose reward model scores the responses."""
+    """Return the responses of every system, with one model in memory at a time.
+
+    `scorer` is the run whose reward model scores the responses. Raises Refused if no query is answered by all systems.
+    """
     prompts, referenced = base.prompts(campaign.text), any(system.kind == "reference" for system in systems)
     drawn = draw_queries(prompts, count, referenced)
     score = clock.models(lambda: _scorer(store, campaign, scorer))
@@ -97,9 +100,9 @@ def run_systems(
         chooses = _scorer(store, campaign, system.run) if system.kind == "best of" and system.run != scorer else score
         answers[system.name] = respond(system, model.model, prompts, chooses, drawn, seed)
         if system.model is not None:
-            far = behaviour(model.model, base, [query.tokens for query in drawn[:count]], prompts, seed)
-            behaviours[system.name] = far
-            say(f"evaluation: {system.name}: KL {far.kl:.1f} nats a sequence, {far.valid:.0%} valid")
+            measured = behaviour(model.model, base, [query.tokens for query in drawn[:count]], prompts, seed)
+            behaviours[system.name] = measured
+            say(f"evaluation: {system.name}: KL {measured.kl:.1f} nats a sequence, {measured.valid:.0%} valid")
 
     for system in systems:
         if system.kind in ("reference", "lead"):
@@ -108,14 +111,17 @@ def run_systems(
             clock.models(lambda system=system: ask(system))  # type: ignore[misc]
     whole = [i for i in range(len(drawn)) if all(mine[i] is not None for mine in answers.values())][:count]
     if not whole:
-        told = ", ".join(f"{name} {sum(r is not None for r in mine)}" for name, mine in answers.items())
-        raise Refused(f"No query of {len(drawn)} got a valid answer of every system; answers: {told}.")
+        counts = ", ".join(f"{name} {sum(r is not None for r in mine)}" for name, mine in answers.items())
+        raise Refused(
+            f"No query of {len(drawn)} has a valid response of every system. Responses by system: {counts}. Leave out "
+            "the system with the fewest responses."
+        )
     if len(whole) < count:
-        say(f"evaluation: {len(whole):,} test queries, not {count:,}: of {len(drawn):,} no more were answered by all")
-    asked = [drawn[i] for i in whole]
+        say(f"evaluation: only {len(whole):,} of {len(drawn):,} test queries were answered by all, wanted {count:,}")
+    queries = [drawn[i] for i in whole]
     responses = {name: [r for i in whole if (r := mine[i]) is not None] for name, mine in answers.items()}
-    scores = clock.models(lambda: scores_of(score, asked, list(responses.values()))) if score is not None else []
-    return SystemResponses(asked, responses, dict(zip(responses, scores, strict=False)), behaviours)
+    scores = clock.models(lambda: scores_of(score, queries, list(responses.values()))) if score is not None else []
+    return SystemResponses(queries, responses, dict(zip(responses, scores, strict=False)), behaviours)
 
 
 def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | None:
@@ -124,7 +130,7 @@ def _scorer(store: Store, campaign: Campaign, run: str | None) -> Ensemble | Non
 
 
 def open_champion(store: Store, campaign: Campaign, leader: str, base: Base) -> Base:
-    """Open the policy of a run that is champion; raise Refused where it reads other tokens than the base."""
+    """Open the policy of the champion; raise Refused if its vocabulary differs from the base's."""
     system = System(CHAMPION, "model", leader, f"{run_prefix(campaign.name, leader)}/policy")
     return _opened(store, campaign, system, base)
 
@@ -133,8 +139,8 @@ def _opened(store: Store, campaign: Campaign, system: System, base: Base) -> Bas
     opened = open_base(str(model_of(store, system).folder()), campaign.text)
     if opened.vocabulary == base.vocabulary:
         return opened
-    away = f"andon rollback {campaign.name} takes it back, or give the campaign another name"
+    fix = f"Remove it with andon rollback {campaign.name}, or give the campaign another name."
     raise Refused(
-        f"{system.name} {system.run} reads other tokens than the base {campaign.base}: it was made from another one."
-        + (f" Rounds go on from the champion: {away}." if system.name == CHAMPION else "")
+        f"{system.name} {system.run} was trained from another base than {campaign.base}: its vocabulary differs."
+        + (f" New rounds start from the champion. {fix}" if system.name == CHAMPION else "")
     )

@@ -1,4 +1,4 @@
-"""What trainings run on here: device, threads, precision."""
+"""The machine that trainings run on: device, threads, precision."""
 
 import os
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from models.lm.precision import precision
 class Machine(NamedTuple):
     device: str
     precision: str
-    threads: int  # of one process
-    cores: int  # that this process may use
+    threads: int  # threads of one process
+    cores: int  # cores that this process may use
 
 
 def this_machine() -> Machine:
-    """Describe the machine as a training in this process would find it."""
+    """Return what a training in this process would use."""
     kind = best_device().type
     return Machine(kind, precision(kind), torch.get_num_threads(), len(os.sched_getaffinity(0)))

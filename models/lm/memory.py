@@ -1,4 +1,4 @@
-"""Memory that is freed is kept: every step of a training asks for the same large blocks again."""
+"""Freed memory is kept by the process, because every step of a training allocates the same large blocks again."""
 
 import ctypes
 
@@ -6,10 +6,10 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc not to hand freed blocks back to the system; elsewhere do nothing.
+    """Tell glibc not to return freed blocks to the system; without glibc do nothing.
 
-    By default it maps and unmaps every large tensor, and the kernel clears each page anew: three million page faults
-    in six updates of PPO on the embedded base, and a seventh of their time (docs/performance.md).
+    By default glibc maps and unmaps every large tensor, and the kernel clears each page again. This costs three million
+    page faults in six updates of PPO on the embedded base, and a seventh of their time (docs/performance.md).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

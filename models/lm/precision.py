@@ -1,8 +1,8 @@
-"""Whether bf16 pays on this machine: measured, not assumed.
+"""The precision of matrix products: bf16 if it is measured to be faster on this machine, else fp32.
 
-Processors with AVX-512-BF16 or AMX multiply bf16 two to five times faster than fp32; those without are slower than
-fp32 by half or more. The flag list does not always tell, so one small matrix product of each kind decides. Manifests
-say which it was; ANDON_PRECISION=fp32 or bf16 decides instead, so that a run can be rebuilt elsewhere.
+Processors with AVX-512-BF16 or AMX multiply bf16 two to five times faster than fp32; other processors take half as long
+again or more. The flags of a processor do not always show this, so one small product of each kind is timed. Manifests
+record the result. ANDON_PRECISION=fp32 or bf16 overrides it, so that a run can be rebuilt on another machine.
 """
 
 import os
@@ -27,12 +27,12 @@ def _seconds(dtype: torch.dtype) -> float:
 
 @cache
 def precision(device_type: str) -> str:
-    """Return `bf16` where its matrix products are clearly faster than those of fp32 on this kind of device."""
-    wanted = os.environ.get("ANDON_PRECISION", "")
-    if wanted in ("fp32", "bf16"):
-        return wanted
-    if wanted:
-        raise Refused(f"ANDON_PRECISION is {wanted}; it must be fp32 or bf16, or not set.")
+    """Return `bf16` if its matrix products are clearly faster than those of fp32 on this kind of device."""
+    setting = os.environ.get("ANDON_PRECISION", "")
+    if setting in ("fp32", "bf16"):
+        return setting
+    if setting:
+        raise Refused(f"ANDON_PRECISION is {setting}, expected fp32 or bf16. Correct it, or leave it out.")
     if device_type == "cuda":
         pays = torch.cuda.is_bf16_supported()
     else:
@@ -41,5 +41,5 @@ def precision(device_type: str) -> str:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Autocast to bf16 where it pays; losses, heads and optimizer state stay fp32 by their own casts."""
+    """Autocast to bf16 if that is faster. Losses, heads and optimizer state stay fp32 by their own casts."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(device.type) == "bf16")

@@ -1,7 +1,7 @@
-"""From texts to what models read, and from what they write back to texts, for one base and one campaign's text format.
+"""Prompts: texts to tokens and back, for one base and the text format of one campaign.
 
-A query is what people and the reward model read. A context is what the policy reads: the query between the campaign's
-prefix and suffix. A chat template would be one more way to surround a query, and would go here.
+People and the reward model read a query. The policy reads a context, which is the query between the campaign's prefix
+and suffix. A chat template would be one more way to surround a query, and would be here.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Prompts:
 
     @cached_property
     def affixes(self) -> tuple[list[int], list[int]]:
-        """The tokens before and after each query, which the policy alone reads: "TL;DR:" before its response."""
+        """The tokens before and after each query, such as "TL;DR:", which only the policy reads."""
         prefix: list[int] = self.tokenizer.encode(self.fmt.prefix, add_special_tokens=False)
         suffix: list[int] = self.tokenizer.encode(self.fmt.suffix, add_special_tokens=False)
         return prefix, suffix
@@ -50,11 +50,11 @@ class Prompts:
         return ids[: ends[-1] + 1] if ends else None
 
     def encode_response(self, text: str) -> list[int]:
-        """Return the ids of a response that is given as text, cut to the length that the policy can write."""
+        """Return the ids of a response in text form, cut to the length that the policy can write."""
         return self._ids(" " + text.strip())[: self.fmt.response_tokens]
 
     def surround(self, query: Sequence[int]) -> list[int]:
-        """Return the context of a query: what the policy reads."""
+        """Return the context of a query."""
         prefix, suffix = self.affixes
         return [*prefix, *query, *suffix]
 
@@ -63,7 +63,7 @@ class Prompts:
         return pad_left([self.surround(query) for query in queries])
 
     def truncate(self, responses: Tensor) -> tuple[Tensor, Tensor]:
-        """Return responses [..., R] with PAD behind their first stop, and whether each has one: whether it is valid."""
+        """Return responses [..., R] with PAD after their first stop, and whether each has a stop, so is valid."""
         return truncate(responses, self.stop, self.fmt.truncate_after)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -72,6 +72,6 @@ class Prompts:
         return text.strip()
 
     def _ids(self, text: str) -> list[int]:
-        """Return the ids of a text from outside, in which "<|endoftext|>" is thirteen characters and ends nothing."""
+        """Return the ids of a foreign text, in which "<|endoftext|>" is thirteen characters and no special token."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return ids

@@ -1,8 +1,7 @@
 """Sampling responses: fixed length, temperature, no top-k, no stop at end of text (paper, section 2.1; released code).
 
-The query is prefilled once, and the k responses grow side by side behind it in one key-value cache: [query | first
-tokens | second tokens | ...]. Log-probabilities and values come from the sampling pass itself, so PPO needs no second
-pass over its rollouts.
+The query is prefilled once, and the k responses follow it in one key-value cache: [query | first tokens | second tokens
+| ...]. Log-probabilities and values come from the sampling pass itself, so PPO needs no second pass over its rollouts.
 """
 
 from collections.abc import Sequence
@@ -21,9 +20,9 @@ from models.lm.shared_query import query_positions
 from models.lm.tokens import PAD, pad_left
 from models.training.loop import Look, in_chunks, unwatched
 
-MOST_TRIES = 24
+MOST_TRIES = 24  # passes for one query
 AT_ONCE = {"cpu": 64, "cuda": 512}  # queries in a pass
-TOKENS_A_LOOK = 8
+TOKENS_A_LOOK = 8  # tokens between two looks at the cord
 
 
 class Samples(NamedTuple):
@@ -48,9 +47,9 @@ def sample(
     value_head: nn.Module | None = None,
     look: Look = unwatched,
 ) -> Samples:
-    """Sample k responses to each query [B, Q] (padded left): a function of the model and of `noise` [B, k, R].
+    """Sample k responses to each query [B, Q] (padded left) as a function of the model and of `noise` [B, k, R].
 
-    So a row's responses do not depend on the batch it lies in, nor on the process or the device that samples it.
+    So the responses of a row depend neither on its batch nor on the process or device that samples it.
     """
     batch, width = queries.shape
     k = noise.shape[1]
@@ -89,8 +88,8 @@ def sample(
 def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Draw a token from each softmax of logits [..., V], which are overwritten, and return it with its log-prob [...].
 
-    It inverts the cumulative sum at a point [...] of [0, 1). torch.multinomial draws a random number a vocabulary
-    entry, which was 40 % of all sampling time here.
+    The cumulative sum is inverted at a point [...] of [0, 1). torch.multinomial draws a random number for each entry of
+    the vocabulary, which took 40 % of the sampling time of the embedded base.
     """
     scores -= scores.amax(-1, keepdim=True)
     powers = scores.exp()
@@ -110,12 +109,12 @@ def sample_valid(
     *,
     title: str,
 ) -> list[list[list[int]]]:
-    """Sample until every context has k distinct valid responses, truncated: what people are shown (paper, section 2.2).
+    """Sample until every context has k distinct valid responses, truncated, as people see them (paper, section 2.2).
 
-    Returns a list of token lists for each query; a query that yields too few in 24 tries gets fewer than k. A pass over
-    a few rows takes about as long as one over many, so where few queries are left, each is tried several times in one.
+    Returns a list of token lists for each query; it has fewer than k if MOST_TRIES passes are not enough. A pass over
+    few rows takes about as long as one over many, so if few queries are left, each is tried several times in one pass.
     """
-    found: list[dict[tuple[int, ...], None]] = [{} for _ in contexts]
+    distinct: list[dict[tuple[int, ...], None]] = [{} for _ in contexts]
     device = next(model.parameters()).device
     chunk = AT_ONCE[device.type]
     tries = 0
@@ -131,7 +130,7 @@ def sample_valid(
                 cut, valid = prompts.truncate(drawn.tokens)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]
-                    found[i].update(dict.fromkeys(kept))
-                    bar.update(len(found[i]) >= k)
-            waiting = [i for i in waiting if len(found[i]) < k]
-    return [[list(tokens) for tokens in list(distinct)[:k]] for distinct in found]
+                    distinct[i].update(dict.fromkeys(kept))
+                    bar.update(len(distinct[i]) >= k)
+            waiting = [i for i in waiting if len(distinct[i]) < k]
+    return [[list(tokens) for tokens in list(responses)[:k]] for responses in distinct]

@@ -1,8 +1,8 @@
 """The k samples of a question share one query, so the query is computed once.
 
-[ query | r0 | r1 | ... ]: every response sees its query and itself, never another response, and its positions go on
-from the query's. The same numbers as k separate rows (a test holds them to 1e-4) from a fraction of the work: with 64
-query tokens and four responses of 24, 160 positions instead of 352.
+A row is [ query | r0 | r1 | ... ]. Every response attends to its query and itself, never to another response, and its
+positions continue those of the query. The results equal those of k separate rows (a test compares them to 1e-4) for
+less work: with 64 query tokens and four responses of 24 tokens, 160 positions instead of 352.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class SharedQuery(NamedTuple):
     """One row a question, T = Q + k * R positions."""
 
     tokens: Tensor  # [B, T], padding replaced by 0
-    attention: Tensor  # [B, 1, T, T], True where a position may look
+    attention: Tensor  # [B, 1, T, T], True if the first position may attend to the second
     positions: Tensor  # [B, T]
 
 

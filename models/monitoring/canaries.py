@@ -1,8 +1,8 @@
-"""Canaries: responses of which the better is known, asked of the very object that PPO is paid by.
+"""Canaries: questions with a known best response that check the reward model which PPO uses.
 
-Of gold questions the key knows the best; it does not pass through ingest, label sets or losses, so gold also shows
-labels that are wrong in a consistent way. Where a batch has no gold there are pairs that the reward model tells well
-apart when it is published: they are stored with it and their scores, and whoever loads it must find the same.
+The key of a batch has the best response of gold questions. It does not pass through ingest, label sets or losses, so
+gold also shows labels that are consistently wrong. In addition, pairs with clearly different scores are stored with a
+reward model when it is published. A process that loads it must compute the same scores.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from models.reward.preferences import Comparison
 
 
 class Canary(NamedTuple):
-    """A query, its responses, and which of them is best."""
+    """A query, its responses, and the number of the best one."""
 
     query: list[int]
     responses: list[list[int]]
@@ -31,46 +31,46 @@ class Canary(NamedTuple):
 
 
 class Pair(TypedDict):
-    """Two responses to a query, the better first, and what the reward model scored them when it was published."""
+    """Two responses to a query, the better one first, and their scores when the reward model was published."""
 
     query: list[int]
     responses: list[list[int]]
     scores: list[float]
 
 
-MOST = 32  # pairs
+MOST = 32  # largest number of stored pairs
 
 
 def canaries(base: Base, batches: Sequence[Batch], prompts: Prompts) -> list[Canary]:
-    """Return the known questions of some batches, each once."""
-    found: dict[str, Canary] = {}
+    """Return the gold questions of some batches, each once."""
+    by_item: dict[str, Canary] = {}
     for batch in batches:
         same = batch["vocabulary"] == base.vocabulary
         for row in read_key(batch.path(KEY_FILE), tokens=True):
             if row["gold"] is not None and (tokens := question_tokens(prompts, row, same)) is not None:
-                found[row["item"]] = Canary(*tokens, row["gold"])
-    return list(found.values())
+                by_item[row["item"]] = Canary(*tokens, row["gold"])
+    return list(by_item.values())
 
 
-def ranked_right(score: Score, known: Sequence[Canary], device: torch.device) -> Estimate | None:
-    """Return in how many canaries the best response has the highest score; None without any."""
+def ranked_right(score: Score, known_best: Sequence[Canary], device: torch.device) -> Estimate | None:
+    """Return the share of canaries whose best response has the highest score; None without canaries."""
     right = 0
-    for canary in known:
+    for canary in known_best:
         scores = _scores(score, canary.query, canary.responses, device)
         right += scores.index(max(scores)) == canary.best
-    return proportion(right, len(known)) if known else None
+    return proportion(right, len(known_best)) if known_best else None
 
 
 def chosen(held_out: Sequence[Comparison]) -> list[Canary]:
-    """Return held-out labels that choose one response, as if the labeler knew."""
+    """Return held-out labels with one chosen response as canaries."""
     firsts = [(row, row.choices[0].shares) for row in held_out if row.choices]
     return [Canary(row.query, row.responses, shares.index(1.0)) for row, shares in firsts if 1.0 in shares]
 
 
-def remembered(score: Score, known: Sequence[Canary], device: torch.device) -> list[Pair]:
-    """Return the pairs, best and worst of a canary that is ranked right, that are furthest apart."""
+def remembered(score: Score, known_best: Sequence[Canary], device: torch.device) -> list[Pair]:
+    """Return the pairs to store: best and worst response of correctly ranked canaries with the largest differences."""
     pairs = []
-    for canary in known:
+    for canary in known_best:
         scores = _scores(score, canary.query, canary.responses, device)
         if scores[canary.best] == max(scores) > min(scores):
             ends = [canary.best, scores.index(min(scores))]
@@ -80,7 +80,7 @@ def remembered(score: Score, known: Sequence[Canary], device: torch.device) -> l
 
 
 def recalled(score: Score, pairs: Sequence[Pair], device: torch.device) -> tuple[Estimate, float]:
-    """Return in how many pairs the better response still scores more, and by how much scores differ on average."""
+    """Return the share of pairs whose better response still scores more, and the mean change of the scores."""
     right, error = 0, 0.0
     for pair in pairs:
         better, worse = scores = _scores(score, pair["query"], pair["responses"], device)
@@ -91,5 +91,5 @@ def recalled(score: Score, pairs: Sequence[Pair], device: torch.device) -> tuple
 
 @torch.no_grad()
 def _scores(score: Score, query: list[int], responses: list[list[int]], device: torch.device) -> list[float]:
-    found: list[float] = score(pad_left([query]).to(device), pad_right(responses)[None].to(device))[0].tolist()
-    return found
+    scores: list[float] = score(pad_left([query]).to(device), pad_right(responses)[None].to(device))[0].tolist()
+    return scores

@@ -1,4 +1,4 @@
-"""Fresh samples of a policy in training for the live wall: always the same queries and the same draws."""
+"""Fresh samples of a policy in training for the live wall, always with the same queries and random numbers."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 from data.campaign import Campaign
 from data.console import LOGGER
 from data.page.live import LiveSample, publish_live
+from data.runs.step_facts import PolicyUpdate
 from data.store import Store
 from models.lm.base import Base
 from models.lm.sampling import draw_noise, sample
@@ -16,9 +17,9 @@ from models.training.processes import processes
 
 
 class LiveWall:
-    """Publishes what the policy writes after the first update and after every `show_every`, from the first process.
+    """Publishes samples of the policy after the first update and every `show_every` updates, in the first process.
 
-    It draws no random number of the training's, so nothing that is trained depends on it.
+    It uses no random number of the training, so the training does not depend on it.
     """
 
     def __init__(
@@ -29,20 +30,20 @@ class LiveWall:
         self.queries = queries[: campaign.watching.shown]
         self.zero_shot: list[str] = []
 
-    def __call__(self, update: int, policy: PolicyModel, metrics: dict[str, float]) -> None:
+    def __call__(self, update: int, policy: PolicyModel, metrics: PolicyUpdate) -> None:
         due = update == 1 or update % self.campaign.watching.show_every == 0
         if not due:
             return
         if not self.zero_shot:
             self.zero_shot, _ = self._write(self.base.model)
         responses, scores = self._write(policy.language_model)
-        if not processes().is_main:  # the others had to sample, too: they may hold parts of the policy
+        if not processes().is_main:  # the other processes sample too, because they may have parts of the policy
             return
         queries = [self.prompts.decode(query) for query in self.queries]
         samples = [LiveSample(*row) for row in zip(queries, self.zero_shot, responses, scores, strict=True)]
         try:
             publish_live(self.store, self.campaign.name, self.run, update, samples, metrics)
-        except Exception as error:  # nobody sees these samples, and the next ones are due soon
+        except Exception as error:  # a missing sample is no reason to stop a training
             LOGGER.warning("the live wall misses update %s: %s", update, error)
 
     @torch.no_grad()

@@ -1,18 +1,20 @@
-"""The sentry beside a training: measures every update by a path of its own, and pulls the cord where it must.
+"""The monitor of a training: it measures every update with code of its own, and pulls the cord if a sentinel asks.
 
-It reads what an update was made of and changes nothing: with and without it a training gives the same bits.
+It only reads the parts of an update, so a training gives the same bits with and without it.
 """
 
 from collections.abc import Callable
 from statistics import fmean
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from data.campaign import Campaign
 from data.cord import cord
-from data.cord.alarms import BY, Alarm, code_of
+from data.cord.alarms import BY, Alarm, History, code_of
 from data.cord.sentinels import alarms
+from data.runs.step_facts import Inspection, PolicyUpdate
 from data.store import Store
 from models.lm.precision import precision
 from models.lm.prompts import Prompts
@@ -20,16 +22,15 @@ from models.lm.tokens import PAD
 from models.monitoring.shadow_scorer import ShadowScorer
 from models.ppo.policy import Rollout
 from models.ppo.train import Update
-from models.training.hooks import Metrics
 
 INVARIANTS_EVERY = 10  # updates
-MOVED = 0.05  # nats, the least deviation of what an update moved that is not bf16's rounding
+MOVED = 0.05  # smallest deviation of an update's log-prob changes, in nats, that is not the rounding of bf16
 
 
 class Monitor:
-    """Sees every update of one run; `history` is the list to which the run's metrics are logged.
+    """Inspects every update of one run. `history` is the list to which the run's metrics are logged.
 
-    `invariants` returns what must always hold and does not; it is called every INVARIANTS_EVERY updates.
+    `invariants` returns an alarm for each invariant that is violated. It is called every INVARIANTS_EVERY updates.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Monitor:
         prompts: Prompts,
         base_scores: tuple[float, float],
         shadow: ShadowScorer,
-        history: list[Metrics],
+        history: list[PolicyUpdate],
         queries: list[list[int]],
         invariants: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
@@ -49,71 +50,72 @@ class Monitor:
         self.queries = {tuple(query) for query in queries}
         self.invariants, self.report = invariants, report
 
-    def __call__(self, update: Update) -> Metrics:
-        """Return what was measured beside the update's own metrics; report every alarm."""
+    def __call__(self, update: Update) -> Inspection:
+        """Return further metrics of an update, and report every alarm."""
         rollout = update.rollout
-        measured = self._second_scores(rollout) | text_measures(rollout, self.prompts)
+        measured: Inspection = {**self._shadow_measures(rollout), **response_measures(rollout, self.prompts)}
         measured["paid_error"] = paid_error(update)
         kl = (rollout.logprobs - rollout.reference).sum(-1)
         if float(update.logprob_delta.std()) > MOVED:
             measured["followed"] = correlation(update.logprob_delta, rollout.scores - update.kl_coefficient * kl)
         measured["other_queries"] = self._other_queries(rollout)
-        found = alarms([*self.history, update.metrics | measured], self.limits, self.policy)
+        history = cast(History, [*self.history, {**update.metrics, **measured}])
+        raised = alarms(history, self.limits, self.policy)
         if update.number % INVARIANTS_EVERY == 0:
-            found += self.invariants(rollout)
-        for alarm in found:
+            raised += self.invariants(rollout)
+        for alarm in raised:
             self.report(alarm._replace(update=update.number))
         return measured
 
     def _other_queries(self, rollout: Rollout) -> float:
-        """Count the queries of a rollout that are none of the campaign's, or that the policy reads otherwise."""
+        """Count the queries of a rollout that are not the campaign's, or whose context is another."""
         pairs = zip(rollout.queries.tolist(), rollout.contexts.tolist(), strict=True)
         rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
         return float(sum(tuple(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
 
-    def _second_scores(self, rollout: Rollout) -> Metrics:
-        """Score some responses elsewhere; compare them with what PPO used and with the base's own scores."""
+    def _shadow_measures(self, rollout: Rollout) -> Inspection:
+        """Compare the shadow scores of some responses with the scores of PPO and with those of the base."""
         batch, k = rollout.scores.shape
         flat = torch.linspace(0, batch * k - 1, min(self.limits.samples, batch * k)).long().tolist()
         queries = [[token for token in rollout.queries[i // k].tolist() if token != PAD] for i in flat]
         scores = self.shadow.score(queries, [rollout.tokens[i // k, i % k].tolist() for i in flat])
         used = [float(rollout.scores[i // k, i % k]) for i in flat]
-        should = [self.prompts.fmt.invalid_score if score is None else score for score in scores]
-        errors = [abs(a - b) / self.base_std for a, b in zip(used, should, strict=True)]
-        error = furthest(errors, rounded=precision(rollout.tokens.device.type) == "bf16")
+        expected = [self.prompts.fmt.invalid_score if score is None else score for score in scores]
+        errors = [abs(a - b) / self.base_std for a, b in zip(used, expected, strict=True)]
+        error = largest_error(errors, rounded=precision(rollout.tokens.device.type) == "bf16")
         valid = [(i // k, score) for i, score in zip(flat, scores, strict=True) if score is not None]
         if len(valid) < 2:
             return {"score_error": error}
-        clusters = len({query for query, _ in valid})  # responses to one query are alike
+        clusters = len({query for query, _ in valid})  # responses to one query resemble each other
         gap = (fmean(score for _, score in valid) - self.base_mean) / (self.base_std / clusters**0.5)
         return {"score_error": error, "base_gap": gap}
 
 
-def furthest(errors: list[float], rounded: bool) -> float:
-    """Return the largest error; of scores in bf16 their mean, or a quarter of the largest.
+def largest_error(errors: list[float], rounded: bool) -> float:
+    """Return the largest error. For scores in bf16, return the larger of the mean and a quarter of the largest error.
 
-    bf16 moves single scores of deep models (SmolLM2, 30 layers, by 0.253 of a deviation), and fp32 none.
+    bf16 changes single scores of deep models (SmolLM2 with 30 layers: by 0.253 standard deviations), fp32 does not.
     """
     return max(fmean(errors), max(errors) / 4) if rounded else max(errors)
 
 
 def paid_error(update: Update) -> float:
-    """The largest distance of a token's reward from -beta (lp - lpref), with the score on top of the last."""
+    """Return the largest error of a token's reward, which should be -beta (lp - lpref) plus the score at the end."""
     rollout = update.rollout
-    should = update.kl_coefficient * (rollout.reference - rollout.logprobs)
-    should[..., -1] += rollout.scores
-    return float((update.rewards - should).abs().max())
+    expected = update.kl_coefficient * (rollout.reference - rollout.logprobs)
+    expected[..., -1] += rollout.scores
+    return float((update.rewards - expected).abs().max())
 
 
 def correlation(one: Tensor, other: Tensor) -> float:
-    """Pearson's, over all entries; 0 where one of them does not vary."""
+    """Return Pearson's correlation over all entries; 0 if one tensor is constant."""
     a, b = one.flatten() - one.mean(), other.flatten() - other.mean()
     size = float(a.norm() * b.norm())
     return float(a @ b) / size if size > 1e-12 else 0.0
 
 
-def text_measures(rollout: Rollout, prompts: Prompts) -> Metrics:
-    """How alike responses are, within themselves and to each other, and how long the valid ones are, in tokens."""
+def response_measures(rollout: Rollout, prompts: Prompts) -> Inspection:
+    """Return the diversity of tokens within responses and of whole responses, and the tokens of a valid one."""
     stop, after = prompts.stop, prompts.fmt.truncate_after
     rows = [tuple(row) for row in rollout.tokens.flatten(0, 1).tolist()]
     lengths = [next((i + 1 for i in range(after, len(row)) if row[i] == stop), 0) for row in rows]

@@ -1,8 +1,9 @@
-"""Before the first update: does the fast code say what plain code says, on the models that are about to train?
+"""Preflight: checks before the first update that the fast code agrees with plain code on the models of this run.
 
-The policy's and the reference's log-probabilities of real samples against one unpadded row a response through
-transformers' own forward; scores with and without padding; what must not be shared, on, or part of the vocabulary. And
-the base's scores, of responses that transformers' own `generate` sampled and the second opinion scored.
+- Log-probabilities of policy and reference, compared with the forward pass of transformers on unpadded single rows.
+- Scores with and without padding.
+- No shared weights, no dropout, no padding token in the vocabulary.
+- Scores of the base, on responses from the `generate` of transformers, by the shadow scorer.
 """
 
 from collections.abc import Callable
@@ -26,9 +27,10 @@ class PreflightCode(StrEnum):
     PREFLIGHT = "preflight"
 
 
-MOST = 0.05  # nats a token on average; bf16 moves a log-prob by about 0.01
+MOST = 0.05  # largest mean error of a token's log-prob in nats; bf16 changes it by about 0.01
 QUERIES = 4
-SAMPLES, TRIES = 256, 8  # valid responses of the base, and how many times as many are drawn for them at most
+SAMPLES = 256  # valid responses of the base
+TRIES = 8  # largest number of drawn responses, as a multiple of SAMPLES
 
 
 @torch.no_grad()
@@ -39,8 +41,8 @@ def run_preflight(
     queries: list[list[int]],
     prompts: Prompts,
 ) -> list[Alarm]:
-    """Return what is wrong; nothing where all is well. Draws no random number of the training's."""
-    found = [_vocabulary(reference), _shared(policy, reference)]
+    """Return an alarm for each failed check. No random number of the training is used."""
+    raised = [_vocabulary(reference), _shared(policy, reference)]
     temperature = prompts.fmt.temperature
     device = next(reference.parameters()).device
     few = sorted(queries[: 16 * QUERIES], key=len)[:: 16 * QUERIES // QUERIES][:QUERIES] or queries[:QUERIES]
@@ -57,11 +59,10 @@ def run_preflight(
         error = float((ours - expected).abs().mean())
         if not error <= MOST:
             causes = ("temperature is missing", "positions or padding are wrong", "logits are shifted", "dropout is on")
-            found.append(
-                Alarm(PreflightCode.PREFLIGHT, f"log-probs of {name} are off by {error:.3f} nats a token", causes)
-            )
-    found.append(_padding(score, pad_left(few).to(device), drawn.tokens, prompts))
-    return [alarm for alarm in found if alarm is not None]
+            text = f"log-probs of {name} are off by {error:.3f} nats a token"
+            raised.append(Alarm(PreflightCode.PREFLIGHT, text, causes))
+    raised.append(_padding(score, pad_left(few).to(device), drawn.tokens, prompts))
+    return [alarm for alarm in raised if alarm is not None]
 
 
 @torch.no_grad()
@@ -72,19 +73,19 @@ def scores_of_base(
     prompts: Prompts,
     at_once: int,
 ) -> list[float]:
-    """Let the second opinion score valid responses of the base; nothing of how they are sampled is the learner's.
+    """Return the shadow scorer's scores of valid responses of the base, which transformers samples.
 
-    `at_once` is how many are sampled together.
+    `ask` is the shadow scorer. `at_once` is the number of responses that are sampled together.
     """
     fmt, device = prompts.fmt, next(reference.parameters()).device
     order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(0)).tolist()
     often = -(-TRIES * SAMPLES // len(order))
-    # Nothing of the checkpoint's own ways to generate: no top-k, top-p or penalties, and no stop at the end of text.
+    # This overrides the checkpoint's generation settings: no top-k, top-p or penalties, no stop at the end of text.
     plainly = GenerationConfig(
         do_sample=True, temperature=fmt.temperature, top_k=0, top_p=1.0, repetition_penalty=1.0, eos_token_id=None,
         min_new_tokens=fmt.response_tokens, max_new_tokens=fmt.response_tokens, pad_token_id=0,
     )  # fmt: skip
-    found: list[float] = []
+    valid: list[float] = []
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for part in in_chunks((order * often)[: TRIES * SAMPLES], min(at_once, SAMPLES)):
@@ -93,15 +94,15 @@ def scores_of_base(
             mask = (contexts >= 0).long()
             drawn = cast(Any, reference).generate(contexts.clamp(min=0), attention_mask=mask, generation_config=plainly)
             scores = ask(rows, drawn[:, contexts.shape[1] :].tolist())
-            found += [score for score in scores if score is not None]
-            if len(found) >= SAMPLES:
+            valid += [score for score in scores if score is not None]
+            if len(valid) >= SAMPLES:
                 break
-    return found
+    return valid
 
 
 @torch.no_grad()
 def reference_differs(reference: PreTrainedModel, rollout: Rollout, temperature: float) -> Alarm | None:
-    """The reference of a rollout must be the base, also when the policy has left it: some rows by plain code."""
+    """Return an alarm if the reference log-probs of some rows differ from the base's by plain code."""
     some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
     plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], temperature)
     error = float((rollout.reference[some, :1] - plain).abs().mean())
@@ -116,7 +117,7 @@ def reference_differs(reference: PreTrainedModel, rollout: Rollout, temperature:
 
 
 def _plain(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> Tensor:
-    """Log-probs [B, k, R], one row of query and response at a time, without padding or masks."""
+    """Return log-probs [B, k, R], one row of query and response at a time, without padding or masks."""
     rows = []
     for context, responses in zip(contexts, tokens, strict=True):
         real = context[context >= 0]
@@ -134,8 +135,9 @@ def _vocabulary(reference: PreTrainedModel) -> Alarm | None:
 
 
 def _shared(policy: PolicyModel, reference: PreTrainedModel) -> Alarm | None:
-    theirs = {parameter.data_ptr() for parameter in reference.parameters()}
-    if not any(parameter.data_ptr() in theirs for parameter in policy.parameters()):
+    """Return an alarm if policy and reference share weights, or if dropout is on."""
+    of_reference = {parameter.data_ptr() for parameter in reference.parameters()}
+    if not any(parameter.data_ptr() in of_reference for parameter in policy.parameters()):
         modules: list[nn.Module] = [*policy.modules(), *reference.modules()]
         if not any(module.training and isinstance(module, nn.Dropout) and module.p > 0 for module in modules):
             return None
@@ -144,7 +146,7 @@ def _shared(policy: PolicyModel, reference: PreTrainedModel) -> Alarm | None:
 
 
 def _padding(score: Score, queries: Tensor, tokens: Tensor, prompts: Prompts) -> Alarm | None:
-    """A score must not depend on the padding around its query and response."""
+    """Return an alarm if a score depends on the padding around its query and response."""
     short = prompts.truncate(tokens)[0]
     wider = torch.nn.functional.pad(queries, (7, 0), value=PAD), torch.nn.functional.pad(short, (0, 5), value=PAD)
     error = float((score(queries, short) - score(*wider)).abs().max())

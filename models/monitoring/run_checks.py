@@ -1,4 +1,4 @@
-"""Sentinels in a run's steps: what is asked of its reward model and policy, and the cord where an answer is wrong."""
+"""The sentinels of a run: checks of its reward model and policy that pull the cord if they fail."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from data.cord.reward_sentinels import FEW_SCORES, canaries_differ, of_reward_mo
 from data.cord.sentinels import UpdateCode
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import Estimate, proportion
-from data.runs.step_facts import RewardStep
+from data.runs.step_facts import Inspection, PolicyUpdate, RewardStep
 from data.store.manifest import Publication
 from models.lm.base import Base, best_device, fingerprint
 from models.monitoring.canaries import Canary, Pair, ranked_right, recalled
@@ -22,13 +22,12 @@ from models.ppo.policy import PolicyModel, Rollout
 from models.ppo.train import Update
 from models.reward.ensemble import Ensemble
 from models.reward.model import HeldOut
-from models.training.hooks import Metrics
 from models.training.job import Job
 from models.training.processes import processes
 
 
 def report(job: Job, alarm: Alarm) -> None:
-    """Pull the cord for the run; say so where a person has decided that it goes on despite of it."""
+    """Pull the cord for the run; only log the alarm if a person released a pull of this sentinel before."""
     if pull_for(job.plain_store, job.run, alarm):
         LOGGER.warning("sentinel %s pulled the cord: %s", alarm.code, alarm.text)
     else:
@@ -38,16 +37,16 @@ def report(job: Job, alarm: Alarm) -> None:
 def check_reward_model(
     job: Job,
     ensemble: Ensemble,
-    known: Sequence[Canary],
+    gold_canaries: Sequence[Canary],
     held_out: HeldOut,
     history: Sequence[RewardStep],
     agreed: PairAgreement | None,
 ) -> Estimate | None:
-    """Ask a reward model, just trained, whether it can be right; return its accuracy on known answers.
+    """Check a newly trained reward model, and return its accuracy on gold questions.
 
-    `agreed`: how often two labelers of its label set did.
+    `agreed` is the agreement of two labelers of its label set.
     """
-    gold = ranked_right(ensemble, known, best_device())
+    gold = ranked_right(ensemble, gold_canaries, best_device())
     if processes().is_main:
         learned, limits = while_training(history), job.campaign.sentinels
         for alarm in of_reward_model(
@@ -58,7 +57,7 @@ def check_reward_model(
 
 
 def while_training(history: Sequence[RewardStep]) -> Estimate:
-    """Return the accuracy in the second half of the epoch, of every label before it was trained on."""
+    """Return the accuracy on labels in the second half of the epoch, each measured before it is trained on."""
     sizes = [int(after - before) for before, after in pairwise([0, *(step["labels"] for step in history)])]
     half = list(zip(sizes, history, strict=True))[len(history) // 2 :]
     return proportion(sum(size * step["accuracy"] for size, step in half), sum(size for size, _ in half))
@@ -66,9 +65,9 @@ def while_training(history: Sequence[RewardStep]) -> Estimate:
 
 @contextmanager
 def open_monitor(
-    job: Job, base: Base, score: Ensemble, scorer: Publication, queries: list[list[int]], history: list[Metrics]
-) -> Iterator[Callable[[Update], Metrics]]:
-    """Test what is about to train, and watch it train; from the first process only."""
+    job: Job, base: Base, score: Ensemble, scorer: Publication, queries: list[list[int]], history: list[PolicyUpdate]
+) -> Iterator[Callable[[Update], Inspection]]:
+    """Run the preflight checks, and return the monitor of the training; in the first process only."""
     if not processes().is_main:
         yield lambda update: {}
         return
@@ -77,26 +76,27 @@ def open_monitor(
     pairs: list[Pair] = json.loads(stored)
 
     def invariants(rollout: Rollout | None = None) -> list[Alarm]:
-        """What must hold before the first update and ever after."""
-        found = [canaries_differ(*recalled(score, pairs, best_device()), limits)] if pairs else []
+        """Return an alarm for each violated invariant. They must hold before the first update and ever after."""
+        raised = [canaries_differ(*recalled(score, pairs, best_device()), limits)] if pairs else []
         if rollout is not None:
-            found.append(reference_differs(base.model, rollout, prompts.fmt.temperature))
+            raised.append(reference_differs(base.model, rollout, prompts.fmt.temperature))
         if fingerprint(base.model) != base.fingerprint:
             causes = ("the reference shares the policy's weights", "the reference is trained")
-            found.append(Alarm(UpdateCode.REFERENCE_MOVED, "the reference's weights are not those of the base", causes))
-        return [alarm for alarm in found if alarm is not None]
+            text = "the reference's weights are not those of the base"
+            raised.append(Alarm(UpdateCode.REFERENCE_MOVED, text, causes))
+        return [alarm for alarm in raised if alarm is not None]
 
     published = (scorer["base_score_mean"], scorer["base_score_std"])
     policy = PolicyModel(base.model).to(best_device())
     for alarm in [*run_preflight(policy, base.model, score, queries, prompts), *invariants()]:
         report(job, alarm)
-    del policy  # a whole copy, that the training would keep
+    del policy  # a whole copy, which would stay in memory during the training
     shadow = ShadowScorer(job.store, scorer.prefix, prompts)
     try:
-        if (known := scorer.get("base_score_queries", 0)) >= FEW_SCORES:
+        if (count := scorer.get("base_score_queries", 0)) >= FEW_SCORES:
             scores = scores_of_base(base.model, shadow.score, queries, prompts, job.campaign.policy.batch)
-            if other := unlike_base(scores, (*published, known), limits):
-                report(job, other)
+            if alarm_of_base := unlike_base(scores, (*published, count), limits):
+                report(job, alarm_of_base)
         yield Monitor(
             job.campaign, prompts, published, shadow, history, queries, invariants, lambda alarm: report(job, alarm)
         )

@@ -1,8 +1,8 @@
-"""A second opinion on scores, in a process of its own, by plain code, from the published reward model.
+"""The shadow scorer: an independent scorer by plain code, in its own process, with the published reward model.
 
-What PPO uses is fast and shared, so a mistake in it is a mistake in everything that reads its numbers. Here a response
-is cut by a loop, a row holds one query and one response and no padding, and the weights come from the store. The child
-reads a JSON object a line and answers with one; it never sees the trainer's scores.
+PPO's scoring code is fast and shared, so a bug in it affects all numbers that come from it. Here a loop cuts a
+response, a row has one query, one response and no padding, and the weights come from the store. The child reads one
+JSON object a line and writes one a line. It never gets the trainer's scores.
 """
 
 import json
@@ -28,17 +28,17 @@ Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bia
 
 
 class ShadowScorer:
-    """The child, started once; `score` waits for its answer."""
+    """The child process, which is started once."""
 
     def __init__(self, store: str, reward: str, prompts: Prompts) -> None:
-        where = open_store(store).uri  # a folder's is absolute, as the child, elsewhere, needs it
+        uri = open_store(store).uri  # absolute for a folder, because the child may run in another one
         child = command(
-            "models.monitoring.shadow_scorer", where, reward, str(prompts.stop), str(prompts.fmt.truncate_after)
+            "models.monitoring.shadow_scorer", uri, reward, str(prompts.stop), str(prompts.fmt.truncate_after)
         )
         self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def score(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
-        """Return the score of each response to its query, whole as it was sampled; None where it is invalid."""
+        """Return the score of each complete response to its query; None for an invalid response."""
         assert self.child.stdin is not None and self.child.stdout is not None
         try:
             self.child.stdin.write(json.dumps({"queries": queries, "responses": responses}) + "\n")
@@ -46,8 +46,8 @@ class ShadowScorer:
             answer: list[float | None] = json.loads(self.child.stdout.readline())
         except (OSError, ValueError) as error:
             raise Refused(
-                f"The second opinion on scores ended with exit code {self.child.poll()}: the training would go on "
-                "unchecked, so it ends. Its messages stand above; it goes on from its checkpoint when run again."
+                f"The shadow scorer ended with exit code {self.child.poll()} (see its messages above), so the training "
+                "ends too. Run it again: it continues from its checkpoint."
             ) from error
         return answer
 
@@ -60,16 +60,16 @@ class ShadowScorer:
 
 def members(folder: Path) -> list[Member]:
     """Load body and head of every member of a published reward model."""
-    found = []
+    loaded = []
     for path in (folder, *sorted(folder.glob("member-*"))):
         body = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
-        found.append((body.eval().to(DEVICE), load_file(path / "head.safetensors", device=str(DEVICE))))
-    return found
+        loaded.append((body.eval().to(DEVICE), load_file(path / "head.safetensors", device=str(DEVICE))))
+    return loaded
 
 
 @torch.no_grad()
 def score(models: list[Member], query: list[int], response: list[int]) -> float:
-    """g (w . h + b) + c at the last token of query and response, the mean over members."""
+    """Return the mean over members of g (w . h + b) + c at the last token of query and response."""
     total = 0.0
     for body, head in models:
         last = body(input_ids=torch.tensor([query + response], device=DEVICE)).last_hidden_state[0, -1]
@@ -79,7 +79,7 @@ def score(models: list[Member], query: list[int], response: list[int]) -> float:
 
 
 def cut(response: list[int], stop: int, after: int) -> list[int] | None:
-    """Return the response up to and including the first stop at or after an index; None where there is none."""
+    """Return the response up to and including the first stop at or after an index; None without a stop."""
     for index in range(after, len(response)):
         if response[index] == stop:
             return response[: index + 1]
@@ -87,17 +87,18 @@ def cut(response: list[int], stop: int, after: int) -> list[int] | None:
 
 
 def main(store: str, reward: str, stop: int, after: int) -> None:
-    for asked in (signal.SIGTERM, signal.SIGINT):  # the trainer saves first; the end of its questions is our end
-        signal.signal(asked, signal.SIG_IGN)
+    """Answer requests from stdin until it ends."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # the trainer needs scores until it has saved; then it closes stdin
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
-    transformers_logging.disable_progress_bar()  # what it loads is nobody's news
+    transformers_logging.disable_progress_bar()
     published = read_manifest(open_store(store), reward)
     assert published is not None
     models = members(published.folder())
     for line in sys.stdin:
-        asked = json.loads(line)
-        kept = [cut(response, stop, after) for response in asked["responses"]]
-        pairs = zip(asked["queries"], kept, strict=True)
+        request = json.loads(line)
+        kept = [cut(response, stop, after) for response in request["responses"]]
+        pairs = zip(request["queries"], kept, strict=True)
         print(
             json.dumps([None if short is None else score(models, query, short) for query, short in pairs]), flush=True
         )

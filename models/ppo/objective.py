@@ -1,7 +1,7 @@
-"""What PPO optimises (paper, section 2.1; released code): rewards of tokens, advantages, clipped losses, price of KL.
+"""The objective of PPO (paper, section 2.1; released code): token rewards, advantages, clipped losses, KL controller.
 
-Shapes: tokens of responses [..., R]; scores [...], one a response. Functions of tensors only, so each can be tested for
-what it must do: no model, no settings, no randomness.
+Shapes: tokens of responses [..., R]; scores [...], one a response. These are functions of tensors, without models,
+settings or randomness, so each can be tested by itself.
 """
 
 import torch
@@ -11,7 +11,7 @@ from data.campaign.settings import Policy
 
 
 def token_rewards(scores: Tensor, logprobs: Tensor, reference: Tensor, kl_coefficient: float) -> Tensor:
-    """R_t = -beta * (lp_t - lpref_t), and the score on top at the last index."""
+    """R_t = -beta * (lp_t - lpref_t), plus the score at the last index."""
     rewards = -kl_coefficient * (logprobs - reference)
     rewards[..., -1] += scores
     return rewards
@@ -24,7 +24,7 @@ def whiten(values: Tensor, *, keep_mean: bool) -> Tensor:
 
 
 def gae(rewards: Tensor, values: Tensor, gamma: float, lam: float) -> Tensor:
-    """A_t = d_t + gamma * lam * A_{t+1}, where d_t = R_t + gamma * V_{t+1} - V_t and V behind the end is 0."""
+    """A_t = d_t + gamma * lam * A_{t+1}, with d_t = R_t + gamma * V_{t+1} - V_t; V after the end is 0."""
     following = torch.cat([values[..., 1:], torch.zeros_like(values[..., :1])], -1)
     deltas = rewards + gamma * following - values
     advantage = torch.zeros_like(deltas[..., 0])
@@ -48,7 +48,7 @@ def value_loss(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Ten
 
 
 class KLController:
-    """beta, fixed or steered so that KL (nats a sequence) approaches a target."""
+    """The KL coefficient beta, fixed or controlled so that KL (nats a sequence) approaches a target."""
 
     def __init__(self, settings: Policy) -> None:
         self.beta = settings.kl_coefficient

@@ -1,10 +1,10 @@
-"""The policy: a language model with a value for every state, and what a batch of its episodes is.
+"""The policy, a language model with a value for every state, and its rollouts.
 
-The value is a head on the same body, zero at the start (paper), or a body of its own that starts as the reward model
-(Stiennon et al. 2020: early value updates then cannot damage the policy).
+The value is a head on the same body, zero at the start (paper). Or it has a body of its own that starts as the reward
+model, so that early value updates cannot damage the policy (Stiennon et al. 2020).
 
-Shapes: B queries, each between its affixes a context, k responses to each, R tokens. Log-probs and values [B, k, R] are
-of the state *before* each token.
+Shapes: B queries, k responses to each query, R tokens. A context is a query between its affixes. Log-probs and values
+[B, k, R] are of the state *before* each token.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,20 +27,20 @@ Score = Callable[[Tensor, Tensor], Tensor]  # queries [B, Q], truncated response
 
 
 class Rollout(NamedTuple):
-    """One batch of episodes and what it earned."""
+    """One batch of episodes with its scores."""
 
-    queries: Tensor  # [B, Q], what the reward model reads
-    contexts: Tensor  # [B, C], what the policy reads: the query between the campaign's affixes
+    queries: Tensor  # [B, Q], input of the reward model
+    contexts: Tensor  # [B, C], input of the policy: the query between the campaign's affixes
     tokens: Tensor  # [B, k, R]
     logprobs: Tensor  # [B, k, R], of the policy that sampled
     values: Tensor  # [B, k, R]
     reference: Tensor  # [B, k, R], log-probs of the base
-    scores: Tensor  # [B, k], -1 where invalid
+    scores: Tensor  # [B, k], the campaign's invalid_score for invalid responses
     valid: Tensor  # [B, k]
 
 
 class PolicyModel(nn.Module):
-    """A language model with a value head on its body, or beside it where a reward model is given to start from."""
+    """A language model with a value head on its body, or on a second body if a reward model is given for its start."""
 
     def __init__(self, base: PreTrainedModel, value_from: RewardModel | None = None) -> None:
         super().__init__()
@@ -83,8 +83,8 @@ def roll_out(
 ) -> Rollout:
     """Sample responses to B queries with `noise` [B, k, R], and measure them by reference and reward model.
 
-    The policy and the reference read the contexts, the reward model reads the queries. Each process rolls out its share
-    of the batch, all at once when it samples and `part` queries at a time when it measures; all get the whole rollout.
+    The policy and the reference read the contexts, the reward model reads the queries. Each process samples its share
+    of the batch at once and measures it `part` queries at a time. All processes get the whole rollout.
     """
     group, device, fmt = processes(), next(reference.parameters()).device, prompts.fmt
     plain = group.share_rows(pad_left(queries).to(device))

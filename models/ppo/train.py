@@ -6,14 +6,15 @@ Differences from the released code:
    nor the number of processes changes a result.
 3. Log-probabilities and values of a rollout are those of sampling, not of a second pass.
 
-The whole response is trained on, also the part behind its truncation. The reward model alone sees the truncated one.
+The whole response is trained on, including the part after its truncation. Only the reward model sees it truncated.
 
 Shapes: B queries in a batch, k responses to each, R tokens in a response. A reward, an advantage and a value are
 [B, k, R], a score is [B, k].
 A run's policy is trained by `python -m models.steps policy JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from transformers import PreTrainedModel
 
 from data.campaign.settings import Policy, TextFormat
 from data.errors import Refused
+from data.runs.step_facts import Improvement, Inspection, PolicyUpdate
 from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
@@ -29,31 +31,38 @@ from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
 from models.reward.model import RewardModel
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
-from models.training.hooks import NO_HOOKS, Hooks, Metrics
-from models.training.loop import progress
+from models.training.hooks import Hooks
+from models.training.loop import Look, progress, unwatched
 from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
-SUMMED = (
-    "loss_policy",
-    "loss_value",
-    "approx_kl",
-    "clip_fraction",
-    "entropy",
-    "ratio",
-    "ratio_error",
-)  # over tokens, every epoch
+SUMMED = 7  # metrics that are summed over tokens in every epoch
 
 
 class Update(NamedTuple):
-    """What one update was made of, for those who check it."""
+    """The parts of one update, for the monitor that checks it."""
 
     number: int
     rollout: Rollout
     rewards: Tensor  # [B, k, R], of every token
-    kl_coefficient: float  # beta, as it was used in the rewards
-    logprob_delta: Tensor  # [B, k], nats by which each response became likelier in all epochs but the last
-    metrics: Metrics
+    kl_coefficient: float  # beta in the rewards
+    logprob_delta: Tensor  # [B, k], increase of each response's log-prob in all epochs but the last
+    metrics: PolicyUpdate
+
+
+@dataclass(frozen=True)
+class PolicyHooks(Hooks):
+    """The hooks of PPO.
+
+    `last_look` is called after the last update. `log` gets the metrics of each update; after a restart it gets those of
+    earlier updates first. `show` gets the number of updates so far, the policy and the last metrics. `inspect` gets an
+    update and returns further metrics of it.
+    """
+
+    last_look: Look = unwatched
+    log: Callable[[PolicyUpdate], None] = lambda metrics: None
+    show: Callable[[int, PolicyModel, PolicyUpdate], None] = lambda updates, policy, metrics: None
+    inspect: Callable[[Update], Inspection] = lambda update: {}
 
 
 def train_policy(
@@ -63,12 +72,13 @@ def train_policy(
     score: Score,
     queries: Sequence[list[int]],
     seed: int,
-    hooks: Hooks = NO_HOOKS,
+    hooks: PolicyHooks = PolicyHooks(),
     value_from: RewardModel | None = None,
 ) -> PolicyModel:
     """Train a policy from the base, which is also its reference, and return it.
 
-    `value_from` is the reward model that a separate value model starts from; without it, values are a head on the body.
+    A separate value model starts from the reward model `value_from`. Without it, the value is a head on the policy's
+    body. Raises Refused if the queries of a batch cannot be shared equally by all processes.
     """
     device = next(base.parameters()).device
     model = PolicyModel(base, value_from).to(device)
@@ -77,13 +87,16 @@ def train_policy(
     kl = KLController(settings)
     first, facts = restore_state(hooks.checkpoints, policy, optimizer)
     kl.beta = facts.get("kl_coefficient", kl.beta)
-    history: list[Metrics] = facts.get("history", [])
-    for metrics in history:
-        hooks.log(metrics)
+    history: list[PolicyUpdate] = facts.get("history", [])
+    for earlier in history:
+        hooks.log(earlier)
     updates = -(-settings.episodes // settings.batch)
     count = settings.batch // settings.responses_per_query
     if count % processes().count:
-        raise Refused(f"A batch of {count} queries does not divide among {processes().count} processes.")
+        raise Refused(
+            f"A batch has {count} queries, which {processes().count} processes cannot share equally. Change the number "
+            "of processes, or batch in [policy]."
+        )
     for update in progress(range(updates), "policy", "update", first):
         facts = {"kl_coefficient": kl.beta, "history": history}
         chosen = [queries[i] for i in cursor(len(queries), update * count, count, seed)]
@@ -93,11 +106,18 @@ def train_policy(
             hooks.look()
             rollout = roll_out(policy, base, score, chosen, noise, prompts, settings.micro_batch, hooks.look)
         rewards = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
-        metrics, logprob_delta = improve(
+        improvement, logprob_delta = improve(
             policy, optimizer, rollout, rewards, settings, prompts.fmt, remaining=1 - update / updates
         )
-        metrics = {"update": update, "episodes": (update + 1) * settings.batch, "kl_coefficient": kl.beta, **metrics}
-        metrics |= hooks.inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))
+        episodes = (update + 1) * settings.batch
+        metrics: PolicyUpdate = {
+            "update": update,
+            "episodes": episodes,
+            "kl_coefficient": kl.beta,
+            **improvement,
+            **Inspection(),  # the monitor's measures follow
+        }
+        metrics = {**metrics, **hooks.inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))}
         kl.update(metrics["kl"], settings.batch)
         history.append(metrics)
         hooks.log(metrics)
@@ -111,13 +131,13 @@ def train_policy(
 
 
 def cursor(length: int, start: int, count: int, seed: int) -> list[int]:
-    """Return which of `length` queries are numbers `start` to `start + count` of an endless series of permutations."""
-    found: list[int] = []
-    while len(found) < count:
-        turn, place = divmod(start + len(found), length)
+    """Return elements `start` to `start + count` of an endless series of permutations of range(length)."""
+    numbers: list[int] = []
+    while len(numbers) < count:
+        turn, place = divmod(start + len(numbers), length)
         order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)).tolist()
-        found += order[place : place + count - len(found)]
-    return found
+        numbers += order[place : place + count - len(numbers)]
+    return numbers
 
 
 def improve(
@@ -129,31 +149,24 @@ def improve(
     fmt: TextFormat,
     *,
     remaining: float,
-) -> tuple[Metrics, Tensor]:
+) -> tuple[Improvement, Tensor]:
     """Take `epochs` steps on one rollout, one minibatch each.
 
-    Returns the update's metrics, and by how much each response [B, k] had become likelier before the last step.
+    Returns the update's metrics, and the increase of each response's log-prob [B, k] before the last step.
     """
     group = processes()
     whitened = whiten(rewards, keep_mean=True) if settings.whiten_rewards else rewards
     advantages = gae(whitened, rollout.values, settings.gamma, settings.lam)
     returns = advantages + rollout.values
     advantages = whiten(advantages, keep_mean=False)
-    wanted = (rollout.contexts, rollout.tokens, rollout.logprobs, rollout.values, advantages, returns)
-    mine = (group.share_rows(tensor) for tensor in wanted)
+    tensors = (rollout.contexts, rollout.tokens, rollout.logprobs, rollout.values, advantages, returns)
+    mine = (group.share_rows(tensor) for tensor in tensors)
     pieces = list(zip(*(tensor.split(settings.micro_batch) for tensor in mine), strict=True))
     total = rollout.tokens.numel()
     kl = (rollout.logprobs - rollout.reference).sum(-1)  # [B, k], nats a sequence
-    metrics: Metrics = {
-        "kl": float(kl.mean()),
-        "kl_se": float(kl.std(correction=0)) / kl.numel() ** 0.5,
-        "score": float(rollout.scores.mean()),
-        "score_std": float(rollout.scores.std(correction=0)),
-        "reward": float(rewards.sum(-1).mean()),
-        "valid": float(rollout.valid.float().mean()),
-    }
-    for epoch in range(settings.epochs):
-        sums = torch.zeros(1, len(SUMMED), device=rewards.device)
+    by_epoch: list[list[float]] = []
+    for _ in range(settings.epochs):
+        sums = torch.zeros(1, SUMMED, device=rewards.device)
         changes = []
         for contexts, tokens, old_logprobs, old_values, advantage, target in pieces:
             logprobs, values, entropy = policy(contexts, tokens, fmt.temperature)
@@ -169,9 +182,23 @@ def improve(
                 sums += torch.stack([of_policy, of_value, *(tensor.sum() / total for tensor in rest)])
         group.sum_gradients(policy.parameters())
         optimizer.step(remaining)
-        of_epoch = dict(zip(SUMMED, group.gather(sums).sum(0).tolist(), strict=True))
-        of_ratio = {"first_ratio": of_epoch.pop("ratio"), "ratio_error": of_epoch.pop("ratio_error")}
-        if epoch == 0:
-            metrics |= of_ratio
-    explained = 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8)
-    return metrics | of_epoch | {"value_explained": explained}, group.gather(torch.cat(changes))
+        by_epoch.append(group.gather(sums).sum(0).tolist())
+    *_, first_ratio, ratio_error = by_epoch[0]
+    loss_policy, loss_value, approx_kl, clip_fraction, entropy_of_last, *_ = by_epoch[-1]
+    metrics: Improvement = {
+        "kl": float(kl.mean()),
+        "kl_se": float(kl.std(correction=0)) / kl.numel() ** 0.5,
+        "score": float(rollout.scores.mean()),
+        "score_std": float(rollout.scores.std(correction=0)),
+        "reward": float(rewards.sum(-1).mean()),
+        "valid": float(rollout.valid.float().mean()),
+        "first_ratio": first_ratio,
+        "ratio_error": ratio_error,
+        "loss_policy": loss_policy,
+        "loss_value": loss_value,
+        "approx_kl": approx_kl,
+        "clip_fraction": clip_fraction,
+        "entropy": entropy_of_last,
+        "value_explained": 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8),
+    }
+    return metrics, group.gather(torch.cat(changes))

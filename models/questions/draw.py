@@ -1,4 +1,4 @@
-"""Drawing questions for labelers: a query, and k valid responses of the policies of the round."""
+"""Questions for labelers: each a query and k valid responses of the policies of the round."""
 
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from models.lm.sampling import sample_valid
 from models.training.loop import in_chunks
 
 BASE, CHAMPION = "base", "champion"
-MOST_AT_ONCE = 4_096  # queries whose responses are in memory
+MOST_AT_ONCE = 4_096  # largest number of queries whose responses are in memory
 
 
 def draw_questions(
@@ -26,10 +26,11 @@ def draw_questions(
     seed: int,
     used: Collection[str],
 ) -> Iterator[Question]:
-    """Yield `count` questions on queries that earlier batches did not use, as far as there are any.
+    """Yield `count` questions, first on queries that earlier batches did not use.
 
-    Without a champion all samples are the base's. With one, a share of probes takes half of its samples from each (they
-    measure the win rate and train the reward model too), and the rest takes all from the champion (paper, section 2.2).
+    Without a champion, the base writes all samples. With a champion, it writes all samples of most questions (paper,
+    section 2.2). In the others, the probes, base and champion write half of the samples each. Probes measure the win
+    rate and also train the reward model. Raises Refused if too few queries get enough valid samples.
     """
     k = campaign.batch.samples
     prompts = policies[BASE].prompts(campaign.text)
@@ -47,33 +48,33 @@ def draw_questions(
         encoded = [(query, ids) for query in part if (ids := prompts.encode(query.text))]
         encoded = encoded[: missing + missing // 8 + 1]  # a few will not yield enough valid responses
         for writers, share in _mixes(policies, k, campaign.batch.probe_share):
-            taken = round(len(encoded) * share)
-            questions = _ask(policies, encoded[:taken], writers, prompts, draw)[: count - drawn]
+            size = round(len(encoded) * share)
+            questions = _sample(policies, encoded[:size], writers, prompts, draw)[: count - drawn]
             yield from questions
             drawn += len(questions)
-            encoded = encoded[taken:]
+            encoded = encoded[size:]
     if drawn < count:
         raise Refused(
-            f"Only {drawn} of {count} questions could be drawn from {len(queries)} queries: the base ends too "
-            f"few sentences by the rules of campaign {campaign.name}. Ask for fewer, or give more queries."
+            f"Only {drawn} of {count} questions could be drawn from {len(queries)} queries, because the base ends too "
+            f"few sentences by the rules of campaign {campaign.name}. Ask fewer questions, or give more queries."
         )
 
 
 def _mixes(policies: Mapping[str, Base], k: int, probe_share: float) -> list[tuple[dict[str, int], float]]:
-    """Return who writes how many samples of a question, and for which share of the questions that are left."""
+    """Return the numbers of samples by writer, each with its share of the questions that remain."""
     if CHAMPION not in policies:
         return [({BASE: k}, 1.0)]
     return [({BASE: k // 2, CHAMPION: k - k // 2}, probe_share), ({CHAMPION: k}, 1.0)]
 
 
-def _ask(
+def _sample(
     policies: Mapping[str, Base],
     encoded: Sequence[tuple[Query, list[int]]],
     writers: Mapping[str, int],
     prompts: Prompts,
     draw: torch.Generator,
 ) -> list[Question]:
-    """Sample the responses of some queries; those with too few valid or with equal texts are left out."""
+    """Sample questions on some queries; queries with too few valid samples or with equal texts are left out."""
     samples: list[list[Sample]] = [[] for _ in encoded]
     contexts = [prompts.surround(tokens) for _, tokens in encoded]
     for writer, k in writers.items():

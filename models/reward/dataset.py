@@ -1,4 +1,4 @@
-"""From labels to comparisons that the reward model trains on, and those held out to measure it."""
+"""Comparisons from labels: the training examples of a reward model, and the held-out set that measures it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -32,10 +32,11 @@ class Split(NamedTuple):
 def split_comparisons(
     base: Base, batches: Sequence[Batch], labels: Sequence[Label], prompts: Prompts, held_out_share: float
 ) -> Split:
-    """Join labels with the samples of their batches; one comparison a label, in the order of the labels.
+    """Join labels with the samples of their batches; return one comparison a label, in the order of the labels.
 
-    The tokens that were sampled are used where the base has the same vocabulary, else the texts are encoded anew. A
-    correction is one more comparison to train on. Held out are labels that prefer something.
+    The sampled tokens are used if the base has the same vocabulary, else the texts are encoded again. A correction is
+    one more comparison to train on. Held-out labels that prefer no response are dropped. Raises Refused if no question
+    is left to train on.
     """
     questions = {}
     for batch in batches:
@@ -45,26 +46,31 @@ def split_comparisons(
     split, habits = Split([], []), habits_of(labels)
     for label in labels:
         same, row = questions[label.question_id]
-        asked = question_tokens(prompts, row, same)
-        if not asked or row["role"] in TESTS or (said := target_of(label, *asked, habits)) is None:
+        tokens = question_tokens(prompts, row, same)
+        if not tokens or row["role"] in TESTS or (comparison := target_of(label, *tokens, habits)) is None:
             continue
         held_out = is_held_out(row["query_id"], held_out_share)
-        if held_out and row["selection_reason"] == DISAGREEMENT:  # chosen for being hard: they would bias the measure
+        if (
+            held_out and row["selection_reason"] == DISAGREEMENT
+        ):  # selected questions are hard and would bias the measure
             continue
         if held_out:
-            split.held_out.extend([said] if has_a_best(said) else [])
+            split.held_out.extend([comparison] if has_a_best(comparison) else [])
             continue
-        split.train.append(said)
+        split.train.append(comparison)
         if label.correction:
             better = prompts.encode_response(label.correction)
-            split.train.extend(filter(None, [correction_wins(label, *asked, better)]))
+            split.train.extend(filter(None, [correction_wins(label, *tokens, better)]))
     if not split.train:
-        raise Refused("The label set leaves no question to train on: ingest more labels first.")
+        raise Refused("The label set has no question to train on. Ingest more labels first.")
     return split
 
 
 def question_tokens(prompts: Prompts, row: Mapping[str, Any], same: bool) -> tuple[list[int], list[list[int]]] | None:
-    """Return query and responses of a row of a key, as sampled where the vocabulary is the `same`; None without any."""
+    """Return the tokens of query and responses of a key's row, as sampled if the base has the `same` vocabulary.
+
+    None if the query does not satisfy the campaign's text rules.
+    """
     if same and row["query_tokens"]:
         return row["query_tokens"], [sample["tokens"] for sample in row["samples"]]
     query = prompts.encode(row["query"])
@@ -74,15 +80,18 @@ def question_tokens(prompts: Prompts, row: Mapping[str, Any], same: bool) -> tup
 def preferred(
     base: Base, score: Callable[[Sequence[Comparison]], Tensor], batch: Batch, prompts: Prompts
 ) -> dict[str, int]:
-    """Return which sample a reward model, scores [members, N, k], likes best of each sampled question of a batch."""
+    """Return the sample with the highest score for each sampled question of a batch, by question id.
+
+    `score` returns scores [members, N, k].
+    """
     same = batch["vocabulary"] == base.vocabulary
     rows = [row for row in read_key(batch.path(KEY_FILE)) if row["role"] not in TESTS]
-    asked = {row["question_id"]: question_tokens(prompts, row, same) for row in rows}
-    known = {name: tokens for name, tokens in asked.items() if tokens is not None}
-    if not known:
+    tokens = {row["question_id"]: question_tokens(prompts, row, same) for row in rows}
+    comparisons = {name: Comparison(*pair) for name, pair in tokens.items() if pair is not None}
+    if not comparisons:
         return {}
-    best = score([Comparison(*tokens) for tokens in known.values()]).mean(0).argmax(-1)
-    return dict(zip(known, best.tolist(), strict=True))
+    best = score(list(comparisons.values())).mean(0).argmax(-1)
+    return dict(zip(comparisons, best.tolist(), strict=True))
 
 
 @torch.no_grad()
@@ -95,14 +104,15 @@ def base_responses(
     scored: bool = True,
     look: Look = unwatched,
 ) -> list[Comparison]:
-    """Sample `count` responses of the base, one a row: what scores are normalised on.
+    """Sample `count` responses of the base, one a row, to normalise scores on.
 
-    `scored`: those that would be scored, truncated and valid. Else all as they are, as the released code did.
+    With `scored`, they are truncated and valid, as PPO scores them. Otherwise they are complete, as in the released
+    code. Raises Refused if the base ends too few sentences.
     """
     device = next(base.model.parameters()).device
     draw = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed)).tolist()
-    found: list[Comparison] = []
+    sampled: list[Comparison] = []
     for part in in_chunks(order * 50, 64):
         rows = [queries[i] for i in part]
         contexts = prompts.contexts(rows).to(device)
@@ -111,7 +121,10 @@ def base_responses(
         cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
             kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]
-            found += [Comparison(query, [response]) for response in kept]
-        if len(found) >= count:
-            return found[:count]
-    raise Refused(f"The base ends too few sentences by the campaign's rules: {len(found)} of {count} in 50 passes.")
+            sampled += [Comparison(query, [response]) for response in kept]
+        if len(sampled) >= count:
+            return sampled[:count]
+    raise Refused(
+        f"The base gave {len(sampled)} of {count} valid responses in 50 passes: it ends too few sentences by the "
+        "campaign's rules. Change truncate_at or response_tokens in [text], or the base."
+    )

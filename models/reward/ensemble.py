@@ -1,4 +1,4 @@
-"""Reward models of several seeds: their mean is the score, their spread says where they only guess."""
+"""Reward models of several seeds. Their mean is the score, and their spread shows uncertainty."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ class Ensemble:
         return torch.stack([score_all(member, rows, look) for member in self.members])
 
     def save(self, folder: Path) -> None:
-        """Write the first member at the top of a folder, where a single one lies, and the others below it."""
+        """Write the first member to the top of a folder, like a single model, and the others to subfolders."""
         for number, member in enumerate(self.members):
             member.save(folder / f"member-{number}" if number else folder)
 

@@ -1,12 +1,13 @@
 """The reward model (paper section 2.1): a copy of the base with a scalar head, trained on people's choices.
 
-Details that are easy to get wrong:
-1. The head is read at the last real token of the truncated response.
+Two details are easy to get wrong:
+1. The head reads the state at the last real token of the truncated response.
 2. The score is g * (w . h + b) + c. Gain g and bias c are set so that the base's own responses have mean 0 and standard
-   deviation 1: before training, for sensible first losses, and after it, so that a KL coefficient keeps its meaning.
+   deviation 1. This is done before training, for a sensible first loss, and after it, so that a KL coefficient means
+   the same for every reward model.
 
 Differences from the paper and the released code:
-1. Gain and bias are measured on truncated, valid responses of the base: on what PPO scores.
+1. Gain and bias are measured on truncated, valid responses of the base, which are what PPO scores.
 2. The k responses to a query are one row, so the query is computed once (models/lm/shared_query.py).
 3. A label may be a ranking, a tie or ratings (models/reward/preferences.py).
 
@@ -43,7 +44,7 @@ AT_ONCE = 64  # comparisons that one process scores together
 
 
 class Normalisation(NamedTuple):
-    """What the scores of the base's responses were before gain and bias were set."""
+    """Mean and standard deviation of the base's scores before normalisation, and the gain and bias set from them."""
 
     n: int
     mean: float
@@ -97,7 +98,7 @@ class RewardModel(nn.Module):
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
 
     def save(self, folder: Path) -> None:
-        """Write the body as a checkpoint of transformers, and the head beside it."""
+        """Write the body as a checkpoint of transformers, and the head in a file next to it."""
         self.body.save_pretrained(folder, safe_serialization=True)
         rest = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
         save_file(rest, folder / "head.safetensors")
@@ -123,7 +124,7 @@ def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
 def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
     """Return the scores [N, k] of comparisons with equal k.
 
-    Queries of like length share a chunk, so that little of it is padding, and the processes share every chunk.
+    Queries of similar length are in one chunk, which has little padding. The processes share every chunk.
     """
     group = processes()
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
@@ -146,8 +147,8 @@ def train_reward_model(
 ) -> list[RewardStep]:
     """Train for one epoch with linear decay; return loss and accuracy of every step.
 
-    The loss of a batch is the mean over its labels. With checkpoints, a killed training goes on from the last one;
-    `look` raises where the line is stopped, after which the state is saved.
+    The loss of a batch is the mean over its labels. With checkpoints, a killed training continues from the last one. If
+    the line is stopped, the hook `look` raises, and the state is saved.
     """
     group = processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -185,30 +186,33 @@ def _backward(
 
 
 class HeldOut(NamedTuple):
-    """How well scores predict choices that were not trained on."""
+    """Measures of a reward model on held-out comparisons."""
 
     accuracy: Estimate
     chance: float
-    of_one_best: Estimate | None  # the accuracy where one is said to be best of all, as two labelers agree or do not
+    of_one_best: Estimate | None  # accuracy on labels with one best response, which can be compared with agreement
     loss: float
-    calibration: tuple[float, list[Bin]] | None  # expected error and bins; None where no label names one best of all
+    calibration: tuple[float, list[Bin]] | None  # expected error and bins; None if no label has one best response
 
 
 def measure_held_out(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: Sequence[Comparison]) -> HeldOut:
-    """Measure accuracy and loss of scores [members, N, k] on held-out comparisons, beside chance."""
+    """Measure the scores [members, N, k] of held-out comparisons."""
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)
     right = agreement(scores, label)
-    chance = float(best_liked(label).double().mean())  # more than 1 / k where several tie for the first place
+    chance = float(best_liked(label).double().mean())  # more than 1 / k if several tie for the first place
     loss = float(preference_loss(scores, label).mean())
-    known = [(number, best) for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None]
-    judged = calibration([best for _, best in known], scores[[n for n, _ in known]].tolist()) if known else None
-    of_one = proportion(float(right[[n for n, _ in known]].sum()), len(known)) if known else None
-    return HeldOut(proportion(float(right.sum()), len(rows)), chance, of_one, loss, judged)
+    accuracy = proportion(float(right.sum()), len(rows))
+    bests = {number: best for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None}
+    if not bests:
+        return HeldOut(accuracy, chance, None, loss, None)
+    numbers = list(bests)
+    of_one_best = proportion(float(right[numbers].sum()), len(numbers))
+    return HeldOut(accuracy, chance, of_one_best, loss, calibration([*bests.values()], scores[numbers].tolist()))
 
 
 def _best_of_all(row: Comparison) -> int | None:
-    """Return which response was chosen among all; None for ties, ratings and choices among some."""
+    """Return the response that was chosen among all; None for ties, ratings and choices among some."""
     if not row.choices or len(row.choices[0].among) < len(row.responses) or max(row.choices[0].shares) < 1:
         return None
     return row.choices[0].among[row.choices[0].shares.index(1)]

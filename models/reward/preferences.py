@@ -1,8 +1,8 @@
-"""What a label says about k responses, and the loss of scores that should have said the same.
+"""Labels as comparisons of k responses, and the loss of scores on them.
 
-A label is a chain of choices (Plackett-Luce): the best of all, then the best of the rest, and so on as far as the
-labeler went. Best-of-k is a chain of one, a pair is best-of-2, a tie or several labelers share one choice out. Ratings
-are numbers of their own and are compared as such.
+A label is a chain of choices (Plackett-Luce): the best of all, then the best of the rest, as far as the labeler ranked
+them. Best-of-k is a chain of one choice, and a pair is best-of-2. A tie divides one choice among several responses.
+Ratings are numbers and enter the loss as such.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from data.answers.ranking import choices
 
 
 class Comparison(NamedTuple):
-    """One label: a query, k truncated responses, and what was chosen among them or how they were rated."""
+    """One label: a query, k truncated responses, and the choices among them or their ratings."""
 
     query: list[int]
     responses: list[list[int]]
@@ -26,16 +26,16 @@ class Comparison(NamedTuple):
 
 
 def best_of(query: list[int], responses: list[list[int]], best: int, weight: float = 1.0) -> Comparison:
-    """One response was chosen among all (paper, section 2.1)."""
+    """Return the comparison of a label with one best response (paper, section 2.1)."""
     return ranked(query, responses, [[best]], weight)
 
 
 def ranked(
     query: list[int], responses: list[list[int]], groups: Sequence[Sequence[int]], weight: float = 1.0
 ) -> Comparison:
-    """Responses in groups, best first; within a group they tie, and those in no group come after all others.
+    """Return the comparison of a ranking: groups of responses, best first. Responses in a group tie.
 
-    A full ranking of k is k - 1 choices, since the last one is none.
+    Responses in no group rank below all others. A full ranking of k has k - 1 choices, because the last one is forced.
     """
     named = [option for group in groups for option in group]
     if len(set(named)) < len(named) or not set(named) <= set(range(len(responses))):
@@ -82,12 +82,12 @@ def preference_loss(scores: Tensor, label: Targets) -> Tensor:
 
 
 def agreement(scores: Tensor, label: Targets) -> Tensor:
-    """Say of each comparison [B] whether the highest score is one of those that the label puts first."""
+    """Return for each comparison [B] whether the response with the highest score is one that the label puts first."""
     return best_liked(label).gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
 
 
 def best_liked(label: Targets) -> Tensor:
-    """Return which responses [B, k] a label puts first: one, or all that tie for it."""
+    """Return whether a label puts each response [B, k] first, alone or in a tie."""
     chosen = label.shares[:, 0]
-    wanted = torch.where(chosen.sum(-1, keepdim=True) > 0, chosen, label.ratings)
-    return wanted == wanted.max(-1, keepdim=True).values
+    preference = torch.where(chosen.sum(-1, keepdim=True) > 0, chosen, label.ratings)
+    return preference == preference.max(-1, keepdim=True).values

@@ -5,7 +5,7 @@ The fine-tuned model replaces the base as the start of policy and reward model, 
 Differences from the paper:
 1. One epoch with a cosine decay to zero.
 2. Dropout, in this stage only.
-3. The context is read and not predicted: the loss is over reference tokens alone.
+3. The loss is over reference tokens alone, not over the context.
 
 Shapes: contexts [B, C] padded left, references [B, 1, R] padded right.
 A run's start is fine-tuned by `python -m models.steps supervised JOB`, as `andon retrain CAMPAIGN` starts it.
@@ -32,12 +32,12 @@ from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
-AT_ONCE = 32  # examples of the validation loss in memory
-Example = tuple[list[int], list[int]]  # a context, as the policy reads it, and its reference response
+AT_ONCE = 32  # examples of the validation loss that are computed together
+Example = tuple[list[int], list[int]]  # a context and its reference response
 
 
 def response_loss(model: PreTrainedModel, examples: Sequence[Example]) -> Tensor:
-    """Return the summed cross-entropy of all reference tokens; the context is read and not predicted."""
+    """Return the sum of the cross-entropy over all reference tokens."""
     device = next(model.parameters()).device
     contexts = pad_left([context for context, _ in examples]).to(device)
     responses = pad_right([response for _, response in examples]).to(device)[:, None, :]
@@ -56,13 +56,15 @@ def fine_tune(
     seed: int,
     hooks: Hooks = NO_HOOKS,
 ) -> tuple[PreTrainedModel, list[SupervisedStep]]:
-    """Fine-tune a copy of the base; return it, in eval mode, and the loss in nats a token of every step."""
+    """Fine-tune a copy of the base; return it in eval mode, and the loss of every step in nats a token."""
     group = processes()
     tuned = trainable_copy(base)
     for module in tuned.modules():
         if isinstance(module, nn.Dropout):
             module.p = settings.dropout
-        elif isinstance(getattr(module, "attention_dropout", None), float):  # of Llama's kind, which has no other
+        elif isinstance(
+            getattr(module, "attention_dropout", None), float
+        ):  # models like Llama, which have no Dropout modules
             setattr(module, "attention_dropout", settings.dropout)  # noqa: B010  (modules have no such type)
     tuned.train()
     model = shard(tuned)
@@ -73,7 +75,7 @@ def fine_tune(
     for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
         with save_when_stopped(hooks.checkpoints, step, model, optimizer, {"history": history}):
             hooks.look()
-        torch.manual_seed((seed * 1_000_003 + step) * group.count + group.rank)  # dropout's numbers
+        torch.manual_seed((seed * 1_000_003 + step) * group.count + group.rank)  # random numbers of dropout
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
         loss = torch.zeros(1, device=next(model.parameters()).device)
@@ -90,7 +92,7 @@ def fine_tune(
 
 @torch.no_grad()
 def validation_loss(model: PreTrainedModel, examples: Sequence[Example], look: Look = unwatched) -> float:
-    """Return the mean cross-entropy, nats a token, of reference responses that were not trained on."""
+    """Return the mean cross-entropy of held-out reference responses in nats a token."""
     total = 0.0
     for part in in_chunks(examples, AT_ONCE):
         look()

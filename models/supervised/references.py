@@ -1,10 +1,10 @@
-"""What a supervised start learns from: the references of queries, and what labelers would have written."""
+"""Examples of supervised fine-tuning: reference responses of queries, and corrections by labelers."""
 
-from data.batches.index import batches, key_rows
+from data.batches.index import key_rows
 from data.batches.schema import TESTS
 from data.campaign.queries import Query, is_held_out, load_queries
 from data.errors import Refused
-from data.labels.label_sets import read_label_set
+from data.labels.label_sets import batches_of, read_label_set
 from models.lm.base import Base
 from models.lm.prompts import Prompts
 from models.supervised.fine_tune import Example
@@ -12,9 +12,9 @@ from models.training.job import Job
 
 
 def references(job: Job, base: Base) -> tuple[list[Example], list[Example], int]:
-    """Return the examples to train on, those held out, and how many of all are corrections by labelers.
+    """Return the examples to train on, the held-out examples, and the number of corrections by labelers among them.
 
-    Raises Refused where either would be empty.
+    Raises Refused if either list would be empty.
     """
     settings, text = job.campaign.supervised, job.campaign.text
     assert settings is not None
@@ -29,7 +29,10 @@ def references(job: Job, base: Base) -> tuple[list[Example], list[Example], int]
         sides[is_held_out(query_id, settings.validation_share)].append(example)
     train, validation = sides
     if not train and not validation:
-        raise Refused(f"Campaign {job.campaign.name} fine-tunes on references, but its queries have no `response`.")
+        raise Refused(
+            f"Campaign {job.campaign.name} fine-tunes on references, but its queries have no `response`. Add "
+            "responses, or remove [supervised]."
+        )
     if not train or not validation:
         share = f"a validation_share of {settings.validation_share}"
         raise Refused(
@@ -39,19 +42,19 @@ def references(job: Job, base: Base) -> tuple[list[Example], list[Example], int]
 
 
 def _corrections(job: Job, prompts: Prompts) -> list[tuple[str, Example]]:
-    """Return what labelers would have written, as references beside the query's id."""
+    """Return the corrections by labelers as examples, each with the id of its query."""
     store = job.plain_store
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
-    written = [label for label in labels if label.correction]
-    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
-    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)} if written else {}
-    found = []
-    for label in written:
+    corrected = [label for label in labels if label.correction]
+    sources = batches_of(store, job.campaign.name, document)
+    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)} if corrected else {}
+    examples = []
+    for label in corrected:
         row = rows[label.question_id]
         query = Query(row["query_id"], row["query"], label.correction)
         if row["role"] not in TESTS and (example := _example(prompts, query)):
-            found.append((query.query_id, example))
-    return found
+            examples.append((query.query_id, example))
+    return examples
 
 
 def _example(prompts: Prompts, query: Query) -> Example | None:
@@ -61,6 +64,6 @@ def _example(prompts: Prompts, query: Query) -> Example | None:
     response = prompts.encode_response(query.response)
     if not response:
         return None
-    if response[-1] != prompts.stop:  # a policy that learns from it must also learn to end
+    if response[-1] != prompts.stop:  # the policy must also learn to end its responses
         response = [*response, prompts.stop][: prompts.fmt.response_tokens]
     return prompts.surround(tokens), response

@@ -1,1 +1,1 @@
-"""What every training shares: processes, checkpoints, loops, jobs."""
+"""The common parts of trainings: processes, checkpoints, loops, jobs."""

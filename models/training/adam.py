@@ -15,15 +15,15 @@ BETAS = (0.9, 0.999)
 class Adam:
     """The paper's optimizer: no weight decay, no clipping, no warm-up.
 
-    TensorFlow adds epsilon before it corrects the second moment's bias, torch after. The two agree where torch's
-    epsilon is 1e-5 / sqrt(1 - 0.999^t), 31 times larger at the first step: with torch's own, early steps are several
-    times too large (Huang et al., "The N Implementation Details of RLHF with PPO").
+    TensorFlow adds epsilon before it corrects the second moment's bias, torch after. The two agree if torch's epsilon
+    is 1e-5 / sqrt(1 - 0.999^t), which is 31 times larger at the first step. With torch's own epsilon, early steps are
+    several times too large (Huang et al., "The N Implementation Details of RLHF with PPO").
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
         self.lr = lr
         self.steps = 0
-        kinds: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])  # whole, in parts: one kernel takes one kind
+        kinds: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])  # whole and sharded; a kernel takes one kind
         for parameter in parameters:
             kinds[isinstance(parameter, DTensor)].append(parameter)
         groups = [{"params": kind} for kind in kinds if kind]

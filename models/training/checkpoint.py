@@ -1,7 +1,7 @@
-"""The state of a training as tensors and JSON, so that a killed process goes on to the same result, bit by bit.
+"""The state of a training as tensors and JSON, from which a killed process continues to the same result, bit by bit.
 
-Random numbers are a function of seed and step, and so is the data cursor; what is left to keep are the weights, the
-moments of Adam, the price of KL and the metrics so far. safetensors and JSON, never pickle, which runs code on loading.
+Random numbers and the data cursor are functions of seed and step. The state contains the rest: the weights, the moments
+of Adam, the KL coefficient and the metrics so far. Files are safetensors and JSON, never pickle, which runs code.
 """
 
 import json
@@ -31,9 +31,9 @@ def save_state(
     facts: dict[str, Any],
     now: bool = False,
 ) -> None:
-    """Publish the state after `step` steps where one is due, or `now`, or the process was told to save and leave.
+    """Publish the state after `step` steps if a checkpoint is due, or `now`, or a signal asked the process to save.
 
-    `facts` is the rest of the state, as JSON.
+    `facts` is the rest of the state, as JSON. After a signal, the process exits.
     """
     leaving = bool(processes().broadcast(termination.stop_requested())) and not now  # all at the same step
     if checkpoints is None or not (now or leaving or checkpoints.due(step)):
@@ -54,7 +54,7 @@ def save_state(
 def save_when_stopped(
     checkpoints: Checkpoints | None, step: int, model: nn.Module, optimizer: Adam, facts: dict[str, Any]
 ) -> Iterator[None]:
-    """Save the state after `step` steps where what runs inside, which must not change it, finds the line stopped."""
+    """Save the state after `step` steps if the line stops inside. The code inside must not change the state."""
     try:
         yield
     except (Stopped, StoreUnreachable):
@@ -64,11 +64,11 @@ def save_when_stopped(
 
 @torch.no_grad()
 def restore_state(checkpoints: Checkpoints | None, model: nn.Module, optimizer: Adam) -> tuple[int, dict[str, Any]]:
-    """Put the last saved state into model and optimizer; return its step, 0 where there is none, and its facts."""
-    found = None if checkpoints is None else checkpoints.latest()
-    if found is None:
+    """Restore the last saved state of model and optimizer; return its step, 0 if there is none, and its facts."""
+    latest = None if checkpoints is None else checkpoints.latest()
+    if latest is None:
         return 0, {}
-    step, published = found
+    step, published = latest
     tensors = load_file(published.path("state.safetensors"))
     for name, parameter in model.named_parameters():
         parameter.copy_(as_parts(tensors[f"model.{name}"], parameter))

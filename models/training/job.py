@@ -1,4 +1,4 @@
-"""What the trainings of a run have in common: the job, where it keeps its state, how it watches the cord."""
+"""The job of a run's trainings: its inputs, its places in the store, its watch on the cord."""
 
 import json
 from collections.abc import Iterator
@@ -25,14 +25,14 @@ from models.training.watch import WatchTogether
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is made of; JSON for a process that is started for it."""
+    """The inputs of a run. It is written as JSON for a process that runs a step."""
 
     store: str
     campaign: Campaign
     run: str
     label_set: str
     seed: int
-    lease: Lease | None = None  # what is written is fenced by it
+    lease: Lease | None = None  # it fences all writes
 
     def write(self, path: Path) -> None:
         document: dict[str, Any] = {
@@ -53,7 +53,7 @@ class Job:
 
     @cached_property
     def plain_store(self) -> Store:
-        """The store as everybody sees it: to read from, and to write what no lease guards."""
+        """The store without a fence, to read from and to write what needs no lease."""
         return open_store(self.store)
 
     @cached_property
@@ -71,20 +71,20 @@ class Job:
         return Checkpoints(self.fenced_store, self.prefix(step), every)
 
     def look(self) -> Look:
-        """Return how this run's trainings look at the cord."""
+        """Return a function that raises if a pull stops this run."""
         timeout_s = self.campaign.watching.unreachable_seconds
         return WatchTogether(Watch(self.plain_store, self.campaign.name, self.run, timeout_s))
 
 
 @contextmanager
 def quarantined(job: Job, step: str, *saved: Checkpoints) -> Iterator[None]:
-    """Record in the run where a training was stopped, and by which pulls; what it saved is a checkpoint, no model."""
+    """Record in the run the update and the pulls at which a training inside was stopped."""
     try:
         yield
     except Stopped as stopped:
         if processes().is_main:
             update = next((newest for checkpoints in reversed(saved) if (newest := checkpoints.newest())), 0)
-            say(f"{step}: stopped after update {update}; it goes on from there when the pull is released")
+            say(f"{step}: stopped after update {update}. It continues from there after the pull is released.")
             record_stop(job.plain_store, job.campaign.name, job.run, step, update, stopped.pulls)
         processes().wait()
         raise

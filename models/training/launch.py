@@ -1,6 +1,6 @@
-"""`accelerate launch -m` as a child of a flow: the same command, which goes when its parent goes.
+"""`accelerate launch -m` as a child of a flow, which ends when its parent ends.
 
-Where one of several processes fails, its exit code is the command's, not the launcher's 1 and a traceback about it.
+If one of several processes fails, the command exits with its exit code, instead of with 1 and a traceback.
 """
 
 import sys

@@ -1,9 +1,9 @@
 """Several processes that train one model: each works on a share of every batch, and all take the same step.
 
-What must be global is made global before anything is computed from it: rollouts are gathered, so whitening, the KL
-controller and normalisation see the whole batch, and gradients are summed, each process having divided by the global
-count. So two processes give what one gives, up to the order of a sum (tests/models/test_processes.py). accelerate knows
-the backend and the ranks, from `accelerate launch`; alone, everything here does nothing.
+Global values are computed from the whole batch. Rollouts are gathered before whitening, the KL controller and
+normalisation. Each process divides its gradients by the global count before they are summed. So two processes give the
+result of one, except for the order of sums (tests/models/test_processes.py). `accelerate launch` sets the backend and
+the ranks; in a single process all functions here do nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class Processes:
-    """This process among all that train together."""
+    """This process and its place among the processes of a training."""
 
     def __init__(self) -> None:
-        self.state = PartialState(cpu=not torch.cuda.is_available())  # gloo, where accelerate looks for GPUs only
+        self.state = PartialState(cpu=not torch.cuda.is_available())  # with cpu, accelerate uses gloo
         self.rank = self.state.process_index
         self.count = self.state.num_processes
         self.is_main = self.rank == 0
@@ -33,22 +33,23 @@ class Processes:
         self.state.wait_for_everyone()
 
     def broadcast(self, number: int) -> int:
-        """Return the first process's number, on every process."""
+        """Return the number of the first process on every process."""
         if self.count == 1:
             return number
-        told = torch.tensor([number], device=self.state.device)
-        torch.distributed.broadcast(told, 0)
-        return int(told)
+        shared = torch.tensor([number], device=self.state.device)
+        torch.distributed.broadcast(shared, 0)
+        return int(shared)
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Return this process's contiguous part of a batch: its turn to work, not a part of the result."""
+        """Return this process's contiguous part of a batch."""
         size = -(-len(items) // self.count)
         return items[self.rank * size : (self.rank + 1) * size]
 
     def micro_batches(self, batch: Sequence[T], size: int) -> Iterator[tuple[Sequence[T], float]]:
-        """Yield this process's share of a batch in pieces, as many on every process, each with 1, or 0 if not its turn.
+        """Yield this process's share of a batch in pieces, equally many on every process, each with the weight 1.
 
-        A process with less to do computes a piece that counts for nothing: the others may need it for theirs.
+        A process with fewer pieces gets further ones with the weight 0, because all processes must run as many forward
+        passes.
         """
         mine = self.share(batch)
         for start in range(0, -(-len(batch) // self.count), size):
@@ -56,11 +57,11 @@ class Processes:
             yield (piece, 1.0) if piece else (batch[:1], 0.0)
 
     def share_rows(self, tensor: Tensor) -> Tensor:
-        """`share` for the rows of a tensor, whose number all processes must divide."""
+        """Return this process's share of the rows of a tensor, whose number must be a multiple of the processes."""
         return tensor.chunk(self.count)[self.rank] if self.count > 1 else tensor
 
     def gather_ragged(self, rows: Tensor, total: int) -> Tensor:
-        """`gather` for shares of `share`, of which the last ones may be shorter: returns the `total` rows."""
+        """Return all `total` rows of shares of `share`, of which the last ones may be shorter."""
         if self.count == 1:
             return rows
         size = -(-total // self.count)
@@ -70,21 +71,21 @@ class Processes:
         return torch.cat([part[:n] for part, n in zip(parts, full, strict=True)])
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Put the rows of all processes together, in order; the same on every process."""
+        """Return the rows of all processes, in order, on every process."""
         if self.count == 1:
             return rows
         together: Tensor = gather(rows.contiguous())
         return together
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Sum the gradients over all processes, in one message; weights in parts have summed theirs (sharding.py)."""
+        """Sum the gradients over all processes in one message. Gradients of sharded weights are summed by FSDP."""
         if self.count == 1:
             return
-        wanted = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
-        for parameter in wanted:
+        whole = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
+        for parameter in whole:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        grads = [parameter.grad for parameter in wanted if parameter.grad is not None]
+        grads = [parameter.grad for parameter in whole if parameter.grad is not None]
         flat = torch.cat([grad.flatten() for grad in grads])
         torch.distributed.all_reduce(flat)
         for grad, total in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
@@ -93,5 +94,5 @@ class Processes:
 
 @cache
 def processes() -> Processes:
-    """Return this process among all that train together: joined once, at the first call."""
+    """Return this process's place; the first call joins the other processes."""
     return Processes()

@@ -1,9 +1,9 @@
-"""A training whose weights lie in parts on all processes: FSDP, for models of which one GPU cannot hold a training.
+"""Sharding by FSDP: weights are divided among all processes, for models whose training does not fit into one GPU.
 
-What is trained takes 16 bytes a parameter: weights, gradients and Adam's two moments. Here every process keeps its part
-of those of every transformer block, and holds a whole block only while it computes with it. Embeddings and heads stay
-whole, and so do the frozen reference and reward model, at 4 bytes a parameter. `accelerate launch` with a configuration
-of `distributed_type: FSDP` asks for it; otherwise everything here does nothing.
+A trained model takes 16 bytes a parameter: weights, gradients and Adam's two moments. Every process keeps its part of
+every transformer block, and has a whole block only while it computes with it. Embeddings and heads stay whole. So do
+the frozen reference and reward model, at 4 bytes a parameter. `accelerate launch` with a configuration of
+`distributed_type: FSDP` turns it on; otherwise all functions here do nothing.
 """
 
 import copy
@@ -24,14 +24,15 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def sharded() -> bool:
-    """Say whether trainings keep their weights in parts."""
+    """Return whether trainings shard their weights."""
     return processes().count > 1 and os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
 def shard(model: Model) -> Model:
-    """Return what is trained in the model's place: itself, or a copy in parts, while the model waits on the processor.
+    """Return the module to train: the model itself, or a sharded copy, while the original is on the processor.
 
-    `unshard` ends it. All processes must run the same forward passes, for every block is put together by all of them.
+    `unshard` writes the result back. All processes must run the same forward passes, because they assemble every block
+    together.
     """
     if not sharded():
         return model
@@ -41,13 +42,13 @@ def shard(model: Model) -> Model:
     for block in blocks(parts):
         unit = fully_shard(block, mesh=mesh, reshard_after_forward=True)
         unit.set_gradient_divide_factor(1.0)  # the sum: each process has divided by the global count
-        unit.set_force_sum_reduction_for_comms(True)  # gloo knows no other
+        unit.set_force_sum_reduction_for_comms(True)  # gloo supports no other reduction
     return parts
 
 
 @torch.no_grad()
 def unshard(parts: Model, model: Model) -> Model:
-    """Put what was trained back into the model that `shard` was given, and return it."""
+    """Copy the trained weights back into the model that `shard` was given, and return it."""
     if parts is model:
         return model
     for trained, parameter in zip(parts.parameters(), model.parameters(), strict=True):
@@ -57,17 +58,17 @@ def unshard(parts: Model, model: Model) -> Model:
 
 def blocks(model: nn.Module) -> Iterator[nn.Module]:
     """Yield the transformer blocks of all language models in a module, as transformers names them."""
-    models = [each for each in model.modules() if isinstance(each, PreTrainedModel)]
-    named = {name for each in models for name in each._no_split_modules or ()}
-    return (each for each in list(model.modules()) if type(each).__name__ in named)
+    models = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
+    names = {name for language_model in models for name in language_model._no_split_modules or ()}
+    return (module for module in list(model.modules()) if type(module).__name__ in names)
 
 
 def full(tensor: Tensor) -> Tensor:
-    """Return a tensor put together from its parts; all processes must ask."""
+    """Return a tensor assembled from its parts. All processes must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def as_parts(tensor: Tensor, like: Tensor) -> Tensor:
-    """Return a whole tensor, the same on every process, in parts where `like` lies in parts, and on its device."""
+    """Return a tensor, equal on every process, on the device of `like`, and sharded if `like` is."""
     tensor = tensor.to(like.device)
     return distribute_tensor(tensor, like.device_mesh, like.placements) if isinstance(like, DTensor) else tensor

@@ -1,4 +1,4 @@
-"""How a training process ends when it is told to: save at the next step, leave, and let the next attempt go on.
+"""The end of a training process by a signal: it saves at the next step and exits, and the next attempt continues.
 
 A preempted machine, a cancelled flow run and a person's Ctrl-C all arrive as a signal. A training does not outlive its
 parent: if the parent is killed, Linux sends the same signal at once, and elsewhere andon_launcher.py sends it.
@@ -11,20 +11,20 @@ import threading
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
-GRACE_S = 60  # for the step under way and its checkpoint; Kubernetes and Prefect send SIGKILL after 30 by default
+GRACE_S = 60  # longest time for the current step and its checkpoint; Kubernetes and Prefect allow 30 by default
 SAVED_EXIT_CODE = 128 + signal.SIGTERM  # the exit code of a training that saved and left
 
 _stop_requested = threading.Event()
 
 
 class ExitAfterSave(SystemExit):
-    """The training has saved its state and leaves."""
+    """The training has saved its state and exits."""
 
 
 def listen() -> None:
-    """From here on SIGTERM and SIGINT ask this process to save and leave, and so does the death of its parent."""
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(asked, _tell)
+    """Let SIGTERM, SIGINT and the death of the parent ask this process to save and exit."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _request_stop)
     die_with_parent()
 
 
@@ -35,15 +35,15 @@ def die_with_parent() -> None:
 
 
 def stop_requested() -> bool:
-    """Whether this process was asked to save and leave."""
+    """Return whether a signal asked this process to save and exit."""
     return _stop_requested.is_set()
 
 
 def exit_saved() -> None:
-    """End the training; its state is saved."""
+    """End the training, whose state is saved."""
     raise ExitAfterSave(SAVED_EXIT_CODE)
 
 
-def _tell(number: int, frame: FrameType | None) -> None:
+def _request_stop(number: int, frame: FrameType | None) -> None:
     _stop_requested.set()
-    signal.alarm(GRACE_S)  # its default action ends a process that cannot come to its next step
+    signal.alarm(GRACE_S)  # the default action ends a process that does not reach its next step

@@ -171,6 +171,6 @@ def test_no_more_questions_are_in_memory_than_are_written_at_once(
 
 
 def test_a_batch_of_fewer_questions_than_were_said_to_come_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="9 questions came, and 10"):
+    with pytest.raises(ValueError, match="got 9 questions, expected 10"):
         write_batch(enumerate(QUESTIONS[:9]), 10, "Which?", SECRET, tmp_path)
     assert not (tmp_path / "key.parquet").exists()

@@ -223,7 +223,7 @@ def test_killed_in_the_middle_of_a_pull_it_is_in_the_log_with_the_next_look(
 
     child = multiprocessing.get_context("fork").Process(target=die)
     child.start()
-    child.join(60)
+    child.join(600)
     assert child.exitcode == -signal.SIGKILL and len(spooled(tmp_path)) == 1
     assert [made.reason for made in open_pulls(store)] == ["the last thing I saw"]
     assert len(log.entries(store, CORD_LOG)) == 1 and not spooled(tmp_path)

@@ -183,7 +183,7 @@ def test_an_override_needs_a_batch_and_a_labeler_that_exist(sent: Round) -> None
     with pytest.raises(Refused, match="no answers"):
         override(sent.store, "c", "b1", "accept", "why not", None)
     sent.deliver(sent.answers())
-    with pytest.raises(Refused, match="answered nothing"):
+    with pytest.raises(Refused, match="has no answers in batch"):
         override(sent.store, "c", "b1", "hold", "who", "nobody")
 
 

@@ -13,6 +13,7 @@ from data.campaign.settings import Quality
 from data.quality.arrays import Answers, BestChoices, to_arrays
 from data.quality.assessment import skill_weights
 from data.quality.diagnosis import diagnose, faults_of_the_file
+from data.quality.spam import FARTHEST_PAIR, pairs
 from data.simulation.faulty_vendor import FAULTS
 
 
@@ -193,3 +194,29 @@ def test_whom_others_agree_with_weighs_more_than_who_guesses() -> None:
 
 def test_who_shares_no_question_with_others_weighs_1() -> None:
     assert skill_weights(answers(np.arange(40) % 4, np.arange(40) % 3, np.arange(40))).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("count", [2, 39, 40, 41, 90])
+def test_an_answer_is_paired_with_at_most_39_before_it(count: int) -> None:
+    """An item with many answers: pairs are those that are near in the order of delivery, and no fewer."""
+    numbers = np.arange(count)
+    unknown = np.full(count, UNKNOWN)
+    item = Answers(
+        k=4,
+        items=np.zeros(count, np.int64),
+        labelers=numbers,
+        samples=numbers % 4,
+        slots=numbers % 4,
+        gold=unknown,
+        gold_slots=unknown,
+        predicted=unknown,
+        predicted_slots=unknown,
+        seconds=np.full(count, np.nan),
+        words=np.zeros(count, np.int64),
+        names=[str(number) for number in numbers],
+    )
+    found = pairs(item)
+    expected = {(a, b): a % 4 == b % 4 for a in range(count) for b in range(a + 1, min(count, a + FARTHEST_PAIR + 1))}
+    both = zip(found.left.tolist(), found.right.tolist(), strict=True)
+    assert dict(zip(both, found.equal.tolist(), strict=True)) == expected
+    assert len(found.equal) == len(expected), "each pair once"

@@ -326,7 +326,7 @@ def test_what_is_wrong_in_json_lines_is_named_by_its_row(tmp_path: Path) -> None
     ("result", "reason"),
     [
         ({"ranker": {"good": ["option_1"], "bad": ["option_0"]}}, "ranking is not a list of groups"),
-        ({"ranker": {"place_1": ["option_1"], "place_2": ["blog"]}}, "ranking holds something other than positions"),
+        ({"ranker": {"place_1": ["option_1"], "place_2": ["blog"]}}, "ranking has something other than positions"),
         ({"choices": ["Option Z"]}, "best is not an integer"),
         ({"choices": ["option_0", "option_1"]}, "best is not an integer"),
         ({"selected": "both"}, "best is not an integer"),

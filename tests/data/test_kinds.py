@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
 from data.answers import BY_NAME, DETAILED, KINDS
-from data.answers.answer import favourite, named, text_of, to_samples, won
-from data.answers.base import BadAnswer, Kind, Option, option_names
+from data.answers.answer import count_undecided, favourite, named, text_of, to_samples, won
+from data.answers.base import BadAnswer, Kind, Option, compact, option_names
 from data.answers.ratings import AXES
 from data.batches.contract import ALL_COLUMNS
 from data.campaign.settings import Ask
@@ -188,3 +188,27 @@ def test_of_two_samples_the_liked_one_wins_and_a_tie_is_a_half(order: list[int],
     assert won(None, {"ranking": [[1], [0]]}) == won(1, {}) == won(None, {"ratings": '{"overall":[2,5]}'}) == 0.0
     assert won(None, {"ranking": [[0, 1]]}) == won(None, {"ratings": '{"overall":[5,5]}'}) == won(None, {}) == 0.5
     assert won(0, {"ratings": '{"overall":[1,7]}'}) == 1.0, "a choice comes before ratings"
+
+
+@pytest.mark.parametrize(
+    ("best", "ranking", "ratings", "undecided"),
+    [
+        (2, None, None, False),
+        (None, [[0, 1, 2, 3]], None, True),
+        (None, [[0, 1], [2, 3]], None, False),
+        (None, None, {"overall": [4, 4, 4, 4]}, True),
+        (None, None, {"overall": [4, 4, 4, 4], "coverage": [1, 2, 3, 4]}, True),  # `overall` alone is a preference
+        (None, None, {"accuracy": [7, 1, 1, 1], "coverage": [1, 7, 7, 7]}, True),  # the means are equal
+        (None, None, {"overall": [4, 4, 5, 4]}, False),
+        (None, [[0, 1, 2, 3]], {"overall": [4, 4, 4, 4]}, True),
+        (None, [[0, 1, 2, 3]], {"overall": [4, 5, 4, 4]}, False),
+        (1, None, {"overall": [4, 4, 4, 4]}, False),
+    ],
+)
+def test_a_label_that_prefers_no_sample_is_undecided(
+    best: int | None, ranking: list[list[int]] | None, ratings: dict[str, list[int]] | None, undecided: bool
+) -> None:
+    row = {"best_sample": best, "ranking": ranking, "ratings": None if ratings is None else compact(ratings)}
+    decided = {"best_sample": 0, "ranking": None, "ratings": None}
+    schema = pa.schema([LABEL.field(name) for name in row])
+    assert count_undecided(pa.Table.from_pylist([row, decided, row], schema)) == 2 * undecided

@@ -31,7 +31,7 @@ def test_the_fast_ids_of_labels_are_the_slow_ones(
     ids = [sha256(question.encode()) for question, *_ in rows]  # a question's id is hexadecimal, a labeler's anything
     documents = [
         {"row": number, "question_id": ids[number], "labeler_id": labeler, "best_sample": best, **details}
-        | {"said": "x" if details else None, "supersedes": supersedes}
+        | {"answer_key": "x" if details else None, "supersedes": supersedes}
         for number, (_, labeler, (best, details), supersedes) in enumerate(rows)
     ]
     with pytest.MonkeyPatch.context() as patched:

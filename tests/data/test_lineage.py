@@ -49,13 +49,13 @@ def test_a_comparison_leads_to_the_runs_that_it_is_about(sent: Round) -> None:
     prefix = f"campaigns/{comparisons_of('c')}/batches/h001-x"
     publish(sent.store, prefix, "comparison", {"x": b""}, inputs={}, facts=facts, began=datetime.now(UTC))
     _, _, node = lineage.find(sent.store, "h001-x")
-    assert (node.kind, node.made_from) == ("comparison", ("run-1", "run-2")) and " beside run-2" in node.text
+    assert (node.kind, node.made_from) == ("comparison", ("run-1", "run-2")) and " compared with run-2" in node.text
 
 
 def test_what_is_not_there_or_not_one_thing_is_refused(sent: Round) -> None:
     sent.deliver(sent.answers())
-    with pytest.raises(Refused, match="Nothing"):
+    with pytest.raises(Refused, match="has nothing called run-nothing"):
         lineage.find(sent.store, "run-nothing")
-    with pytest.raises(Refused, match="may be any of"):
+    with pytest.raises(Refused, match="matches 2 ids"):
         lineage.find(sent.store, "b")
     assert lineage.campaigns(LocalStore(sent.folder / "empty")) == []

@@ -69,7 +69,7 @@ def test_a_base_with_another_vocabulary_is_refused(tmp_path: Path) -> None:
     from tasks.imports import import_published
 
     (tmp_path / "labels.json").write_text(json.dumps(rows(1)))
-    with pytest.raises(Refused, match="another vocabulary: use --base"):
+    with pytest.raises(Refused, match="another vocabulary. Use --base"):
         import_published.fn(str(tmp_path / "store"), load_campaign("sentiment"), tmp_path / "labels.json")
 
 

@@ -13,7 +13,7 @@ from data.evaluation.systems import System, all_systems, other_rules
 from data.labels.decisions import batch_statuses, decision_log, override
 from data.labels.label_sets import freeze
 from data.reports.campaign import report_campaign
-from data.reports.evaluation import told_apart
+from data.reports.evaluation import rule_warnings
 from data.rounds.status import RoundState, round_to_decide, round_to_finish, rounds
 from data.runs.champion import champion, decisions_about, opponent_of, promotion_log, rollback
 from data.store import Store
@@ -35,7 +35,7 @@ def decided(store: Store, campaign: Campaign, evaluation: Publication) -> str:
 
 
 def test_the_first_run_has_to_beat_zero_shot_alone(sent: Round, run: Made, campaign_c: Campaign) -> None:
-    assert "does not clear 0.5: a tie" in decided(sent.store, campaign_c, run("run-1", 0.48))
+    assert "is not above 0.5: a tie" in decided(sent.store, campaign_c, run("run-1", 0.48))
     assert champion(sent.store, "c") is None
     assert decided(sent.store, campaign_c, run("run-2", 0.51)).startswith("promote: win rate over zero-shot")
     assert champion(sent.store, "c") == "run-2"
@@ -45,9 +45,9 @@ def test_the_champion_moves_only_for_a_run_that_beats_it_too(sent: Round, run: M
     decided(sent.store, campaign_c, run("run-1", 0.8))
     assert "over the champion run-1" in decided(sent.store, campaign_c, run("run-2", 0.9, "run-1", 0.45))
     assert champion(sent.store, "c") == "run-1", "a tie keeps the champion"
-    assert "nobody judged it beside the champion run-1" in decided(sent.store, campaign_c, run("run-3", 0.9))
+    assert "it was not judged against the champion run-1" in decided(sent.store, campaign_c, run("run-3", 0.9))
     assert decided(sent.store, campaign_c, run("run-4", 0.9, "run-1", 0.55)).startswith("promote")
-    assert "nobody judged it beside the champion run-4" in decided(
+    assert "it was not judged against the champion run-4" in decided(
         sent.store, campaign_c, run("run-5", 0.9, "run-1", 0.9)
     ), "a win over an earlier champion is none over this one"
 
@@ -84,12 +84,12 @@ def test_a_run_that_was_stopped_before_the_gate_is_decided_about_later(
 
 def test_a_run_without_judges_waits_for_a_person(sent: Round, run: Made, campaign_c: Campaign) -> None:
     evaluation = run("run-1", None)
-    assert "nobody judged it beside zero-shot" in decided(sent.store, campaign_c, evaluation)
-    with pytest.raises(Refused, match=r"nobody judged it beside zero-shot.*--reason"):
+    assert "it was not judged against zero-shot" in decided(sent.store, campaign_c, evaluation)
+    with pytest.raises(Refused, match=r"it was not judged against zero-shot.*--reason"):
         promote_by_hand(sent.store, campaign_c, "run-1", None, "ann", evaluation)
     entry = promote_by_hand(sent.store, campaign_c, "run-1", "I read fifty", "ann", evaluation)
     assert entry is not None and (entry["by"], entry["reason"]) == ("ann", "I read fifty")
-    assert entry["against"] == ["nobody judged it beside zero-shot"], "the log says despite what"
+    assert entry["against"] == ["it was not judged against zero-shot"], "the log says despite what"
     assert promote_by_hand(sent.store, campaign_c, "run-1", "again", "ann", evaluation) is None
 
 
@@ -214,8 +214,8 @@ def test_policies_that_are_asked_by_other_rules_are_named(sent: Round, campaign_
     assert other_rules(sent.store, campaign_c, asked) == {}
     longer = campaign_c.model_copy(update={"text": campaign_c.text.model_copy(update={"truncate_after": 3})})
     assert other_rules(sent.store, longer, asked) == {"rl": ["truncate_after"]}
-    (line,) = told_apart(other_rules(sent.store, longer, asked))
-    assert line.startswith("rl was trained with another truncate_after")
+    (line,) = rule_warnings(other_rules(sent.store, longer, asked))
+    assert line.startswith("rl was trained with other text settings than in this evaluation: truncate_after")
 
 
 def test_by_hand_too_the_bar_is_that_of_the_runs_own_settings(

@@ -56,7 +56,7 @@ def test_every_label_has_a_decision_a_weight_and_reasons(sent: Round) -> None:
     now = pq.read_table(report_batch(sent.store, "c").path("labels.parquet")).to_pylist()
     assert {row["decision"] for row in now if row["labeler_id"] in accused} == {"hold"}
     assert {row["decision"] for row in now if row["labeler_id"] not in accused} == {"accept"}
-    assert {row["rules"] for row in now} == {7}
+    assert {row["rules"] for row in now} == {8}
 
 
 def test_the_same_state_gives_the_same_report_and_a_new_decision_another(sent: Round) -> None:

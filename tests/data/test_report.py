@@ -21,6 +21,8 @@ from data.reports.campaign import costs, report_campaign
 from data.reports.edition import DATA, edition
 from data.reports.evaluation import matrix, table
 from data.reports.run import report_run, run_report
+from data.rounds.lineage import lineage
+from data.rounds.status import rounds
 from data.runs.champion import rollback
 from data.runs.stops import record_stop
 from data.store.manifest import publish
@@ -93,11 +95,10 @@ def test_what_began_with_references_says_from_where_its_divergence_is(campaign: 
     page, other = run_report(campaign, made), run_report(tuned, made)
     assert "noise ceiling" not in page
     assert "noise ceiling 0.683" in run_report(campaign, made._replace(agreed=PairAgreement(proportion(50, 100), 4)))
-    assert "KL from the base, nats" in page and "training's way" in page.replace("&#x27;", "'").replace("&#39;", "'")
+    assert "KL from the base, nats" in page and "systems and the training" in page
     assert "KL from its start, nats" in other and "way</" not in other
-    last = {"kl": 3.0}
-    assert "after fine-tuning on references" in model_card(tuned, "run-1", last)
-    assert f"from `{campaign.base}` with PPO" in model_card(campaign, "run-1", last)
+    assert "after fine-tuning on references" in model_card(tuned, "run-1", 3.0)
+    assert f"from `{campaign.base}` with PPO" in model_card(campaign, "run-1", 3.0)
 
 
 def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Campaign, tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     assert page.index("Promoted by ann, despite the gate") < page.index("we ship today") < page.index("Against:")
     whole = report_campaign(sent.store, campaign.name).path("report.html").read_text()
     assert whole.index("Champion: <code>run-2") < whole.index("despite the gate: we ship today") < whole.index("a tie")
-    assert "run-1" in whole and "Where the champion comes from" in whole and "<svg" in whole
+    assert "run-1" in whole and "Origin of the champion" in whole and "<svg" in whole
 
 
 def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     assert "is open" not in page("run-1")
     evaluation = evaluation_of(sent.store, campaign.name, "run-2")
     promote_by_hand(sent.store, campaign, "run-2", "we ship today", "ann", evaluation)
-    assert "It was champion, and is not now." in page("run-1") and "was champion" not in page("run-2")
+    assert "It was champion earlier, but is not now." in page("run-1") and "was champion" not in page("run-2")
     rollback(sent.store, campaign.name, "we do not", "ann")
     said = page("run-2")
     assert "Promoted by ann, despite the gate" not in said and "rolled back by ann" in said
@@ -180,7 +181,7 @@ def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campa
         return [published.path("report.html").read_text() for published in both]
 
     for page in pages():
-        assert "they praise murder" in page and "Nobody pulled" not in page and "another campaign" not in page
+        assert "they praise murder" in page and "Neither a person nor" not in page and "another campaign" not in page
     assert "it diverges" not in pages()[0] and pages()[1].count("it diverges") == 2, "on top, and among the pulls"
     cord.release(sent.store, made.pull, by="bob", reason="a quotation")
     later = cord.pull(sent.store, "of no concern to it", by="ann")
@@ -237,6 +238,25 @@ def test_a_report_knows_an_evaluation_that_ended_after_it_was_written(campaign: 
     before = report_run(sent.store, campaign.name, "run-1")
     publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts={}, began=NOW)
     assert report_run(sent.store, campaign.name, "run-1").prefix != before.prefix
+
+
+def test_the_win_rate_of_a_run_is_that_of_the_evaluation_that_decides(campaign: Campaign, tmp_path: Path) -> None:
+    sent, name = Round(tmp_path, campaign.name), campaign.name
+    sent.deliver(sent.answers())
+    finished(sent, campaign, "run-1", 0.7)
+    first = finished(sent, campaign, "run-2", 0.6)
+    assert [turn.win_rate for turn in rounds(sent.store, name)] == [0.8], "the champion's first evaluation decides"
+    facts = evaluation_of(sent.store, name, "run-2").manifest["facts"]
+    facts |= {"runs": {"policy": "run-2", "champion": "run-1"}, "win_rate": rate(0.87, 0.75)}
+    facts |= {"champion_win_rate": rate(0.66, 0.55)}
+    where = f"{first.prefix}/evaluations/later"
+    later = publish(sent.store, where, "evaluation", {"a": b"a"}, inputs={}, facts=facts, began=NOW)
+    assert promote_by_hand(sent.store, campaign, "run-2", None, "ann", later) is not None
+    assert [turn.win_rate for turn in rounds(sent.store, name)] == [0.87]
+    assert "win rate 0.870" in lineage(sent.store, name)["run-2"].text
+    page = report_campaign(sent.store, name).path("report.html").read_text()
+    row = page[page.index("<td><code>run-2") :].partition("</tr>")[0]
+    assert "0.870" in row and "0.660" in row and "0.800" not in row
 
 
 def test_fifty_rounds_are_drawn_without_a_smear_of_labels() -> None:

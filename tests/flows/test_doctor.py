@@ -23,7 +23,7 @@ def doctor(uri: str, *options: str, code: int = 0) -> dict[str, str]:
     assert ran.exit_code == code, ran.output
     result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     assert bool(result["wrong"]) == bool(code)
-    return {each["what"]: each["said"] for each in result["findings"]}
+    return {each["what"]: each["result"] for each in result["findings"]}
 
 
 def test_a_sound_installation_and_store_are_said_to_be(tmp_path: Path) -> None:

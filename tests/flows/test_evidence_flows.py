@@ -37,10 +37,10 @@ def test_systems_side_by_side_and_what_people_say_of_them(
 
     for systems, why in {
         "zero-shot,reference": "none of the test queries has a reference",
-        "zero-shot,lead-3": "continues its queries",
+        "zero-shot,lead-3": "has no text.suffix",
         "zero-shot,supervised-rl": "no supervised-rl model",
         "zero-shot,rl,champion": "the same system",
-        "zero-shot": "name two or more",
+        "zero-shot": "Name at least two of",
         "zero-shot,gpt-9": "no system gpt-9",
     }.items():
         assert why in andon("evaluate", tiny_toml, "--systems", systems, code=1)["message"], systems
@@ -61,7 +61,7 @@ def test_systems_side_by_side_and_what_people_say_of_them(
     assert [turn["labels"] for turn in andon("status")["campaigns"][0]["rounds"]] == [24]
 
     of_run = Path(andon("report", run)["report"]).read_text()
-    assert "What people say" in of_run and sent["batch"] in of_run and "The gate" in of_run
+    assert "Human evaluation" in of_run and sent["batch"] in of_run and "The gate" in of_run
     assert andon("report", tiny_toml) == andon("report", "sentiment") != andon("report", run)
     assert "no campaign called run-x" in andon("report", "run-x", code=1)["message"]
 
@@ -79,5 +79,5 @@ def test_systems_side_by_side_and_what_people_say_of_them(
         ("zero-shot", "ann", 1.0, 5),
     ]
     whole = Path(andon("report", "sentiment")["report"]).read_text()
-    assert "Accuracy, read by people" in whole and "What people say" in whole and run in whole
+    assert "Accuracy, checked by people" in whole and "Human evaluation" in whole and run in whole
     assert "<script" not in whole and 'src="' not in whole

@@ -213,5 +213,5 @@ def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon:
     assert andon("quality", "mine", "--json").document()["decision"] == "accept"
     assert andon("dataset", "mine", "trl", str(tmp_path / "x.jsonl"), "--json").document()["labels"] > 700
     assert andon("decide", "mine", "b1", "reject", "--reason", "bots", "--json").document()["status"] == "reject"
-    assert "has no champion to roll back from" in andon("rollback", "mine", "--reason", "it mumbles").err
+    assert "has no champion in" in andon("rollback", "mine", "--reason", "it mumbles").err
     assert "There is no campaign yours" in andon("quality", "yours").err

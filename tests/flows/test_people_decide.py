@@ -12,13 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from data.answers.answer import won
 from data.batches.composition import compose
 from data.batches.index import namespace_of
 from data.batches.schema import Question, Sample, blind, write_parts, write_table
 from data.campaign import Campaign
 from data.campaign.settings import Batch
 from data.evaluation.gate import gate, promote_by_hand
-from data.evaluation.human_evaluation import _won, human_evaluations, human_results, preferred_by_people
+from data.evaluation.human_evaluation import human_evaluations, human_results, preferred_by_people
 from data.ingest.pipeline import ingest
 from data.labels.decisions import batch_statuses, override
 from data.labels.label_sets import freeze
@@ -108,8 +109,8 @@ def test_ratings_of_a_comparison_go_by_the_axis_overall_as_in_training() -> None
     label = Committed(
         "a", "b", "q", "e", None, None, None, None, details={"ratings": '{"accuracy": [7, 1], "overall": [3, 5]}'}
     )
-    assert _won(label) == 0.0
-    assert _won(label._replace(details={"ratings": '{"accuracy": [7, 1], "coverage": [3, 5]}'})) == 1.0
+    assert won(label.best_sample, label.details) == 0.0
+    assert won(None, {"ratings": '{"accuracy": [7, 1], "coverage": [3, 5]}'}) == 1.0
 
 
 def test_peoples_answers_to_texts_by_other_rules_decide_nothing(sent: Round, run: Made, campaign_c: Campaign) -> None:
@@ -138,7 +139,7 @@ def test_two_people_are_too_few_for_the_gate_and_one_answer_of_a_third_makes_no_
     if human_results(sent.store, "c")[0].decision != "accept":
         override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)
     against = gate(sent.store, campaign_c, "run-1", str(freeze(sent.store, "c")), evaluation, None).against
-    assert len(against) == 1 and "only 2 people judged enough of it beside zero-shot" in against[0]
+    assert len(against) == 1 and "only 2 people answered enough questions about it and zero-shot" in against[0]
 
 
 def test_logs_are_read_once_however_many_comparisons_there_are(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +195,9 @@ def test_nothing_is_promoted_while_what_people_said_waits(sent: Round, run: Made
     compare(sent, "run-1", "zero-shot", winner="zero-shot", answered=0.5)
     assert human_results(sent.store, "c")[0].decision != "accept"
     against = gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).against
-    assert len(against) == 1 and against[0].startswith("what people said of it beside zero-shot waits for a decision")
+    assert len(against) == 1 and against[0].startswith(
+        "people's answers that compare it with zero-shot wait for a decision"
+    )
     override(sent.store, comparisons_of("c"), "h001-x", "reject", "one program wrote them", None)
     assert gate(sent.store, campaign_c, "run-1", label_set, evaluation, None).holds, "a person threw them out"
     override(sent.store, comparisons_of("c"), "h001-x", "accept", "I know them", None)

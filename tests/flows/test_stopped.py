@@ -21,6 +21,7 @@ from models.lm.base import open_base
 from tests.flows.test_flows import outcome
 from tests.support.command import Andon
 from tests.support.prefect_home import Furnish
+from tests.support.team import until
 
 pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("prefect")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,8 +83,8 @@ def test_pulled_in_the_middle_released_and_run_again_it_comes_to_the_same_bytes(
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
     running, store = retrain(stopped), LocalStore(stopped)
-    while latest_live(store) is None:  # until the first update is done
-        assert running.poll() is None, running.communicate()[1]
+    until("its first update is done", lambda: latest_live(store) or running.poll() is not None)
+    assert running.poll() is None, running.communicate()[1]
     made = pull(store, "it only says yes", by="ann")
     _, told = running.communicate()
     assert running.returncode == 3, told

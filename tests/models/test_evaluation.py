@@ -15,7 +15,7 @@ from data.evaluation.systems import System
 from data.measures.words import lead
 from data.store import LocalStore
 from data.store.manifest import publish
-from models.evaluation.responses import Asked, behaviour, respond, scores_of
+from models.evaluation.responses import EncodedQuery, behaviour, respond, scores_of
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, trainable_copy
 from models.reward.ensemble import Ensemble
@@ -23,7 +23,9 @@ from models.reward.model import new_reward_model
 
 RULES = load_campaign("sentiment").text
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92]] * 5
-ASKED = [Asked(f"q{n}", "One. Two. Three. Four.", tokens, "Some." if n else None) for n, tokens in enumerate(QUERIES)]
+ASKED = [
+    EncodedQuery(f"q{n}", "One. Two. Three. Four.", tokens, "Some." if n else None) for n, tokens in enumerate(QUERIES)
+]
 JUDGES = Labelers(prefers="positive", count=5, noise=0.0, slot_bias=0.0, error_rate=0.0, seed=9)
 SHOWN = {f"q{n}": f"Passage {n}." for n in range(300)}
 
@@ -84,7 +86,7 @@ def test_references_and_leads_are_texts_as_they_stand(tiny: Base) -> None:
     references = respond(System("reference", "reference"), tiny.model, tiny.prompts(RULES), None, ASKED, 0)
     assert references[0] is None and references[1] is not None and references[1].text == "Some."
     without = [query._replace(reference=None) for query in ASKED]
-    with pytest.raises(Refused, match="none of the test queries has a reference"):
+    with pytest.raises(Refused, match="none of the test queries in embedded has a reference"):
         respond(System("reference", "reference"), tiny.model, tiny.prompts(RULES), None, without, 0)
 
 
@@ -96,7 +98,7 @@ def test_beside_references_the_queries_that_have_one_are_asked(tiny: Base, tmp_p
     campaign = load_campaign("sentiment", changes={"base": tiny.name}).model_copy(update={"text": text})
     systems = System("reference", "reference"), System("lead-3", "lead")
     found = run_systems(LocalStore(tmp_path / "store"), campaign, tiny, systems, None, 15, 0, Clock())
-    assert len(found.asked) == 15 and all(each.reference for each in found.asked)
+    assert len(found.queries) == 15 and all(each.reference for each in found.queries)
 
 
 def test_a_judge_is_blind_to_who_wrote_what() -> None:

@@ -13,11 +13,11 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from data.campaign import load_campaign
 from data.campaign.settings import Policy
+from data.runs.step_facts import PolicyUpdate
 from models.lm.logprobs import response_logprobs
 from models.lm.prompts import Prompts
 from models.lm.tokens import PAD, truncate
-from models.ppo.train import train_policy
-from models.training.hooks import Hooks
+from models.ppo.train import PolicyHooks, train_policy
 
 VOCABULARY, LENGTH, STOP, BETA = 8, 3, 0, 0.3
 CAMPAIGN = load_campaign("sentiment")
@@ -78,8 +78,10 @@ def test_ppo_arrives_at_the_optimum_that_theory_knows(seed: int) -> None:
     base, known = tiny_base(seed), KnownReward(seed)
     rho, reward = distribution(base), known.of_all()
     optimum = (rho + reward / BETA).log_softmax(-1)
-    history: list[dict[str, float]] = []
-    policy = train_policy(SETTINGS, Prompts(Letters(), RULES), base, known, QUERY, seed, Hooks(log=history.append))
+    history: list[PolicyUpdate] = []
+    policy = train_policy(
+        SETTINGS, Prompts(Letters(), RULES), base, known, QUERY, seed, PolicyHooks(log=history.append)
+    )
     learned = distribution(policy.language_model)
     assert abs(float(learned.exp().sum()) - 1) < 1e-4, "all responses are counted"
 

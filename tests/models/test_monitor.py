@@ -17,21 +17,21 @@ from data.cord import cord
 from data.errors import Stopped
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
+from data.runs.step_facts import Inspection, PolicyUpdate
 from data.store import LocalStore
 from data.store.manifest import Publication, publish
 from models.lm.base import Base, best_device, fingerprint
 from models.lm.sampling import draw_noise
 from models.monitoring.canaries import Canary, recalled, remembered
-from models.monitoring.monitor import furthest
+from models.monitoring.monitor import largest_error
 from models.monitoring.preflight import reference_differs
 from models.monitoring.run_checks import check_reward_model, open_monitor
 from models.ppo.objective import token_rewards
 from models.ppo.policy import PolicyModel, roll_out
-from models.ppo.train import train_policy
+from models.ppo.train import PolicyHooks, Update, train_policy
 from models.reward.dataset import base_responses
 from models.reward.ensemble import Ensemble, load_ensemble
 from models.reward.model import HeldOut, new_reward_model
-from models.training.hooks import Hooks, Metrics
 from models.training.job import Job
 
 pytestmark = pytest.mark.flow  # no server, but a training and its second opinion each
@@ -73,18 +73,18 @@ def prepared(tiny: Base, tmp_path: Path) -> Prepared:
 
 def trained(
     prepared: Prepared, score: Ensemble, watched: bool = True, known: list[list[int]] = QUERIES
-) -> tuple[str, list[Metrics]]:
+) -> tuple[str, list[PolicyUpdate]]:
     """Train as the policy's step does; return a hash of the weights and the metrics."""
     job, base, scorer = prepared
-    history: list[Metrics] = []
+    history: list[PolicyUpdate] = []
 
     def look() -> None:
         cord.check(LocalStore(Path(job.store)), CAMPAIGN.name, job.run)
 
-    def go(inspect: Callable[[Any], Metrics]) -> str:
+    def go(inspect: Callable[[Update], Inspection]) -> str:
         policy = train_policy(
             CAMPAIGN.policy, base.prompts(CAMPAIGN.text), base.model, score, QUERIES, job.seed,
-            Hooks(look, log=history.append, inspect=inspect),
+            PolicyHooks(look, log=history.append, inspect=inspect),
         )  # fmt: skip
         return fingerprint(policy.language_model)
 
@@ -177,10 +177,11 @@ def test_queries_that_are_not_the_campaigns_stop_the_training(prepared: Prepared
 
 
 def test_one_score_that_is_off_counts_in_full_but_in_bf16() -> None:
-    assert furthest([0.0] * 31 + [0.3], rounded=False) == 0.3
-    assert furthest([0.0] * 31 + [0.3], rounded=True) < 0.1
+    assert largest_error([0.0] * 31 + [0.3], rounded=False) == 0.3
+    assert largest_error([0.0] * 31 + [0.3], rounded=True) < 0.1
     assert (
-        furthest([0.3] * 32, rounded=True) == pytest.approx(0.3) and furthest([0.0] * 31 + [2.0], rounded=True) == 0.5
+        largest_error([0.3] * 32, rounded=True) == pytest.approx(0.3)
+        and largest_error([0.0] * 31 + [2.0], rounded=True) == 0.5
     )
 
 

@@ -50,7 +50,7 @@ def test_nothing_is_sampled_or_trained_beside_a_champion_of_other_tokens(
         lambda: check_rival.fn(store.uri, campaign, "run-2"),
     ):
         with pytest.raises(
-            Refused, match="champion run-1 reads other tokens than the base .* andon rollback sentiment"
+            Refused, match="champion run-1 was trained from another base than .* andon rollback sentiment"
         ):
             late()
     assert batches(store, name) == []

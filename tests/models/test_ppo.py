@@ -8,14 +8,14 @@ from torch import Tensor
 
 from data.campaign import load_campaign
 from data.campaign.settings import Policy, TextFormat
+from data.runs.step_facts import PolicyUpdate
 from models.lm.base import Base, fingerprint
 from models.lm.sampling import draw_noise
 from models.lm.tokens import single_token
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
-from models.ppo.train import improve, train_policy
+from models.ppo.train import PolicyHooks, improve, train_policy
 from models.training.adam import BETAS, EPSILON, Adam
-from models.training.hooks import Hooks
 
 CAMPAIGN = load_campaign("sentiment")
 RULES: TextFormat = CAMPAIGN.text
@@ -166,8 +166,8 @@ def test_without_a_target_the_price_is_fixed() -> None:
 
 def test_the_adapted_price_is_the_one_that_is_paid(tiny: Base) -> None:
     settings = SETTINGS.model_copy(update={"kl_target": 1e-6, "kl_horizon": 100.0, "kl_coefficient": 0.5, "lr": 3e-3})
-    log: list[dict[str, float]] = []
-    train_policy(settings, tiny.prompts(RULES), tiny.model, count_of(5), QUERIES, 0, Hooks(log=log.append))
+    log: list[PolicyUpdate] = []
+    train_policy(settings, tiny.prompts(RULES), tiny.model, count_of(5), QUERIES, 0, PolicyHooks(log=log.append))
     first, second = log
     assert abs(first["kl"]) < 1e-3 and first["kl_coefficient"] == 0.5
     change = min(max(first["kl"] / 1e-6 - 1, -0.2), 0.2) * 32 / 100
@@ -206,18 +206,20 @@ def test_what_scores_above_an_invalid_response_is_learned_and_what_scores_below_
 ) -> None:
     changes = {"episodes": 960, "batch": 64, "micro_batch": 16, "kl_coefficient": 0.02, "kl_target": None, "lr": 5e-3}
     settings = SETTINGS.model_copy(update=changes)
-    log: list[dict[str, float]] = []
+    log: list[PolicyUpdate] = []
     every_valid_one = lambda q, r: torch.full(r.shape[:2], worth)  # noqa: E731
-    train_policy(settings, tiny.prompts(RULES), tiny.model, every_valid_one, QUERIES, 0, Hooks(log=log.append))
+    train_policy(settings, tiny.prompts(RULES), tiny.model, every_valid_one, QUERIES, 0, PolicyHooks(log=log.append))
     early, late = (sum(step["valid"] for step in part) / 3 for part in (log[:3], log[-3:]))
     assert direction * (late - early) > 0.2, (early, late)
 
 
 def test_training_leaves_the_reference_alone_and_repeats_itself(tiny: Base) -> None:
-    logs: list[list[dict[str, float]]] = [[], []]
+    logs: list[list[PolicyUpdate]] = [[], []]
     prints = []
     for log in logs:
-        policy = train_policy(SETTINGS, tiny.prompts(RULES), tiny.model, count_of(5), QUERIES, 3, Hooks(log=log.append))
+        policy = train_policy(
+            SETTINGS, tiny.prompts(RULES), tiny.model, count_of(5), QUERIES, 3, PolicyHooks(log=log.append)
+        )
         prints.append(fingerprint(policy))
     assert logs[0] == logs[1] and prints[0] == prints[1]
     assert fingerprint(tiny.model) == tiny.fingerprint

@@ -27,7 +27,7 @@ from data.cord.cord import Stopped
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import open_base
-from models.ppo.train import train_policy
+from models.ppo.train import PolicyHooks, train_policy
 from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 from models.supervised.fine_tune import fine_tune
@@ -70,7 +70,7 @@ def show(update, policy, metrics):
 
 policy = train_policy(
     settings, base.prompts(campaign.text), base.model, model.requires_grad_(False), queries, 0,
-    Hooks(log=updates.append, show=show),
+    PolicyHooks(log=updates.append, show=show),
 )
 tuned, losses = fine_tune(
     base.model, [([5, 6, i], [7, 8, i, 9]) for i in range(10)], Supervised(batch=4, lr=1e-3, dropout=0), 0

@@ -16,7 +16,7 @@ from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.lm.base import Base, fingerprint
-from models.ppo.train import train_policy
+from models.ppo.train import PolicyHooks, train_policy
 from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
 from models.steps import policy_step, reward_step, supervised_step
@@ -71,7 +71,7 @@ def policy_training(
         lambda queries, responses: (responses == 7).sum(-1).float(),
         QUERIES,
         3,
-        Hooks(look, last_look, history.append, checkpoints=checkpoints),
+        PolicyHooks(look, checkpoints, last_look, history.append),
     )
     return fingerprint(policy), history
 

@@ -79,7 +79,7 @@ def test_padding_is_no_token_of_the_vocabulary(tiny: Base) -> None:
 
 def test_a_rule_that_is_not_one_token_is_refused(tiny: Base) -> None:
     assert tiny.prompts(RULES).decode([single_token(tiny.tokenizer, ".")]) == "."
-    with pytest.raises(Refused, match="needs it to be one"):
+    with pytest.raises(Refused, match="needs one token"):
         single_token(tiny.tokenizer, "sentence end")
 
 

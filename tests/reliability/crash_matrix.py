@@ -212,7 +212,7 @@ def _two_processes(folder: Path, losses: int, seed: int, longest_turn: int) -> O
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(600)
     assert not any(thread.is_alive() for thread in threads)
     disk, states, draw = Disk(), 0, random.Random(seed)
     known: dict[str, list[str] | str] = {}

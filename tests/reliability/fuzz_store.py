@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import sys
@@ -224,7 +225,7 @@ def copied(original: Path) -> Iterator[Path]:
 def named(arguments: tuple[str, ...], store: Path, out: Path) -> tuple[str, ...]:
     runs = sorted(path.name for path in (store / "campaigns" / CAMPAIGN / "runs").iterdir() if path.is_dir())
     batches = sorted(path.name for path in (store / "campaigns" / CAMPAIGN / "batches").iterdir() if path.is_dir())
-    names = {"RUN": runs[0], "BATCH": batches[0], "OUT": str(out / "out")}
+    names = {"RUN": runs[0], "BATCH": batches[0], "OUT": str(out / secrets.token_hex(4))}
     return tuple(names.get(word, word) for word in arguments)
 
 
@@ -241,7 +242,6 @@ def trial(draw: random.Random, original: Path, readers: int) -> list[str]:
                 sound = {command: run(command, other) for command in commands if command[0] != "doctor"}
         done = change(draw, store)
         for command in commands:
-            shutil.rmtree(Path(out) / "out", ignore_errors=True)
             result = run(command, store)
             if result.fault:
                 faults.append(f"{done}\n  andon {' '.join(command)}\n{result.fault}")

@@ -79,7 +79,7 @@ class Server:
         deliver = ["deliver", "sentiment", batch, str(file), "--store", str(store), "--json"]
         command, environment = [sys.executable, "-m", "flows.cli", *deliver], self.running.environment
         told = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
-        assert json.loads(told.stdout)["told"]
+        assert json.loads(told.stdout)["notified"]
 
         def triggered() -> list[dict[str, Any]]:
             return [run for run in self.runs("ingest_labels") if not run["auto_scheduled"]]

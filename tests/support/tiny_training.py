@@ -8,9 +8,8 @@ import torch
 from data.campaign import load_campaign
 from data.errors import Stopped
 from models.lm.base import open_base
-from models.ppo.train import train_policy
+from models.ppo.train import PolicyHooks, train_policy
 from models.steps import query_tokens
-from models.training.hooks import Hooks
 from models.training.job import Job, quarantined
 
 
@@ -29,7 +28,9 @@ def main(store: str) -> None:
                 lambda queries, responses: (responses == 13).sum(-1).float(),
                 query_tokens(prompts, "train")[:200],
                 1,
-                Hooks(look=job.look(), log=lambda metrics: print(time.time(), flush=True), checkpoints=checkpoints),
+                PolicyHooks(
+                    look=job.look(), log=lambda metrics: print(time.time(), flush=True), checkpoints=checkpoints
+                ),
             )
     except Stopped:
         sys.exit(3)

@@ -187,7 +187,7 @@ def test_a_draft_ends_when_its_answer_is_saved_and_its_flag_needs_no_choice(
 
 
 def test_undo_has_a_way_back_and_every_own_answer_can_be_changed(page: Page, site: Site, store: LocalStore) -> None:
-    prepared(store, simple(5))
+    prepared(store, [*STORY, ("One more.", STORY[0][1])])
     sign_in(page, site, store)
     queries = []
     for number in range(3):
