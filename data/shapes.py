@@ -37,11 +37,8 @@ def checked_shape(
     except (KeyError, TypeError, AttributeError) as error:
         raise Refused(f"{where} cannot be read: no version of Andon writes it. Restore it from a backup.") from error
     except ValidationError as error:
-        faults = [
-            fault
-            for fault in error.errors(include_url=False)
-            if complete or fault["type"] != "missing" or len(fault["loc"]) > 1
-        ]
+        every = error.errors(include_url=False)
+        faults = [fault for fault in every if complete or fault["type"] != "missing" or len(fault["loc"]) > 1]
         if not faults:
             return cast(Shape, document)
         first = faults[0]

@@ -104,7 +104,7 @@ def _read(data: bytes, where: str) -> Refusal:
 
 
 def _todays_shape(document: Document) -> Document:
-    """Complete a refusal. Older versions wrote no code, and for a file of the inbox a `reason` in place of the fault."""
+    """Complete a refusal. Older versions wrote no code, and for a file of the inbox a `reason` instead of the fault."""
     fault = document.get("fault") or document["reason"]
     code = document.get("code") or OLD_FAULTS.get(fault, RefusalCode.OTHER)
     return document | {"fault": fault, "code": code, "at": str(document.get("at", ""))}
