@@ -4,6 +4,7 @@ All functions that make text of others harmless are here, so that no other file 
 """
 
 import unicodedata
+from functools import lru_cache
 
 import regex
 
@@ -78,11 +79,20 @@ def visible(text: str) -> str:
     ends += [n for line in regex.finditer(r"[ \t]+(?=\n)", text) for n in range(*line.span())]
     at_ends, written, bare = set(ends), [], True  # bare: there is nothing that an accent could be put on
     for n, character in enumerate(text):
-        before, after = text[n - 1 : n], text[n + 1 : n + 2]
-        hides = n in at_ends or (MARK.match(character) and bare) or _hides(before, character, after)
+        if _always_shows(character) and n not in at_ends:
+            hides = False
+        else:
+            before, after = text[n - 1 : n], text[n + 1 : n + 2]
+            hides = n in at_ends or (bare and MARK.match(character) is not None) or _hides(before, character, after)
         written.append(f"\u27e6U+{ord(character):04X}\u27e7" if hides else character)
-        bare = bool(hides) or character.isspace()
+        bare = hides or character.isspace()
     return "".join(written)
+
+
+@lru_cache(1 << 16)
+def _always_shows(character: str) -> bool:
+    """Return whether a character shows something wherever it is; nearly all do."""
+    return not (MARK.match(character) or HIDDEN.match(character) or BLANK_NAME.search(unicodedata.name(character, "")))
 
 
 def _hides(before: str, character: str, after: str) -> bool:

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from prefect import task
@@ -16,8 +16,17 @@ from models.steps import STEPS
 from models.training.job import Job
 
 
+class RebuildResult(TypedDict):
+    """The comparison of a run with its rebuilt weights."""
+
+    run: str
+    weights: int  # number of compared files
+    different: list[str]  # files that differ
+    circumstances: list[str]  # differences in machine, packages and query files
+
+
 @task(cache_policy=NO_CACHE)
-def rebuild_run(store_uri: str, run: str) -> dict[str, Any]:
+def rebuild_run(store_uri: str, run: str) -> RebuildResult:
     """Train a run again from its label set, settings, base and seed; return the weights that differ, and why.
 
     The number of threads is that of the recorded training. Nothing is written into the store.

@@ -1,4 +1,4 @@
-"""Prefect tasks of the training: reward model and policy, each from the base, each published when it is done."""
+"""Prefect tasks of the training: reward model and policy, each trained from the base and then published."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ from tasks.progress import progress_shown
 
 @task(cache_policy=NO_CACHE)
 def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
-    """Raise Refused where the champion, which a run stands beside in the end, reads other tokens than its base."""
+    """Raise Refused if the champion, which a run is compared with, has another vocabulary than the run's base."""
     store = open_store(store_uri)
     if (leader := opponent_of(store, campaign.name, run)) is not None:
         open_champion(store, campaign, leader, open_base(campaign.base, campaign.text))

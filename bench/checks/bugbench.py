@@ -1,10 +1,10 @@
-"""The bug bench: real trainings with known bugs in them, and who pulls the cord: `make bugbench`.
+"""The bug bench: real trainings with known bugs, and the sentinels that pull the cord: `make bugbench`.
 
-For each of three seeds a batch of the embedded base is labeled by simulated labelers, with gold and copies as for
-people one does not know, and a reward model is trained. Then every bug is put into a copy of the tree, or into the
-vendor's file, and the training runs for real on it, in a process of its own, until a sentinel pulls the cord or UPDATES
-are over. 20 sound trainings of other seeds show how often it is pulled for nothing. Prints one row a bug; what is
-finished lies in FOLDER, so `python -m bench.checks.bugbench FOLDER` goes on where it was interrupted.
+For each of three seeds, simulated labelers answer a batch of the embedded base with gold questions and overlap, and a
+reward model is trained. Then every bug is put into a copy of the tree, or into the vendor's file. The training runs in
+its own process until a sentinel pulls the cord, or until UPDATES are over. 20 sound trainings of other seeds show the
+false alarms. The bench prints one row a bug. Finished work is kept in FOLDER, so an interrupted
+`python -m bench.checks.bugbench FOLDER` continues.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def prepared(folder: Path, seed: int) -> tuple[LocalStore, Campaign]:
 
 
 def deliver(store: LocalStore, campaign: Campaign, file: Path) -> str:
-    """Let a vendor deliver a file; return why it is held, "" where it is not."""
+    """Let a vendor deliver a file; return why it is held, "" if it is not."""
     with tempfile.TemporaryDirectory() as scratch:
         outcome = ingest(store, campaign.name, file, Path(scratch), campaign.quality)
     held = ", ".join(finding["fault"] for finding in outcome.findings)
@@ -85,7 +85,7 @@ def faulty_file(folder: Path, fault: str, seed: int) -> str:
         shutil.copytree(folder / "unlabeled", Path(scratch) / "store")
         table = pq.read_table(folder / ("inverted.parquet" if fault == "label file inverted" else "answers.parquet"))
         draw = np.random.default_rng(seed)
-        if fault == "labels joined to wrong questions":  # what was said, beside the ids of others
+        if fault == "labels joined to wrong questions":  # the answers are joined to the ids of other questions
             ids, said = table.select(["question_id", "content_sha256"]), table.drop(["question_id", "content_sha256"])
             said = said.take(draw.permutation(len(table)))
             table = pa.table({name: side[name] for side in (ids, said) for name in side.column_names})
@@ -185,11 +185,11 @@ def rows(folder: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def main(folder: Path) -> None:
-    found: dict[str, list[str]] = {}
+    catches: dict[str, list[str]] = {}
     for name, _, caught in rows(folder):
-        found.setdefault("sound runs" if name.startswith("sound") else name, []).append(caught)
+        catches.setdefault("sound runs" if name.startswith("sound") else name, []).append(caught)
     print("| bug | caught | by, at update (-1: before the first) | episodes before |\n" + "|---" * 4 + "|")
-    for name, all_caught in found.items():
+    for name, all_caught in catches.items():
         at = [int(by.rsplit(" ", 1)[1]) for by in all_caught if " at " in by]
         episodes = f"{max(0, max(at)) * BATCH:,} to {(max(0, max(at)) + 1) * BATCH:,}" if at else "none"
         count = f"{sum(bool(by) for by in all_caught)} of {len(all_caught)}"

@@ -162,11 +162,11 @@ def main(count: int) -> None:
         print(f"| {setting.name} | {truths[0]:.3f} | {held[0]} | {width:.3f} | {held[1]} |", flush=True)
     print("\n| Elo | truth | covered | mean width |\n|---|---|---|---|")
     for number, climbed in enumerate(LADDERS):
-        found = list(ladder(climbed, count, number))
-        each = [(rating, truth) for rated, truths in found for rating, truth in zip(rated, truths, strict=True)]
+        ladders = list(ladder(climbed, count, number))
+        each = [(rating, truth) for rated, truths in ladders for rating, truth in zip(rated, truths, strict=True)]
         held_by = proportion(sum(rating.low <= truth <= rating.high for rating, truth in each), len(each))
         width = sum(rating.high - rating.low for rating, _ in each) / len(each)
-        truth = ", ".join(f"{each:.0f}" for each in found[0][1])
+        truth = ", ".join(f"{each:.0f}" for each in ladders[0][1])
         print(f"| {climbed.name} | {truth} | {held_by} | {width:.0f} |", flush=True)
     shares = ", ".join(f"{share:.3f}" for share in looks(count, 6))
     print(f"\nequal systems cleared the bar by look 1 to 6 at eight people who differ, 100 queries more each: {shares}")

@@ -58,7 +58,7 @@ def found_in(
     seed: int,
     folder: Path,
 ) -> list[Code]:
-    """Publish a batch, have it answered with a fault, ingest the file, and return the codes of what is found."""
+    """Publish a batch, have it answered with a fault, ingest the file, and return the codes of the findings."""
     shares = Batch(questions=len(questions), probe_share=0.5, overlap_share=0.15, gold_share=0.05)
     vendor, key = blind(compose(questions, known, shares, seed), "Which?", f"secret {seed}".encode())
     write_table(key, folder / "key.parquet")

@@ -84,7 +84,7 @@ def main() -> None:
     test = [Comparison(q.query_tokens, [s.tokens for s in q.samples]) for q in questions[ASKED:]]
     right = [max(range(4), key=lambda n: score(q.query, q.samples[n].text)) for q in questions[ASKED:]]
     normal = base_responses(base, query_tokens(prompts, "train"), prompts, 256, 1)
-    found: dict[str, list[list[float]]] = {}
+    by_way: dict[str, list[list[float]]] = {}
     for seed in SEEDS:
         answers = label(questions[:ASKED], seed)
         for way, rows in ways(questions[:ASKED], answers, seed).items():
@@ -95,10 +95,10 @@ def main() -> None:
                 train_reward_model(model, rows, campaign.reward, model_seed)
                 chosen = score_all(model, test).argmax(-1).tolist()
                 rates.append(sum(a == b for a, b in zip(chosen, right, strict=True)) / len(right))
-            found.setdefault(way, []).append(rates)
+            by_way.setdefault(way, []).append(rates)
             print(f"seed {seed}, {way}, {len(rows):,} labels: {', '.join(f'{rate:.4f}' for rate in rates)}", flush=True)
     print("| way |" + "".join(f" seed {seed} |" for seed in SEEDS) + " mean |\n" + "|---" * (len(SEEDS) + 2) + "|")
-    for way, of_seeds in found.items():
+    for way, of_seeds in by_way.items():
         means = [fmean(rates) for rates in of_seeds]
         print(f"| {way} |" + "".join(f" {mean:.3f} |" for mean in [*means, fmean(means)]))
 

@@ -1,10 +1,10 @@
 """Labels in one batch or in several: `make experiments`, or `python -m bench.learning.experiments FOLDER [REPORT.svg]`.
 
-The question of 2019: is it enough to label what the base writes, or must labels follow the policy? Every arm spends the
-same labels on rounds of equal size, through the command line that users have: the first round samples from the base,
-later ones from the champion, and each retrains from the base on all labels so far. Two arms run side by side, a core
-each. Every arm and seed has a store of its own in FOLDER, so what was interrupted goes on where it stopped; what came
-out is a line in FOLDER/outcomes.jsonl. To go on from what others have run, copy docs/experiments.jsonl there.
+The question of 2019: is it enough to label samples of the base, or must labels follow the policy? Every arm spends the
+same number of labels on rounds of equal size, through the command line. The first round samples from the base, later
+rounds from the champion. Each round retrains from the base on all labels so far. Two arms run at the same time, with a
+core each. Every arm and seed has its own store in FOLDER, so an interrupted one continues. Each outcome is a line in
+FOLDER/outcomes.jsonl. To continue from the published outcomes, copy docs/experiments.jsonl there.
 """
 
 import json
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LABELS, SEEDS = 1_600, (1, 2, 3)
 CAMPAIGNS = ("sentiment", "descriptiveness")
 ROUNDS = {"offline": 1, "batched, 2": 2, "batched, 4": 4, "batched, 8": 8, "online-like, 16": 16}
-CURVE = (250, 6_400, 20_000)  # labels in one round, beside the budget above
+CURVE = (250, 6_400, 20_000)  # labels in one round, in addition to LABELS
 CORES = 2
 WRITING = Lock()
 
@@ -55,7 +55,7 @@ class Arm(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the last round of an arm came to."""
+    """The result of the last round of an arm."""
 
     win_rate: float
     accuracy: float
@@ -117,12 +117,12 @@ def go(arm: Arm, root: Path) -> None:
         add_row(root / "outcomes.jsonl", arm._asdict() | measured)
 
 
-def table(found: dict[Arm, Outcome]) -> Iterator[str]:
+def table(by_arm: dict[Arm, Outcome]) -> Iterator[str]:
     """Yield a table of all arms that are finished for at least one seed."""
     yield "| campaign | labels | rounds | win rate, each seed | mean | reward accuracy | KL | CPU minutes, each |"
     yield "|---" * 8 + "|"
     for arm in arms():
-        same = [came for other, came in sorted(found.items()) if other._replace(seed=arm.seed) == arm]
+        same = [came for other, came in sorted(by_arm.items()) if other._replace(seed=arm.seed) == arm]
         if arm.seed == SEEDS[0] and same:
             wins, accuracy, kl, _, minutes = zip(*same, strict=True)
             each = ", ".join(f"{win:.3f}" for win in wins)
@@ -133,10 +133,10 @@ def table(found: dict[Arm, Outcome]) -> Iterator[str]:
             )
 
 
-def trends(found: dict[Arm, Outcome]) -> Iterator[str]:
+def trends(by_arm: dict[Arm, Outcome]) -> Iterator[str]:
     """Yield by how much a campaign's win rate rises with each doubling of its rounds, at equal labels, with 95 %."""
     for campaign in CAMPAIGNS:
-        mine = [(a.rounds, c.win_rate) for a, c in found.items() if a.campaign == campaign and a.labels == LABELS]
+        mine = [(a.rounds, c.win_rate) for a, c in by_arm.items() if a.campaign == campaign and a.labels == LABELS]
         if len({rounds for rounds, _ in mine}) < len(ROUNDS):
             continue
         line = linregress([math.log2(rounds) for rounds, _ in mine], [rate for _, rate in mine])
@@ -144,11 +144,11 @@ def trends(found: dict[Arm, Outcome]) -> Iterator[str]:
         yield f"{campaign}: {line.slope:+.3f} ± {margin:.3f} a doubling of the rounds, over {len(mine)} trainings"
 
 
-def picture(found: dict[Arm, Outcome], path: Path) -> None:
+def picture(by_arm: dict[Arm, Outcome], path: Path) -> None:
     """Draw every seed's win rate by rounds and by labels in one round, and its reward model's accuracy by labels."""
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
     for campaign in CAMPAIGNS:
-        mine = [(arm, came) for arm, came in found.items() if arm.campaign == campaign]
+        mine = [(arm, came) for arm, came in by_arm.items() if arm.campaign == campaign]
         budget, curve = [m for m in mine if m[0].labels == LABELS], [m for m in mine if m[0].rounds == 1]
         axes[0].plot([a.rounds for a, _ in budget], [c.win_rate for _, c in budget], "o", alpha=0.7, label=campaign)
         axes[1].plot([a.labels for a, _ in curve], [c.win_rate for _, c in curve], "o", alpha=0.7)
@@ -177,10 +177,10 @@ def main(root: Path, report: Path | None = None) -> None:
             except KeyboardInterrupt:
                 cores.shutdown(wait=False, cancel_futures=True)  # the rounds were interrupted too, and end
                 raise
-    found = outcomes(root)
-    print("\n".join([*table(found), "", *trends(found)]))
+    by_arm = outcomes(root)
+    print("\n".join([*table(by_arm), "", *trends(by_arm)]))
     if report is not None:
-        picture(found, report)
+        picture(by_arm, report)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def fixed(beta: float) -> str:
 
 def trained(folder: Path) -> dict[float, Publication]:
     """Return the finished runs of a seed's folder by their beta."""
-    found = runs(LocalStore(folder / "store"), "sentiment")
-    return {run.manifest["facts"]["campaign"]["policy"]["kl_coefficient"]: run for run in found}
+    finished = runs(LocalStore(folder / "store"), "sentiment")
+    return {run.manifest["facts"]["campaign"]["policy"]["kl_coefficient"]: run for run in finished}
 
 
 def sweep(folder: Path, seed: int) -> None:
@@ -66,10 +66,10 @@ def row(beta: float, run: Publication) -> str:
     )
 
 
-def picture(found: dict[int, dict[float, Publication]], path: Path) -> None:
+def picture(by_seed: dict[int, dict[float, Publication]], path: Path) -> None:
     """Draw the score and the win rate of every run over its divergence: a line a seed, from the largest beta on."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    for seed, mine in found.items():
+    for seed, mine in by_seed.items():
         facts = [mine[beta].manifest["facts"] for beta in sorted(mine, reverse=True)]
         kl = [run["kl_nats_per_seq"] for run in facts]
         axes[0].plot(kl, [run["score"] for run in facts], "o-", label=f"seed {seed}")
@@ -84,13 +84,13 @@ def main(root: Path, report: Path | None = None) -> None:
     folders = {seed: root / f"seed-{seed}" for seed in SEEDS}
     for seed, folder in folders.items() if report is None else ():
         sweep(folder, seed)
-    found = {seed: trained(folder) for seed, folder in folders.items()}
+    by_seed = {seed: trained(folder) for seed, folder in folders.items()}
     print("| seed | beta | KL | score | valid | over zero-shot |\n" + "|---" * 6 + "|")
-    for seed, mine in found.items():
+    for seed, mine in by_seed.items():
         for beta in sorted(mine, reverse=True):
             print(f"| {seed} | {row(beta, mine[beta])}")
     if report is not None:
-        picture(found, report)
+        picture(by_seed, report)
 
 
 if __name__ == "__main__":

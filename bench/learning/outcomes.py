@@ -1,4 +1,4 @@
-"""What a long bench has come to so far: one line of JSON an outcome, which survives whatever stops the bench."""
+"""The outcomes of a long bench so far, one line of JSON each. They survive an interruption of the bench."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_rows(log: Path) -> list[dict[str, Any]]:
-    """Return the rows of a log; none where there is no log. A last line that was cut off is none."""
+    """Return the rows of a log; none without a log. An incomplete last line is left out."""
     lines = log.read_text().splitlines(keepends=True) if log.exists() else []
     if lines and not lines[-1].endswith(("}\n", "}")):
         lines.pop()
@@ -15,7 +15,7 @@ def read_rows(log: Path) -> list[dict[str, Any]]:
 
 
 def add_row(log: Path, row: Mapping[str, Any]) -> None:
-    """Add a row: the log has all of it or nothing, whenever the machine stops."""
+    """Add a row to a log. If the machine stops, the log has all of the row or nothing."""
     new = log.with_suffix(".new")
     new.write_text("".join(json.dumps(each) + "\n" for each in [*read_rows(log), row]))
     new.replace(log)

@@ -69,15 +69,15 @@ def go(arm: Arm, root: Path, base: str) -> dict[str, Any]:
 
 
 def of_systems(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation found of every system: over zero-shot, KL, and its copying."""
-    found: dict[str, Any] = {}
+    """Return the measures of every system in an evaluation: win rate over zero-shot, KL, and copying."""
+    measures: dict[str, Any] = {}
     judgements = [PairResult.of(each) for each in facts["contests"]]
     for name in SYSTEMS.split(","):
-        found[name] = {each: facts["texts"][name][each] for each in COPYING}
-        found[name]["kl"] = facts["behaviours"].get(name, {}).get("kl")
+        measures[name] = {each: facts["texts"][name][each] for each in COPYING}
+        measures[name]["kl"] = facts["behaviours"].get(name, {}).get("kl")
         contest = result_for(judgements, name, "zero-shot")
-        found[name]["win_rate"] = contest and contest.win_rate[:3]
-    return found
+        measures[name]["win_rate"] = contest and contest.win_rate[:3]
+    return measures
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -99,9 +99,9 @@ def head_to_head(rows: list[dict[str, Any]], root: Path) -> Iterator[str]:
     """Yield, for each seed, how often judges prefer the policy of more rounds to that of one, on the same passages."""
     judges = load_campaign("speeches").judges
     assert judges is not None
-    found = {Arm(row["rounds"], row["seed"]): pd.read_parquet(root / row["responses"]) for row in rows}
-    for arm, several in sorted(found.items()):
-        if arm.rounds == 1 or (one := found.get(arm._replace(rounds=1))) is None:
+    responses = {Arm(row["rounds"], row["seed"]): pd.read_parquet(root / row["responses"]) for row in rows}
+    for arm, several in sorted(responses.items()):
+        if arm.rounds == 1 or (one := responses.get(arm._replace(rounds=1))) is None:
             continue
         sides = [each[each["system"] == "rl"] for each in (several, one)]
         both = sides[0].merge(sides[1], on="query_id", suffixes=("", "_one"))

@@ -79,11 +79,11 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
     systems = [System(ZERO_SHOT, "model"), *(System(n, "model", last, each.prefix) for n, each in policies.items())]
     answered = run_systems(store, campaign, base, systems, last, campaign.evaluation.queries, arm.seed, Clock())
     asked = {query.query_id: query.text for query in answered.queries}
-    found = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
+    results = pair_results(list(judge_pairs(campaign.judges, asked, answered.texts())))
     row: dict[str, object] = {**arm._asdict()}
     for name, system in SYSTEMS.items():
         contest, behaviour, texts = (
-            result_for(found, system, ZERO_SHOT),
+            result_for(results, system, ZERO_SHOT),
             answered.behaviours[system],
             answered.texts()[system],
         )
@@ -94,7 +94,7 @@ def gone_through(arm: Arm, root: Path) -> dict[str, object]:
             "valid": round(behaviour.valid, 4),
             "different": round(len({*texts}) / len(texts), 4),
         }
-    contest = result_for(found, SYSTEMS["warm"], SYSTEMS["long"])
+    contest = result_for(results, SYSTEMS["warm"], SYSTEMS["long"])
     assert contest is not None
     return row | {"warm_over_long": [round(value, 4) for value in contest.win_rate[:3]]}
 

@@ -1,4 +1,4 @@
-"""Andon beside what users have today, in one run: `make bench-peer`; what came out is in docs/performance.md.
+"""Andon compared with TRL, in one run: `make bench-peer`. docs/performance.md has the results.
 
 Every piece of work runs in a process of its own with one thread, ours and the peer's in turn, five times. Rates are
 medians, the factor is the median of the five quotients; seconds of CPU, so that a busy machine disturbs little.
@@ -41,7 +41,7 @@ HEADER = (
 def run(side: str, work: str, shape: str, query: int, response: int) -> Cost:
     """Run one piece of work in a process of its own with one thread."""
     python = str(PEER / "bin" / "python") if side == "trl_side" else sys.executable
-    # The last TRL with a PPOTrainer lies beside the one with today's RewardTrainer.
+    # The last TRL with a PPOTrainer is installed next to the one with today's RewardTrainer.
     path = [str(PEER / "trl-1.12")] if work == "ppo" and side == "trl_side" else []
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",

@@ -85,12 +85,12 @@ def main() -> None:
     queries = [tokens for text in texts if (tokens := prompts.encode(text))]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ANDON_STATE"] = f"{folder}/state"
-        found = []
+        times = []
         for number in range(TIMES):
-            found.append(once(number, Path(folder), base, queries))
-            print("  update {:.2f} s, command {:.2f} s, stopped after {:.2f} s".format(*found[-1]), flush=True)
-    after = [ended - pulled for _, pulled, ended in found]
-    columns = [*zip(*found, strict=True), after]
+            times.append(once(number, Path(folder), base, queries))
+            print("  update {:.2f} s, command {:.2f} s, stopped after {:.2f} s".format(*times[-1]), flush=True)
+    after = [ended - pulled for _, pulled, ended in times]
+    columns = [*zip(*times, strict=True), after]
     names = ("one update", "the command andon pull", "from its start to the end", "of that, after its end")
     print(f"{TIMES} pulls, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for name, seconds in zip(names, columns, strict=True):

@@ -114,8 +114,8 @@ async def patiently(
             tally.repeats += 1
             await asyncio.sleep(float(answer.headers["retry-after"]))
         elif answer.status_code in (200, 409):
-            found: dict[str, Any] = answer.json()
-            return found
+            content: dict[str, Any] = answer.json()
+            return content
         else:
             raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:200]}")
 
@@ -158,8 +158,8 @@ async def run(people: int, questions: int, folder: Path) -> dict[str, Any]:
         cpu = _cpu_seconds(server.pid)
         server.kill()
         server.wait()
-    found = saved(store, "sentiment", "b1")
-    kept = {q: (str(versions[-1]["labeler_id"]), versions[-1]["best"]) for q, versions in found.items()}
+    answers = saved(store, "sentiment", "b1")
+    kept = {q: (str(versions[-1]["labeler_id"]), versions[-1]["best"]) for q, versions in answers.items()}
     with tempfile.TemporaryDirectory() as files, tempfile.TemporaryDirectory() as scratch:
         collected = collect(store, "sentiment", "b1", Path(files))
         assert collected is not None
@@ -168,10 +168,10 @@ async def run(people: int, questions: int, folder: Path) -> dict[str, Any]:
     return {
         "labelers": people,
         "questions": questions,
-        "answered": len(found),
+        "answered": len(answers),
         "acknowledged": len(tally.acknowledged),
         "acknowledged_but_not_stored_so": sum(kept.get(q) != said for q, said in tally.acknowledged.items()),
-        "answered_twice": sum(len(versions) - 1 for versions in found.values()),
+        "answered_twice": sum(len(versions) - 1 for versions in answers.values()),
         "ingested": ingested.accepted,
         "ingested_twice_or_bad": ingested.duplicates + ingested.quarantined,
         "told_that_another_was_first": tally.conflicts,

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict, cast
 
 from data.canonical import Document, content_id, sha256_of_file
 from data.errors import Refused
@@ -24,6 +24,26 @@ from data.store.manifest import Publication, publish, read_manifest
 COLUMNS = ("item", "source", "summary", "accurate", "note")
 WORDS = {"yes": True, "y": True, "1": True, "true": True, "no": False, "n": False, "0": False, "false": False}
 MOST_BYTES = 20_000_000
+
+
+class KeyItem(TypedDict):
+    """The query and the system behind one item of a sheet, in key/items.json."""
+
+    query_id: str
+    system: str
+
+
+class SheetEntry(TypedDict):
+    """An entry in the log of filled sheets."""
+
+    kind: str
+    sheet: str
+    file_sha256: str
+    by: str
+    counts: dict[str, list[int]]  # by system: accurate items, all items
+    notes: dict[str, str]  # by item
+    number: NotRequired[int]  # the log adds number and time
+    at: NotRequired[str]
 
 
 class Item(NamedTuple):
@@ -50,7 +70,8 @@ def publish_sheet(store: Store, campaign: str, items: Sequence[Item], request: D
     if (published := published_sheet(store, campaign, request)) is not None:
         return published
     began, order = datetime.now(UTC), random.Random(secret).sample(list(items), len(items))
-    text, key = io.StringIO(newline=""), {}
+    text = io.StringIO(newline="")
+    key: dict[str, KeyItem] = {}
     table = csv.writer(text)
     table.writerow(COLUMNS)
     for number, item in enumerate(order, 1):
@@ -84,19 +105,26 @@ def read_sheet(store: Store, campaign: str, file: Path, by: str) -> list[Reading
     digest = sha256_of_file(file)
     store.put_file(f"{sheet.prefix}/filled/{digest}.csv", file)
     notes = {item: cells["note"] for item, cells in rows.items() if cells["note"]}
-    entry: Document = {"kind": "sheet", "sheet": sheet["sheet"], "file_sha256": digest, "by": by, "counts": counts}
+    entry: SheetEntry = {
+        "kind": "sheet",
+        "sheet": sheet["sheet"],
+        "file_sha256": digest,
+        "by": by,
+        "counts": counts,
+        "notes": notes,
+    }
 
     def decide(entries: list[Document]) -> Document | None:
         mine = [earlier for earlier in entries if (earlier["sheet"], earlier["by"]) == (entry["sheet"], by)]
-        return None if mine and mine[-1]["file_sha256"] == digest else entry | {"notes": notes}
+        return None if mine and mine[-1]["file_sha256"] == digest else cast(Document, entry)
 
     log.append(store, f"{sheets_prefix(campaign)}/log", decide)
     return [reading for reading in readings(store, campaign) if reading.sheet == sheet["sheet"]]
 
 
-def sheet_log(store: Store, campaign: str) -> list[Document]:
+def sheet_log(store: Store, campaign: str) -> list[SheetEntry]:
     """Return the log of filled sheets, oldest first."""
-    return log.entries(store, f"{sheets_prefix(campaign)}/log")
+    return cast(list[SheetEntry], log.entries(store, f"{sheets_prefix(campaign)}/log"))
 
 
 def readings(store: Store, campaign: str) -> list[Reading]:
@@ -134,10 +162,10 @@ def _rows(file: Path) -> dict[str, Mapping[str, str]]:
 
 def _sheet_of(
     store: Store, campaign: str, rows: Mapping[str, Mapping[str, str]], name: str
-) -> tuple[Publication, Mapping[str, Mapping[str, str]]]:
+) -> tuple[Publication, Mapping[str, KeyItem]]:
     """Return the sheet with exactly these items, and its key."""
     for sheet in _sheets(store, campaign):
-        key: Mapping[str, Mapping[str, str]] = json.loads(sheet.path("key/items.json").read_text("utf-8"))
+        key: Mapping[str, KeyItem] = json.loads(sheet.path("key/items.json").read_text("utf-8"))
         if key.keys() == rows.keys():
             return sheet, key
     raise Refused(

@@ -1,6 +1,6 @@
 """Who may label, pull the cord and release it: people with a personal token each, as an append-only log of the store.
 
-A token is shown once, when it is made; the store keeps its hash. Who is taken off the list stays in the log.
+A token is shown once, when it is made; the store keeps its hash. A person who is taken off the list stays in the log.
 """
 
 import hmac
@@ -103,8 +103,8 @@ def listed_ever(store: Store) -> set[str]:
 def account_of(listed: Mapping[str, Account], token: str) -> Account | None:
     """Return whose token it is; how long that takes says nothing about the tokens."""
     digest = sha256(valid_utf8(token).encode())
-    found = [each for each in listed.values() if hmac.compare_digest(each.token_sha256, digest)]
-    return found[0] if found else None
+    matching = [each for each in listed.values() if hmac.compare_digest(each.token_sha256, digest)]
+    return matching[0] if matching else None
 
 
 def _active(entries: list[LabelerEntry]) -> dict[str, Account]:

@@ -25,6 +25,7 @@ from data.labels.table import active_labels, committed, deliveries
 from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
 from data.shapes import checked_shape
 from data.store import Store
+from data.store.base import read_all
 
 ANSWERS = pa.schema(
     [(name, pa.string()) for name in ("question_id", "content_sha256", "labeler_id")]
@@ -109,7 +110,7 @@ def save(store: Store, campaign: str, batch: str, version: int, answer: Document
     key = f"{page_prefix(campaign, batch)}/answers/{answer['question_id']}.{version}.json"
     if store.put_new(key, seal(answer)):
         return None
-    stored = _read(store, key)
+    stored = _answer(store.read(key), f"{key} in {store.uri}")
     return None if _content(stored) == _content(answer) else stored
 
 
@@ -120,14 +121,16 @@ def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
     for key in store.keys(prefix):
         if match := ANSWER_NAME.fullmatch(key.removeprefix(f"{prefix}/")):
             versions.setdefault(match[1], {})[int(match[2])] = key
+    wanted = {question: [keys[n] for n in _unbroken(keys)] for question, keys in versions.items() if 1 in keys}
+    all_keys = [key for keys in wanted.values() for key in keys]
+    read = dict(zip(all_keys, read_all(store, all_keys), strict=True))
     return {
-        question: [_read(store, keys[n]) for n in _unbroken(keys)] for question, keys in versions.items() if 1 in keys
+        question: [_answer(read[key], f"{key} in {store.uri}") for key in keys] for question, keys in wanted.items()
     }
 
 
-def _read(store: Store, key: str) -> Document:
-    where = f"{key} in {store.uri}"
-    document = unseal(store.read(key), where)
+def _answer(data: bytes, where: str) -> Document:
+    document = unseal(data, where)
     checked_shape(document, StoredAnswer, where)
     return document
 

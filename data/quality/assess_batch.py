@@ -1,4 +1,4 @@
-"""Assessing a batch: all answers so far are read, measured and decided about (data/quality/assessment.py)."""
+"""Assessing a batch: all answers so far are read, and assessed by data/quality/assessment.py."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def assess_batch(
     thresholds: Quality,
     predicted: Mapping[str, int],
 ) -> Assessment:
-    """Assess all answers to a batch so far, and record the assessment if it says something new."""
+    """Assess all answers to a batch so far, and record the assessment if it differs from the last one."""
     taken = deliveries(store, campaign)
     seen = _accepted(taken)[batch["batch"]]
     columns = ["question_id", "labeler_id", "best_sample", "best_shown", "seconds", "supersedes"]
@@ -49,17 +49,19 @@ def assess_batch(
     naming = best_choices(labels, key)
     others = _others(store, campaign, batch, key, labels, naming)
     answers = to_arrays(key, naming, predicted)
-    del labels, naming  # of a million answers, they are a quarter of all that is held
+    del labels, naming  # a quarter of the memory
     pa.default_memory_pool().release_unused()
-    before = [] if batch.manifest["kind"] == "comparison" else list(earlier.values())  # each is of other systems
+    before = (
+        [] if batch.manifest["kind"] == "comparison" else list(earlier.values())
+    )  # human evaluations have other systems each
     facts = assess(answers, len(key), thresholds, before, others)
     return record_assessment(store, campaign, batch["batch"], facts, seen)
 
 
 def assess_pending(store: Store, campaign: str) -> None:
-    """Assess every batch with answers that no assessment has seen, because their ingest was killed before it.
+    """Assess every batch with answers that are not assessed, because their ingest was killed before.
 
-    The settings are those that the batch was exported with, and no reward model is asked.
+    The settings are those of the export, and no reward model is used.
     """
     taken, seen = _accepted(deliveries(store, campaign)), labels_seen(store, campaign)
     for batch in batches(store, campaign):
@@ -70,7 +72,7 @@ def assess_pending(store: Store, campaign: str) -> None:
 
 
 def _accepted(taken: Sequence[DeliveryEntry]) -> Counter[str]:
-    """Return how many labels of each batch the log has."""
+    """Return the number of labels of each batch in the log."""
     labels = Counter[str]()
     for entry in taken:
         labels[entry["batch"]] += entry["accepted"]
@@ -80,7 +82,7 @@ def _accepted(taken: Sequence[DeliveryEntry]) -> Counter[str]:
 def _others(
     store: Store, campaign: str, batch: Batch, key: Key, labels: pa.Table, naming: BestChoices
 ) -> OtherMeasures:
-    """Measure what is not in the answers alone: the texts, the fixed comparison, and how much was answered."""
+    """Return the measures that need more than the answers: texts, drift questions, coverage, undecided answers."""
     named, counted = skips(store, deliveries(store, campaign), batch["batch"])
     asked = pa.chunked_array(labels["question_id"].chunks + named["question_id"].chunks, pa.string())
     skipped = len(named) + counted
@@ -94,7 +96,7 @@ def _others(
 
 
 def _texts(batch: Batch, key: Key, labels: pa.Table) -> dict[str, float]:
-    """Measure the texts of the first questions, whose ids are random, so of a sample."""
+    """Measure the texts of the first questions, which are a random sample, because ids are random."""
     some = pc.is_in(labels["question_id"], key.ids.slice(0, QUESTIONS_READ))
     rows = labels.filter(pc.and_(some, pc.is_valid(labels["best_sample"])))
     questions, samples = rows["question_id"].to_pylist(), rows["best_sample"].to_pylist()

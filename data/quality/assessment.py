@@ -55,14 +55,14 @@ def measure(answers: Answers, questions: int) -> AnswerMeasures:
     viewed = answers.take(answers.predicted != UNKNOWN)
     timed = answers.take(~np.isnan(answers.seconds))
     _, asked_twice = _pairs_of_one_labeler(answers)
-    # Turned by question: in a comparison a sample's number is its system, which all may prefer and still agree.
-    turned = (answers.samples + answers.items) % answers.k
+    # Sample numbers are rotated by item: in a human evaluation they are systems, and all may prefer the same one.
+    rotated = (answers.samples + answers.items) % answers.k
     return {
         "answers": len(answers),
         "labelers": len(answers.names),
         "questions": questions,
         "gold": _share(known.samples == known.gold),
-        "alpha": _finite(alpha_interval(count_classes(answers.items, turned, answers.k))),
+        "alpha": _finite(alpha_interval(count_classes(answers.items, rotated, answers.k))),
         "agreement": _share(pairs(answers).equal),
         "self_consistency": _share(asked_twice),
         "slot_p": slot_p(answers.slots, answers.k),
@@ -73,7 +73,7 @@ def measure(answers: Answers, questions: int) -> AnswerMeasures:
 
 
 def _pairs_of_one_labeler(answers: Answers) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return of every two answers of one labeler to copies of one question whose they are, and whether they agree."""
+    """Return the labeler of each pair of answers by one labeler to copies of a question, and whether they are equal."""
     order = np.lexsort((answers.labelers, answers.items))
     items, who, what = answers.items[order], answers.labelers[order], answers.samples[order]
     same = (items[1:] == items[:-1]) & (who[1:] == who[:-1])
@@ -81,7 +81,7 @@ def _pairs_of_one_labeler(answers: Answers) -> tuple[Integers, NDArray[np.bool_]
 
 
 def _by_chance(hits: int, count: int, *, chance: float, usual: float, evidence: float) -> bool:
-    """Say whether chance explains a labeler's repeated answers better than what is usual does, by so many nats."""
+    """Return whether chance explains a labeler's repeated answers better than the usual rate, by `evidence` nats."""
     if usual <= chance or usual >= 1:
         return False
     gain = hits * np.log(chance / usual) + (count - hits) * np.log((1 - chance) / (1 - usual))
@@ -97,12 +97,12 @@ def _finite(estimate: Estimate) -> StoredEstimate | None:
 
 
 def assess_labelers(answers: Answers, findings: Sequence[Finding], thresholds: Quality) -> dict[str, LabelerAssessment]:
-    """Decide on every labeler, and weigh those that are accepted by what the one-coin model makes of their skill."""
+    """Return the decision about every labeler, and the weight of accepted ones by their skill (one-coin model)."""
     accused = {name: finding for finding in findings for name in finding.labelers}
     weights = skill_weights(answers)
-    who, alike = _pairs_of_one_labeler(answers)
-    usual = float(alike.mean()) if len(alike) else 0.0
-    consistent = np.bincount(who, alike, len(answers.names)).astype(int).tolist()
+    who, equal = _pairs_of_one_labeler(answers)
+    usual = float(equal.mean()) if len(equal) else 0.0
+    consistent = np.bincount(who, equal, len(answers.names)).astype(int).tolist()
     repeated = np.bincount(who, minlength=len(answers.names)).tolist()
     result: dict[str, LabelerAssessment] = {}
     for number, (name, own) in enumerate(zip(answers.names, answers.by_labeler(), strict=True)):
@@ -134,21 +134,21 @@ def assess_labelers(answers: Answers, findings: Sequence[Finding], thresholds: Q
 
 
 def skill_weights(answers: Answers) -> NDArray[np.float64]:
-    """Weigh each labeler's answers by log-odds of being right, relative to the average labeler's.
+    """Return the weight of each labeler: the log-odds of a right answer, relative to the average labeler's.
 
-    Only items that somebody else answered too, or whose answer is known, say anything of a labeler.
+    Only items with several answers, or with a known answer, count.
     """
     total = len(answers.names)
     counts = np.bincount(answers.items)
-    telling = answers.take((counts[answers.items] > 1) | (answers.gold != UNKNOWN)) if len(answers) else answers
-    if not len(telling):
+    tested_answers = answers.take((counts[answers.items] > 1) | (answers.gold != UNKNOWN)) if len(answers) else answers
+    if not len(tested_answers):
         return np.ones(total)
-    units = np.unique(telling.items, return_inverse=True)[1]
-    tested = telling.gold != UNKNOWN
-    gold = dict(zip(units[tested].tolist(), telling.gold[tested].tolist(), strict=True))
-    skill = one_coin(units, telling.labelers, telling.samples, answers.k, gold).skill
+    units = np.unique(tested_answers.items, return_inverse=True)[1]
+    is_gold = tested_answers.gold != UNKNOWN
+    gold = dict(zip(units[is_gold].tolist(), tested_answers.gold[is_gold].tolist(), strict=True))
+    skill = one_coin(units, tested_answers.labelers, tested_answers.samples, answers.k, gold).skill
     skill = np.concatenate([skill, np.full(total - len(skill), skill.mean())])
-    seen = np.bincount(telling.labelers, minlength=total)
+    seen = np.bincount(tested_answers.labelers, minlength=total)
     average = float((skill * seen).sum() / seen.sum())
     odds = np.log(np.clip(skill, 0.02, 0.98) * (answers.k - 1) / (1 - np.clip(skill, 0.02, 0.98)))
     usual = np.log(average * (answers.k - 1) / (1 - average)) if average * answers.k > 1.05 else np.inf

@@ -136,9 +136,9 @@ def bars(values: Mapping[str, float], *, title: str, level: float | None = None,
 def intervals(
     points: Sequence[tuple[str, float, float, float]], *, title: str, level: float | None = None, level_label: str = ""
 ) -> str:
-    """Draw shares with their intervals (label, value, low, high), beside the level they must clear, if any.
+    """Draw shares with their intervals (label, value, low, high), and optionally a level to compare them with.
 
-    Of many, numbers are left out, and labels as far as they would not fit.
+    If there are many, their values are not written, and only labels that fit are shown.
     """
     figure, axes = _drawing(4.2, 2.5)
     every = max(1, -(-sum(len(label) + 2 for label, *_ in points) // LETTERS))

@@ -19,6 +19,13 @@ class Part(NamedTuple):
     copied: bool
 
 
+class Sample(NamedTuple):
+    """One query with the marked responses of several systems."""
+
+    query: str
+    answers: list[tuple[str, list[Part]]]  # system and response
+
+
 def marked(text: str, other: str | None = None, source: str | None = None) -> list[Part]:
     """Split a text into parts, with marks for words that `other` lacks in this order, and for word pairs of `source`.
 

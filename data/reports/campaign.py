@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence, Sized
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 from markupsafe import Markup
@@ -22,7 +22,7 @@ from data.labels.table import deliveries
 from data.paths import comparisons_of, evaluations_prefix, reports_prefix, runs_prefix
 from data.quality.scorecard import Scorecard, scorecards
 from data.render import charts
-from data.render.highlight import marked
+from data.render.highlight import Sample, marked
 from data.render.page import PAGES
 from data.reports import lineage_chart
 from data.reports.edition import edition
@@ -122,7 +122,7 @@ def _run_row(store: Store, name: str, run: Run, decisions: Sequence[PromotionEnt
     return RunRow(facts_by_decision(store, name, run), decision, seconds / 60, ended)
 
 
-def _samples(store: Store, finished: Sequence[Publication]) -> list[dict[str, Any]]:
+def _samples(store: Store, finished: Sequence[Publication]) -> list[Sample]:
     """Return responses of the last runs to the same queries, each marked against the response before."""
     answers: dict[str, dict[str, str]] = {}  # by query, then by system
     texts: dict[str, str] = {}
@@ -142,7 +142,7 @@ def _samples(store: Store, finished: Sequence[Publication]) -> list[dict[str, An
         for who, response in answers[query].items():
             rows.append((who, marked(response, before)))
             before = response
-        shown.append({"query": texts[query], "answers": rows})
+        shown.append(Sample(texts[query], rows))
     return shown
 
 

@@ -13,7 +13,7 @@ from data.measures.copying import copied_bigrams
 from data.measures.text_metrics import ROUGE
 from data.measures.words import ngrams, words
 from data.render import charts
-from data.render.highlight import marked
+from data.render.highlight import Sample, marked
 from data.render.page import PAGES
 
 Rows = Sequence[Mapping[str, Any]]
@@ -134,7 +134,7 @@ def copy_figures(responses: Rows, systems: Sequence[str]) -> list[str]:
     return drawn
 
 
-def samples(responses: Rows, anchor: str, mark_copies: bool, most: int) -> list[dict[str, Any]]:
+def samples(responses: Rows, anchor: str, mark_copies: bool, most: int) -> list[Sample]:
     """Return at most `most` queries with the responses of all systems, marked against the anchor's response."""
     by_query: dict[str, list[Mapping[str, Any]]] = {}
     for row in responses:
@@ -145,5 +145,5 @@ def samples(responses: Rows, anchor: str, mark_copies: bool, most: int) -> list[
         first = next((row["response"] for row in mine if row["system"] == anchor), mine[0]["response"])
         source = mine[0]["query"] if mark_copies else None
         answers = [(r["system"], marked(r["response"], None if r["system"] == anchor else first, source)) for r in mine]
-        shown.append({"query": mine[0]["query"], "answers": answers})
+        shown.append(Sample(mine[0]["query"], answers))
     return shown

@@ -79,7 +79,7 @@ def run_report(campaign: Campaign, of: RunReportInput) -> str:
         over_champion=Estimate(**over_champion) if (over_champion := facts.get("champion_win_rate")) else None,
         equal_length=result.equal_length if result else None,
         last_move=next((entry for entry in reversed(of.decisions) if entry["kind"] != "keep"), None),
-        pairs=[pair | {"won": won.get(query)} for query, pair in zip(ids, pairs, strict=True)],
+        pairs=[(pair, won.get(query)) for query, pair in zip(ids, pairs, strict=True)],
         last=of.histories["policy"][-1],
         table=table(of.evaluation),
         matrix=matrix(of.evaluation),

@@ -17,6 +17,7 @@ from data.evaluation.gate import Verdict, gate
 from data.evaluation.human_evaluation import HumanResult, human_results
 from data.labels.label_sets import label_agreement, read_label_set
 from data.measures.agreement import PairAgreement
+from data.measures.intervals import StoredEstimate
 from data.quality.scorecard import Scorecard, scorecards
 from data.rounds.lineage import Node, ancestors, lineage
 from data.runs.champion import PromotionEntry, champion, decisions_about, opponent_of, promotion_log
@@ -49,7 +50,7 @@ class RunReportInput(NamedTuple):
     judgements: Rows = ()
     verdict: Verdict | None = None
     decisions: Sequence[PromotionEntry] = ()  # about this run, in the log of promotions
-    earlier: Sequence[tuple[int, Mapping[str, Any] | None]] = ()  # round and win rate of the runs before
+    earlier: Sequence[tuple[int, StoredEstimate | None]] = ()  # round and win rate of the runs before
     origin: Sequence[Node] = ()  # the run and everything it was made from
     pulls: Sequence[Pulled] = ()
     labels: Sequence[Scorecard] = ()  # the batches of its label set, as they are now

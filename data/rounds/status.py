@@ -9,8 +9,7 @@ from data.evaluation.deciding import facts_by_decision
 from data.labels.decisions import batch_statuses, decision_log
 from data.labels.label_sets import label_set_document
 from data.labels.table import added, deliveries
-from data.runs.champion import decisions_about
-from data.runs.champion import promotion_log as promotions
+from data.runs.champion import decisions_about, promotion_log
 from data.runs.registry import runs
 from data.store import Store
 
@@ -48,7 +47,7 @@ def rounds(store: Store, campaign: str) -> list[Round]:
         touched[entry["batch"]] = entry["at"]
     for decision in decision_log(store, campaign):
         touched[decision["batch"]] = max(decision["at"], touched.get(decision["batch"], ""))
-    promoted = promotions(store, campaign)
+    promoted = promotion_log(store, campaign)
     leader = promoted[-1]["run"] if promoted else None
     # A round shows the champion, else its newest run that the gate has decided about, else its newest run.
     weighed = sorted(

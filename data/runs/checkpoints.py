@@ -6,6 +6,7 @@ If the store cannot be written, the checkpoint is saved on this machine, and a t
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 from data.errors import LeaseLost, Refused, Unavailable
 from data.paths import CHECKPOINT
@@ -14,6 +15,12 @@ from data.store.manifest import Publication, publish, read_manifest
 from data.store.user_state import local_state, spool_name
 
 KEPT = 2
+
+
+class CheckpointFacts(TypedDict):
+    """The facts in the manifest of a checkpoint."""
+
+    step: int
 
 
 class Checkpoints:
@@ -58,7 +65,8 @@ class Checkpoints:
 
     def _save(self, store: Store, step: int, files: Mapping[str, Path | bytes]) -> None:
         prefix, began = f"{self.prefix}/{step:08d}", datetime.now(UTC)
-        publish(store, prefix, "checkpoint", files, inputs={}, facts={"step": step}, began=began)
+        facts = CheckpointFacts(step=step)
+        publish(store, prefix, "checkpoint", files, inputs={}, facts={**facts}, began=began)
         for name in self._names(store)[:-KEPT]:
             self._drop(store, name)
 

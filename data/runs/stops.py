@@ -1,6 +1,7 @@
 """Stops of trainings by the cord, and the pulls that concern a run."""
 
 from collections.abc import Sequence
+from typing import NotRequired, TypedDict, cast
 
 from data.canonical import Document
 from data.cord import cord
@@ -9,15 +10,26 @@ from data.paths import run_prefix
 from data.store import Store, log
 
 
+class StopEntry(TypedDict):
+    """A stop of one training of a run."""
+
+    kind: str
+    step: str
+    update: int  # number of updates before the stop
+    pulls: list[str]
+    number: NotRequired[int]  # the log adds number and time
+    at: NotRequired[str]
+
+
 def record_stop(store: Store, campaign: str, run: str, step: str, update: int, pulls: Sequence[str]) -> None:
     """Record that a step of a run was stopped after `update` updates. Its state is quarantined."""
-    entry = {"kind": "stopped", "step": step, "update": update, "pulls": list(pulls)}
-    log.append(store, _stops(campaign, run), lambda _: entry)
+    entry: StopEntry = {"kind": "stopped", "step": step, "update": update, "pulls": list(pulls)}
+    log.append(store, _stops(campaign, run), lambda _: cast(Document, entry))
 
 
-def stops(store: Store, campaign: str, run: str) -> list[Document]:
+def stops(store: Store, campaign: str, run: str) -> list[StopEntry]:
     """Return the recorded stops of a run, oldest first."""
-    return log.entries(store, _stops(campaign, run))
+    return cast(list[StopEntry], log.entries(store, _stops(campaign, run)))
 
 
 def pulls_about(store: Store, campaign: str, run: str) -> list[Pulled]:

@@ -60,7 +60,7 @@ HURRIED = Patience(2, 3, 2)
 class S3Store:
     """A prefix of a bucket."""
 
-    def __init__(self, uri: str, patience: Patience = PATIENT) -> None:
+    def __init__(self, uri: str, patience: Patience | None = None) -> None:
         matched = ADDRESS.fullmatch(uri.rstrip("/"))
         if matched is None:
             raise Refused(f"The store {uri} is not an address in S3: write s3://bucket/prefix.")
@@ -73,7 +73,7 @@ class S3Store:
             ) from error
         self.uri = f"s3://{self.bucket}/{self._root}".rstrip("/")
         try:
-            self.client = _client(patience)
+            self.client = _client(patience or PATIENT)
         except (BotoCoreError, ValueError) as error:
             raise Refused(
                 f"{self.uri} cannot be opened: {error}. Check AWS_ENDPOINT_URL_S3 and AWS_PROFILE."
@@ -204,7 +204,7 @@ class S3Store:
 
 
 @cache
-def _client(patience: Patience = PATIENT) -> Any:
+def _client(patience: Patience) -> Any:
     """Return a client of this process, which its threads may share."""
     return Session().client(
         "s3",

@@ -27,7 +27,7 @@ from data.ingest.parse import parse_rows
 from data.ingest.receive import receive
 from data.ingest.sandbox import read_sandboxed
 from data.ingest.validate import FileResult
-from data.labels import table as committed
+from data.labels import table as label_table
 from data.labels.decisions import decision_log
 from data.labels.table import deliveries
 from data.quality.scorecard import scorecards
@@ -277,7 +277,7 @@ def test_kinds_81_82_a_correction_names_the_label_that_stands(tmp_path: Path) ->
     for named in ("0" * 64, ids[1]):
         assert [entry["row"] for entry in later("b.csv", right | {"supersedes": named}).quarantined] == [61]
     sample = ASKED[IDS[0]].shown[1]
-    of_this_file = committed.label_id("b1", IDS[0], "ann", sample, supersedes=ids[0])  # what `right` becomes
+    of_this_file = label_table.label_id("b1", IDS[0], "ann", sample, supersedes=ids[0])  # what `right` becomes
     chained = first | {"best": 2, "supersedes": of_this_file}
     result = later("c.csv", right, chained, right)
     assert [entry["row"] for entry in result.quarantined] == [62] and result.duplicates == 1
@@ -339,14 +339,14 @@ def test_kind_80_a_skip_counts_once_however_often_it_is_delivered(sent: Round) -
     assert measures["answered"] == len(named) and measures["undecided"]["n"] == 46
     entries = deliveries(sent.store, "c")
     assert [entry["skipped"] for entry in entries] == [40] * 4, "of the rows of each file"
-    found, more = committed.skips(sent.store, entries, "b1")
+    found, more = label_table.skips(sent.store, entries, "b1")
     assert {tuple(row.values()) for row in found.to_pylist()} == {(r["question_id"], r["labeler_id"]) for r in skips}
     (card,) = scorecards(sent.store, "c")
     assert (len(found), more, card.skipped) == (40, 0, 40)
     older = copy(entries[0])
     del older["skipped_key"]
     older["skipped"] = 3
-    assert committed.skips(sent.store, [*entries, older], "b1")[1] == 3, "which does not say whose"
+    assert label_table.skips(sent.store, [*entries, older], "b1")[1] == 3, "which does not say whose"
 
 
 @pytest.mark.slow
@@ -372,13 +372,13 @@ def test_who_skips_a_question_and_answers_it_has_answered_it(deliveries_of: str,
 
 
 def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypatch: pytest.MonkeyPatch) -> None:
-    from data.ingest import pipeline as ingesting
+    from data.ingest import pipeline
 
     def replaced(delivery: Path, rows: Path) -> Any:
         (sent.folder / "answers.parquet").write_bytes(b"something else")
         return read_sandboxed(delivery, rows)
 
-    monkeypatch.setattr(ingesting, "read_sandboxed", replaced)
+    monkeypatch.setattr(pipeline, "read_sandboxed", replaced)
     assert sent.deliver(sent.answers()).accepted == len(sent.key)
 
 

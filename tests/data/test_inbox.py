@@ -8,7 +8,7 @@ import pytest
 
 from data.batches.index import batches
 from data.batches.schema import write_table
-from data.campaign import Campaign
+from data.campaign import Campaign, load_campaign
 from data.campaign.campaign import SHIPPED
 from data.canonical import seal
 from data.errors import Refused
@@ -21,7 +21,7 @@ from data.paths import comparisons_of
 from data.store import LocalStore
 from flows.cli.ingest import deliver
 from flows.cli.status import status_result
-from tasks import inbox as tasks
+from tasks.inbox import ingest_waiting
 from tasks.labels import ingest_file
 from tests.support.bad_files import KEY, VENDOR
 from tests.support.vendor import Round, publish_batch
@@ -150,7 +150,7 @@ def test_the_command_drops_for_a_name_or_its_file_and_for_comparisons_where_they
 def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(
     sent: Round, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish_batch(sent.store, "c", "b2", VENDOR, KEY, {"campaign": {}})
+    publish_batch(sent.store, "c", "b2", VENDOR, KEY, {"campaign": load_campaign("sentiment").model_dump(mode="json")})
     for name in ("aaa.parquet", "bbb.parquet", "ccc.parquet"):
         dropped(sent, name, name.encode(), "b2")
 
@@ -160,12 +160,9 @@ def test_a_delivery_that_fails_unforeseen_keeps_no_other_from_being_taken(
         if file.name == "bbb.parquet":
             raise Refused("not a whole file")
 
-    monkeypatch.setattr(tasks, "comparisons_of", lambda campaign: "none")
-    monkeypatch.setattr(tasks, "show_refused", lambda *said: None)
-    monkeypatch.setattr(Campaign, "model_validate", lambda settings: None)
     monkeypatch.setattr(ingest_file, "fn", take)
     with pytest.raises(ExceptionGroup, match="1 deliveries were taken, and 1 could not be") as failed:
-        tasks.ingest_waiting.fn(str(sent.store.root), "c")
+        ingest_waiting.fn(str(sent.store.root), "c")
     assert [each.__notes__ for each in failed.value.exceptions] == [
         ["while campaigns/c/inbox/b2/aaa.parquet was taken in"]
     ]

@@ -8,10 +8,12 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
+from botocore.exceptions import ClientError
 
 from data.errors import Refused
-from data.store import Store, open_store, s3
+from data.store import Store, hurried, open_store, s3
 from data.store.presigned import download_link, upload_link
+from data.store.s3_errors import refused_request
 from tests.support import seaweed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,11 +63,55 @@ def test_what_a_user_gets_wrong_is_said(s3_uri: str, monkeypatch: pytest.MonkeyP
     assert "SignatureDoesNotMatch" in refusal(s3_uri, AWS_SECRET_ACCESS_KEY="wrong")
     assert "refuses PutObject" in refusal(s3_uri, **seaweed.READER)
     nobody = f"http://127.0.0.1:{seaweed.free_port()}"
-    monkeypatch.setattr(s3, "TRIES", 1)
+    monkeypatch.setattr(s3, "PATIENT", s3.HURRIED._replace(tries=1))
     assert "cannot be reached" in refusal(s3_uri, AWS_ENDPOINT_URL_S3=nobody)
     assert "cannot be opened" in refusal(s3_uri, AWS_ENDPOINT_URL_S3="not an address")
     with pytest.raises(Refused, match="neither a local folder nor"):
         open_store("gs://bucket/x")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "advice"),
+    [
+        ("RequestTimeTooSkewed", 403, "Set the clock"),
+        ("ExpiredToken", 400, "Set AWS_ACCESS_KEY_ID"),
+        ("PermanentRedirect", 301, "region of the bucket"),
+        ("SlowDown", 503, "again later"),
+        ("QuotaExceeded", 400, "quota"),
+        ("BadDigest", 400, "on its way"),
+        ("NotImplemented", 501, "andon doctor checks"),
+        ("InvalidObjectState", 403, "archived"),
+        ("NoSuchBucket", 404, "Create it"),
+        ("NobodyKnowsThisOne", 418, "manual of the server"),
+        ("503", 503, "again later"),
+        ("WithoutAKnownName", 507, "quota"),
+    ],
+)
+def test_every_answer_of_a_server_comes_with_what_to_do(code: str, status: int, advice: str) -> None:
+    response = {
+        "Error": {"Code": code, "Message": "as the server says."},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    message = refused_request(ClientError(response, "PutObject"), "s3://b/p")
+    assert advice in message and "s3://b/p" in message and "\n" not in message and ".." not in message
+
+
+def test_a_hurried_store_gives_up_within_seconds(store: Store) -> None:
+    hurried_store = hurried(store)
+    assert isinstance(hurried_store, s3.S3Store) and hurried_store.uri == store.uri
+    config = hurried_store.client.meta.config
+    assert (config.connect_timeout + config.read_timeout) * config.retries["total_max_attempts"] <= 10
+    hurried_store.put_new("a", b"content")
+    assert store.read("a") == b"content"
+
+
+def test_the_lifecycle_removes_old_versions_and_nothing_else(s3_server: seaweed.Server) -> None:
+    rules = json.loads((ROOT / "deploy" / "s3-lifecycle.json").read_text())
+    client = s3_server.client()
+    client.create_bucket(Bucket="versions")
+    client.put_bucket_lifecycle_configuration(Bucket="versions", LifecycleConfiguration=rules)
+    (rule,) = rules["Rules"]
+    assert rule["Expiration"] == {"ExpiredObjectDeleteMarker": True} and "NoncurrentVersionExpiration" in rule
 
 
 def test_without_credentials_it_says_which_to_set(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

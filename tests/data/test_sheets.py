@@ -101,7 +101,7 @@ def test_what_is_not_whole_is_refused_with_the_place(store: LocalStore, tmp_path
     path = tmp_path / "sheet.csv"
     with pytest.raises(Refused, match=rf"item {rows[0]['item']}: accurate is 'perhaps', expected yes or no"):
         read_sheet(store, "c", fill(rows, path, lambda row: "perhaps"), "ann")
-    with pytest.raises(Refused, match="59 items are not those of any"):
+    with pytest.raises(Refused, match="no sheet has exactly its 59 items"):
         read_sheet(store, "c", fill(rows[1:], path, lambda row: "yes"), "ann")
     with pytest.raises(Refused, match="an item twice"):
         read_sheet(store, "c", fill([*rows, rows[0]], path, lambda row: "yes"), "ann")

@@ -20,9 +20,7 @@ from data.canonical import sha256_of_file
 from data.ingest import pipeline
 from data.labels.table import deliveries
 from data.store import LocalStore
-from flows.cli import ingest as terminal
-from flows.cli import main as cli
-from tasks import ingest as tasks
+from flows.cli import main
 from tests.support import scenario
 from tests.support.bad_files import FILES, KEY, ROWS, VENDOR, Content, as_csv, as_parquet, rows, written
 from tests.support.vendor import publish_batch
@@ -51,14 +49,14 @@ def ingest(
     """Run `andon ingest` on a file and return exit code, output and errors."""
     campaign = tmp_path / "sentiment.toml"
     campaign.write_text((SHIPPED / "sentiment.toml").read_text().split("[presets")[0] + '\n[quality]\nroster = ["ann"]')
-    monkeypatch.setattr(terminal, "prepare", lambda store: None)
+    monkeypatch.setattr("flows.cli.ingest.prepare", lambda store: None)
     monkeypatch.setattr(pipeline, "read_sandboxed", scenario.read_here)
-    monkeypatch.setattr(tasks, "MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
+    monkeypatch.setattr("tasks.ingest.MOST_REPORTED_AT_ONCE", 0)  # the quality report is not what is tested
 
     def run(file: Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["andon", "ingest", str(campaign), str(file), "--store", str(store.root)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         return int(ended.value.code or 0), out, err
 

@@ -11,7 +11,7 @@ import pytest
 from data.ingest.pipeline import IngestResult
 from data.store import LocalStore
 from flows import ingest_labels
-from flows.cli import ingest as terminal
+from flows.cli import ingest
 from tests.support.bad_files import KEY, VENDOR, as_parquet, rows
 from tests.support.vendor import publish_batch
 
@@ -37,7 +37,7 @@ def test_with_a_server_it_is_a_flow_run(tmp_path: Path, monkeypatch: pytest.Monk
         return outcome
 
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    monkeypatch.setattr(terminal, "prepare", lambda store: None)
+    monkeypatch.setattr(ingest, "prepare", lambda store: None)
     monkeypatch.setattr(ingest_labels, "ingest_labels", as_a_flow)
-    assert terminal.ingest_from_terminal("sentiment", str(tmp_path), tmp_path / "answers.csv", "why") is outcome
+    assert ingest.ingest_from_terminal("sentiment", str(tmp_path), tmp_path / "answers.csv", "why") is outcome
     assert asked == [("sentiment", str(tmp_path), tmp_path / "answers.csv", "why")]

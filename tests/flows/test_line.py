@@ -21,7 +21,7 @@ from data.quality.scorecard import find_batch
 from data.runs.leases import acquire
 from data.simulation.faulty_vendor import answer, chooser, make_questions
 from data.store import LocalStore
-from flows.cli import main as cli
+from flows.cli import main
 from flows.cli.environment import prepare
 from tests.support.team import until
 from tests.support.vendor import SHARES, Round, publish_batch
@@ -42,7 +42,7 @@ def andon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["andon", *arguments, "--store", str(tmp_path / "store")])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         return Outcome(int(ended.value.code or 0), *capsys.readouterr())
 
     return run

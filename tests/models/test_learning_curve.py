@@ -40,5 +40,5 @@ def test_more_labels_predict_better_and_the_same_seed_the_same(tiny: Base) -> No
 
 
 def test_too_few_labels_have_no_curve(tiny: Base) -> None:
-    with pytest.raises(Refused, match="12 labels to train on are too few"):
+    with pytest.raises(Refused, match="12 labels to train on and 4 held out are too few"):
         learning_curve(tiny, Split(labels(12, 0), labels(4, 1)), [], SETTINGS, 1, print)

@@ -13,7 +13,7 @@ import pytest
 from data.campaign import load_campaign
 from data.campaign.campaign import SHIPPED
 from data.campaign.queries import Split, load_queries
-from flows.cli import main as cli
+from flows.cli import main
 
 QUERIES = "queries"  # folder beside the weights of the tiny base
 Andon = Callable[..., dict[str, Any]]
@@ -26,7 +26,7 @@ def on_store(store: Path | str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         command = ["andon", *map(str, arguments), "--store", str(store)]
         monkeypatch.setattr(sys, "argv", [*command, "--json"])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         out, err = capsys.readouterr()
         assert (ended.value.code or 0) == code, err
         if code:

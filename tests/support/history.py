@@ -14,6 +14,7 @@ from data.campaign import Campaign
 from data.evaluation.gate import decide_by_gate
 from data.evaluation.judgements import JUDGEMENTS
 from data.labels.label_sets import freeze
+from data.measures.intervals import StoredEstimate
 from data.reports.run_facts import RunReportInput
 from data.store.manifest import Publication, publish
 from tests.support.vendor import Round
@@ -22,11 +23,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Made = Callable[..., Publication]
 
 
-def rate(value: float, low: float) -> dict[str, Any]:
+def rate(value: float, low: float) -> StoredEstimate:
     return {"value": value, "low": low, "high": 0.9, "n": 512}
 
 
-def gathered(campaign: Campaign, win_rate: dict[str, Any] | None, text: str = "A fine day.") -> RunReportInput:
+def gathered(campaign: Campaign, win_rate: StoredEstimate | None, text: str = "A fine day.") -> RunReportInput:
     """What a store might know of a run: two systems, equal but for their scores."""
     facts: Any = {
         "run": "run-x1",

@@ -116,9 +116,9 @@ def test_twenty_questions_by_keyboard_over_a_reload_a_double_click_and_a_dead_se
     for _ in range(6):
         answer(page, "2")
     expect(page.locator("#done")).to_be_visible()
-    found = stored_answers(server.store)
-    assert len(found) == 20 and len({str(a["question_id"]) for a in found.values()}) == 20
-    assert sum("ranking" in a for a in found.values()) == 1 and sum("skip" in a for a in found.values()) == 1
+    answers = stored_answers(server.store)
+    assert len(answers) == 20 and len({str(a["question_id"]) for a in answers.values()}) == 20
+    assert sum("ranking" in a for a in answers.values()) == 1 and sum("skip" in a for a in answers.values()) == 1
 
 
 def test_the_chosen_text_is_the_stored_one_and_undo_corrects_it(page: Page, server: Server) -> None:
@@ -144,8 +144,8 @@ def test_the_chosen_text_is_the_stored_one_and_undo_corrects_it(page: Page, serv
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#options input:checked")).to_have_count(0)
-    found = stored_answers(server.store)
-    first, second = (next(a for name, a in found.items() if name.endswith(f".{n}.json")) for n in (1, 2))
+    answers = stored_answers(server.store)
+    first, second = (next(a for name, a in answers.items() if name.endswith(f".{n}.json")) for n in (1, 2))
     options = _options(server.store, str(first["question_id"]))
     assert (options[int(str(first["best"]))], options[int(str(second["best"]))]) == (chosen, instead)
     assert first["confidence"] == 0.3 and first["note"] == second["note"] == "a note"

@@ -109,8 +109,8 @@ def test_rankings_by_keyboard_are_stored_as_typed_over_a_reload_and_a_double_cli
     expect(page.locator("#options input:checked")).to_have_count(0)
     page.keyboard.press("t")  # the same key once more answers
     expect(page.locator("#done")).to_be_visible()
-    found = stored(server.store)
-    assert {query: details["ranking"] for query, details in found.items()} == expected
+    labels = stored(server.store)
+    assert {query: details["ranking"] for query, details in labels.items()} == expected
 
 
 def test_rankings_by_touch_are_stored_as_tapped(phone: Page, server: Server) -> None:  # noqa: F811
@@ -162,12 +162,12 @@ def test_ratings_by_keyboard_are_stored_as_typed_and_undo_shows_and_corrects_the
         pairs = ("accuracy", numbers[::2]), ("overall", numbers[1::2])
         return {axis: dict(zip(names, own, strict=True)) for axis, own in pairs}
 
-    found = stored(server.store)
-    assert found[query]["ratings"] == by_axis(shown, typed)
-    assert found[second]["ratings"] == by_axis(others, [1, 2, 3, 4, 4, 3, 2, 1])
+    labels = stored(server.store)
+    assert labels[query]["ratings"] == by_axis(shown, typed)
+    assert labels[second]["ratings"] == by_axis(others, [1, 2, 3, 4, 4, 3, 2, 1])
 
 
-def test_ratings_by_touch_and_what_is_missing_is_said_in_words(phone: Page, server: Server) -> None:  # noqa: F811
+def test_ratings_by_touch_and_what_is_missing_is_named(phone: Page, server: Server) -> None:  # noqa: F811
     opened(phone, server, RATINGS, 2)
     query, shown = phone.locator("#query").inner_text(), texts(phone)
     phone.locator("#send").tap()
@@ -190,9 +190,9 @@ def test_ratings_by_touch_and_what_is_missing_is_said_in_words(phone: Page, serv
     phone.get_by_text("Skip: I cannot say").tap()
     phone.locator("#send").tap()
     expect(phone.locator("#done")).to_be_visible()
-    found = stored(server.store)
-    assert list(found) == [query], "a skip is no label"
-    assert found[query]["ratings"] == {
+    labels = stored(server.store)
+    assert list(labels) == [query], "a skip is no label"
+    assert labels[query]["ratings"] == {
         "accuracy": dict(zip(shown, [1, 2, 3, 4], strict=True)),
         "overall": dict(zip(shown, [7, 6, 5, 4], strict=True)),
     }
@@ -216,10 +216,10 @@ def test_tab_and_arrows_alone_rank_and_the_texts_stay_text(page: Page, server: S
     assert page.title() == "Label · Andon"
     page.keyboard.press("Enter")
     expect(page.locator("#done")).to_be_visible()
-    found = stored(server.store)[EVIL[0]]
+    labels = stored(server.store)[EVIL[0]]
     visible = {text: position for position, text in enumerate(shown)}
-    assert [len(group) for group in found["ranking"]] == [1, 1, 1, 1]
-    assert EVIL[2] in found["ranking"][0] or visible[next(iter(found["ranking"][0]))] == 0
+    assert [len(group) for group in labels["ranking"]] == [1, 1, 1, 1]
+    assert EVIL[2] in labels["ranking"][0] or visible[next(iter(labels["ranking"][0]))] == 0
 
 
 def test_rankings_and_ratings_have_their_pictures(browser: Browser, tmp_path: Path) -> None:  # noqa: F811

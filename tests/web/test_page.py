@@ -37,8 +37,8 @@ def store(tmp_path: Path) -> LocalStore:
 def test_a_token_is_known_by_its_hash_alone_and_revoking_ends_it(store: LocalStore) -> None:
     token = add(store, "ada", ["label", "release"])
     assert token not in "".join(path.read_text() for path in store.root.glob("labelers/log/*"))
-    found = account_of(accounts(store), token)
-    assert found is not None and (found.name, found.may) == ("ada", ("label", "release"))
+    account = account_of(accounts(store), token)
+    assert account is not None and (account.name, account.may) == ("ada", ("label", "release"))
     assert account_of(accounts(store), token + "x") is None and account_of(accounts(store), "\ud800") is None
     with pytest.raises(Refused, match="already"):
         add(store, "ada")
