@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from data.campaign.section import Settings
 from data.campaign.settings import (
     Ask,
     Batch,
@@ -21,7 +22,6 @@ from data.campaign.settings import (
     Quality,
     Reward,
     Sentinels,
-    Settings,
     Supervised,
     TextFormat,
     Vendor,
@@ -35,6 +35,10 @@ SHIPPED = Path(__file__).resolve().parents[2] / "campaigns"
 
 
 class Campaign(Settings):
+    free = frozenset(
+        {"name", "base", "vendor", "quality", "supervised", "reward", "policy", "checkpoints"}
+    ) | frozenset({"watching", "sentinels", "evaluation", "promotion", "labelers", "judges"})
+
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     base: str  # "embedded", a folder, or a name that transformers loads
     instructions: str = Field(min_length=1)

@@ -33,6 +33,7 @@ class RunFacts(TypedDict):
     valid: float  # share of valid responses
     recipe: NotRequired[Document]  # the settings that decide its weights; missing in older stores
     campaign: NotRequired[Document]  # all settings
+    changes: NotRequired[Document | None]  # what a person accepted (data/rounds/changes.py)
 
 
 class RunInputKeys(TypedDict):
