@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo check fast test reliability test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments frontier deploy-local bench-orchestration bugbench
+.PHONY: demo check fast test reliability fuzz test-deployments test-exchange test-browser lint bench bench-cord bench-ingest bench-labels bench-page bench-peer bench-sharded experiments frontier deploy-local bench-orchestration bugbench
 
 demo: .venv/installed
 	$(BIN)/andon demo
@@ -29,6 +29,11 @@ reliability: .venv/installed
 	$(BIN)/python -m tests.reliability.sigkill s3 6 4
 	$(BIN)/python -m tests.reliability.network_faults 100
 	$(BIN)/python -m pytest -m reliability
+
+# Random requests to the page, and random faults in a store that every command reads: half an hour.
+fuzz: .venv/installed
+	$(BIN)/python -m tests.reliability.fuzz_page 900 1
+	$(BIN)/python -m tests.reliability.fuzz_store 900 1
 
 # Teams' machines, killed and cancelled: a real Prefect server, workers, PostgreSQL. Eight minutes on two cores.
 test-deployments: .venv/installed

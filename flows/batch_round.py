@@ -11,10 +11,20 @@ from data.store import open_store
 from flows.cancellation import check_line, stoppable
 from flows.export_batch import export_batch
 from flows.ingest_labels import ingest_labels
-from flows.parameters import BaseModel, CampaignName, Preset, Questions, RoundNumber, Seed, StoreUri
+from flows.parameters import (
+    BaseModel,
+    CampaignName,
+    DecidedBy,
+    Despite,
+    Preset,
+    Questions,
+    RoundNumber,
+    Seed,
+    StoreUri,
+)
 from flows.retrain import retrain
 from flows.settings import configured
-from tasks.labels import answer_batch, check_decided
+from tasks.labels import answer_batch, check_changes_before_asking, check_decided
 
 
 @flow
@@ -27,6 +37,8 @@ def batch_round(
     base: BaseModel = None,
     preset: Preset = None,
     round_number: RoundNumber = None,
+    despite: Despite = None,
+    by: DecidedBy = None,
 ) -> str | None:
     """Run a round and return its run; None if its batch waits for people.
 
@@ -35,9 +47,10 @@ def batch_round(
     """
     settings = configured(campaign, preset, questions=questions, base=base)
     if round_number is None and (undecided := round_to_decide(open_store(store), settings.name)):
-        return retrain(campaign, store, seed, base, preset, undecided)
+        return retrain(campaign, store, seed, base, preset, undecided, despite=despite, by=by)
     number = round_number or round_to_finish(open_store(store), settings.name)
     check_line(store, settings.name)
+    check_changes_before_asking(store, settings, despite, by)
     if settings.labelers is None:
         if exported := last_asked(open_store(store), settings.name, number):
             say(f"round {number}: batch {exported} was exported before")
@@ -50,4 +63,4 @@ def batch_round(
         if answers is not None:
             ingest_labels(campaign, store, answers)
     check_decided(store, settings.name, batch)
-    return retrain(campaign, store, seed, base, preset, number)
+    return retrain(campaign, store, seed, base, preset, number, despite=despite, by=by)

@@ -33,6 +33,11 @@ Preset = Annotated[
 ]
 RoundNumber = Annotated[int | None, Field(ge=1, json_schema_extra=_says("the round; by default the one that is due"))]
 ThroughRound = Annotated[int | None, Field(ge=1, json_schema_extra=_says("only labels up to this round are used"))]
+Despite = Annotated[
+    str | None,
+    Field(json_schema_extra=_says("the reason to train although the campaign changed since its labels were asked for")),
+]
+DecidedBy = Annotated[str | None, Field(json_schema_extra=_says("who decided that; the default is the worker's login"))]
 RunOrNone = Annotated[
     str | None,
     Field(json_schema_extra=_says("a finished run; without a run, systems are compared")),

@@ -5,12 +5,12 @@ from pathlib import Path
 from prefect import flow
 
 from flows.cancellation import check_line, stoppable
-from flows.parameters import BaseModel, CampaignName, Preset, Seed, StoreUri, ThroughRound
+from flows.parameters import BaseModel, CampaignName, DecidedBy, Despite, Preset, Seed, StoreUri, ThroughRound
 from flows.settings import configured
 from models.training.job import Job
 from tasks.artifacts import show_run
 from tasks.evaluation import evaluate_policy
-from tasks.labels import freeze_labels, labels_are_new
+from tasks.labels import check_changes, freeze_labels, labels_are_new
 from tasks.leases import training_lease
 from tasks.promotion import promote_if_better
 from tasks.runs import publish_run
@@ -28,6 +28,8 @@ def retrain(
     preset: Preset = None,
     through_round: ThroughRound = None,
     launch: Path | None = None,
+    despite: Despite = None,
+    by: DecidedBy = None,
 ) -> str:
     """Train the run that the labels, settings and seed name, and return its id. Published steps are not repeated.
 
@@ -39,9 +41,10 @@ def retrain(
     label_set = freeze_labels(store, settings.name, through_round)
     run = run_id(store, settings, label_set, seed)
     check_line(store, settings.name, run)
+    changes = check_changes(store, settings, label_set, run, despite, by)
     check_rival(store, settings, run)
     with training_lease(store, settings.name, run) as lease:
-        job = Job(store, settings, run, label_set, seed, lease)
+        job = Job(store, settings, run, label_set, seed, lease, changes)
         train_supervised(job, launch)
         train_reward(job, launch)
         train_policy(job, launch)
@@ -56,9 +59,15 @@ def retrain(
 @flow
 @stoppable
 def retrain_on_new_labels(
-    campaign: CampaignName, store: StoreUri, seed: Seed = 1, base: BaseModel = None, preset: Preset = None
+    campaign: CampaignName,
+    store: StoreUri,
+    seed: Seed = 1,
+    base: BaseModel = None,
+    preset: Preset = None,
+    despite: Despite = None,
+    by: DecidedBy = None,
 ) -> str | None:
     """Retrain if there are labels that count and that no run was trained on; else do nothing."""
     if not labels_are_new(store, configured(campaign, preset).name):
         return None
-    return retrain(campaign, store, seed, base, preset)
+    return retrain(campaign, store, seed, base, preset, despite=despite, by=by)

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import torch
 
-from data.batches.index import batches
 from data.campaign.queries import Split, edition, load_queries
 from data.canonical import Document
 from data.console import LOGGER, say
 from data.errors import Refused, Stopped
-from data.labels.label_sets import label_agreement, read_label_set
+from data.labels.label_sets import batches_of, label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
 from data.runs.step_facts import Circumstances, PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
@@ -104,7 +103,7 @@ def reward_step(job: Job) -> None:
     base, store, texts = start_of(job), job.plain_store, edition(text, "train")
     prompts = base.prompts(text)
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
-    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
+    sources = batches_of(store, job.campaign.name, document)
     split = split_comparisons(base, sources, labels, prompts, settings.held_out_share)
     if not split.train or not split.held_out:
         share = f"a held_out_share of {settings.held_out_share}"

@@ -45,6 +45,9 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
     if read_batch(store, campaign.name, batch_id) is not None:
         say(f"round {round_number}: batch {batch_id} is published")
         return batch_id
+    for batch in batches(store, campaign.name):
+        if changed := [change.name for change in campaign.changes_since(batch.facts.get("campaign", {}))]:
+            say(f"batch {batch['batch']} was asked with other settings ({', '.join(changed)}): a retrain will say so")
     began = datetime.now(UTC)
     base = open_base(campaign.base, campaign.text)
     policies, leader = {BASE: base}, champion(store, campaign.name)

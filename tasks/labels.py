@@ -1,11 +1,13 @@
 """Prefect tasks of the labels: take a delivery in, or let simulated labelers answer."""
 
 from pathlib import Path
+from typing import cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from data.campaign import Campaign
+from data.canonical import Document
 from data.console import say
 from data.errors import Refused
 from data.escape import shown_name
@@ -13,11 +15,15 @@ from data.ingest.pipeline import IngestResult
 from data.labels.decisions import batch_statuses
 from data.labels.label_sets import freeze
 from data.labels.table import deliveries
+from data.paths import run_prefix
 from data.quality.assess_batch import assess_pending
+from data.rounds.changes import decide_changes, describe_changes
 from data.runs.champion import decisions_about, promotion_log
 from data.runs.registry import runs
 from data.simulation.labelers import write_answers
 from data.store import open_store
+from data.store.manifest import read_manifest
+from data.store.user_state import username
 from tasks.artifacts import show_ingested
 from tasks.ingest import ingest_delivery
 
@@ -54,6 +60,32 @@ def check_decided(store_uri: str, campaign: str, batch: str) -> None:
         f"The labels of batch {batch} wait for a decision: {status.why}. Look at what was found, then: "
         f"andon decide {campaign} {batch} accept --reason ...   (or reject), and the same command again."
     )
+
+
+@task(cache_policy=NO_CACHE)
+def check_changes(
+    store_uri: str, campaign: Campaign, label_set: str, run: str, despite: str | None, by: str | None
+) -> Document | None:
+    """Raise Refused if the campaign asks something else than when its labels were asked for, and nobody decided.
+
+    Return the decision, which the run records. A finished run is not decided about again.
+    """
+    store = open_store(store_uri)
+    if read_manifest(store, run_prefix(campaign.name, run)) is not None:
+        return None
+    decision = decide_changes(store, campaign, label_set, despite, by or username())
+    if decision is not None:
+        say(f"labels: the campaign changed since they were asked for: {describe_changes(decision['changes'])}")
+        say(f"labels: used all the same, by decision of {decision['by']}: {decision['reason']}")
+    return cast(Document | None, decision)
+
+
+@task(cache_policy=NO_CACHE)
+def check_changes_before_asking(store_uri: str, campaign: Campaign, despite: str | None, by: str | None) -> None:
+    """Raise Refused if the next retrain would refuse the labels so far: people would be asked in vain."""
+    store = open_store(store_uri)
+    if (label_set := freeze(store, campaign.name)) is not None:
+        decide_changes(store, campaign, label_set, despite, by or username())
 
 
 @task(cache_policy=NO_CACHE)

@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from data.batches.index import batches
 from data.campaign import Campaign
 from data.canonical import content_id
 from data.console import say
-from data.labels.label_sets import read_label_set
+from data.labels.label_sets import batches_of, read_label_set
 from data.paths import curves_prefix
 from data.store import open_store
 from data.store.manifest import publish, read_manifest
@@ -36,7 +35,7 @@ def measure_curve(store_uri: str, campaign: Campaign, label_set: str, seed: int)
         return prefix
     began = datetime.now(UTC)
     document, labels = read_label_set(store, campaign.name, label_set)
-    sources = [batch for batch in batches(store, campaign.name) if batch["batch"] in document["batches"]]
+    sources = batches_of(store, campaign.name, document)
     split = split_comparisons(base, sources, labels, prompts, campaign.reward.held_out_share)
     look = Job(store_uri, campaign, "learning-curve", label_set, seed).look()
     queries, count = query_tokens(prompts, "train"), campaign.reward.normalisation_samples

@@ -47,6 +47,7 @@ def publish_run(job: Job, evaluation: str) -> None:
         "valid": measured["valid"],
         "recipe": campaign.recipe(),
         "campaign": campaign.model_dump(mode="json"),
+        "changes": job.changes,
     }
     report_input = gather(store, campaign, facts, done)
     with tempfile.TemporaryDirectory() as scratch:

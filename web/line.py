@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from data.canonical import Document
 from data.cord import cord, spool
 from data.cord.courier import Courier
-from data.cord.entries import EVERYTHING, LONGEST, Pull, history, named
+from data.cord.entries import CORD, EVERYTHING, LONGEST, Pull, history, named
 from data.errors import Refused
 from data.escape import shortened, visible
 from data.page.live import Live, latest_live
@@ -42,7 +42,7 @@ class Line:
 
     def __init__(self, store: Store, campaign: str) -> None:
         self.store, self.campaign = hurried(store), campaign
-        self._log, self._courier = Reader(self.store, CORD_LOG), Courier(self.store)
+        self._log, self._courier = Reader(CORD, self.store, CORD_LOG), Courier(self.store)
         self._lock = threading.Lock()
         self._ours: dict[str, Pull] = {}  # made here, and not yet seen in the store
         self._seen = Cached(self._look, FRESH_S)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from data.page.accounts import Account, active_accounts
+from data.page.accounts import LABELERS, Account, active_accounts
 from data.paths import LABELER_LOG
 from data.store import Store, hurried
 from data.store.log import Reader
@@ -15,7 +15,7 @@ class Roster:
     """Who may do what. If the store does not answer, it is who could a moment ago."""
 
     def __init__(self, store: Store) -> None:
-        log = Reader(hurried(store), LABELER_LOG)
+        log = Reader(LABELERS, hurried(store), LABELER_LOG)
         self._accounts = Cached(lambda: active_accounts(log.entries()), FRESH_S)
 
     def listed(self) -> Mapping[str, Account]:

@@ -1,10 +1,13 @@
 """The published batches of a campaign and of its human evaluations."""
 
-from typing import Any, Literal, TypedDict, overload
+from typing import Any, Literal, overload
+
+from typing_extensions import TypedDict
 
 from data.batches.schema import read_key
 from data.canonical import Document
 from data.paths import KEY_FILE, batch_prefix, batches_prefix, comparisons_of
+from data.shapes import checked_shape
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
@@ -49,7 +52,10 @@ class Batch(Publication):
 def read_batch(store: Store, name: str, batch_id: str) -> Batch | None:
     """Return a batch of a campaign or of its human evaluations, None if it was not published."""
     published = read_manifest(store, batch_prefix(name, batch_id))
-    return None if published is None else Batch(published.store, published.prefix, published.manifest)
+    if published is None:
+        return None
+    checked_shape(published.manifest["facts"], BatchFacts, published.where, complete=False)
+    return Batch(published.store, published.prefix, published.manifest)
 
 
 def batches(store: Store, name: str) -> list[Batch]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from data.campaign.section import Settings
 from data.campaign.settings import (
     Ask,
     Batch,
@@ -21,7 +22,6 @@ from data.campaign.settings import (
     Quality,
     Reward,
     Sentinels,
-    Settings,
     Supervised,
     TextFormat,
     Vendor,
@@ -29,12 +29,19 @@ from data.campaign.settings import (
 )
 from data.canonical import Document
 from data.errors import Refused
+from data.escape import first_line, shown_name
+from data.plain_file import read_plain
 
 WEIGHTS = ("text", "supervised", "reward", "policy")  # sections that decide a run's weights
+MOST_BYTES = 1 << 20  # of a campaign's file
 SHIPPED = Path(__file__).resolve().parents[2] / "campaigns"
 
 
 class Campaign(Settings):
+    free = frozenset(
+        {"name", "base", "vendor", "quality", "supervised", "reward", "policy", "checkpoints"}
+    ) | frozenset({"watching", "sentinels", "evaluation", "promotion", "labelers", "judges"})
+
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     base: str  # "embedded", a folder, or a name that transformers loads
     instructions: str = Field(min_length=1)
@@ -128,11 +135,15 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def _read(campaign: str) -> dict[str, Any]:
     path = Path(campaign) if campaign.endswith(".toml") else SHIPPED / f"{campaign}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
     except FileNotFoundError as error:
         offered = ", ".join(shipped_campaigns())
         raise Refused(
             f"There is no campaign {campaign}. Shipped: {offered}; or give the path of a .toml file."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise Refused(f"Campaign {path} cannot be read: {error}.") from error
+    except RecursionError as error:
+        raise Refused(f"Campaign {shown_name(str(path))} is nested too deeply: correct the file.") from error
+    except (ValueError, OSError) as error:
+        raise Refused(
+            f"Campaign {shown_name(str(path))} cannot be read: {first_line(error)}. Correct the file."
+        ) from error

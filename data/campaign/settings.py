@@ -3,32 +3,21 @@
 Every setting is read by somebody and unknown keys are refused: a setting that nobody reads is a lie.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from data.answers import BY_NAME
 from data.answers.ratings import Axis
+from data.campaign.section import Settings
 
 SHIPPED, OWN = ("embedded", "speeches"), "files of one's own"
 
 
-class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _neither_truths_nor_texts_are_numbers(cls, value: object, info: ValidationInfo) -> object:
-        wanted = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and wanted is not bool:
-            raise ValueError(f"{str(value).lower()} is no number and no text")  # pydantic would take it for 1 or 0
-        if isinstance(value, str) and wanted in (int, float, int | None, float | None):
-            raise ValueError(f"{value!r} is text, and must be a number")
-        return value
-
-
 class TextFormat(Settings):
     """What a query and a response are (the paper has four tasks)."""
+
+    free = frozenset({"invalid_score"})
 
     queries: str = "embedded"  # or speeches, a folder of your own, hub:NAME; see data/campaign/queries.py
     columns: tuple[str, str] | None = None  # of a hub dataset: its text, and its reference response
@@ -56,7 +45,10 @@ class TextFormat(Settings):
     @property
     def source(self) -> str:
         """Which texts the queries are: shipped ones by name, a dataset of the hub, or OWN, wherever they lie."""
-        return self.queries if self.queries in SHIPPED or self.queries.startswith("hub:") else OWN
+        return _source(self.queries)
+
+    def _comparable(self, name: str, value: Any) -> Any:
+        return _source(str(value)) if name == "queries" else value
 
     def differing(self, other: "TextFormat") -> list[str]:
         """Name the rules that are others there; where a machine keeps queries of one's own is none."""
@@ -69,8 +61,16 @@ class TextFormat(Settings):
         return bool(self.suffix)
 
 
+def _source(queries: str) -> str:
+    return queries if queries in SHIPPED or queries.startswith("hub:") else OWN
+
+
 class Batch(Settings):
     """What a round sends to labelers."""
+
+    free = frozenset({"questions", "probe_share", "random_share", "overlap_share", "overlap_copies"}) | frozenset(
+        {"repeat_share", "gold_share", "gold", "drift"}
+    )
 
     questions: int = Field(gt=0)
     samples: int = Field(default=4, ge=2, le=10)

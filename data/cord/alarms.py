@@ -6,7 +6,9 @@ A sentinel's file lists the codes of its own alarms.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
+
+from typing_extensions import TypedDict
 
 from data.campaign.settings import Policy, Sentinels
 

@@ -10,12 +10,12 @@ from threading import Thread
 from data.canonical import Document, plain
 from data.cord import spool
 from data.cord.courier import Courier
-from data.cord.entries import EVERYTHING, LONGEST, Pull, Pulled, history, ids, new_pull, stopped_by
+from data.cord.entries import CORD, EVERYTHING, LONGEST, CordEntry, Pull, Pulled, history, ids, new_pull, stopped_by
 from data.cord.webhook import notify
 from data.errors import Refused, Unavailable
 from data.escape import is_blank, one_line
 from data.paths import CORD_LOG
-from data.store import Store, log
+from data.store import Store
 from data.store.user_state import local_state
 
 
@@ -82,11 +82,11 @@ def _release(store: Store, by: str, reason: str, choose: Callable[[list[Pulled]]
         raise Refused("A release needs a reason. Say what you found.")
     replay(store)
 
-    def decide(so_far: list[Document]) -> Document:
+    def decide(so_far: list[CordEntry]) -> Document:
         pulls = choose(history(so_far))
         return {"kind": "release", "pulls": pulls, "by": plain(by), "reason": plain(reason.strip()[:LONGEST])}
 
-    log.append(store, CORD_LOG, decide)
+    CORD.append(store, CORD_LOG, decide)
 
 
 def _releasable(store: Store, pulls: list[Pulled], pull_id: str) -> Pull:
@@ -103,7 +103,7 @@ def _releasable(store: Store, pulls: list[Pulled], pull_id: str) -> Pull:
 def pulls(store: Store) -> list[Pulled]:
     """Return all pulls, oldest first, with their releases; those that wait in this machine's spool count too."""
     waiting = replay(store)
-    recorded = history(log.entries(store, CORD_LOG))
+    recorded = history(CORD.entries(store, CORD_LOG))
     known = {each.pull.pull for each in recorded}
     return recorded + [Pulled(made, None) for made in waiting if made.pull not in known]
 

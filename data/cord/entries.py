@@ -7,11 +7,15 @@ import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple, TypedDict, cast
+from typing import Annotated, Literal, NamedTuple, NotRequired, cast
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from data.canonical import Document, plain
 from data.errors import Refused, Stopped
 from data.escape import is_blank, one_line, shortened
+from data.store.log import Log
 
 EVERYTHING = "everything"
 SCOPE = re.compile(r"everything|campaign:[a-z][a-z0-9-]{1,40}|run:[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
@@ -30,6 +34,7 @@ class PullEntry(TypedDict):
     by: str
     pulled_at: str
     evidence: Document  # of a sentinel: Evidence in data/cord/alarms.py
+    number: NotRequired[int]  # in the log
 
 
 class ReleaseEntry(TypedDict):
@@ -40,6 +45,10 @@ class ReleaseEntry(TypedDict):
     by: str
     reason: str
     at: str
+
+
+CordEntry = PullEntry | ReleaseEntry
+CORD = Log[CordEntry](cast(type[CordEntry], Annotated[CordEntry, Field(discriminator="kind")]))
 
 
 class Pull(NamedTuple):
@@ -95,9 +104,9 @@ def new_pull(reason: str, by: str, scope: str, evidence: Document) -> Pull:
     )
 
 
-def entry_of(made: Pull) -> Document:
+def entry_of(made: Pull) -> PullEntry:
     """Return a pull as it is stored."""
-    entry = PullEntry(
+    return PullEntry(
         kind="pull",
         pulled_at=made.at,
         pull=made.pull,
@@ -106,17 +115,15 @@ def entry_of(made: Pull) -> Document:
         by=made.by,
         evidence=made.evidence,
     )
-    return {**entry}
 
 
-def pull_of(document: Document) -> Pull:
+def pull_of(entry: PullEntry) -> Pull:
     """Read a stored pull."""
-    entry = cast(PullEntry, document)
-    at, evidence, number = entry["pulled_at"], entry["evidence"], document.get("number")
+    at, evidence, number = entry["pulled_at"], entry["evidence"], entry.get("number")
     return Pull(entry["pull"], entry["scope"], entry["reason"], entry["by"], at, evidence, number)
 
 
-def history(entries: Sequence[Document]) -> list[Pulled]:
+def history(entries: Sequence[CordEntry]) -> list[Pulled]:
     """Return the pulls of a log, oldest first, each with its release."""
     releases = {
         name: Release(entry["by"], entry["reason"], entry["at"])

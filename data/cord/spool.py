@@ -6,12 +6,14 @@ middle nor a store that is out of reach loses one.
 
 import re
 from contextlib import suppress
+from typing import cast
 
-from data.canonical import Document, seal, unseal
-from data.cord.entries import Pull, entry_of, pull_of
+from data.canonical import seal, unseal
+from data.cord.entries import CORD, CordEntry, Pull, PullEntry, entry_of, pull_of
 from data.errors import Refused
 from data.paths import CORD_LOG
-from data.store import LocalStore, Store, log
+from data.shapes import checked_shape
+from data.store import LocalStore, Store
 from data.store.base import named
 from data.store.user_state import local_state, spool_name
 
@@ -21,7 +23,7 @@ FILE = re.compile(r"pull-[0-9a-f]{12}\.json")
 def keep(store: Store, made: Pull) -> bool:
     """Make a pull durable on this machine; return whether that worked."""
     try:
-        local_state().put_new(spool_key(store, made), seal(entry_of(made) | {"store": store.uri}))
+        local_state().put_new(spool_key(store, made), seal({**entry_of(made), "store": store.uri}))
         return True
     except (OSError, Refused):
         return False  # a machine without a folder of its own may still reach the store
@@ -32,7 +34,8 @@ def waiting(store: Store) -> list[Pull]:
     spool, pulls = local_state(), []
     for key in named(spool, _prefix(store), FILE):
         with suppress(FileNotFoundError):  # another process has just handed it on
-            pulls.append(pull_of(unseal(spool.read(key), f"the spooled pull {key} in {spool.uri}")))
+            where = f"the spooled pull {key} in {spool.uri}"
+            pulls.append(pull_of(checked_shape(unseal(spool.read(key), where), PullEntry, where)))
     return pulls
 
 
@@ -42,14 +45,15 @@ def hand_on(store: Store, made: Pull) -> int:
         raise FileNotFoundError(f"there is no folder {store.root}")
     numbers: list[int] = []
 
-    def decide(so_far: list[Document]) -> Document | None:
-        numbers[:] = [entry["number"] for entry in so_far if entry.get("pull") == made.pull]
+    def decide(so_far: list[CordEntry]) -> PullEntry | None:
+        pulls = [pull_of(entry) for entry in so_far if entry["kind"] == "pull"]
+        numbers[:] = [each.number for each in pulls if each.pull == made.pull and each.number is not None]
         return None if numbers else entry_of(made)
 
-    entry = log.append(store, CORD_LOG, decide)
+    entry = CORD.append(store, CORD_LOG, decide)
     with suppress(Refused):  # if this fails, the next look at the cord removes it
         local_state().drop(spool_key(store, made))
-    return numbers[0] if entry is None else int(entry["number"])
+    return numbers[0] if entry is None else cast(int, entry.get("number"))
 
 
 def spool_key(store: Store, made: Pull) -> str:

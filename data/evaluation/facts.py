@@ -1,9 +1,12 @@
 """The facts in the manifest of an evaluation, written by tasks/evaluation.py."""
 
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from data.measures.intervals import StoredEstimate
+from data.shapes import checked_shape
 from data.store.manifest import Publication
 
 
@@ -69,5 +72,4 @@ class EvaluationFacts(PolicyMeasures, Costs):
 
 def evaluation_facts(evaluation: Publication) -> EvaluationFacts:
     """Return the facts of a published evaluation."""
-    facts: EvaluationFacts = evaluation.manifest["facts"]
-    return facts
+    return checked_shape(evaluation.manifest["facts"], EvaluationFacts, evaluation.where, complete=False)

@@ -11,7 +11,7 @@ The bar and the evaluation are not part of a run's id. If either changes, the sa
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from data.campaign import Campaign
 from data.canonical import Document
@@ -27,13 +27,14 @@ from data.labels.label_sets import label_set_document
 from data.measures.intervals import Estimate
 from data.paths import promotion_log_prefix
 from data.runs.champion import (
+    PROMOTIONS,
     ObjectionEntry,
     PromotionEntry,
     champion,
     promote,
 )
 from data.runs.registry import find_run
-from data.store import Store, log
+from data.store import Store
 from data.store.manifest import Publication
 
 FEWEST_PEOPLE = 3  # two people show their spread only to within a factor of ten, one person does not show it
@@ -172,7 +173,7 @@ def decide_by_gate(
     again without a person.
     """
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[PromotionEntry]) -> Document | None:
         if any(entry["kind"] == "promote" and entry["run"] == run for entry in entries):
             return None
         leader = entries[-1]["run"] if entries else None
@@ -188,7 +189,7 @@ def decide_by_gate(
         return None if last is not None and _same(last, kept) else kept
 
     check(store, campaign.name, run)
-    return cast(PromotionEntry | None, log.append(store, promotion_log_prefix(campaign.name), decide))
+    return PROMOTIONS.append(store, promotion_log_prefix(campaign.name), decide)
 
 
 def promote_by_hand(

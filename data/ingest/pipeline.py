@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from data.campaign.settings import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.cord import cord
 from data.errors import Refused
-from data.escape import shown
+from data.escape import is_blank, shown
 from data.ingest.answered_batch import answered_batch, sent_batches
 from data.ingest.match import RowLimits
 from data.ingest.memory import system_memory
@@ -31,7 +31,7 @@ from data.ingest.validate import FileResult, validate
 from data.labels.decisions import batch_statuses
 from data.labels.delivery import DeliveryEntry, NewEntry, StoredResult
 from data.labels.findings import StoredFinding
-from data.labels.table import committed_table, deliveries
+from data.labels.table import DELIVERIES, committed_table, deliveries
 from data.paths import (
     KEY_FILE,
     accepted_key,
@@ -43,7 +43,7 @@ from data.paths import (
     skipped_key,
 )
 from data.quality.assess_batch import assess_batch
-from data.store import Store, log
+from data.store import Store
 
 Predict = Callable[[Batch], Mapping[str, int]]
 CLOCKS = timedelta(days=1)  # by which a vendor's may be wrong
@@ -98,7 +98,7 @@ def ingest(
     A file of the labeling page is decided `by_labeler` before it is written (data/ingest/page_delivery.py): it is not
     refused as a whole, and each row that cannot be used is quarantined alone.
     """
-    if despite is not None and not despite.strip():
+    if despite is not None and is_blank(despite):
         raise Refused("--despite needs a reason: say why answers that look wrong shall be taken.")
     thresholds = thresholds or Quality()
     with system_memory():
@@ -147,13 +147,12 @@ def _commit(ingestion: Ingestion) -> DeliveryEntry:
     """Append the entry of a file to the log, and return it; a file that is there already adds nothing."""
     store, name, digest = ingestion.received.store, ingestion.received.name, ingestion.received.digest
 
-    def decide(so_far: list[Document]) -> Document | None:
-        entries = cast(list[DeliveryEntry], so_far)
-        return None if _entry_of(entries, digest) else dict(_entry(ingestion, entries))
+    def decide(entries: list[DeliveryEntry]) -> NewEntry | None:
+        return None if _entry_of(entries, digest) else _entry(ingestion, entries)
 
-    added = log.append(store, label_log_prefix(name), decide)
+    added = DELIVERIES.append(store, label_log_prefix(name), decide)
     if added is not None:
-        return cast(DeliveryEntry, added)
+        return added
     earlier = _entry_of(deliveries(store, name), digest)
     assert earlier is not None
     return {**earlier, "accepted": 0, "quarantined": 0, "duplicates": earlier["rows"], "reasons": {}}

@@ -19,6 +19,7 @@ from data.labels.table import deliveries
 from data.paths import RECORD_FILE, refusal_key, refusals_prefix
 from data.quality.arrays import best_choices, to_arrays
 from data.quality.diagnosis import faults_of_the_file
+from data.shapes import checked_shape
 from data.store import Store
 from data.store.base import named, read_all
 
@@ -87,9 +88,8 @@ def refusals(store: Store, name: str) -> list[Refusal]:
     """Return what was refused, the oldest first, without the files that were accepted later all the same."""
     accepted = {entry["file_sha256"] for entry in deliveries(store, name)}
     keys = named(store, refusals_prefix(name), RECORD_FILE)
-    documents = [unseal(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
-    found = sorted((_read(document) for document in documents), key=lambda refusal: refusal.at)
-    return [refusal for refusal in found if refusal.file_sha256 not in accepted]
+    every = [_read(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
+    return sorted((each for each in every if each.file_sha256 not in accepted), key=lambda refusal: refusal.at)
 
 
 def refused_digests(store: Store, name: str) -> set[str]:
@@ -97,8 +97,14 @@ def refused_digests(store: Store, name: str) -> set[str]:
     return {key.rsplit("/", 1)[1].removesuffix(".json") for key in named(store, refusals_prefix(name), RECORD_FILE)}
 
 
-def _read(document: Document) -> Refusal:
-    """Read a refusal. Older versions wrote no code, and for a file of the inbox a `reason` in place of the fault."""
+def _read(data: bytes, where: str) -> Refusal:
+    document = unseal(data, where)
+    checked_shape(document, Refusal, where, _todays_shape)
+    return Refusal.model_validate(_todays_shape(document))
+
+
+def _todays_shape(document: Document) -> Document:
+    """Complete a refusal. Older versions wrote no code, and for a file of the inbox a `reason` instead of the fault."""
     fault = document.get("fault") or document["reason"]
     code = document.get("code") or OLD_FAULTS.get(fault, RefusalCode.OTHER)
-    return Refusal.model_validate(document | {"fault": fault, "code": code, "at": str(document.get("at", ""))})
+    return document | {"fault": fault, "code": code, "at": str(document.get("at", ""))}

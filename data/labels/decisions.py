@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple, cast
 
-from data.canonical import Document, canonical_json
+from data.canonical import canonical_json
 from data.errors import Refused
 from data.escape import is_blank
 from data.labels.findings import code_of
-from data.labels.log_entries import Assessment, AssessmentFacts, Decision, Entry, Override, read_entry
+from data.labels.log_entries import Assessment, AssessmentFacts, Decision, Entry, Override, StoredEntry, read_entry
 from data.paths import quality_log_prefix
 from data.store import Store, log
+
+DECISIONS = log.Log[Entry](cast(type[Entry], StoredEntry), read_entry)
 
 
 class BatchStatus(NamedTuple):
@@ -38,7 +40,7 @@ class BatchStatus(NamedTuple):
 
 def decision_log(store: Store, campaign: str) -> list[Entry]:
     """Return the log of a campaign, oldest first, older entries in today's shape."""
-    return [read_entry(stored) for stored in log.entries(store, quality_log_prefix(campaign))]
+    return DECISIONS.entries(store, quality_log_prefix(campaign))
 
 
 def assessments(store: Store, campaign: str) -> dict[str, Assessment]:
@@ -51,19 +53,19 @@ def record_assessment(store: Store, campaign: str, batch: str, facts: Assessment
 
     If the last assessment of the batch is equal, append nothing and return the last one.
     """
-    document: Document = {**facts, "batch": batch, "labels": labels}
-    in_force: list[Document] = []
+    document = cast(Assessment, {**facts, "batch": batch, "labels": labels})
+    in_force: list[Assessment] = []
 
-    def decide(so_far: list[Document]) -> Document | None:
-        last = [entry for entry in so_far if entry["batch"] == batch and entry["kind"] == "assessment"][-1:]
+    def decide(so_far: list[Entry]) -> Assessment | None:
+        last = [entry for entry in so_far if entry["kind"] == "assessment" and entry["batch"] == batch][-1:]
         if last and canonical_json({name: last[0].get(name) for name in document}) == canonical_json(document):
             in_force[:] = last
             return None
         in_force[:] = [document]
         return document
 
-    log.append(store, quality_log_prefix(campaign), decide)
-    return cast(Assessment, in_force[0])
+    DECISIONS.append(store, quality_log_prefix(campaign), decide)
+    return in_force[0]
 
 
 def override(
@@ -74,8 +76,8 @@ def override(
     if is_blank(reason):
         raise Refused("A decision needs a reason. Write what you found after --reason.")
 
-    def decide(so_far: list[Document]) -> Document:
-        entries = [read_entry(stored) for stored in so_far if stored["batch"] == batch]
+    def decide(so_far: list[Entry]) -> Override:
+        entries = [entry for entry in so_far if entry["batch"] == batch]
         assessed = [entry for entry in entries if entry["kind"] == "assessment"]
         if not assessed:
             raise Refused(f"Campaign {campaign} has no answers to a batch {batch}. Check the name of the batch.")
@@ -83,7 +85,7 @@ def override(
             raise Refused(
                 f"Labeler {labeler} has no answers in batch {batch} of campaign {campaign}. Check the labeler's name."
             )
-        entry: Override = {
+        return {
             "kind": "override",
             "by": by,
             "batch": batch,
@@ -92,15 +94,14 @@ def override(
             "reason": reason,
             "codes": _codes(assessed[-1], labeler),
         }
-        return cast(Document, entry)
 
-    log.append(store, quality_log_prefix(campaign), decide)
+    DECISIONS.append(store, quality_log_prefix(campaign), decide)
 
 
 def batch_statuses(store: Store, campaign: str) -> dict[str, BatchStatus]:
     """Return the status of every batch that was assessed."""
     entries = decision_log(store, campaign)
-    names = dict.fromkeys(entry["batch"] for entry in entries)
+    names = dict.fromkeys(entry["batch"] for entry in entries if entry["kind"] == "assessment")
     return {name: _status_of([entry for entry in entries if entry["batch"] == name]) for name in names}
 
 

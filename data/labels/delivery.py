@@ -1,6 +1,8 @@
 """The entries of the log of deliveries, one for each ingested file. data/labels/table.py reads them."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 
 class LabelFile(TypedDict):

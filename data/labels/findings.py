@@ -6,7 +6,9 @@ any time, because `fault_text` and `evidence_text` are the only places that writ
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired
+
+from typing_extensions import TypedDict
 
 Severity = Literal["reject", "hold"]
 Numbers = Mapping[str, float | int | str]

@@ -4,12 +4,13 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple, NotRequired, TypedDict, cast
+from typing import Any, NamedTuple, NotRequired, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
@@ -30,7 +31,8 @@ from data.labels.table import (
 )
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
-from data.paths import KEY_FILE, label_set_key
+from data.paths import KEY_FILE, batch_prefix, label_set_key
+from data.shapes import checked_shape
 from data.store import Store
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
@@ -146,14 +148,22 @@ def _weighted(labels: Iterable[Committed], weights: Mapping[str, Mapping[str, fl
     return sorted((pair for pair in pairs if pair[1] > 0), key=lambda pair: pair[0].label_id)
 
 
+def batches_of(store: Store, campaign: str, document: LabelSet) -> list[Batch]:
+    """Return the batches that a label set has labels of, oldest first; raise Refused if one is missing."""
+    published = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
+    if missing := set(document["batches"]) - {batch["batch"] for batch in published}:
+        batch = sorted(missing)[0]
+        raise Refused(f"{batch_prefix(campaign, batch)} is missing from {store.uri}: restore it from a backup.")
+    return published
+
+
 def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict[str, Any], int]]:
     """Return the labels of a set as rows of their batch's key, each with its chosen sample.
 
     Gold and drift questions, and labels without one best sample, are left out.
     """
     document, labels = read_label_set(store, campaign, label_set)
-    sources = [batch for batch in batches(store, campaign) if batch["batch"] in document["batches"]]
-    rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)}
+    rows = {row["question_id"]: row for batch in batches_of(store, campaign, document) for row in key_rows(batch)}
     chosen = [(rows[label.question_id], label.best_sample) for label in labels if label.best_sample is not None]
     return [(row, best) for row, best in chosen if row["role"] not in TESTS]
 
@@ -162,7 +172,8 @@ def label_set_document(store: Store, campaign: str, label_set: str) -> LabelSet:
     """Return the document of a frozen label set; raise Refused if there is none with that id."""
     key = label_set_key(campaign, label_set)
     try:
-        return cast(LabelSet, unseal(store.read(key), f"{key} in {store.uri}"))
+        where = f"{key} in {store.uri}"
+        return checked_shape(unseal(store.read(key), where), LabelSet, where)
     except (FileNotFoundError, ValueError) as error:
         raise Refused(
             f"Campaign {campaign} has no label set {label_set} in {store.uri}. Check the id of the label set."

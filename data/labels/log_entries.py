@@ -4,7 +4,10 @@ Only `read_entry` knows older shapes. Entries of rules 6 and older name faults i
 rejected texts "passed over".
 """
 
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from data.canonical import Document
 from data.labels.findings import StoredFinding, code_of
@@ -92,6 +95,7 @@ class Override(TypedDict):
 
 
 Entry = Assessment | Override
+StoredEntry = Annotated[Entry, Field(discriminator="kind")]
 
 
 def estimate(measures: Measures, name: str) -> StoredEstimate | None:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import repeat
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -215,6 +215,9 @@ def committed(store: Store, entries: Iterable[LabelFile], batch: str | None = No
             yield from map(Committed, *(columns[name] for name in names), details)
 
 
+DELIVERIES = log.Log(DeliveryEntry)
+
+
 def active_labels(labels: Iterable[Committed]) -> list[Committed]:
     """Return the labels that no later label corrects."""
     all_of_them = list(labels)
@@ -224,4 +227,4 @@ def active_labels(labels: Iterable[Committed]) -> list[Committed]:
 
 def deliveries(store: Store, campaign: str) -> list[DeliveryEntry]:
     """Return the log of ingested files, oldest first."""
-    return cast(list[DeliveryEntry], log.entries(store, label_log_prefix(campaign)))
+    return DELIVERIES.entries(store, label_log_prefix(campaign))

@@ -1,7 +1,9 @@
 """Estimates with 95 % intervals: the type that all measures return, and Wilson's interval of a proportion."""
 
 import math
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
+
+from typing_extensions import TypedDict
 
 Z95 = 1.959964
 

@@ -11,10 +11,11 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from itertools import count, takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import TypedDict
 
 from data.answers import KINDS
 from data.batches.index import Batch
@@ -22,6 +23,7 @@ from data.batches.schema import read_key, write_table
 from data.canonical import Document, canonical_json, seal, sha256, unseal
 from data.labels.table import active_labels, committed, deliveries
 from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
+from data.shapes import checked_shape
 from data.store import Store
 from data.store.base import read_all
 
@@ -61,6 +63,24 @@ class NewAnswers(NamedTuple):
         return NewAnswers([row for row, _ in pairs], [names for _, names in pairs])
 
 
+class StoredAnswer(TypedDict):
+    """What every stored answer has, besides the columns of its kind (ANSWERS)."""
+
+    question_id: str
+    content_sha256: str
+    labeler_id: str
+    answered_at: str
+    skip: NotRequired[bool]
+    seconds: NotRequired[float]
+    confidence: NotRequired[float]
+    note: NotRequired[str]
+    critique: NotRequired[str]
+    correction: NotRequired[str]
+    best: NotRequired[int]
+    ranking: NotRequired[str]
+    ratings: NotRequired[str]
+
+
 class Collected(NamedTuple):
     """An answer file, and the answers in it."""
 
@@ -90,7 +110,7 @@ def save(store: Store, campaign: str, batch: str, version: int, answer: Document
     key = f"{page_prefix(campaign, batch)}/answers/{answer['question_id']}.{version}.json"
     if store.put_new(key, seal(answer)):
         return None
-    stored = unseal(store.read(key), f"{key} in {store.uri}")
+    stored = _answer(store.read(key), f"{key} in {store.uri}")
     return None if _content(stored) == _content(answer) else stored
 
 
@@ -104,7 +124,15 @@ def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
     wanted = {question: [keys[n] for n in _unbroken(keys)] for question, keys in versions.items() if 1 in keys}
     all_keys = [key for keys in wanted.values() for key in keys]
     read = dict(zip(all_keys, read_all(store, all_keys), strict=True))
-    return {question: [unseal(read[key], f"{key} in {store.uri}") for key in keys] for question, keys in wanted.items()}
+    return {
+        question: [_answer(read[key], f"{key} in {store.uri}") for key in keys] for question, keys in wanted.items()
+    }
+
+
+def _answer(data: bytes, where: str) -> Document:
+    document = unseal(data, where)
+    checked_shape(document, StoredAnswer, where)
+    return document
 
 
 def foreign_keys(keys: Iterable[str]) -> list[str]:

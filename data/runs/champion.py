@@ -1,7 +1,9 @@
 """The champion: the run named by the last entry of an append-only log. A rollback is an entry too."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from data.canonical import Document
 from data.cord.cord import check
@@ -45,11 +47,12 @@ PromotionEntry = TypedDict(
         "settings": NotRequired[DecisionSettings],  # promote, keep; not in older stores
     },
 )
+PROMOTIONS = log.Log(PromotionEntry)
 
 
 def promotion_log(store: Store, campaign: str) -> list[PromotionEntry]:
     """Return every decision, oldest first: promote, keep (the gate did not let a `candidate` pass) and rollback."""
-    return cast(list[PromotionEntry], log.entries(store, promotion_log_prefix(campaign)))
+    return PROMOTIONS.entries(store, promotion_log_prefix(campaign))
 
 
 def champion(store: Store, campaign: str) -> str | None:
@@ -92,14 +95,14 @@ def promote(
     """
     find_run(store, campaign, run)
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[PromotionEntry]) -> Document | None:
         leader = entries[-1]["run"] if entries else None
         if leader == run:
             return None
         check(store, campaign, run)
         return {"kind": "promote", "run": run, "reason": reason} | further(leader)
 
-    return cast(PromotionEntry | None, log.append(store, promotion_log_prefix(campaign), decide))
+    return PROMOTIONS.append(store, promotion_log_prefix(campaign), decide)
 
 
 def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntry:
@@ -110,7 +113,7 @@ def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntr
     if is_blank(reason):
         raise Refused("A rollback needs a reason. Write what went wrong after --reason.")
 
-    def decide(entries: list[Document]) -> Document:
+    def decide(entries: list[PromotionEntry]) -> Document:
         if not entries or entries[-1]["run"] is None:
             raise Refused(f"Campaign {campaign} has no champion in {store.uri}, so there is nothing to roll back.")
         stack: list[str | None] = [None]
@@ -122,6 +125,6 @@ def rollback(store: Store, campaign: str, reason: str, by: str) -> PromotionEntr
         stack.pop()
         return {"kind": "rollback", "run": stack[-1], "from": entries[-1]["run"], "reason": reason, "by": by}
 
-    entry = log.append(store, promotion_log_prefix(campaign), decide)
+    entry = PROMOTIONS.append(store, promotion_log_prefix(campaign), decide)
     assert entry is not None
-    return cast(PromotionEntry, entry)
+    return entry

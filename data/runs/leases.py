@@ -12,7 +12,9 @@ import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
+from typing import Literal, NamedTuple, NotRequired
+
+from typing_extensions import TypedDict
 
 from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused
@@ -47,6 +49,9 @@ class LeaseEntry(TypedDict):
     holder: NotRequired[str]  # take, instead of `by` and `run`: one text, written before those fields existed
     epoch: NotRequired[int]  # give back, commit: the number of the take
     key: NotRequired[str]  # commit: the manifest that is written next
+
+
+LEASES = log.Log(LeaseEntry)
 
 
 class Lease(NamedTuple):
@@ -89,7 +94,7 @@ def ttl_s() -> float:
 def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lease:
     """Acquire the lease of a campaign to train `run`, also from a dead holder; raise LeaseHeld if it is held."""
 
-    def decide(entries: list[Document]) -> Document:
+    def decide(entries: list[LeaseEntry]) -> Document:
         current = _last(entries, campaign)
         if current is not None and _alive(store, current):
             raise LeaseHeld(
@@ -99,9 +104,9 @@ def acquire(store: Store, campaign: str, by: str, run: str | None = None) -> Lea
         process: Process = {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
         return {"kind": "take", "campaign": campaign, "by": by, "run": run, "process": process}
 
-    entry = log.append(store, LEASE_LOG, decide)
+    entry = LEASES.append(store, LEASE_LOG, decide)
     assert entry is not None
-    return Lease(campaign, entry["number"], _holder(store, cast(LeaseEntry, entry)).text)
+    return Lease(campaign, entry["number"], _holder(store, entry).text)
 
 
 def renew(store: Store, lease: Lease) -> None:
@@ -113,33 +118,33 @@ def renew(store: Store, lease: Lease) -> None:
 def release(store: Store, lease: Lease) -> None:
     """Release a lease. Do nothing if it was taken over."""
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[LeaseEntry]) -> Document | None:
         current = _last(entries, lease.campaign)
         mine = current is not None and current["number"] == lease.epoch
         return {"kind": "give back", "campaign": lease.campaign, "epoch": lease.epoch} if mine else None
 
-    log.append(store, LEASE_LOG, decide)
+    LEASES.append(store, LEASE_LOG, decide)
 
 
 def check(store: Store, lease: Lease) -> None:
     """Raise LeaseLost if the lease was taken over."""
-    _refuse_others(store, log.entries(store, LEASE_LOG), lease)
+    _refuse_others(store, LEASES.entries(store, LEASE_LOG), lease)
 
 
 def commit(store: Store, lease: Lease, key: str) -> None:
     """Append to the log that this epoch commits `key`, before `key` is written; raise LeaseLost after a takeover."""
 
-    def decide(entries: list[Document]) -> Document | None:
+    def decide(entries: list[LeaseEntry]) -> Document | None:
         _refuse_others(store, entries, lease)
         entry = {"kind": "commit", "campaign": lease.campaign, "epoch": lease.epoch, "key": key}
         return None if any(entry.items() <= earlier.items() for earlier in entries) else entry
 
-    log.append(store, LEASE_LOG, decide)
+    LEASES.append(store, LEASE_LOG, decide)
 
 
-def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
+def _refuse_others(store: Store, entries: list[LeaseEntry], lease: Lease) -> None:
     takes = [entry for entry in entries if entry["kind"] == "take" and entry["campaign"] == lease.campaign]
-    last = cast(LeaseEntry, takes[-1])
+    last = takes[-1]
     if last["number"] != lease.epoch:
         raise LeaseLost(
             f"Campaign {lease.campaign} is trained by {_holder(store, last).text} since {last['at']}, which took over "
@@ -149,7 +154,7 @@ def _refuse_others(store: Store, entries: list[Document], lease: Lease) -> None:
 
 def holder(store: Store, campaign: str) -> Holder | None:
     """Return the holder of the lease of a campaign; None if it is free."""
-    current = _last(log.entries(store, LEASE_LOG), campaign)
+    current = _last(LEASES.entries(store, LEASE_LOG), campaign)
     return current and _holder(store, current)
 
 
@@ -188,10 +193,10 @@ class _Fenced:
         self._store.drop(key)
 
 
-def _last(entries: list[Document], campaign: str) -> LeaseEntry | None:
+def _last(entries: list[LeaseEntry], campaign: str) -> LeaseEntry | None:
     """Return the take in force for a campaign; None if it was released."""
     mine = [entry for entry in entries if entry["campaign"] == campaign and entry["kind"] != "commit"]
-    return cast(LeaseEntry, mine[-1]) if mine and mine[-1]["kind"] == "take" else None
+    return mine[-1] if mine and mine[-1]["kind"] == "take" else None
 
 
 def _alive(store: Store, entry: LeaseEntry) -> bool:

@@ -1,11 +1,14 @@
 """The finished runs of a campaign."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from data.canonical import Document
 from data.errors import Refused
 from data.measures.intervals import StoredEstimate
 from data.paths import run_prefix, runs_prefix
+from data.shapes import checked_shape
 from data.store import Store, folders
 from data.store.base import is_key
 from data.store.manifest import Publication, read_manifest
@@ -30,6 +33,18 @@ class RunFacts(TypedDict):
     valid: float  # share of valid responses
     recipe: NotRequired[Document]  # the settings that decide its weights; missing in older stores
     campaign: NotRequired[Document]  # all settings
+    changes: NotRequired[Document | None]  # what a person accepted (data/rounds/changes.py)
+
+
+class RunInputKeys(TypedDict):
+    """What the manifest of a run says it was made from."""
+
+    label_set: str
+    seed: int
+    reward: str  # the prefix where the reward model is published, and so on
+    policy: str
+    evaluation: str
+    supervised: NotRequired[str]
 
 
 class Run(Publication):
@@ -44,7 +59,11 @@ class Run(Publication):
 def read_run(store: Store, prefix: str) -> Run | None:
     """Return the finished run at a prefix, None if there is none."""
     published = read_manifest(store, prefix)
-    return None if published is None else Run(published.store, published.prefix, published.manifest)
+    if published is None:
+        return None
+    checked_shape(published.manifest["facts"], RunFacts, published.where, complete=False)
+    checked_shape(published.manifest["inputs"], RunInputKeys, published.where, complete=False)
+    return Run(published.store, published.prefix, published.manifest)
 
 
 def runs(store: Store, campaign: str) -> list[Run]:

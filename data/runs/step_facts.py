@@ -1,6 +1,8 @@
 """The facts in the manifests of a run's trainings, and the entries of their histories. models/steps.py writes them."""
 
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from data.measures.intervals import StoredEstimate
 

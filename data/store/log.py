@@ -5,14 +5,18 @@ decision that was taken on the entries read so far can only be appended while th
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, cast
 
 from data.canonical import Document, plain, seal, unseal
 from data.errors import Refused, Unavailable
+from data.shapes import checked_shape
 from data.store.base import Store, named, read_all
 
 ENTRY = re.compile(r"[0-9]{10}\.json")
+Entry = TypeVar("Entry")
 
 
 def entries(store: Store, prefix: str) -> list[Document]:
@@ -21,14 +25,42 @@ def entries(store: Store, prefix: str) -> list[Document]:
     return [unseal(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
 
 
-class Reader:
+@dataclass(frozen=True)
+class Log(Generic[Entry]):
+    """A log whose entries are typed dictionaries; `today` makes today's shape of an older entry.
+
+    Reading raises Refused at a hole, at a damaged entry, and at an entry that no version of Andon writes.
+    """
+
+    shape: type[Entry]
+    today: Callable[[Document], Any] = lambda stored: stored
+
+    def entries(self, store: Store, prefix: str) -> list[Entry]:
+        """Read the log from the start."""
+        return self.typed(store, prefix, entries(store, prefix))
+
+    def append(self, store: Store, prefix: str, decide: Callable[[list[Entry]], Any]) -> Entry | None:
+        """Append the entry that `decide` makes of the entries so far; if `decide` returns None, append nothing."""
+        entry = append(store, prefix, lambda so_far: decide(self.typed(store, prefix, so_far)))
+        return cast(Entry | None, entry)
+
+    def typed(self, store: Store, prefix: str, stored: Sequence[Document], after: int = 0) -> list[Entry]:
+        """Return stored entries, of which the first has the number `after` + 1, in today's shape."""
+        numbered = enumerate(stored, after + 1)
+        return [
+            checked_shape(entry, self.shape, f"{_key(prefix, number)} in {store.uri}", self.today)
+            for number, entry in numbered
+        ]
+
+
+class Reader(Generic[Entry]):
     """Reads a log again and again, and each of its entries once."""
 
-    def __init__(self, store: Store, prefix: str) -> None:
-        self.store, self.prefix = store, prefix
-        self._entries: list[Document] = []
+    def __init__(self, log: Log[Entry], store: Store, prefix: str) -> None:
+        self.log, self.store, self.prefix = log, store, prefix
+        self._entries: list[Entry] = []
 
-    def entries(self) -> list[Document]:
+    def entries(self) -> list[Entry]:
         """Return all entries; raise Unavailable if some that were there are gone, as after an unmount."""
         keys = numbered(self.store, self.prefix)
         if len(keys) < len(self._entries):
@@ -36,7 +68,8 @@ class Reader:
             raise Unavailable(f"{gone} entries of the log {self.prefix} in {self.store.uri} are gone. Is it mounted?")
         new = keys[len(self._entries) :]
         read = zip(new, read_all(self.store, new), strict=True)
-        self._entries = self._entries + [unseal(data, f"{key} in {self.store.uri}") for key, data in read]
+        stored = [unseal(data, f"{key} in {self.store.uri}") for key, data in read]
+        self._entries = self._entries + self.log.typed(self.store, self.prefix, stored, len(self._entries))
         return self._entries
 
 

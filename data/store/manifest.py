@@ -12,11 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from data.canonical import Document, content_id, seal, sha256, sha256_of_file, unseal
 from data.errors import Refused
+from data.shapes import checked_shape
 from data.store.base import Store
 
 MANIFEST_VERSION = 1
@@ -31,15 +31,16 @@ class File(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What every manifest has at least."""
+    """What every manifest has."""
 
+    manifest_version: int
     kind: str
     files: dict[str, File]
     inputs: Document
     facts: Document
-
-
-SHAPE = TypeAdapter(Manifest)
+    began: str
+    ended: str
+    packages: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,20 @@ class Publication:
     manifest: Document
 
     def __getitem__(self, name: str) -> Any:
-        """Return one entry of what the step said of itself (its `facts`)."""
-        return self.manifest["facts"][name]
+        """Return one entry of what the step said of itself (its `facts`); raise Refused if it has none of that name."""
+        try:
+            return self.manifest["facts"][name]
+        except KeyError as error:
+            raise Refused(f"{self.where} has no fact {name}. Restore it from a backup.") from error
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return one of its facts, or `default` for one that it does not have, as in older stores."""
         return self.manifest["facts"].get(name, default)
+
+    @property
+    def where(self) -> str:
+        """Where the manifest is, for messages."""
+        return f"{self.prefix}/manifest.json in {self.store.uri}"
 
     def names(self) -> list[str]:
         return sorted(self.manifest["files"])
@@ -72,7 +81,9 @@ class Publication:
 
     def path(self, name: str) -> Path:
         """Return a local file with the bytes that were published; raise Refused where they changed since."""
-        entry = self.manifest["files"][name]
+        entry = self.manifest["files"].get(name)
+        if entry is None:
+            raise Refused(f"{self.where} names no file {name}. Restore it from a backup.")
         return checked(self.store, entry["key"], entry["sha256"])
 
     def folder(self) -> Path:
@@ -91,7 +102,7 @@ def checked(store: Store, key: str, sha256: str) -> Path:
     """Return a local file that holds `key`; raise Refused where it is missing, or is not what was written."""
     try:
         path = store.local_path(key)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         raise Refused(f"{key} is missing from {store.uri}: restore it from a backup.") from error
     if sha256_of_file(path) != sha256:
         raise Refused(f"{key} in {store.uri} is damaged: restore it from a backup, or run again.")
@@ -106,14 +117,9 @@ def read_manifest(store: Store, prefix: str) -> Publication | None:
         return None
     where = f"{prefix}/manifest.json in {store.uri}"
     document = unseal(data, where)
-    if document["manifest_version"] != MANIFEST_VERSION:
+    if document.get("manifest_version", MANIFEST_VERSION) != MANIFEST_VERSION:
         raise Refused(f"{where} was written by another version of Andon: read it with that version.")
-    try:
-        SHAPE.validate_python(document)
-    except ValidationError as error:
-        field = ".".join(map(str, error.errors()[0]["loc"]))
-        message = f"{where} is no manifest: its field {field} is missing or of another type. Restore it from a backup."
-        raise Refused(message) from error
+    checked_shape(document, Manifest, where)
     return Publication(store, prefix, document)
 
 

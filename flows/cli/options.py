@@ -44,6 +44,13 @@ Launch = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", help="The reason, which is recorded.")]
 By = Annotated[str | None, typer.Option("--by", help="Your name. The default is the name of your login.")]
+DespiteChanges = Annotated[
+    str | None,
+    typer.Option(
+        "--despite",
+        help="The reason to train although the campaign changed since its labels were asked for. It is recorded.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The seed of weights, orders and samples.")]
 
 

@@ -14,9 +14,10 @@ from data.runs.champion import champion
 from data.runs.registry import find_run, policy_of
 from data.store import open_store
 from data.store.manifest import read_manifest
+from data.store.user_state import username
 from flows.cli.app import app
 from flows.cli.environment import prepare
-from flows.cli.options import STORE, Base, Json, Launch, Name, Preset, Seed, StoreUri
+from flows.cli.options import STORE, Base, By, DespiteChanges, Json, Launch, Name, Preset, Seed, StoreUri
 from flows.cli.output import finish
 
 
@@ -71,6 +72,8 @@ def one_round(
     seed: Seed = 1,
     base: Base = None,
     preset: Preset = None,
+    despite: DespiteChanges = None,
+    by: By = None,
     as_json: Json = False,
 ) -> None:
     """Run the round that is due, as far as labels are available.
@@ -87,7 +90,7 @@ def one_round(
 
     questions = settings.batch.questions_for(labels) if labels else None
     with round_lease(store, settings.name):
-        run = batch_round(campaign, store, questions, seed, base, preset)
+        run = batch_round(campaign, store, questions, seed, base, preset, despite=despite, by=by or username())
     if run is not None:
         result = run_result(store, settings.name, run)
         result["seconds"] = round(time.monotonic() - began, 1)
@@ -111,6 +114,8 @@ def retrain(
     base: Base = None,
     preset: Preset = None,
     launch: Launch = None,
+    despite: DespiteChanges = None,
+    by: By = None,
     as_json: Json = False,
 ) -> None:
     """Train a reward model and a policy from the base on all labels that count.
@@ -121,7 +126,8 @@ def retrain(
     prepare(store)
     from flows.retrain import retrain as flow
 
-    result = run_result(store, name, flow(campaign, store, seed, base, preset, launch=launch))
+    run = flow(campaign, store, seed, base, preset, launch=launch, despite=despite, by=by or username())
+    result = run_result(store, name, run)
     finish(result, as_json, run_lines(result))
 
 

@@ -1,10 +1,10 @@
 """Examples of supervised fine-tuning: reference responses of queries, and corrections by labelers."""
 
-from data.batches.index import batches, key_rows
+from data.batches.index import key_rows
 from data.batches.schema import TESTS
 from data.campaign.queries import Query, is_held_out, load_queries
 from data.errors import Refused
-from data.labels.label_sets import read_label_set
+from data.labels.label_sets import batches_of, read_label_set
 from models.lm.base import Base
 from models.lm.prompts import Prompts
 from models.supervised.fine_tune import Example
@@ -46,7 +46,7 @@ def _corrections(job: Job, prompts: Prompts) -> list[tuple[str, Example]]:
     store = job.plain_store
     document, labels = read_label_set(store, job.campaign.name, job.label_set)
     corrected = [label for label in labels if label.correction]
-    sources = [batch for batch in batches(store, job.campaign.name) if batch["batch"] in document["batches"]]
+    sources = batches_of(store, job.campaign.name, document)
     rows = {row["question_id"]: row for batch in sources for row in key_rows(batch)} if corrected else {}
     examples = []
     for label in corrected:

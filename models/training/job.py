@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.campaign import Campaign
+from data.canonical import Document
 from data.console import say
 from data.cord.watch import Watch
 from data.errors import Stopped
@@ -33,6 +34,7 @@ class Job:
     label_set: str
     seed: int
     lease: Lease | None = None  # it fences all writes
+    changes: Document | None = None  # of the campaign since its labels were asked for, which a person accepted
 
     def write(self, path: Path) -> None:
         document: dict[str, Any] = {
@@ -42,6 +44,7 @@ class Job:
             "label_set": self.label_set,
             "seed": self.seed,
             "lease": self.lease,
+            "changes": self.changes,
         }
         path.write_text(json.dumps(document), "utf-8")
 

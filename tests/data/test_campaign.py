@@ -7,6 +7,7 @@ import pytest
 
 from data.campaign import Campaign, load_campaign
 from data.campaign.campaign import SHIPPED, presets, shipped_campaigns
+from data.campaign.section import Settings
 from data.campaign.settings import (
     Ask,
     Batch,
@@ -16,7 +17,6 @@ from data.campaign.settings import (
     Promotion,
     Quality,
     Sentinels,
-    Settings,
     TextFormat,
     Vendor,
     Watching,

@@ -13,7 +13,10 @@ from data.store import LocalStore, log, user_state
 from data.store.manifest import read_manifest
 from tasks.leases import round_lease, training_lease
 
-WHOLE = {"manifest_version": 1, "kind": "run", "files": {}, "inputs": {}, "facts": {}}
+WHOLE = {
+    **{"manifest_version": 1, "kind": "run", "files": {}, "inputs": {}, "facts": {}},
+    **{"began": "2026-01-01", "ended": "2026-01-02", "packages": {}},
+}
 ELSEWHERE = {"host": "another-machine", "pid": 1, "started": "1"}
 
 

@@ -16,6 +16,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from data.runs.champion import champion, promotion_log
+from data.runs.registry import find_run
 from data.store import LocalStore
 from data.store.manifest import publish, read_manifest
 from tests.support.command import Andon, files_of
@@ -84,8 +85,15 @@ def test_the_loop_by_hand_with_a_labeler_of_ones_own(andon: Andon, tiny_toml: Pa
     assert andon("status")["campaigns"][0]["rounds"][0]["waits_for"] == "labels"
     done = andon("ingest", tiny_toml, tmp_path / "answers.csv")
     assert (done["accepted"], done["quarantined"], done["duplicates"]) == (20, 0, 0) and done["label_set"]
-    run = andon("retrain", tiny_toml)
+    tiny_toml.write_text(tiny_toml.read_text().replace("temperature = 0.7", "temperature = 0.8"))
+    for command in ("retrain", "round"):
+        refusal = andon(command, tiny_toml, code=1)["message"]
+        assert "text.temperature was 0.7, and is 0.8" in refusal and "--despite" in refusal
+    assert len(list((tmp_path / "store/campaigns/sentiment/batches").iterdir())) == 1, "nothing is asked before that"
+    run = andon("retrain", tiny_toml, "--despite", "hardly another question", "--by", "ann")
     assert run["labels"] == 20 and run["label_set"] == done["label_set"]
+    changes = find_run(LocalStore(tmp_path / "store"), "sentiment", run["run"]).facts["changes"]
+    assert changes is not None and (changes["reason"], changes["by"]) == ("hardly another question", "ann")
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -72,7 +72,7 @@ def gathered(campaign: Campaign, win_rate: StoredEstimate | None, text: str = "A
         "elo": {},
         "texts": {"zero-shot": texts, "policy": texts},
         "scores": {"zero-shot": (0.0, 0.0), "policy": (1.0, 0.1)},
-        "behaviours": {"policy": {"kl": 7.5}},
+        "behaviours": {"policy": {"kl": 7.5, "kl_standard_error": 0.5, "valid": 0.9}},
     }
     rows = [
         {"query_id": f"q{n}", "query": text, "system": system, "response": f"{text} {system}", "score": 0.1 * n}

@@ -40,11 +40,11 @@ def publish_batch(
 class Round:
     """One published batch in a store, and a vendor that answers it."""
 
-    def __init__(self, folder: Path, campaign: str = "c") -> None:
+    def __init__(self, folder: Path, campaign: str = "c", more: dict[str, object] | None = None) -> None:
         self.folder, self.store, self.campaign = folder, LocalStore(folder / "store"), campaign
         questions, known, self.utilities = make_questions(800, 5, gold=40)
         self.vendor, key = blind(compose(questions, known, SHARES, 0), "Which?", b"secret")
-        publish_batch(self.store, campaign, "b1", self.vendor, key)
+        publish_batch(self.store, campaign, "b1", self.vendor, key, more)
         self.key = key.to_pylist()
 
     def answers(self, fault: str = "clean") -> Rows:

@@ -1,0 +1,56 @@
+"""Stored documents are checked against their type when they are read.
+
+The hash of a sealed document says that nobody changed it since it was written. It does not say who wrote it. Another
+version, or a person with access to the store, may have written a document with other fields.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from data.errors import Refused
+from data.escape import shown
+
+Document = dict[str, Any]
+Shape = TypeVar("Shape")
+
+
+def checked_shape(
+    document: Document,
+    shape: type[Shape],
+    where: str,
+    today: Callable[[Document], Any] = lambda stored: stored,
+    complete: bool = True,
+) -> Shape:
+    """Return a document as the typed dictionary that it is; raise Refused if a field is missing or has another type.
+
+    `where` names the document for the message; `today` makes today's shape of an older one. Fields that the type does
+    not have are allowed, because later versions add some. Without `complete`, fields of the document itself may also be
+    missing: the facts of older stores lack some.
+    """
+    try:
+        document = today(document)
+        _adapter(cast(Any, shape)).validate_json(json.dumps(document), strict=True)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"{where} cannot be read: no version of Andon writes it. Restore it from a backup.") from error
+    except ValidationError as error:
+        every = error.errors(include_url=False)
+        faults = [fault for fault in every if complete or fault["type"] != "missing" or len(fault["loc"]) > 1]
+        if not faults:
+            return cast(Shape, document)
+        first = faults[0]
+        field = ".".join(map(str, first["loc"])) or "the document"
+        if first["type"] == "missing":
+            fault = f"it has no field {field}"
+        else:
+            fault = f"its field {field} is {shown(first['input'])}, which Andon does not write there"
+        raise Refused(f"{where} cannot be read: {fault}. Restore it from a backup.") from error
+    return cast(Shape, document)
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
