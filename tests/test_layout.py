@@ -29,7 +29,7 @@ FORBIDDEN = {
 FLOORS = {
     "data": [
         ["errors", "paths", "escape", "console", "measures"],
-        ["canonical", "shapes", "answers"],
+        ["canonical", "shapes", "answers", "plain_file"],
         ["store", "campaign", "render"],
         ["batches", "cord"],
         ["labels", "simulation", "exchange"],

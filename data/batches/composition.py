@@ -19,11 +19,14 @@ from data.batches.schema import Question, Sample
 from data.campaign.campaign import SHIPPED
 from data.campaign.settings import Batch
 from data.errors import Refused
+from data.escape import first_line
+from data.plain_file import read_plain
 
 GOLD_POLICY = "gold"  # the policy of samples that no policy wrote
 RANDOM, DISAGREEMENT = "random", "disagreement"  # selection reasons
 FEWEST_GOLD = 10  # smallest number of gold answers that measures a labeler
 NO_COPY = -1
+MOST_BYTES_OF_GOLD = 64 << 20
 
 
 def compose(
@@ -116,17 +119,21 @@ def read_gold(name: str | None, samples: int) -> list[Question]:
         return []
     path = SHIPPED / name if (SHIPPED / name).is_file() else Path(name).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # texts may contain other line ends
+        lines = read_plain(path, MOST_BYTES_OF_GOLD).decode().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"Gold questions cannot be read from {path}: {error}. Correct batch.gold or the file.") from error
+        reason = first_line(error)
+        raise Refused(
+            f"Gold questions cannot be read from {path}: {reason}. Correct batch.gold or the file."
+        ) from error
     questions = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
             options, best = [str(text) for text in row["options"]], int(row["best"])
             query = str(row["query"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"{path}, line {number}: needs query, options and best ({error}). Correct it.") from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            reason = first_line(error)
+            raise Refused(f"{path}, line {number}: needs query, options and best ({reason}). Correct it.") from error
         if len(options) != samples or not 0 <= best < samples or len(set(options)) < samples:
             raise Refused(f"{path}, line {number}: needs {samples} different options, and best among them. Correct it.")
         written = tuple(Sample(text, [], GOLD_POLICY) for text in options)

@@ -29,8 +29,11 @@ from data.campaign.settings import (
 )
 from data.canonical import Document
 from data.errors import Refused
+from data.escape import first_line, shown_name
+from data.plain_file import read_plain
 
 WEIGHTS = ("text", "supervised", "reward", "policy")  # sections that decide a run's weights
+MOST_BYTES = 1 << 20  # of a campaign's file
 SHIPPED = Path(__file__).resolve().parents[2] / "campaigns"
 
 
@@ -132,11 +135,15 @@ def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def _read(campaign: str) -> dict[str, Any]:
     path = Path(campaign) if campaign.endswith(".toml") else SHIPPED / f"{campaign}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
     except FileNotFoundError as error:
         offered = ", ".join(shipped_campaigns())
         raise Refused(
             f"There is no campaign {campaign}. Shipped: {offered}; or give the path of a .toml file."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise Refused(f"Campaign {path} cannot be read: {error}.") from error
+    except RecursionError as error:
+        raise Refused(f"Campaign {shown_name(str(path))} is nested too deeply: correct the file.") from error
+    except (ValueError, OSError) as error:
+        raise Refused(
+            f"Campaign {shown_name(str(path))} cannot be read: {first_line(error)}. Correct the file."
+        ) from error

@@ -17,11 +17,13 @@ from data.campaign.cleaning import clean
 from data.campaign.settings import OWN, TextFormat
 from data.canonical import sha256, sha256_of_file
 from data.errors import Refused
-from data.escape import shown
+from data.escape import first_line, shown
+from data.plain_file import read_plain
 
 BASE = Path(__file__).resolve().parents[2] / "base"
 EMBEDDED = {"embedded": BASE / "queries", "speeches": BASE / "speeches"}
 Split = Literal["train", "test"]
+MOST_BYTES_OF_LINE, MOST_BYTES_OF_TEXT = 16 << 20, 1 << 30
 KINDS = ("parquet", "jsonl", "txt")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -98,8 +100,8 @@ def _from_files(source: str, split: Split) -> Iterator[Query]:
     try:
         for number, row in enumerate(read(path), 1):
             yield _query(row, path, number)
-    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise Refused(f"Queries cannot be read from {path}: {str(error).splitlines()[0]}.") from error
+    except (OSError, ValueError, pa.ArrowException, RecursionError) as error:
+        raise Refused(f"Queries cannot be read from {path}: {first_line(error)}.") from error
 
 
 def _parquet(path: Path) -> Iterator[object]:
@@ -108,12 +110,17 @@ def _parquet(path: Path) -> Iterator[object]:
 
 
 def _jsonl(path: Path) -> Iterator[object]:
-    with path.open(encoding="utf-8") as lines:
-        yield from (json.loads(line) for line in lines if line.strip())
+    with path.open("rb") as file:
+        while line := file.readline(MOST_BYTES_OF_LINE + 1):
+            if len(line) > MOST_BYTES_OF_LINE:
+                raise Refused(f"Queries cannot be read from {path}: a line has more than {MOST_BYTES_OF_LINE:,} bytes.")
+            if line.strip():
+                yield json.loads(line.decode())
 
 
 def _paragraphs(path: Path) -> Iterator[object]:
-    distinct = dict.fromkeys(part.strip() for part in path.read_text(encoding="utf-8").split("\n\n"))
+    text = read_plain(path, MOST_BYTES_OF_TEXT).decode().replace("\r\n", "\n").replace("\r", "\n")
+    distinct = dict.fromkeys(part.strip() for part in text.split("\n\n"))
     yield from ({"text": " ".join(text.split())} for text in distinct if text)
 
 

@@ -20,7 +20,7 @@ from data.campaign.settings import Quality
 from data.canonical import Document, sha256, sha256_of_file
 from data.cord import cord
 from data.errors import Refused
-from data.escape import shown
+from data.escape import is_blank, shown
 from data.ingest.answered_batch import answered_batch, sent_batches
 from data.ingest.match import RowLimits
 from data.ingest.memory import system_memory
@@ -98,7 +98,7 @@ def ingest(
     A file of the labeling page is decided `by_labeler` before it is written (data/ingest/page_delivery.py): it is not
     refused as a whole, and each row that cannot be used is quarantined alone.
     """
-    if despite is not None and not despite.strip():
+    if despite is not None and is_blank(despite):
         raise Refused("--despite needs a reason: say why answers that look wrong shall be taken.")
     thresholds = thresholds or Quality()
     with system_memory():

@@ -73,6 +73,7 @@ def _compare(delivery: Path, arrived: Path) -> None:
     stated_file = delivery.with_name(delivery.name + ".sha256")
     if not stated_file.is_file():
         return
-    stated = re.match(r"[0-9a-f]{64}", stated_file.read_text(encoding="utf-8", errors="replace")[:64])
+    with stated_file.open("rb") as file:
+        stated = re.match(r"[0-9a-f]{64}", file.read(64).decode(errors="replace"))
     if stated is None or stated.group() != sha256_of_file(arrived):
         raise Refused(f"{arrived.name} is not what {arrived.name}.sha256 says: it is still being written, or damaged.")

@@ -58,6 +58,8 @@ def add(store: Store, name: str, may: Iterable[str] = ("label", "pull"), days: i
     allowed = tuple(role for role in ROLES if role in set(may))
     if unknown := sorted(set(may) - set(ROLES)):
         raise Refused(f"There is no role {unknown[0][:40]!r}: a labeler may {', '.join(ROLES)}.")
+    if not allowed:
+        raise Refused(f"{name[:40]!r} would have no rights: give one or more of {', '.join(ROLES)}.")
     if not NAME.fullmatch(name):
         raise Refused(f"{name[:60]!r} is no name for a labeler: up to 40 of a-z, 0-9, dot, dash and underscore.")
     token = secrets.token_urlsafe(32)

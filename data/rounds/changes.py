@@ -11,7 +11,7 @@ from data.batches.index import batches
 from data.campaign import Campaign
 from data.canonical import canonical_json
 from data.errors import Refused
-from data.escape import one_line, shown
+from data.escape import is_blank, shown
 from data.labels.label_sets import label_set_document
 from data.runs.registry import runs
 from data.store import Store
@@ -55,7 +55,7 @@ def decide_changes(
 
     A decision of an earlier run is in force while there are no other changes.
     """
-    if despite is not None and not one_line(despite):
+    if despite is not None and is_blank(despite):
         raise Refused("--despite needs a reason: say why labels that answer another question shall be used.")
     changes = changes_since_asked(store, campaign, label_set)
     if not changes:

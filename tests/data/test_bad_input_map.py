@@ -8,7 +8,7 @@ from tests.data import test_bad_input
 from tests.support import bad_files
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = 87
+KINDS = 88
 LISTED = re.compile(r"(test_\w+)::(test_\w+)((?: \[[^\]]+\])*)")
 CASES = {
     "test_a_file_whose_rows_cannot_be_trusted_is_refused": [case[0] for case in bad_files.FILES],

@@ -134,6 +134,16 @@ def test_where_a_few_gold_answers_cannot_tell_two_faults_apart_both_are_named(ri
     assert named in found.fault and found.severity == "reject"
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_time_for_all_answers_is_no_evidence() -> None:
+    draw = np.random.default_rng(0)
+    gold = draw.integers(0, 4, 200)
+    asked = answers(draw.integers(0, 4, 200), draw.integers(0, 9, 200), np.arange(200), gold)
+    for seconds in (np.full(200, 5.0), np.full(200, np.nan)):
+        (finding,) = diagnose(replace(asked, seconds=seconds, words=np.arange(200)), Quality())
+        assert "not mapped back, or rows are joined" in finding.fault and "nan" not in finding.evidence
+
+
 def test_rows_that_slipped_by_one_are_seen_as_such() -> None:
     draw = np.random.default_rng(0)
     gold = draw.integers(0, 4, 200)

@@ -1,12 +1,14 @@
 """Queries of every source come out alike, and news and posts come out fit to ask about."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data.batches.composition import read_gold
 from data.campaign import Campaign, load_campaign
 from data.campaign.cleaning import clean
 from data.campaign.queries import Query, edition, load_queries
@@ -152,3 +154,52 @@ def test_a_speech_loses_what_the_stenographer_noted() -> None:
 def test_a_post_keeps_its_paragraphs() -> None:
     assert clean("tldr", "  One\u2019s\n\n\n\ntwo.\n") == "One's\n\ntwo."
     assert clean("none", " as it is\n\n\n\n") == " as it is\n\n\n\n"
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("content", [DEEP, '{"text": ' + DEEP + "}", "[1", '{"text": 1e999}', "\xff"])
+def test_a_line_that_is_no_plain_json_is_one_line_that_names_the_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_text(content, encoding="latin-1")
+    with pytest.raises(Refused, match="Queries cannot be read from") as refusal:
+        load_queries(rules(queries=str(tmp_path)), "test")
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+def test_a_line_or_text_that_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.campaign.queries.MOST_BYTES_OF_LINE", 100)
+    monkeypatch.setattr("data.campaign.queries.MOST_BYTES_OF_TEXT", 100)
+    for name, reason in (("test.jsonl", "a line has more than 100 bytes"), ("test.txt", "has more than 100 bytes")):
+        (tmp_path / name).write_text("x" * 101)
+        with pytest.raises(Refused, match=reason):
+            load_queries(rules(queries=str(tmp_path)), "test")
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "endless file of the kernel", "folder"])
+def test_gold_questions_and_campaigns_are_read_from_plain_files_only(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "/proc/kallsyms")
+    for read in (lambda: read_gold(str(path), 4), lambda: load_campaign(str(path))):
+        with pytest.raises(Refused) as refusal:
+            read()
+        assert "\n" not in str(refusal.value) and "odd.toml" in str(refusal.value)
+
+
+def test_a_campaign_that_is_nested_without_end_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text(f"a = {DEEP}")
+    with pytest.raises(Refused, match=r"deep\.toml is nested too deeply"):
+        load_campaign(str(tmp_path / "deep.toml"))
+
+
+def test_gold_that_is_nested_without_end_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gold.jsonl").write_text(f'{{"query": {DEEP}}}')
+    with pytest.raises(Refused, match=r"gold\.jsonl, line 1: needs query, options and best") as refusal:
+        read_gold(str(tmp_path / "gold.jsonl"), 4)
+    assert "\n" not in str(refusal.value)
