@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from bench.arguments import parser
 from bench.meter import cost_of, report
-from bench.speed.ingest_scale import deliver
+from bench.speed.ingest_scale import CAMPAIGN, deliver
 from data.ingest.pipeline import ingest
 from data.labels.label_sets import freeze
 from data.store import Store, open_store
@@ -33,8 +33,8 @@ def _take_in(rows: int, folder: Path, store: Store) -> None:
     answers = deliver(rows, folder, store)
 
     def take_in() -> None:
-        ingest(store, "c", answers, folder / "scratch")
-        freeze(store, "c")
+        ingest(store, CAMPAIGN, answers, folder / "scratch")
+        freeze(store, CAMPAIGN)
 
     report(cost_of(rows, take_in))
 

@@ -256,7 +256,7 @@ def test_what_is_no_answer_is_refused_in_words(store: LocalStore) -> None:
 
 def test_an_answer_of_another_kind_does_not_replace_a_stored_one(store: LocalStore) -> None:
     at = datetime.now(UTC)
-    answer = {"question_id": "q1", "labeler_id": "a", "best": 1, "answered_at": at.isoformat()}
+    answer = {"question_id": "q1", "content_sha256": "x", "labeler_id": "a", "best": 1, "answered_at": at.isoformat()}
     assert save(store, "sentiment", "b1", 1, answer) is None
     assert save(store, "sentiment", "b1", 1, answer | {"answered_at": (at + timedelta(1)).isoformat()}) is None
     assert save(store, "sentiment", "b1", 1, answer | {"labeler_id": "b"}) == answer
