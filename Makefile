@@ -19,6 +19,7 @@ fast: .venv/installed
 # All groups of tests but the deployments, in one run that shares what it makes, within seventeen minutes on two cores.
 test: .venv/installed .venv-exchange/installed
 	deploy/chromium.sh
+	deploy/proxies.sh
 	$(PYTEST) -m "not deployments" --groups unmarked,slow,flow,mutation,reliability,exchange,browser
 
 # What docs/reliability.md promises, in full: about half an hour on two cores.
