@@ -5,6 +5,7 @@ A checkpoint never runs code: every call that loads one says `trust_remote_code=
 """
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ READ = ("config", "generation_config", "tokenizer_config", "tokenizer", "special
 LARGEST_JSON = 64 << 20  # bytes; the largest tokenizers have 40 MB
 MOST_LEVELS = 40  # of one JSON value inside another
 LARGEST_SIZE = 1 << 20  # of one dimension; no published model has a larger one
-LAYERS = ("layer", "block", "expert")  # a setting with such a name says how many modules there are
+COUNTED = re.compile(r"(num|n)_.*(layer|block|expert)|layers$")  # settings that say how many modules there are
+MOST_MODULES = 1_024  # unless there are more tensors: a tensor may hold the weights of many experts
 UNBOUNDED = ("position", "length", "theta", "window", "context", "seq")  # settings that no memory depends on
 PER_BYTE = 2  # parameters in one byte of the weights, packed in 4 bits
 BUFFERS = 256 << 20  # elements that a model computes and no file has, such as masks
@@ -56,9 +58,9 @@ def check_folder(folder: Path) -> None:
     if not count:
         raise Refused("that folder has no model.safetensors; save the model as safetensors")
     for name, value in _numbers(_read_json(folder / "config.json")):
-        most = count if any(word in name for word in LAYERS) else LARGEST_SIZE
+        most = max(count, MOST_MODULES) if COUNTED.search(name) else LARGEST_SIZE
         if abs(value) > most and not any(word in name for word in UNBOUNDED):
-            raise Refused(f"config.json: {shown(name)} is {value:,}, and its weights allow at most {most:,}")
+            raise Refused(f"config.json: {shown(name)} is {value:,}, and a checkpoint like this has at most {most:,}")
     _check_memory(folder, size)
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from data.campaign import load_campaign
 from data.errors import Refused
 from models.lm.base import open_base
+from models.lm.checkpoint_folder import check_folder
 
 WEIGHTS = "model.safetensors"
 RULES = load_campaign("sentiment").text
@@ -42,6 +44,14 @@ def test_kind_68_a_pickle_is_not_opened(tiny_folder: Path, tmp_path: Path) -> No
     assert "\n" not in str(refusal.value) and not (tmp_path / "sprung").exists()
     pickle.loads((tmp_path / "base" / "pytorch_model.bin").read_bytes())
     assert (tmp_path / "sprung").exists(), "the trap works"
+
+
+def test_a_sound_checkpoint_with_more_experts_than_tensors_is_none_of_these(tmp_path: Path) -> None:
+    sizes = {"vocab_size": 96, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8}
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "num_experts": 128}
+    config = AutoConfig.for_model("qwen3_moe", **sizes, **heads)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    check_folder(tmp_path)
 
 
 BROKEN: dict[str, Callable[[bytes], bytes]] = {
