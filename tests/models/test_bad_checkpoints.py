@@ -50,7 +50,7 @@ def test_a_sound_checkpoint_with_more_experts_than_tensors_is_none_of_these(tmp_
     sizes = {"vocab_size": 96, "hidden_size": 16, "intermediate_size": 24, "moe_intermediate_size": 8}
     heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2, "num_experts": 128}
     config = AutoConfig.for_model("qwen3_moe", **sizes, **heads)
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    AutoModelForCausalLM.from_config(config, trust_remote_code=False).save_pretrained(tmp_path)
     check_folder(tmp_path)
 
 
