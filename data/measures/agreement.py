@@ -74,7 +74,7 @@ def one_coin(units: Integers, labelers: Integers, classes: Integers, k: int, gol
     class of gold units. A labeler has one coin and no confusion matrix, because shuffled positions make classes
     exchangeable.
     """
-    count_units, count_labelers = int(units.max()) + 1, int(labelers.max()) + 1
+    count_units, count_labelers = int(units.max(initial=-1)) + 1, int(labelers.max(initial=-1)) + 1
     skill: Floats = np.full(count_labelers, 0.7)
     truth = np.full((k, count_units), 1 / k)
     certain, right = np.array([*gold], np.int64), np.array([*gold.values()], np.int64)
@@ -89,7 +89,7 @@ def one_coin(units: Integers, labelers: Integers, classes: Integers, k: int, gol
         hits = np.bincount(labelers, truth.ravel()[cells], count_labelers)
         before = skill
         skill = np.asarray((hits + SKILL_PRIOR[0]) / (answers_of + sum(SKILL_PRIOR)))
-        if np.abs(skill - before).max() < 1e-6:
+        if np.abs(skill - before).max(initial=0.0) < 1e-6:
             break
     return Skills(skill, truth.T)
 

@@ -52,11 +52,11 @@ def elo_ratings(
     by_query, by_labeler = codes(queries), codes(labelers)
     ratings = {anchor: Rating(0.0, 0.0, 0.0)}
     for number in (number for number in range(len(systems)) if number != fixed):
-        variance, z = spread(influence[:, number], by_query, by_labeler)
         own = float(covariance[number, number])
         if own == 0:  # the system was never compared
             ratings[systems[number]] = Rating(0.0, -ELO_PER_NAT * FARTHEST, ELO_PER_NAT * FARTHEST)
             continue
+        variance, z = spread(influence[:, number], by_query, by_labeler)
         allowed = z**2 * max(1.0, variance / own) / 2  # nats below the best
         ends = [_end(wins, best, fixed, number, side * math.sqrt(own), covariance, allowed) for side in (-1, 1)]
         ratings[systems[number]] = Rating(*(ELO_PER_NAT * nats for nats in (float(best[number]), *ends)))
