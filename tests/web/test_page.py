@@ -47,7 +47,7 @@ def test_a_token_is_known_by_its_hash_alone_and_revoking_ends_it(store: LocalSto
     assert [entry["kind"] for entry in log.entries(store, LABELER_LOG)] == ["add", "revoke"]
     add(store, "bob", days=-1)
     assert "bob" not in accounts(store), "its time is over"
-    for name, may in (("../x", ["label"]), ("eve", ["root"])):
+    for name, may in (("../x", ["label"]), ("eve", ["root"]), ("eve", []), ("eve", [""])):
         with pytest.raises(Refused):
             add(store, name, may)
 
