@@ -5,8 +5,9 @@ first one that it finds. It looks in PYTHONPATH and, with `python -m`, in the cu
 installed packages. So the command `andon` starts here, and every child process is started by `command`: Andon's names
 then mean the packages next to this file, and all other names mean what they meant before.
 
-A child process does not outlive its parent, however the parent ends. It looks at its parent's id every second, because
-only Linux can send a signal at the death of a parent, and does so too early if the thread that started the child ends.
+A child process does not outlive its parent, however the parent ends, unless `lasting` made its command. The child looks
+at its parent's id every second, because only Linux can send a signal at the death of a parent, and does so too early if
+the thread that started the child ends.
 """
 
 import os
@@ -53,6 +54,11 @@ def put_first() -> None:
 def command(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of Andon, or of an installed package, in a child of this process."""
     return [sys.executable, "-P", str(HOME / "andon_launcher.py"), f"{PARENT}{os.getpid()}", module, *arguments]
+
+
+def lasting(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module in a process that goes on after this one has ended."""
+    return [sys.executable, "-P", str(HOME / "andon_launcher.py"), module, *arguments]
 
 
 def script(module: str, *arguments: str) -> list[str]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from andon_launcher import command
+from andon_launcher import lasting
 from data.cord import spool
 from data.cord.courier import Courier
 from data.store import Store, hurried, open_store
@@ -20,7 +20,7 @@ def start(store: Store) -> None:
     nowhere = subprocess.DEVNULL
     with suppress(OSError):
         subprocess.Popen(
-            command("data.cord.hand_on", store.uri),
+            lasting("data.cord.hand_on", store.uri),
             stdin=nowhere,
             stdout=nowhere,
             stderr=nowhere,

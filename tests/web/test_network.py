@@ -1,5 +1,7 @@
 """The cord over a network that accepts every request and never answers: a real S3 server, proxy, page and command."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from web.app import Page, application
 from web.desk import Desk
 from web.desks import Desks
 
+ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600  # of this test's own requests; a busy machine is slow, not wrong
 
 
@@ -84,3 +87,14 @@ def test_the_page_and_the_command_take_a_pull_while_the_network_swallows_everyth
     assert len(network.pulls()) == 2, "each once"
     server.should_exit = True
     client.close()
+
+
+def test_a_pull_arrives_after_its_command_has_ended(network: Network, tmp_path: Path) -> None:
+    network.proxy.answers.clear()
+    command = [sys.executable, "-m", "flows.cli", "pull", "--reason", "it insults people", "--store", network.uri]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0 and network.pulls() == [], ended.stderr
+    (kept,) = (tmp_path / "state").glob("spool/*/*.json")
+    network.proxy.answers.set()
+    until("it arrives by itself", lambda: network.pulls() == [kept.stem])
+    until("and leaves this machine", lambda: not kept.exists())
