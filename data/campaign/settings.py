@@ -229,6 +229,8 @@ class Vendor(Settings):
 class Ask(Settings):
     """What labelers are asked for; every answer of another kind is taken all the same."""
 
+    free = frozenset({"kind", "critique", "correction"})  # each label says its kind, and all kinds train together
+
     kind: str = "best"  # one of data/answers/
     axes: tuple[Axis, ...] = Field(default=("overall",), min_length=1)  # of ratings
     critique: bool = False  # what is wrong with the options, in words

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.campaign.settings import Quality
-from data.cord import cord
+from data.cord import cord, entries
 from data.errors import Refused
 from data.exchange import json_rows
 from data.exchange.columns import Chunk
@@ -394,7 +394,7 @@ def test_a_row_that_flags_stop_run_pulls_the_cord_once_a_file_even_where_the_fil
     flags: str, sent: Round, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("ANDON_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(cord, "SCOPE", re.compile("campaign:c"))
+    monkeypatch.setattr(entries, "SCOPE", re.compile("campaign:c"))
     rows = [row | {"best": 9, "flags": "", "note": ""} for row in sent.answers()]
     rows[3] |= {"flags": flags, "note": "this is\nharmful"}
     for _ in range(2):

@@ -30,9 +30,6 @@ ASKED: dict[str, Any] = {
     "text.suffix": "TL;DR:",
     "text.cleaning": "tldr",
     "batch.samples": 3,
-    "ask.kind": "ranking",
-    "ask.critique": True,
-    "ask.correction": True,
     "ask.axes": ["accuracy"],
     "text.columns": ["a", "b"],
 }
@@ -84,7 +81,9 @@ def test_each_setting_that_decides_what_is_asked_is_named_with_both_values(name:
 def test_prices_names_and_trainings_change_nothing_that_was_asked(settings: Campaign) -> None:
     now = settings
     free = {"vendor.price": 0.2, "vendor.name": "b", "policy.lr": 1.0, "promotion.win_rate_above": 0.6}
-    for name, value in (free | {"text.invalid_score": -2.0, "batch.questions": 9, "base": "./moved"}).items():
+    for name, value in (
+        free | {"text.invalid_score": -2.0, "batch.questions": 9, "base": "./moved", "ask.kind": "ranking"}
+    ).items():
         now = changed(now, name, value)
     assert list(now.changes_since(settings.model_dump(mode="json"))) == []
     assert list(now.changes_since({})) == [], "batches of older stores name no settings"

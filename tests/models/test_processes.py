@@ -23,7 +23,7 @@ import torch
 torch.set_num_threads(1)
 from data.campaign import load_campaign
 from data.campaign.settings import Supervised
-from data.cord.cord import Stopped
+from data.errors import Stopped
 from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from models.lm.base import open_base

@@ -138,7 +138,7 @@ def test_foreign_names_in_the_folders_of_the_page_are_passed_over_and_named(tmp_
 def test_an_answer_to_a_question_that_is_in_no_batch_is_passed_over(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     prepared(store, simple(1))
-    answer = {"question_id": "qzzz", "labeler_id": "bob", "best": 0, "answered_at": "2026-01-01"}
+    answer = {"question_id": "qzzz", "content_sha256": "x", "labeler_id": "bob", "best": 0, "answered_at": "2026-01-01"}
     from data.page.answers import save
 
     save(store, "sentiment", "b1", 1, answer)
