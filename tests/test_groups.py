@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = """
 import pytest
 
@@ -15,6 +17,7 @@ def test_flow() -> None: ...
 """
 
 
+@pytest.mark.slow
 def test_the_longest_start_first_and_a_group_without_tests_fails(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(TESTS)
     root = Path(__file__).parents[1]

@@ -382,6 +382,7 @@ def test_kind_67_what_is_judged_is_the_copy_that_was_taken(sent: Round, monkeypa
     assert sent.deliver(sent.answers()).accepted == len(sent.key)
 
 
+@pytest.mark.slow
 def test_a_refused_file_takes_nothing_and_a_good_one_afterwards_goes_in(sent: Round) -> None:
     bad = [row | {"best": 9} if number % 10 == 0 else row for number, row in enumerate(sent.answers())]
     with pytest.raises(Refused, match=r"answers.parquet: .* the first is row 1: best is 9; the question has options"):

@@ -120,6 +120,7 @@ def test_labelers_agree_as_often_as_those_do_whose_labels_count(sent: Round, mon
     assert label_agreement(labels, batches(sent.store, "c")) is None, "no model is measured on what was chosen as hard"
 
 
+@pytest.mark.slow
 def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:
     rows = sent.answers("copycats")
     most = len(rows) * 4 // 5
@@ -132,6 +133,7 @@ def test_new_faults_end_an_earlier_acceptance(sent: Round) -> None:
     assert sent.deliver(others).decision == "hold", "this one was not"
 
 
+@pytest.mark.slow
 def test_new_faults_end_an_earlier_acceptance_of_a_labeler_too(sent: Round) -> None:
     rows = sent.answers()
     name = str(rows[0]["labeler_id"])
@@ -145,6 +147,7 @@ def test_new_faults_end_an_earlier_acceptance_of_a_labeler_too(sent: Round) -> N
     assert sent.deliver(fast[-3:]).held == (), "the same fault was decided about"
 
 
+@pytest.mark.slow
 def test_assessing_the_same_answers_again_says_nothing_new(sent: Round) -> None:
     sent.deliver(sent.answers())
     before = decision_log(sent.store, "c")
@@ -152,6 +155,7 @@ def test_assessing_the_same_answers_again_says_nothing_new(sent: Round) -> None:
     assert decision_log(sent.store, "c") == before
 
 
+@pytest.mark.slow
 def test_a_correction_names_what_it_supersedes(sent: Round) -> None:
     rows = sent.answers()
     sent.deliver(rows)

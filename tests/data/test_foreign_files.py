@@ -67,6 +67,7 @@ def lived_in(sent: Round) -> LocalStore:
     return sent.store
 
 
+@pytest.mark.slow
 def test_what_others_leave_in_any_folder_changes_nothing(sent: Round) -> None:
     store = lived_in(sent)
     before = everything(store)

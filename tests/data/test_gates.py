@@ -43,6 +43,7 @@ def test_a_sound_batch_passes_and_each_gate_stops_what_it_is_for() -> None:
     assert faults(undecided=proportion(30, 100)._asdict()) == [("many questions are not decided", "hold")]
 
 
+@pytest.mark.slow
 def test_a_part_of_a_batch_waits_and_counts_by_itself_when_the_rest_arrives(sent: Round) -> None:
     rows = sent.answers()
     first = sent.deliver(rows[: len(rows) // 2])

@@ -63,6 +63,7 @@ def test_half_a_file_is_refused_once_and_taken_when_it_is_whole(sent: Round) -> 
     assert [each.digest for each in inbox.pending(sent.store, "c")] != [half.digest]
 
 
+@pytest.mark.slow
 def test_a_file_that_a_person_was_refused_is_listed_until_it_is_taken_and_waits_for_nobody(sent: Round) -> None:
     inverted = sent.answers("inverted")
     broken = [row | {"best": 9} for row in sent.answers()]

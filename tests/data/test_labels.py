@@ -60,6 +60,7 @@ def answers(store: LocalStore, tmp_path: Path) -> Path:
     return write_answers(POOL, send(store, tmp_path / "b1", 1), tmp_path / "answers.parquet")
 
 
+@pytest.mark.slow
 def test_a_delivery_counts_once_however_often_it_comes(store: LocalStore, answers: Path, tmp_path: Path) -> None:
     first = take_in(store, "sentiment", answers)
     assert (first.accepted, first.quarantined, first.duplicates) == (60, 0, 0)
@@ -122,6 +123,7 @@ def test_answers_of_another_batch_are_refused_in_one_line(store: LocalStore, ans
         take_in(store, "sentiment", tmp_path / "nowhere.csv")
 
 
+@pytest.mark.slow
 def test_a_label_set_of_earlier_rounds_stays_what_it_was(store: LocalStore, answers: Path, tmp_path: Path) -> None:
     first = take_in(store, "sentiment", answers).label_set
     later = write_answers(POOL, send(store, tmp_path / "b2", 2), tmp_path / "later.parquet")

@@ -14,6 +14,7 @@ from data.store.manifest import publish
 from tests.support.vendor import Round
 
 
+@pytest.mark.slow
 def test_a_label_set_leads_to_files_batches_and_the_base(sent: Round) -> None:
     sent.deliver(sent.answers()[:300])
     sent.deliver(sent.answers()[200:])

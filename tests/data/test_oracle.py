@@ -67,6 +67,7 @@ def expected(fates: Sequence[Fate]) -> tuple[dict[int, Any], int, int, int]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(ODD, RIGHT, RIGHT), min_size=1, max_size=25))
+@pytest.mark.slow
 def test_a_plain_loop_agrees_on_every_row(rows: list[Cells]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = answer_files.write(rows, Path(folder) / "a.csv")

@@ -64,6 +64,7 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Team:
     return Team(tmp_path)
 
 
+@pytest.mark.slow
 def test_one_labeler_whose_answers_look_wrong_holds_up_nobody(team: Team) -> None:
     team.answer("mallory", range(20), right=False)
     team.answer("ada", range(20, 23))

@@ -108,6 +108,7 @@ def test_the_curve_goes_on_as_it_came_and_not_beyond_the_ceiling() -> None:
     assert foreseen_accuracy(curve[:2], 4000, 8000, 0.6) is None
 
 
+@pytest.mark.slow
 def test_few_held_out_labels_tell_less_and_the_lines_say_so() -> None:
     for drop, held_out, said in ((0.3, 10**6, "worth it"), (0.1, 100, "too few held-out labels to tell")):
         accuracies = {n: 0.7 - drop * (n / 500) ** -0.4 for n in (500, 1000, 2000, 4000)}

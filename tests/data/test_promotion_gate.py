@@ -128,6 +128,7 @@ def test_labels_of_one_labeler_that_no_longer_count_stand_in_the_way(
     assert gate(sent.store, campaign_c, "run-1", without, evaluation, None).holds, "of a run that never learned from it"
 
 
+@pytest.mark.slow
 def test_of_a_champion_it_is_said_where_its_labels_no_longer_count(
     campaign: Campaign, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,6 +219,7 @@ def test_policies_that_are_asked_by_other_rules_are_named(sent: Round, campaign_
     assert line.startswith("rl was trained with other text settings than in this evaluation: truncate_after")
 
 
+@pytest.mark.slow
 def test_by_hand_too_the_bar_is_that_of_the_runs_own_settings(
     campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ def test_cost_is_spread_over_the_labels_that_are_trained_on(sent: Round) -> None
     assert card.counted == 0 and card.cost_a_label is None and card.cost > 0, "it is paid for all the same"
 
 
+@pytest.mark.slow
 def test_the_report_names_what_was_found_and_needs_nothing_else(sent: Round) -> None:
     rows = sent.answers("always first")
     rows[0] |= {"critique": "<script>alert(1)</script> all of them are dull", "correction": "She laughed."}
@@ -59,6 +60,7 @@ def test_every_label_has_a_decision_a_weight_and_reasons(sent: Round) -> None:
     assert {row["rules"] for row in now} == {8}
 
 
+@pytest.mark.slow
 def test_the_same_state_gives_the_same_report_and_a_new_decision_another(sent: Round) -> None:
     sent.deliver(sent.answers())
     first = report_batch(sent.store, "c", "b1")

@@ -101,6 +101,7 @@ def test_what_began_with_references_says_from_where_its_divergence_is(campaign: 
     assert f"from `{campaign.base}` with PPO" in model_card(campaign, "run-1", 3.0)
 
 
+@pytest.mark.slow
 def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -119,6 +120,7 @@ def test_an_override_is_said_before_anything_else_in_both_reports(campaign: Camp
     assert "run-1" in whole and "Origin of the champion" in whole and "<svg" in whole
 
 
+@pytest.mark.slow
 def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -144,6 +146,7 @@ def test_reports_say_what_holds_now(campaign: Campaign, tmp_path: Path) -> None:
     assert "rolled back" not in page("run-1"), "run-1 is champion again, by what was done to run-2"
 
 
+@pytest.mark.slow
 def test_a_runs_labels_are_told_beside_what_its_batch_has_by_now(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     answers = sent.answers()
@@ -154,6 +157,7 @@ def test_a_runs_labels_are_told_beside_what_its_batch_has_by_now(campaign: Campa
     assert f"<td>unnamed</td><td>{len(answers) - 60:,}</td><td>{len(answers):,}</td>" in page
 
 
+@pytest.mark.slow
 def test_of_summaries_both_reports_show_where_they_copy_from(campaign: Campaign, tmp_path: Path) -> None:
     summaries = campaign.model_copy(update={"text": campaign.text.model_copy(update={"suffix": "TL;DR:"})})
     for name, asked in (("summaries", summaries), ("stories", campaign)):
@@ -164,6 +168,7 @@ def test_of_summaries_both_reports_show_where_they_copy_from(campaign: Campaign,
             assert ("policy copies from" in page.path("report.html").read_text()) == (name == "summaries")
 
 
+@pytest.mark.slow
 def test_a_pull_of_everything_is_told_while_it_is_open_and_after(campaign: Campaign, tmp_path: Path) -> None:
     sent = Round(tmp_path, campaign.name)
     sent.deliver(sent.answers())
@@ -240,6 +245,7 @@ def test_a_report_knows_an_evaluation_that_ended_after_it_was_written(campaign: 
     assert report_run(sent.store, campaign.name, "run-1").prefix != before.prefix
 
 
+@pytest.mark.slow
 def test_the_win_rate_of_a_run_is_that_of_the_evaluation_that_decides(campaign: Campaign, tmp_path: Path) -> None:
     sent, name = Round(tmp_path, campaign.name), campaign.name
     sent.deliver(sent.answers())
@@ -268,6 +274,7 @@ def test_fifty_rounds_are_drawn_without_a_smear_of_labels() -> None:
     assert [n for n in range(50) if f">r{n}<" in ends] == [0, 49]
 
 
+@pytest.mark.slow
 def test_a_report_is_made_anew_when_what_draws_it_changes(campaign: Campaign, tmp_path: Path) -> None:
     shutil.copytree(DATA, tmp_path / "data", ignore=shutil.ignore_patterns("__pycache__"))
     assert edition(tmp_path / "data") == edition()

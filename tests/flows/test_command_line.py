@@ -112,6 +112,7 @@ def test_a_hint_of_a_refusal_names_the_store(tmp_path: Path) -> None:
         assert refused.endswith(f" --store {shlex.quote(sent.store.uri)}"), refused
 
 
+@pytest.mark.slow
 def test_a_refusal_ends_with_an_object_only_if_json_was_asked_for(andon: Any, tmp_path: Path) -> None:
     assert andon("report", "none", code=1)["message"].startswith("andon: ")
     done = subprocess.run(

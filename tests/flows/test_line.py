@@ -144,6 +144,7 @@ def test_the_pulls_of_one_person_are_named_in_short_and_released_together(andon:
     assert open_pulls(store) == [own] and len(list((tmp_path / "store/cord/log").iterdir())) == 42
 
 
+@pytest.mark.slow
 def test_what_a_command_cannot_read_or_write_is_named_in_one_line(
     andon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +170,7 @@ class Tomorrow(datetime):
         return cls.fromtimestamp(datetime.now(tz).timestamp() + 86_400, tz)
 
 
+@pytest.mark.slow
 def test_the_newest_is_what_came_last_and_not_what_its_name_says(
     andon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +209,7 @@ def test_two_kinds_of_questions_at_once_are_refused_before_anything_is_asked(and
     assert said.code == 1 and "exclude each other" in said.err
 
 
+@pytest.mark.slow
 def test_where_a_name_is_all_that_is_needed_a_campaign_of_ones_own_has_it(andon: Any, tmp_path: Path) -> None:
     sent = Round(tmp_path, "mine")
     sent.deliver(sent.answers())

@@ -72,6 +72,7 @@ def test_half_a_copy_is_none(run: Publication, tmp_path: Path, monkeypatch: pyte
     assert to_tensorboard(run, "c", str(tmp_path / "events"))
 
 
+@pytest.mark.slow
 def test_no_password_is_told_and_an_address_is_no_folder(run: Publication) -> None:
     with pytest.raises(Refused, match="postgresql://host/db") as refused:
         copy_run(run.store.uri, "c", "run-x1", "MLFLOW_TRACKING_URI", "postgresql://ann:s3cret@host/db")

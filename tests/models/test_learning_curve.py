@@ -27,6 +27,7 @@ def labels(count: int, seed: int) -> list[Comparison]:
     return made
 
 
+@pytest.mark.slow
 def test_more_labels_predict_better_and_the_same_seed_the_same(tiny: Base) -> None:
     split, said = Split(labels(160, 0), labels(40, 1)), list[str]()
     normal = [Comparison(row.query, row.responses[:1]) for row in split.held_out]

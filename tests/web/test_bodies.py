@@ -107,6 +107,7 @@ FIELDS = st.sampled_from(
 @given(
     change=st.dictionaries(FIELDS, JSON, max_size=3), path=st.sampled_from(["/answer", "/pull", "/release", "/session"])
 )
+@pytest.mark.slow
 def test_no_body_ends_in_a_server_error_or_an_answer_that_cannot_be_collected(
     ada: Visitor, change: dict[str, Any], path: str
 ) -> None:

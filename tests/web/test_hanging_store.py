@@ -54,6 +54,7 @@ def spooled(store: Hanging) -> int:
     return len(list(store.root.parent.glob("state/spool/*/*.json")))
 
 
+@pytest.mark.slow
 def test_a_pull_is_kept_and_answered_while_the_store_hangs_and_arrives_once(store: Hanging) -> None:
     page = opened(store)
     tokens = add(store, "ada", ["label", "pull"]), add(store, "boss", ["release"])
@@ -72,6 +73,7 @@ def test_a_pull_is_kept_and_answered_while_the_store_hangs_and_arrives_once(stor
     assert boss.post("/release", {"pull": receipt.json()["pull"], "reason": "seen"}).json()["pulls"] == []
 
 
+@pytest.mark.slow
 def test_what_waits_for_the_store_uses_up_no_thread_that_others_need(store: Hanging) -> None:
     page = opened(store)
     tokens = [add(store, name) for name in ("ada", "bob")]

@@ -69,6 +69,7 @@ def page_of(network: Network, scratch: Path) -> tuple[uvicorn.Server, httpx.Clie
     return server, client, lambda path, body: client.post(path, json=body, headers=headers)
 
 
+@pytest.mark.slow
 def test_the_page_and_the_command_take_a_pull_while_the_network_swallows_everything(
     network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +90,7 @@ def test_the_page_and_the_command_take_a_pull_while_the_network_swallows_everyth
     client.close()
 
 
+@pytest.mark.slow
 def test_a_pull_arrives_after_its_command_has_ended(network: Network, tmp_path: Path) -> None:
     network.proxy.answers.clear()
     command = [sys.executable, "-m", "flows.cli", "pull", "--reason", "it insults people", "--store", network.uri]
