@@ -11,10 +11,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from data.canonical import Document, unseal
 from data.errors import Refused
 from data.escape import shown
 
-Document = dict[str, Any]
 Shape = TypeVar("Shape")
 
 
@@ -49,6 +49,11 @@ def checked_shape(
             fault = f"its field {field} is {shown(first['input'])}, which Andon does not write there"
         raise Refused(f"{where} cannot be read: {fault}. Restore it from a backup.") from error
     return cast(Shape, document)
+
+
+def unsealed(data: bytes, shape: type[Shape], where: str) -> Shape:
+    """Read a sealed document that has a type; raise Refused if it is damaged or is not of this type."""
+    return checked_shape(unseal(data, where), shape, where)
 
 
 @cache

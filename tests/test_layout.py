@@ -29,7 +29,8 @@ FORBIDDEN = {
 FLOORS = {
     "data": [
         ["errors", "paths", "escape", "console", "measures"],
-        ["canonical", "shapes", "answers", "plain_file"],
+        ["canonical", "answers", "plain_file"],
+        ["shapes"],
         ["store", "campaign", "render"],
         ["batches", "cord"],
         ["labels", "simulation", "exchange"],

@@ -8,11 +8,11 @@ import re
 from contextlib import suppress
 from typing import cast
 
-from data.canonical import seal, unseal
+from data.canonical import seal
 from data.cord.entries import CORD, CordEntry, Pull, PullEntry, entry_of, pull_of
 from data.errors import Refused
 from data.paths import CORD_LOG
-from data.shapes import checked_shape
+from data.shapes import unsealed
 from data.store import LocalStore, Store
 from data.store.base import named
 from data.store.user_state import local_state, spool_name
@@ -35,7 +35,7 @@ def waiting(store: Store) -> list[Pull]:
     for key in named(spool, _prefix(store), FILE):
         with suppress(FileNotFoundError):  # another process has just handed it on
             where = f"the spooled pull {key} in {spool.uri}"
-            pulls.append(pull_of(checked_shape(unseal(spool.read(key), where), PullEntry, where)))
+            pulls.append(pull_of(unsealed(spool.read(key), PullEntry, where)))
     return pulls
 
 

@@ -16,7 +16,7 @@ from data.answers.answer import NO_DETAILS, Details
 from data.batches.composition import DISAGREEMENT
 from data.batches.index import Batch, batches, key_rows
 from data.batches.schema import TESTS, read_key
-from data.canonical import Document, canonical_json, seal, unseal
+from data.canonical import Document, canonical_json, seal
 from data.errors import Refused
 from data.labels.decisions import batch_statuses, labels_seen
 from data.labels.delivery import DeliveryEntry, LabelFile
@@ -31,9 +31,10 @@ from data.labels.table import (
 )
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
-from data.paths import KEY_FILE, batch_prefix, label_set_key
-from data.shapes import checked_shape
+from data.paths import KEY_FILE, LABEL_SET_FILE, batch_prefix, label_set_key, label_sets_prefix
+from data.shapes import unsealed
 from data.store import Store
+from data.store.base import named
 
 NAMED = ("label_id", "batch_id", "question_id", "labeler_id", "supersedes")
 
@@ -168,12 +169,18 @@ def labeled_rows(store: Store, campaign: str, label_set: str) -> list[tuple[dict
     return [(row, best) for row, best in chosen if row["role"] not in TESTS]
 
 
+def label_set_documents(store: Store, campaign: str) -> list[LabelSet]:
+    """Return what every frozen label set of a campaign says of itself, in the order of their ids."""
+    keys = named(store, label_sets_prefix(campaign), LABEL_SET_FILE)
+    return [unsealed(store.read(key), LabelSet, f"{key} in {store.uri}") for key in keys]
+
+
 def label_set_document(store: Store, campaign: str, label_set: str) -> LabelSet:
     """Return the document of a frozen label set; raise Refused if there is none with that id."""
     key = label_set_key(campaign, label_set)
     try:
         where = f"{key} in {store.uri}"
-        return checked_shape(unseal(store.read(key), where), LabelSet, where)
+        return unsealed(store.read(key), LabelSet, where)
     except (FileNotFoundError, ValueError) as error:
         raise Refused(
             f"Campaign {campaign} has no label set {label_set} in {store.uri}. Check the id of the label set."

@@ -20,10 +20,10 @@ from typing_extensions import TypedDict
 from data.answers import KINDS
 from data.batches.index import Batch
 from data.batches.schema import read_key, write_table
-from data.canonical import Document, canonical_json, seal, sha256, unseal
+from data.canonical import Document, canonical_json, seal, sha256
 from data.labels.table import active_labels, committed, deliveries
 from data.paths import CAMPAIGNS, COMPARISONS, KEY_FILE, page_prefix
-from data.shapes import checked_shape
+from data.shapes import unsealed
 from data.store import Store
 from data.store.base import read_all
 
@@ -81,6 +81,12 @@ class StoredAnswer(TypedDict):
     ratings: NotRequired[str]
 
 
+class Delivered(TypedDict):
+    """The names of the answers in a file that was ingested."""
+
+    answers: list[str]
+
+
 class Collected(NamedTuple):
     """An answer file, and the answers in it."""
 
@@ -130,9 +136,7 @@ def saved(store: Store, campaign: str, batch: str) -> dict[str, list[Document]]:
 
 
 def _answer(data: bytes, where: str) -> Document:
-    document = unseal(data, where)
-    checked_shape(document, StoredAnswer, where)
-    return document
+    return {**unsealed(data, StoredAnswer, where)}
 
 
 def foreign_keys(keys: Iterable[str]) -> list[str]:
@@ -204,7 +208,7 @@ def mark_delivered(store: Store, campaign: str, batch: str, answers: Iterable[st
 def _delivered(store: Store, campaign: str, batch: str) -> set[str]:
     keys = store.keys(f"{page_prefix(campaign, batch)}/delivered")
     ours = [key for key in keys if DELIVERED_NAME.fullmatch(key.rsplit("/delivered/", 1)[1])]
-    return {name for key in ours for name in unseal(store.read(key), f"{key} in {store.uri}")["answers"]}
+    return {name for key in ours for name in unsealed(store.read(key), Delivered, f"{key} in {store.uri}")["answers"]}
 
 
 def _content(answer: Document) -> Document:

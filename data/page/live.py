@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from data.canonical import plain, seal, unseal
+from typing_extensions import TypedDict
+
+from data.canonical import plain, seal
 from data.paths import LIVE, LIVE_FILE, live_prefix
+from data.shapes import unsealed
 from data.store import Store
 
 
@@ -31,6 +34,26 @@ class Live(NamedTuple):
     update: int
     at: str
     samples: list[LiveSample]
+    metrics: dict[str, float]
+
+
+class StoredSample(TypedDict):
+    """LiveSample as it is stored."""
+
+    query: str
+    zero_shot: str
+    response: str
+    score: float | None
+
+
+class StoredLive(TypedDict):
+    """Live as it is stored."""
+
+    campaign: str
+    run: str
+    update: int
+    at: str
+    samples: list[StoredSample]
     metrics: dict[str, float]
 
 
@@ -57,9 +80,11 @@ def latest_live(store: Store, campaign: str | None = None) -> Live | None:
     if not keys:
         return None
     newest = max(keys, key=lambda key: key.rsplit("/", 1)[1])
-    document = unseal(store.read(newest), f"{newest} in {store.uri}")
-    samples = [LiveSample(**{name: sample[name] for name in LiveSample._fields}) for sample in document["samples"]]
-    return Live(**{name: document[name] for name in Live._fields} | {"samples": samples})
+    stored = unsealed(store.read(newest), StoredLive, f"{newest} in {store.uri}")
+    samples = [
+        LiveSample(each["query"], each["zero_shot"], each["response"], each["score"]) for each in stored["samples"]
+    ]
+    return Live(stored["campaign"], stored["run"], stored["update"], stored["at"], samples, stored["metrics"])
 
 
 def _number(value: object) -> float | None:

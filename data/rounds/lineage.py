@@ -5,16 +5,15 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from data.batches.index import Batch, batches
-from data.canonical import unseal
 from data.errors import Refused
 from data.evaluation.deciding import facts_by_decision
 from data.labels import decisions
+from data.labels.label_sets import label_set_documents
 from data.labels.table import committed_table, deliveries
-from data.paths import CAMPAIGNS, LABEL_SET_FILE, comparisons_of, label_sets_prefix
+from data.paths import CAMPAIGNS, comparisons_of
 from data.runs.champion import champion
 from data.runs.registry import runs
 from data.store import Store, folders
-from data.store.base import named
 
 
 class Node(NamedTuple):
@@ -47,11 +46,10 @@ def _nodes(store: Store, campaign: str) -> Iterator[Node]:
         counts = f"{entry['accepted']:,} accepted, {entry['quarantined']:,} quarantined of {entry['rows']:,} rows"
         status = decided.get(entry["batch"])
         decision = f"; its batch: {status.decision}" + (f" ({status.why})" if status.why else "") if status else ""
-        text = f"{entry['file_name']}, ingested {entry['at'][:16]}: {counts}{decision}"
+        text = f"{entry.get('file_name', 'a file')}, ingested {entry['at'][:16]}: {counts}{decision}"
         yield Node(entry["file_sha256"], "file", text, (entry["batch"],))
     delivered = {entry["accepted_key"]: entry["file_sha256"] for entry in deliveries(store, campaign)}
-    for key in named(store, label_sets_prefix(campaign), LABEL_SET_FILE):
-        label_set = unseal(store.read(key), f"{key} in {store.uri}")
+    for label_set in label_set_documents(store, campaign):
         text = f"{label_set['labels']:,} labels of {label_set['labelers']} labelers"
         files = tuple(delivered[key] for key, _ in label_set["files"] if key in delivered)
         yield Node(label_set["label_set"], "label set", text, files)
