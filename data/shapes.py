@@ -6,16 +6,25 @@ version, or a person with access to the store, may have written a document with 
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from data.canonical import Document, unseal
 from data.errors import Refused
 from data.escape import shown
 
 Shape = TypeVar("Shape")
+
+
+def _is_a_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Time = Annotated[str, AfterValidator(_is_a_time)]  # ISO 8601
 
 
 def checked_shape(

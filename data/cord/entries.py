@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from data.canonical import Document, plain
 from data.errors import Refused, Stopped
 from data.escape import is_blank, one_line, shortened
+from data.shapes import Time
 from data.store.log import Log
 
 EVERYTHING = "everything"
@@ -32,7 +33,7 @@ class PullEntry(TypedDict):
     scope: str
     reason: str
     by: str
-    pulled_at: str
+    pulled_at: Time
     evidence: Document  # of a sentinel: Evidence in data/cord/alarms.py
     number: NotRequired[int]  # in the log
 
@@ -44,7 +45,7 @@ class ReleaseEntry(TypedDict):
     pulls: list[str]
     by: str
     reason: str
-    at: str
+    at: Time
 
 
 CordEntry = PullEntry | ReleaseEntry

@@ -4,6 +4,8 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from data.shapes import Time
+
 
 class LabelFile(TypedDict):
     """A file of accepted labels (LABEL), and the batch that they answer."""
@@ -45,4 +47,4 @@ class DeliveryEntry(NewEntry):
     """An entry in the log, with its number and time."""
 
     number: int
-    at: str
+    at: Time

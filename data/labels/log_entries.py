@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from data.canonical import Document
 from data.labels.findings import StoredFinding, code_of
 from data.measures.intervals import StoredEstimate
+from data.shapes import Time
 
 Decision = Literal["accept", "hold", "reject"]
 
@@ -77,7 +78,7 @@ class Assessment(AssessmentFacts):
     batch: str
     labels: NotRequired[int]  # number of labels at that time; old assessments include all labels
     number: NotRequired[int]
-    at: NotRequired[str]
+    at: NotRequired[Time]
 
 
 class Override(TypedDict):
@@ -91,7 +92,7 @@ class Override(TypedDict):
     codes: list[str]  # findings at the time of the decision
     by: NotRequired[str]  # missing in old overrides
     number: NotRequired[int]
-    at: NotRequired[str]
+    at: NotRequired[Time]
 
 
 Entry = Assessment | Override

@@ -17,6 +17,7 @@ from data.canonical import Document, sha256
 from data.errors import Refused
 from data.escape import valid_utf8
 from data.paths import LABELER_LOG
+from data.shapes import Time
 from data.store import Store, log
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -39,7 +40,7 @@ class AddEntry(TypedDict):
     name: str
     may: list[str]
     token_sha256: str
-    expires: str
+    expires: Time
 
 
 class RevokeEntry(TypedDict):

@@ -11,6 +11,7 @@ from data.errors import Refused
 from data.escape import is_blank
 from data.paths import promotion_log_prefix
 from data.runs.registry import find_run
+from data.shapes import Time
 from data.store import Store, log
 
 
@@ -35,7 +36,7 @@ PromotionEntry = TypedDict(
     {
         "kind": Literal["promote", "keep", "rollback"],
         "number": int,
-        "at": str,
+        "at": Time,
         "run": str | None,  # the champion from then on; None: the base
         "reason": str,
         "by": NotRequired[str],

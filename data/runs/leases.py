@@ -20,6 +20,7 @@ from data.canonical import Document, seal
 from data.errors import LeaseHeld, LeaseLost, Refused
 from data.escape import shown
 from data.paths import BEAT_FILE, LEASE_LOG, beats_prefix
+from data.shapes import Time
 from data.store import Store, log
 from data.store.base import named
 from data.store.user_state import known_for_s
@@ -42,7 +43,7 @@ class LeaseEntry(TypedDict):
     kind: Literal["take", "give back", "commit"]
     campaign: str
     number: int
-    at: str
+    at: Time
     by: NotRequired[str]  # take: the user
     run: NotRequired[str | None]  # take: the run that is trained
     process: NotRequired[Process]  # take

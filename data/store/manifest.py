@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from data.canonical import Document, content_id, seal, sha256, sha256_of_file, unseal
 from data.errors import Refused
-from data.shapes import checked_shape
+from data.shapes import Time, checked_shape
 from data.store.base import Store
 
 MANIFEST_VERSION = 1
@@ -38,8 +38,8 @@ class Manifest(TypedDict):
     files: dict[str, File]
     inputs: Document
     facts: Document
-    began: str
-    ended: str
+    began: Time
+    ended: Time
     packages: dict[str, str]
 
 

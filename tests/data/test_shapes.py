@@ -74,3 +74,26 @@ def test_a_field_of_another_type_is_refused_or_not_needed(store: LocalStore, pla
     path.unlink()
     path.write_bytes(content)
     READERS[place](store)
+
+
+TIMES = {
+    "cord/log/0000000001.json": "pulled_at",
+    "labelers/log/0000000001.json": "expires",
+    "leases/log/0000000001.json": "at",
+    f"campaigns/{CAMPAIGN}/labels/log/0000000001.json": "at",
+    f"campaigns/{CAMPAIGN}/quality/log/0000000001.json": "at",
+    f"campaigns/{CAMPAIGN}/promotions/log/0000000001.json": "at",
+    f"campaigns/{CAMPAIGN}/batches/*/manifest.json": "began",
+    f"campaigns/{CAMPAIGN}/runs/*/manifest.json": "ended",
+}
+
+
+@pytest.mark.parametrize("place", TIMES)
+def test_a_text_that_is_no_time_is_refused(store: LocalStore, place: str) -> None:
+    path = sorted(store.root.glob(place))[0]
+    document = json.loads(path.read_bytes())
+    del document["sha256"]
+    path.unlink()
+    path.write_bytes(seal(document | {TIMES[place]: "2026-13-45T99:00:00"}))
+    with pytest.raises(Refused, match=TIMES[place]):
+        READERS[place](store)
