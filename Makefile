@@ -16,7 +16,7 @@ check: .venv/installed
 fast: .venv/installed
 	$(PYTEST) -m "not slow and not flow and not mutation and not browser and not reliability and not deployments and not exchange"
 
-# All groups of tests but the deployments, in one run that shares what it makes, within seventeen minutes on two cores.
+# All groups of tests but the deployments, in one run that shares what it makes, 27 minutes on two cores (docs/performance.md).
 test: .venv/installed .venv-exchange/installed
 	deploy/chromium.sh
 	deploy/proxies.sh

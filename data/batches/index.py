@@ -46,7 +46,7 @@ class Batch(Publication):
     @overload
     def __getitem__(self, name: Literal["seed"]) -> int | None: ...
     def __getitem__(self, name: str) -> Any:
-        return self.manifest["facts"][name]
+        return super().__getitem__(name)
 
 
 def read_batch(store: Store, name: str, batch_id: str) -> Batch | None:

@@ -1,7 +1,8 @@
 """The finished runs of a campaign."""
 
-from typing import NotRequired
+from typing import Annotated, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from data.canonical import Document
@@ -36,6 +37,12 @@ class RunFacts(TypedDict):
     changes: NotRequired[Document | None]  # what a person accepted (data/rounds/changes.py)
 
 
+class RunName(TypedDict):
+    """What the facts of every run have, also in older stores."""
+
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
 class RunInputKeys(TypedDict):
     """What the manifest of a run says it was made from."""
 
@@ -61,6 +68,7 @@ def read_run(store: Store, prefix: str) -> Run | None:
     published = read_manifest(store, prefix)
     if published is None:
         return None
+    checked_shape(published.manifest["facts"], RunName, published.where)
     checked_shape(published.manifest["facts"], RunFacts, published.where, complete=False)
     checked_shape(published.manifest["inputs"], RunInputKeys, published.where, complete=False)
     return Run(published.store, published.prefix, published.manifest)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
+from typing_extensions import TypedDict
+
 from data.canonical import Document, plain, seal, unseal
 from data.errors import Refused, Unavailable
-from data.shapes import checked_shape
+from data.shapes import Time, checked_shape
 from data.store.base import Store, named, read_all
 
 ENTRY = re.compile(r"[0-9]{10}\.json")
@@ -23,6 +25,13 @@ def entries(store: Store, prefix: str) -> list[Document]:
     """Read a log from the start; raise Refused at a hole or a damaged entry."""
     keys = numbered(store, prefix)
     return [unseal(data, f"{key} in {store.uri}") for key, data in zip(keys, read_all(store, keys), strict=True)]
+
+
+class Numbered(TypedDict):
+    """What `append` adds to every entry."""
+
+    number: int
+    at: Time
 
 
 @dataclass(frozen=True)
@@ -46,11 +55,12 @@ class Log(Generic[Entry]):
 
     def typed(self, store: Store, prefix: str, stored: Sequence[Document], after: int = 0) -> list[Entry]:
         """Return stored entries, of which the first has the number `after` + 1, in today's shape."""
-        numbered = enumerate(stored, after + 1)
-        return [
-            checked_shape(entry, self.shape, f"{_key(prefix, number)} in {store.uri}", self.today)
-            for number, entry in numbered
-        ]
+        typed = []
+        for number, entry in enumerate(stored, after + 1):
+            where = f"{_key(prefix, number)} in {store.uri}"
+            typed.append(checked_shape(entry, self.shape, where, self.today))
+            checked_shape(entry, Numbered, where)
+        return typed
 
 
 class Reader(Generic[Entry]):
