@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 demo: .venv/installed
 	$(BIN)/andon demo
 
-# Before a commit: lint, types and the fast tests beside one another, within three minutes on two cores.
+# Before a commit: lint, types and the fast tests beside one another, in about three minutes on two cores.
 check: .venv/installed
 	$(MAKE) --no-print-directory -j2 lint fast
 
