@@ -9,10 +9,27 @@ import math
 from pathlib import Path
 from typing import Any
 
-from data.errors import Refused
+from data.errors import FieldMissing, Refused
 from data.escape import utf8_of_argument
 
 Document = dict[str, Any]
+
+
+class _Sealed(dict[str, Any]):
+    """A part of a sealed document: a field that it does not have is a refusal with the place, not a KeyError."""
+
+    def __init__(self, fields: Document, where: str) -> None:
+        super().__init__(fields)
+        self.where = where
+
+    def __missing__(self, name: str) -> Any:
+        raise FieldMissing(f"{self.where} has no field {name!r}. Restore it from a backup.")
+
+    def __or__(self, other: Any) -> Any:
+        return _Sealed(dict(self) | other, self.where)
+
+    def __reduce__(self) -> tuple[type[Document], tuple[Document]]:
+        return dict, (dict(self),)  # a copy, or what another process gets, is plain
 
 
 def canonical_json(value: object) -> bytes:
@@ -53,9 +70,9 @@ def seal(document: Document) -> bytes:
 
 
 def unseal(data: bytes, where: str) -> Document:
-    """Read a sealed document; raise Refused if it is damaged."""
+    """Read a sealed document; raise Refused if it is damaged, and later for a field that it does not have."""
     try:
-        document: Document = json.loads(data)
+        document: Document = json.loads(data, object_hook=lambda fields: _Sealed(fields, where))
         stated = document.pop("sha256")
         actual = sha256(canonical_json(document))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError, MemoryError) as error:

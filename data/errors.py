@@ -11,6 +11,12 @@ class Unavailable(Refused):
     """The store does not take or give what it should: a full disk, a lost network, expired credentials."""
 
 
+class FieldMissing(Refused, KeyError):
+    """A sealed document does not have a field that its reader needs. Templates, which may ask, see a KeyError."""
+
+    __str__ = Exception.__str__
+
+
 class StoreUnreachable(Refused):
     """The store has been out of reach for too long: nobody could have stopped the training."""
 

@@ -6,7 +6,7 @@ Neither is part of a run's id. A run has its own settings, and the settings of t
 from typing import cast
 
 from data.campaign import Campaign
-from data.canonical import content_id
+from data.canonical import Document, content_id
 from data.evaluation.facts import evaluation_facts
 from data.evaluation.systems import CHAMPION
 from data.paths import run_prefix
@@ -42,7 +42,7 @@ def facts_by_decision(store: Store, campaign: str, run: Run) -> RunFacts:
     if not later_evaluations(store, campaign, run.facts["run"]):
         return run.facts
     deciding = evaluation_facts(evaluation_of(store, campaign, run.facts["run"]))
-    return cast(RunFacts, {**run.facts, **{name: deciding.get(name) for name in WIN_RATES}})
+    return cast(RunFacts, cast(Document, run.facts) | {name: deciding.get(name) for name in WIN_RATES})
 
 
 def later_evaluations(store: Store, campaign: str, run: str) -> list[Publication]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.batches.index import batches
-from data.canonical import seal, sha256
+from data.canonical import seal, sha256, unseal
 from data.cord.cord import open_pulls, pull
 from data.errors import Refused, Unavailable
 from data.ingest.inbox import pending, put_in_inbox
@@ -147,6 +147,9 @@ def test_a_field_that_is_missing_is_named_with_the_place(tmp_path: Path) -> None
     store.put_new("cord/log/0000000001.json", seal({"kind": "pull", "pull": "pull-1"}))
     with pytest.raises(Refused, match=r"cord/log/0000000001.json in .* has no field pull.scope"):
         open_pulls(store)
+    nested = unseal(seal({"facts": {"run": "r"}}), "here")
+    with pytest.raises(Refused, match="^here has no field 'round'"):
+        nested["facts"]["round"]
     whole = {
         **{"manifest_version": 1, "kind": "run", "files": {}, "inputs": {}, "facts": {}},
         **{"began": "2026-01-01", "ended": "2026-01-02", "packages": {}},
