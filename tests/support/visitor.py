@@ -38,11 +38,11 @@ class Visitor:
         return {"question_id": question["question_id"], "ticket": question["ticket"], "version": 1}
 
 
-def opened(store: LocalStore, name: str = "b1") -> Page:
+def opened(store: LocalStore, name: str = "b1", desks: Desks | None = None) -> Page:
     """A server's life: whatever it knows, it reads from the store."""
     batch = read_batch(store, "sentiment", name)
     assert batch is not None
-    return Page(store, Desks(Desk(store, "sentiment", batch)), b"k" * 32, None)
+    return Page(store, desks or Desks(Desk(store, "sentiment", batch)), b"k" * 32, None)
 
 
 class Site:

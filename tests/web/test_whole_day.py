@@ -237,9 +237,8 @@ def test_nothing_left_goes_on_by_itself_with_a_lapsed_question_and_a_newer_batch
     batch = prepared(store, simple(1))
     page.clock.install()
     token = add(store, "ada")
-    site.page = opened(store)
     first = Desk(store, "sentiment", batch, clock=lambda: now[0])
-    site.page.desks = Desks(first, newer, clock=lambda: now[0])
+    site.page = opened(store, desks=Desks(first, newer, clock=lambda: now[0]))
     assert first.next_for("bob") is not None
     page.goto(f"{site.url}/#token={token}")
     expect(page.locator("#done")).to_be_visible()
