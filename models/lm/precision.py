@@ -42,11 +42,11 @@ def exact() -> Iterator[None]:
 
 def precision(device_type: str) -> str:
     """Return the precision of matrix products on this kind of device: fp32 inside `exact`."""
-    return "fp32" if _EXACT.get() else _precision_of(device_type)
+    return "fp32" if _EXACT.get() else precision_of(device_type)
 
 
 @cache
-def _precision_of(device_type: str) -> str:
+def precision_of(device_type: str) -> str:
     """Return `bf16` if its matrix products are clearly faster than those of fp32 on this kind of device."""
     setting = os.environ.get("ANDON_PRECISION", "")
     if setting in ("fp32", "bf16"):
