@@ -7,7 +7,9 @@ record the result. ANDON_PRECISION=fp32 or bf16 overrides it, so that a run can 
 
 import os
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 import torch
@@ -25,8 +27,26 @@ def _seconds(dtype: torch.dtype) -> float:
     return best
 
 
-@cache
+_EXACT: ContextVar[bool] = ContextVar("exact", default=False)
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Compute in fp32 inside, whatever the precision of this machine: for comparisons of code with code."""
+    token = _EXACT.set(True)
+    try:
+        yield
+    finally:
+        _EXACT.reset(token)
+
+
 def precision(device_type: str) -> str:
+    """Return the precision of matrix products on this kind of device: fp32 inside `exact`."""
+    return "fp32" if _EXACT.get() else precision_of(device_type)
+
+
+@cache
+def precision_of(device_type: str) -> str:
     """Return `bf16` if its matrix products are clearly faster than those of fp32 on this kind of device."""
     setting = os.environ.get("ANDON_PRECISION", "")
     if setting in ("fp32", "bf16"):

@@ -8,7 +8,7 @@ import torch
 from data.campaign import load_campaign
 from data.errors import Refused
 from models.lm.base import Base
-from models.lm.precision import precision
+from models.lm.precision import precision, precision_of
 from models.lm.sampling import draw_noise
 from models.lm.tokens import pad_left
 from models.ppo.policy import PolicyModel, roll_out
@@ -22,10 +22,10 @@ QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92]] * 4
 @pytest.fixture
 def bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ANDON_PRECISION", "bf16")
-    precision.cache_clear()
+    precision_of.cache_clear()
     yield
     monkeypatch.undo()
-    precision.cache_clear()
+    precision_of.cache_clear()
 
 
 @pytest.mark.usefixtures("bf16")
@@ -68,8 +68,8 @@ def test_rounding_moves_a_score_by_little(
 
 def test_a_precision_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANDON_PRECISION", "fp8")
-    precision.cache_clear()
+    precision_of.cache_clear()
     with pytest.raises(Refused, match="fp32 or bf16"):
         precision("cpu")
     monkeypatch.undo()
-    precision.cache_clear()
+    precision_of.cache_clear()
