@@ -45,6 +45,14 @@ class Processes:
         torch.distributed.broadcast(shared, 0)
         return int(shared)
 
+    def of_the_first(self, tensor: Tensor) -> Tensor:
+        """Return the tensor of the first process on every process; its shape is the same on all of them."""
+        if self.count == 1:
+            return tensor
+        shared = tensor.contiguous()
+        torch.distributed.broadcast(shared, 0)
+        return shared
+
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """Return this process's contiguous part of a batch."""
         size = -(-len(items) // self.count)
