@@ -124,7 +124,8 @@ def base_responses(
         rows = [queries[i] for i in part]
         contexts = prompts.contexts(rows).to(device)
         noise = draw_noise(len(rows), 4, prompts.fmt, draw)
-        tokens = processes().of_the_first(sample(base.model, contexts, noise, prompts.fmt, look=look).tokens)
+        tokens = sample(base.model, contexts, noise, prompts.fmt, look=look).tokens
+        tokens = processes().of_the_first(tokens)
         cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
             kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,8 @@ def test_a_notice_that_cannot_be_delivered_stops_nothing(url: str, monkeypatch: 
 def test_a_long_step_gets_the_time_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     alarms: list[int] = []
     clock = iter([0.0, 100.0, 900.0, 910.0])
-    monkeypatch.setattr(termination.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(termination.signal, "alarm", alarms.append)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(signal, "alarm", alarms.append)
     monkeypatch.setattr(termination, "_stop_requested", threading.Event())
     monkeypatch.setattr(termination, "_steps", termination.Steps())
     for _ in range(3):
