@@ -169,7 +169,7 @@ def _check_controls() -> None:
     """Raise Refused if shared rows fail for models that can do them, so if the fault is in Andon and not in a model."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sizes = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        sizes: dict[str, Any] = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
         sizes |= {"bos_token_id": 0, "eos_token_id": 0}
         plain = GPT2Model(GPT2Config(**sizes, n_positions=32, initializer_range=0.3))
         in_windows = MistralModel(
