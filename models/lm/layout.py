@@ -2,16 +2,18 @@
 
 A model is run on a few random tokens: each row alone, as plain transformers code runs it, and in each layout. The first
 layout that gives the same states is used; they are tried from the fastest to the plainest. No list of architectures
-says which one it is, so a new architecture is computed right or refused.
+says which one it is, so a new architecture is computed right or refused. If shared rows fail, two models that can do
+them are measured too, so that a fault of Andon's own code is not taken for a property of a model.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GPT2Config, GPT2Model, MistralConfig, MistralModel, PreTrainedModel
 
 from data.errors import Refused
 from models.lm.head import embedded_tokens
@@ -71,6 +73,8 @@ def _measured(body: PreTrainedModel) -> Layout:
         plain = _plain(body, contexts, tokens)
         for layout in _candidates(body, plain.shape[-1]):
             if _agrees(body, layout, contexts, tokens, plain):
+                if layout.rows is not Rows.SHARED:
+                    _check_controls()
                 return layout
     raise Refused("its states in a batch are not those of single rows")
 
@@ -158,6 +162,27 @@ def _agrees(body: PreTrainedModel, layout: Layout, contexts: Tensor, tokens: Ten
         raise
     except Exception:  # whatever a library raises for a mask or a cache that it does not take
         return False
+
+
+@cache
+def _check_controls() -> None:
+    """Raise Refused if shared rows fail for models that can do them, so if the fault is in Andon and not in a model."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sizes: dict[str, Any] = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+        sizes |= {"bos_token_id": 0, "eos_token_id": 0}
+        plain = GPT2Model(GPT2Config(**sizes, n_positions=32, initializer_range=0.3))
+        in_windows = MistralModel(
+            MistralConfig(**sizes, num_key_value_heads=1, intermediate_size=16, sliding_window=8, initializer_range=0.3)
+        )
+    for control in (plain.eval(), in_windows.eval()):
+        contexts, tokens = _examples(control)
+        with _short_windows(control):
+            expected = _plain(control, contexts, tokens)
+            shared = [each for each in _candidates(control, expected.shape[-1]) if each.rows is Rows.SHARED]
+            if not any(_agrees(control, layout, contexts, tokens, expected) for layout in shared):
+                name = type(control).__name__
+                raise Refused(f"Andon computes shared rows wrongly, also for a plain {name}: this is a fault of Andon")
 
 
 def _close(states: Tensor, expected: Tensor) -> bool:

@@ -78,7 +78,9 @@ def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     scores -= scores.amax(-1, keepdim=True)
     powers = scores.exp()
     cumulative = powers.cumsum(-1)
-    at = points[..., None] * cumulative[..., -1:]
+    total = cumulative[..., -1:]
+    # The product can round to the total, above every cumulative sum. Below it, only ids that can occur are drawn.
+    at = torch.minimum(points[..., None] * total, total.nextafter(torch.zeros_like(total)))
     token = torch.searchsorted(cumulative, at, right=True).clamp(max=scores.shape[-1] - 1)
     logprob = scores.gather(-1, token).squeeze(-1) - powers.sum(-1).log()
     return token.squeeze(-1), logprob

@@ -92,7 +92,8 @@ def roll_out(
     plain = group.share_rows(pad_left(queries).to(device))
     contexts = group.share_rows(prompts.contexts(queries).to(device))
     noise = group.share_rows(noise)
-    sampled = sample(policy.language_model, contexts, noise, fmt, policy.value_head, look)
+    value_head = policy.value_head if policy.value_body is None else None
+    sampled = sample(policy.language_model, contexts, noise, fmt, value_head, look)
     pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
     values = sampled.values
     if policy.value_body is not None:

@@ -15,6 +15,7 @@ Shapes: queries [B, Q] padded left, responses [B, k, R] padded right, scores [B,
 A run's reward model is trained by `python -m models.steps reward JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from data.campaign.settings import Reward
+from data.errors import Refused
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
@@ -32,7 +34,7 @@ from models.lm.base import best_device, hidden_size, trainable_copy
 from models.lm.head import body_of
 from models.lm.layout import end_states
 from models.lm.tokens import pad_left, pad_right
-from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
+from models.reward.preferences import Comparison, agreement, best_liked, most_responses, preference_loss, targets
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
 from models.training.hooks import NO_HOOKS, Hooks
@@ -75,10 +77,14 @@ class RewardModel(nn.Module):
         return scores
 
     def tensors(self, rows: Sequence[Comparison]) -> tuple[Tensor, Tensor]:
-        """Return queries [B, Q] and responses [B, k, R] of comparisons with equal k, as wide as the longest of them."""
-        device = self.gain.device
+        """Return queries [B, Q] and responses [B, k, R] of comparisons, as wide as the longest of them.
+
+        A comparison with fewer than k responses gets empty ones.
+        """
+        device, k = self.gain.device, most_responses(rows)
         queries = pad_left([row.query for row in rows])
-        responses = pad_right([response for row in rows for response in row.responses])
+        filled = [[*row.responses, *[[]] * (k - len(row.responses))] for row in rows]
+        responses = pad_right([response for row in filled for response in row])
         return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
 
     @torch.no_grad()
@@ -88,6 +94,11 @@ class RewardModel(nn.Module):
         self.bias.zero_()
         scores = score_all(self, rows, look)
         std, mean = torch.std_mean(scores, correction=0)
+        if not 0 < float(std) < torch.inf:
+            raise Refused(
+                f"The reward model gives {len(rows)} responses of the base scores with a deviation of {float(std):g}: "
+                "it has diverged, or prefers nothing. Lower lr in [reward]."
+            )
         self.gain.fill_(1.0 / std)
         self.bias.fill_(-self.gain * mean)
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
@@ -103,7 +114,10 @@ def load_reward_model(folder: Path) -> RewardModel:
     """Load a published reward model, frozen."""
     transformer = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     model = RewardModel(transformer)
-    model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)
+    rest = load_file(folder / "head.safetensors")
+    if lacking := [name for name in model.state_dict() if not name.startswith("body.") and name not in rest]:
+        raise Refused(f"{folder / 'head.safetensors'} lacks {lacking[0]} of the reward model. Restore the file.")
+    model.load_state_dict(rest, strict=False)
     return model.eval().requires_grad_(False).to(best_device())
 
 
@@ -115,17 +129,19 @@ def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
 
 @torch.no_grad()
 def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
-    """Return the scores [N, k] of comparisons with equal k.
+    """Return the scores [N, k] of comparisons; -inf for a response that a comparison with fewer than k lacks.
 
     Queries of similar length are in one chunk, which has little padding. The processes share every chunk.
     """
-    group = processes()
+    group, device = processes(), model.gain.device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
+    k = most_responses(rows)
     scores = []
     for part in in_chunks(order, AT_ONCE * group.count):
         look()
-        mine = group.share(part) or part[:1]
-        part_scores = model(*model.tensors([rows[i] for i in mine]))
+        mine = [rows[i] for i in group.share(part) or part[:1]]
+        part_scores = model(*model.tensors(mine)).masked_fill(~targets(mine).present.to(device), -torch.inf)
+        part_scores = nn.functional.pad(part_scores, (0, k - part_scores.shape[1]), value=-torch.inf)
         scores.append(group.gather_ragged(part_scores, len(part)))
     together = torch.cat(scores)
     return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
@@ -155,6 +171,8 @@ def train_reward_model(
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
         loss, right = _backward(trained, batch, settings.micro_batch, group)
+        if not math.isfinite(loss):
+            raise Refused(f"The reward model diverged: its loss at step {step} is {loss}. Lower lr in [reward].")
         group.sum_gradients(trained.parameters())
         optimizer.step(remaining=1 - start / len(rows))
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
@@ -193,7 +211,8 @@ def measure_held_out(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: 
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)
     right = agreement(scores, label)
-    chance = float(best_liked(label).double().mean())  # more than 1 / k if several tie for the first place
+    liked = best_liked(label).double().sum(-1) / label.present.sum(-1)
+    chance = float(liked.mean())  # more than 1 / k if several tie for the first place
     loss = float(preference_loss(scores, label).mean())
     accuracy = proportion(float(right.sum()), len(rows))
     bests = {number: best for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None}
