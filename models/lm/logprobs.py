@@ -3,7 +3,7 @@
 Let x = W h / T be the logits [V] of one state. Then lp = x[token] - log sum exp x. Its gradient has a closed form,
 d lp / dh = (W[token] - m) / T with m = sum_v p_v W_v, and the same m gives the entropy, log sum exp x - h.m / T. So
 each logit is exponentiated once, and neither again for the entropy nor for the gradient. Only the exponentials are kept
-in memory. The logits are fp32. Products that only gradients and entropies need are in bf16 if that is faster here.
+in memory. The logits are fp32. Products that only gradients and entropies need are in the precision of the body.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from models.lm.base import hidden_states
-from models.lm.precision import autocast, precision
+from models.lm.precision import DTYPES, autocast, precision
 from models.lm.shared_query import shared_query, states_before
 
 ROWS = 256
@@ -43,7 +43,7 @@ class _Chosen(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        kind = torch.bfloat16 if precision(states.device.type) == "bf16" else torch.float32
+        kind = DTYPES[precision(states.device.type)]
         trained = any(ctx.needs_input_grad)
         rounded = weight.to(kind)
         kept: list[Tensor] = []

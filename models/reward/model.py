@@ -15,6 +15,7 @@ Shapes: queries [B, Q] padded left, responses [B, k, R] padded right, scores [B,
 A run's reward model is trained by `python -m models.steps reward JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,11 +26,12 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from data.campaign.settings import Reward
+from data.errors import Refused
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
 from models.lm.base import best_device, body, hidden_size, trainable_copy
-from models.lm.precision import autocast
+from models.lm.precision import autocast, loss_scale
 from models.lm.shared_query import shared_query, states_at_end
 from models.lm.tokens import pad_left, pad_right
 from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
@@ -37,7 +39,7 @@ from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
 from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
-from models.training.processes import Processes, processes
+from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
 AT_ONCE = 64  # comparisons that one process scores together
@@ -93,6 +95,11 @@ class RewardModel(nn.Module):
         self.bias.zero_()
         scores = score_all(self, rows, look)
         std, mean = torch.std_mean(scores, correction=0)
+        if not 0 < float(std) < math.inf:  # false for not-a-number, too
+            raise Refused(
+                f"The reward model's scores of the base's responses have a standard deviation of {float(std)}, so they "
+                "cannot be normalised. Lower lr in [reward], or give another base."
+            )
         self.gain.fill_(1.0 / std)
         self.bias.fill_(-self.gain * mean)
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
@@ -153,7 +160,7 @@ def train_reward_model(
     group = processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     trained = shard(model)
-    optimizer = Adam(trained.parameters(), settings.lr)
+    optimizer = Adam(trained.parameters(), settings.lr, loss_scale(model.gain.device))
     first, facts = restore_state(hooks.checkpoints, trained, optimizer)
     history: list[RewardStep] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
@@ -161,9 +168,11 @@ def train_reward_model(
             hooks.look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
-        loss, right = _backward(trained, batch, settings.micro_batch, group)
+        loss, right = _backward(trained, optimizer, batch, settings.micro_batch)
         group.sum_gradients(trained.parameters())
         optimizer.step(remaining=1 - start / len(rows))
+        if not math.isfinite(loss):
+            raise Refused(f"The reward model diverged: its loss at step {step} is {loss}. Lower lr in [reward].")
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
         save_state(hooks.checkpoints, step + 1, trained, optimizer, {"history": history})
     unshard(trained, model)
@@ -171,15 +180,15 @@ def train_reward_model(
 
 
 def _backward(
-    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, group: Processes
+    model: RewardModel, optimizer: Adam, batch: Sequence[Comparison], micro_batch: int
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
-    sums = torch.zeros(1, 2)
+    sums, group = torch.zeros(1, 2), processes()
     for part, counts in group.micro_batches(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
         loss = preference_loss(scores, label).sum() * counts / len(batch)
-        loss.backward()
+        optimizer.backward(loss)
         sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
     loss_sum, right = group.gather(sums.to(model.gain.device)).sum(0).tolist()
     return loss_sum, right
