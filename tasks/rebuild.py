@@ -15,6 +15,7 @@ from data.runs.rebuild import circumstances, copy_inputs, differing, find_anywhe
 from data.store import LocalStore, open_store
 from models.steps import STEPS
 from models.training.job import Job
+from models.training.processes import processes
 
 
 class RebuildResult(TypedDict):
@@ -47,6 +48,7 @@ def rebuild_run(store_uri: str, run: str) -> RebuildResult:
             if recorded is None:
                 continue
             if recorded["device"] == "cpu":
+                processes()  # sets the number of threads, once
                 torch.set_num_threads(recorded["threads"])
             say(f"{step}: trained again from the manifest of {run}")
             train(replace(job, precision=recorded.get("precision")))

@@ -16,7 +16,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from data.cord.alarms import Alarm
 from data.cord.limits import NOISES
-from models.lm.base import body
+from models.lm.head import body_of
 from models.lm.logprobs import chosen_logprobs, response_logprobs
 from models.lm.precision import autocast
 from models.lm.prompts import Prompts
@@ -86,9 +86,9 @@ def rounding_noise(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, tem
     for context, responses in zip(contexts, tokens, strict=True):
         for response in responses:
             row = torch.cat([context[context >= 0], response])[None]
-            exact = body(model)(input_ids=row).last_hidden_state[0, -len(response) - 1 : -1]
+            exact = body_of(model)(input_ids=row).last_hidden_state[0, -len(response) - 1 : -1]
             with autocast(row.device):
-                rounded = body(model)(input_ids=row).last_hidden_state[0, -len(response) - 1 : -1].float()
+                rounded = body_of(model)(input_ids=row).last_hidden_state[0, -len(response) - 1 : -1].float()
             pair = [chosen_logprobs(model, states, response, temperature)[0] for states in (exact, rounded)]
             changes.append((pair[0] - pair[1]).abs())
     return float(torch.cat(changes).mean())

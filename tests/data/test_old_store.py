@@ -92,4 +92,5 @@ def test_the_evaluation_and_the_settings_that_decided_are_its_own(store: LocalSt
     assert evaluation_of(store, CAMPAIGN, run.facts["run"]).prefix == promotion_log(store, CAMPAIGN)[-1]["evaluation"]
     settings = settings_in_force(store, CAMPAIGN, run.facts["run"])
     today = load_campaign("tiny.toml")
+    assert settings is not None
     assert settings.model_copy(update={"sentinels": today.sentinels}) == today, "sentinels had other limits then"
