@@ -29,8 +29,8 @@ from data.store import LocalStore
 from data.store.manifest import read_manifest
 
 RATES, SEEDS, PRECISIONS = (3e-5, 2e-6), (1, 2), ("bf16", "fp16", "fp32")
-BATCH, UPDATES, FIRST, LAST = 16, 2_000, 5, 5
-QUESTIONS, SAMPLES = 128, 64
+BATCH, UPDATES, FIRST, LAST = 16, 2_000, 3, 3
+QUESTIONS, SAMPLES = 40, 64
 
 
 def settings(base: str, lr: float) -> Campaign:

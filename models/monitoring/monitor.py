@@ -28,15 +28,14 @@ INVARIANTS_EVERY = 10  # updates
 
 
 class Monitor:
-    """Inspects every update of one run. `history` is the list to which the run's metrics are logged.
+    """Inspects every update of one run by the rules of its training. `history` is the list to which the run's metrics are logged.
 
     `invariants` returns an alarm for each invariant that is violated. It is called every INVARIANTS_EVERY updates.
     """
 
     def __init__(
         self,
-        policy: Policy,
-        limits: Limits,
+        rules: tuple[Policy, Limits],
         prompts: Prompts,
         base_scores: tuple[float, float],
         shadow: ShadowScorer,
@@ -45,7 +44,7 @@ class Monitor:
         invariants: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
-        self.policy, self.limits, self.prompts = policy, limits, prompts
+        (self.policy, self.limits), self.prompts = rules, prompts
         self.base_mean, self.base_std = base_scores
         self.shadow, self.history = shadow, history
         self.queries = {tuple(query) for query in queries}

@@ -104,10 +104,7 @@ def open_monitor(
             report(job, alarm_of_base)
         elif len(scores) < FEW_SCORES:
             say(f"policy: only {len(scores)} valid responses of the base were drawn, too few to compare their scores.")
-        measured = limits_for(limits, prompts.fmt, checked.noise)
-        yield Monitor(
-            job.campaign.policy, measured, prompts, published, shadow, history, queries, invariants,
-            lambda alarm: report(job, alarm),
-        )  # fmt: skip
+        rules = job.campaign.policy, limits_for(limits, prompts.fmt, checked.noise)
+        yield Monitor(rules, prompts, published, shadow, history, queries, invariants, lambda alarm: report(job, alarm))
     finally:
         shadow.close()
