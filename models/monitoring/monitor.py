@@ -28,7 +28,7 @@ INVARIANTS_EVERY = 10  # updates
 
 
 class Monitor:
-    """Inspects every update of one run by the rules of its training. `history` is the list to which the run's metrics are logged.
+    """Inspects every update of one run by its `rules`. `history` is the list to which the run's metrics are logged.
 
     `invariants` returns an alarm for each invariant that is violated. It is called every INVARIANTS_EVERY updates.
     """
