@@ -9,13 +9,14 @@ from flows.parameters import BaseModel, CampaignName, DecidedBy, Despite, Preset
 from flows.settings import configured
 from models.training.job import Job
 from tasks.artifacts import show_run
+from tasks.base_check import require_check
 from tasks.evaluation import evaluate_policy
 from tasks.labels import check_changes, freeze_labels, labels_are_new
 from tasks.leases import training_lease
 from tasks.promotion import promote_if_better
 from tasks.runs import publish_run
 from tasks.tracking import track_run
-from tasks.training import check_rival, run_id, train_policy, train_reward, train_supervised
+from tasks.training import check_rival, identify_run, train_policy, train_reward, train_supervised
 
 
 @flow
@@ -39,12 +40,13 @@ def retrain(
     settings = configured(campaign, preset, base=base)
     check_line(store, settings.name)
     label_set = freeze_labels(store, settings.name, through_round)
-    run = run_id(store, settings, label_set, seed)
+    run, precision = identify_run(store, settings, label_set, seed)
     check_line(store, settings.name, run)
     changes = check_changes(store, settings, label_set, run, despite, by)
+    require_check(store, settings)
     check_rival(store, settings, run)
     with training_lease(store, settings.name, run) as lease:
-        job = Job(store, settings, run, label_set, seed, lease, changes)
+        job = Job(store, settings, run, label_set, seed, lease, changes, precision)
         train_supervised(job, launch)
         train_reward(job, launch)
         train_policy(job, launch)
