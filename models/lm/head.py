@@ -86,6 +86,8 @@ def _measured(model: PreTrainedModel) -> Head:
 def body_of(model: PreTrainedModel) -> PreTrainedModel:
     """Return the transformer without its language-model head."""
     inner = model.base_model
+    if inner is model:  # the class calls its body by another name than it says
+        inner = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
     assert isinstance(inner, PreTrainedModel)
     return inner
 

@@ -17,7 +17,7 @@ from transformers import GPT2Config, GPT2Model, MistralConfig, MistralModel, Pre
 
 from data.errors import Refused
 from models.lm.head import embedded_tokens
-from models.lm.masks import Masks
+from models.lm.masks import KINDS, Masks
 from models.lm.precision import autocast, exact
 from models.lm.rows import Decoder, Layout, Rows, decode, states_at_ends, states_of
 from models.lm.tokens import pad_left
@@ -26,6 +26,7 @@ BOUND = 1e-4  # largest relative error of a state; rounding in fp32 is about 1e-
 CONTEXTS, K, LENGTH = (12, 7), 2, 6  # tokens of the contexts, responses, tokens of a response
 WINDOW = 5  # tokens, instead of a model's own window or chunk, which would be longer than these rows
 WINDOWS = ("sliding_window", "attention_chunk_size")
+NO_WINDOWS = ("max_window_layers", "sliding_window_pattern")  # settings that count layers
 KEPT = "_andon_layout"  # the attribute of a body that keeps its layout, also in copies of it
 
 
@@ -135,15 +136,24 @@ def _plain(body: PreTrainedModel, contexts: Tensor, tokens: Tensor) -> Tensor:
 def _candidates(body: PreTrainedModel, size: int) -> Iterator[Layout]:
     """Yield layouts, the fastest first."""
     config = body.config.get_text_config()
-    if any(getattr(config, name, None) is not None for name in WINDOWS):
-        # Only a model that lists its kinds of layers takes masks by kind.
-        if getattr(config, "layer_types", None):
-            yield Layout(Rows.SHARED, Masks.BY_KIND, size)
-        if getattr(config, "sliding_window", None) is not None:
-            yield Layout(Rows.SHARED, Masks.WINDOW, size)
-    yield Layout(Rows.SHARED, Masks.ONE, size)
+    if not _counts_columns(config):
+        if any(getattr(config, name, None) is not None for name in WINDOWS):
+            # Only a model that lists its kinds of layers takes masks by kind.
+            if getattr(config, "layer_types", None):
+                yield Layout(Rows.SHARED, Masks.BY_KIND, size)
+            if getattr(config, "sliding_window", None) is not None:
+                yield Layout(Rows.SHARED, Masks.WINDOW, size)
+        yield Layout(Rows.SHARED, Masks.ONE, size)
     yield Layout(Rows.SEPARATE, Masks.ONE, size)
     yield Layout(Rows.RECOMPUTED, Masks.ONE, size)
+
+
+def _counts_columns(config: Any) -> bool:
+    """Return whether layers may choose by the number of a column what they see, in rows longer than those measured."""
+    if set(getattr(config, "layer_types", None) or ()) - KINDS:
+        return True
+    settings = (name for name, value in config.to_dict().items() if type(value) is int and value > 0)
+    return any(word == "window" for name in settings if name not in (*WINDOWS, *NO_WINDOWS) for word in name.split("_"))
 
 
 def _agrees(body: PreTrainedModel, layout: Layout, contexts: Tensor, tokens: Tensor, plain: Tensor) -> bool:
