@@ -17,7 +17,7 @@ import transformers
 
 from bench.arguments import parser
 from data.escape import first_line
-from tests.support.zoo import BOUND, TYPES, UNBUILT, Verdict, judge, tiny_tokenizer
+from tests.support.zoo import TYPES, UNBUILT, Verdict, judge, tiny_tokenizer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "bases.md"
 MARK = "<!-- The rest of this page is written by `python -m bench.checks.zoo`. -->\n"

@@ -132,8 +132,7 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
 
 def _check_body(body: PreTrainedModel) -> None:
     """Raise Refused if a saved body would be loaded as another model, as a decoder that is half of a model would."""
-    own, config = type(body), type(body.config)
-    loaded = MODEL_MAPPING[config] if config in MODEL_MAPPING else None
+    own, loaded = type(body), MODEL_MAPPING.get(type(body.config), None)
     if loaded is not own:
         other = "nothing" if loaded is None else getattr(loaded, "__name__", "another model")
         raise Refused(f"its {own.__name__} is part of a larger model: AutoModel loads {other} for it")

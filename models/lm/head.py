@@ -16,7 +16,7 @@ from models.lm.precision import exact
 
 BOUND = 1e-5  # largest error of the model's own logits, relative to the largest of them
 KEPT = "_andon_head"  # the attribute of a model that keeps its head, also in copies of it
-CAPS = ("final_logit_softcapping", "logits_soft_cap", "logit_softcap")
+CAPS = ("final_logit_softcapping", "logits_soft_cap", "logit_softcap", "output_logit_soft_cap")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ BOUND = 1e-4  # largest relative error of a state; rounding in fp32 is about 1e-
 CONTEXTS, K, LENGTH = (12, 7), 2, 6  # tokens of the contexts, responses, tokens of a response
 WINDOW = 5  # tokens, instead of a model's own window or chunk, which would be longer than these rows
 WINDOWS = ("sliding_window", "attention_chunk_size")
-NO_WINDOWS = ("max_window_layers", "sliding_window_pattern")  # settings that count layers
+OF_LAYERS = ("_layers", "_pattern")  # how settings end that count layers, also where they say "window"
 KEPT = "_andon_layout"  # the attribute of a body that keeps its layout, also in copies of it
 
 
@@ -91,7 +91,7 @@ def _examples(body: PreTrainedModel) -> tuple[Tensor, Tensor]:
     def drawn(*shape: int) -> Tensor:
         return usual[torch.randint(len(usual), shape, generator=draw)]
 
-    most = int(getattr(config, "max_position_embeddings", None) or sum((*CONTEXTS, LENGTH)))
+    most = max(getattr(config, "max_position_embeddings", None) or 0, 0) or sum((*CONTEXTS, LENGTH))
     lengths = [max(1, min(length, most - LENGTH)) for length in CONTEXTS]
     device = next(body.parameters()).device
     tokens = drawn(len(lengths), K, min(LENGTH, most - 1))
@@ -152,8 +152,8 @@ def _counts_columns(config: Any) -> bool:
     """Return whether layers may choose by the number of a column what they see, in rows longer than those measured."""
     if set(getattr(config, "layer_types", None) or ()) - KINDS:
         return True
-    settings = (name for name, value in config.to_dict().items() if type(value) is int and value > 0)
-    return any(word == "window" for name in settings if name not in (*WINDOWS, *NO_WINDOWS) for word in name.split("_"))
+    sizes = {name for name, value in config.to_dict().items() if type(value) is int and value > 0} - {*WINDOWS}
+    return any("window" in name and not name.endswith(OF_LAYERS) for name in sizes)
 
 
 def _agrees(body: PreTrainedModel, layout: Layout, contexts: Tensor, tokens: Tensor, plain: Tensor) -> bool:

@@ -7,7 +7,7 @@ weights, biases and norms are random, its windows are shorter than the rows. OWN
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from data.campaign import load_campaign
 from data.campaign.queries import load_queries
 from data.errors import Refused
-from models.lm.base import EMBEDDED, Base, open_base
+from models.lm.base import EMBEDDED, open_base
 from models.lm.head import body_of
 from models.lm.layout import layout_of
 from models.lm.logprobs import response_logprobs
@@ -70,7 +70,7 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("mamba_n_heads", "mamba_num_heads"), 8),
     **dict.fromkeys(("mamba_d_head", "mamba_d_state", "ssm_state_size", "state_size"), 16),
     **dict.fromkeys(("mamba_chunk_size", "chunk_size"), 8),
-    **dict.fromkeys(("lru_width", "attention_hidden_size"), 64),
+    "lru_width": 64,
     **dict.fromkeys(("image_size",), 32),
     **dict.fromkeys(("patch_size",), 16),
     "index_topk": WINDOW,
@@ -95,8 +95,20 @@ OWN: dict[str, dict[str, Any]] = {
     "cohere": {"logit_scale": 0.0625},
     "cohere_compass_text": {"layer_types": WINDOWS, "rope_parameters": ROPE_BY_KIND},
     "blt": {"encoder_hash_byte_group_vocab": 512},
-    "dbrx": {"attn_config": {"rope_theta": 10_000.0, "clip_qkv": 8.0}, "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4}},
-    "dots3_note": {"text_config": DOTS_3, "vision_config": {"per_layer_config": {}, "mlp_layer_types": ["dense"] * 4, "adapter_in_dim": 64}, "audio_config": {"adapter_input_size": 64}},
+    "dbrx": {
+        "attn_config": {"rope_theta": 10_000.0, "clip_qkv": 8.0},
+        "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4},
+    },
+    "dots3_note": {
+        "text_config": DOTS_3,
+        "vision_config": {
+            "per_layer_config": {},
+            "mlp_layer_types": ["dense"] * 4,
+            "adapter_in_dim": 64,
+            "adapter_out_dim": 64,
+        },
+        "audio_config": {"adapter_input_size": 64, "adapter_out_dim": 64},
+    },
     "dots3_note_text": DOTS_3,
     "falcon_h1": {"mamba_d_ssm": 128},
     "gemma3n_text": LATE_KEYS | PLE,
@@ -112,12 +124,14 @@ OWN: dict[str, dict[str, Any]] = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
-    "longcat_flash": {"zero_expert_num": 2},
+    "longcat_flash": {"zero_expert_num": 2, "head_dim": 8, "qk_head_dim": 16},
     "mamba2": {"num_heads": 8},
+    "minicpm3": {"scale_emb": 1, "dim_model_base": 32},
     "qwen2": {"use_sliding_window": True, "max_window_layers": 2},
     "qwen4_exp": {"text_config": QWEN_4},
     "qwen4_exp_text": QWEN_4,
     "reformer": {"is_decoder": True, "axial_pos_embds_dim": (16, 48), "axial_pos_shape": (8, 16)},
+    "xmod": {"default_language": "en_XX"},
     "zamba": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zaya": {"num_experts_per_tok": 1},
@@ -220,6 +234,16 @@ class Plain:
         return (reward.gain * reward.head(torch.stack(ends)) + reward.bias).view(self._shape[:2])
 
 
+class Sampled(NamedTuple):
+    """Responses of a model, and how their log-probs differ from those of plain code."""
+
+    plain: Plain
+    expected: Tensor  # log-probs [B, k, R] of plain code
+    contexts: Tensor  # [B, C]
+    tokens: Tensor  # [B, k, R]
+    differences: dict[str, Tensor]
+
+
 def judge(kind: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Verdict:
     """Save a model of a type, open it as a base, and compare all that the learner computes with it."""
     own = tiny_model(kind)
@@ -230,15 +254,14 @@ def judge(kind: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Verdic
     except Refused as refusal:
         return Verdict(refusal=str(refusal))
     with exact():
-        queries, contexts, tokens, differences = sampled(own, base.model, (40, 23, 5, 1), 3, 12)
+        plain, expected, contexts, tokens, differences = sampled(own, base.model, (40, 23, 5, 1), 3, 12)
         policy, reward = PolicyModel(base.model), new_reward_model(base.model, 0)
         trained, _, _ = policy(contexts, tokens, TEMPERATURE)
         trained.sum().backward()
-        plain = Plain(own, queries, tokens)
         scores = plain.scores(reward)
         reward.save(folder / "reward")
         differences |= {
-            "policy": trained.detach() - plain.logprobs(),
+            "policy": trained.detach() - expected,
             "score": reward(contexts, tokens).detach() - scores,
             "score of a saved model": load_reward_model(folder / "reward")(contexts, tokens) - scores,
         }
@@ -251,21 +274,20 @@ def judge(kind: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Verdic
 
 def sampled(
     own: PreTrainedModel, model: PreTrainedModel, lengths: Sequence[int], k: int, length: int
-) -> tuple[list[list[int]], Tensor, Tensor, dict[str, Tensor]]:
-    """Sample k responses of a length to random queries of some lengths, and compare log-probs with those of `own`.
-
-    Returns queries, contexts [B, C], responses [B, k, R], and the differences of sampling and of training.
-    """
+) -> "Sampled":
+    """Sample k responses of a length to random queries of some lengths, and compare log-probs with those of `own`."""
     draw = torch.Generator().manual_seed(2)
     queries = [torch.randint(3, VOCABULARY, (each,), generator=draw).tolist() for each in lengths]
     contexts, fmt = pad_left(queries), RULES.model_copy(update={"response_tokens": length})
     samples = sample(model, contexts, draw_noise(len(queries), k, fmt, draw), fmt)
-    expected = Plain(own, queries, samples.tokens).logprobs()
+    plain = Plain(own, queries, samples.tokens)
+    expected = plain.logprobs()
     trained = response_logprobs(model, contexts, samples.tokens, TEMPERATURE, 2)
     others = [[query[0] % (VOCABULARY - 4) + 3, *query[1:]] for query in queries]
     moved = (Plain(own, others, samples.tokens[:, :1]).logprobs() - expected[:, :1]).abs().max()
     assert moved > 100 * BOUND, f"another token moves nothing by more than {moved:.1e}, so the check sees nothing"
-    return queries, contexts, samples.tokens, {"sampling": samples.logprobs - expected, "training": trained - expected}
+    differences = {"sampling": samples.logprobs - expected, "training": trained - expected}
+    return Sampled(plain, expected, contexts, samples.tokens, differences)
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
