@@ -6,7 +6,7 @@
 - Scores of the base, on responses from the `generate` of transformers, by the shadow scorer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, cast
 
@@ -38,7 +38,7 @@ def run_preflight(
     policy: PolicyModel,
     reference: PreTrainedModel,
     score: Score,
-    queries: list[list[int]],
+    queries: Sequence[list[int]],
     prompts: Prompts,
 ) -> list[Alarm]:
     """Return an alarm for each failed check. No random number of the training is used."""
@@ -69,7 +69,7 @@ def run_preflight(
 def scores_of_base(
     reference: PreTrainedModel,
     ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
-    queries: list[list[int]],
+    queries: Sequence[list[int]],
     prompts: Prompts,
     at_once: int,
 ) -> list[float]:
