@@ -31,10 +31,10 @@ from data.errors import Refused
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
-from models.lm.base import best_device, body, hidden_size, trainable_copy
+from models.lm.base import best_device, hidden_size, trainable_copy
+from models.lm.head import body_of
+from models.lm.layout import end_states
 from models.lm.memory import fitting, shape_of
-from models.lm.precision import autocast
-from models.lm.shared_query import shared_query, states_at_end
 from models.lm.tokens import pad_left, pad_right
 from models.reward.preferences import (
     Comparison,
@@ -84,12 +84,7 @@ class RewardModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, queries: Tensor, responses: Tensor) -> Tensor:
-        row = shared_query(queries, responses)
-        with autocast(queries.device):
-            out = self.body(
-                input_ids=row.tokens, attention_mask=row.attention, position_ids=row.positions, use_cache=False
-            )
-        at_end = states_at_end(out.last_hidden_state, responses, queries.shape[1]).float()
+        at_end = end_states(self.body, queries, responses)
         scores: Tensor = self.gain * self.head(at_end).squeeze(-1) + self.bias
         return scores
 
@@ -129,9 +124,7 @@ class RewardModel(nn.Module):
 
 def load_reward_model(folder: Path) -> RewardModel:
     """Load a published reward model, frozen."""
-    transformer = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
-    )
+    transformer = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     model = RewardModel(transformer)
     rest = load_file(folder / "head.safetensors")
     if lacking := [name for name in model.state_dict() if not name.startswith("body.") and name not in rest]:
@@ -143,7 +136,7 @@ def load_reward_model(folder: Path) -> RewardModel:
 def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
     """Return an untrained reward model: the base's body and a fresh head."""
     torch.manual_seed(seed)
-    return RewardModel(body(trainable_copy(base))).eval().to(best_device())
+    return RewardModel(body_of(trainable_copy(base))).eval().to(best_device())
 
 
 @torch.no_grad()

@@ -22,10 +22,10 @@ from transformers import PreTrainedModel
 
 from data.campaign.settings import Supervised
 from data.runs.step_facts import SupervisedStep
-from models.lm.base import hidden_states, logits, trainable_copy
+from models.lm.base import trainable_copy
+from models.lm.head import body_of, logits
+from models.lm.layout import response_states
 from models.lm.memory import fitting, shape_of
-from models.lm.precision import autocast
-from models.lm.shared_query import shared_query, states_before
 from models.lm.tokens import PAD, pad_left, pad_right
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
@@ -50,10 +50,7 @@ def response_loss(model: PreTrainedModel, examples: Sequence[Example]) -> Tensor
     device = next(model.parameters()).device
     contexts = pad_left([context for context, _ in examples]).to(device)
     responses = pad_right([response for _, response in examples]).to(device)[:, None, :]
-    row = shared_query(contexts, responses)
-    with autocast(device):
-        hidden = hidden_states(model, row.tokens, row.attention, row.positions, use_cache=False).last_hidden_state
-    before = states_before(hidden, contexts.shape[1], 1, responses.shape[2])
+    before = response_states(body_of(model), contexts, responses)
     real = responses != PAD
     return cross_entropy(logits(model, before[real]), responses[real], reduction="sum")
 

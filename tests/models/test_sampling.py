@@ -6,7 +6,8 @@ from torch import Tensor
 
 from data.campaign import load_campaign
 from data.campaign.settings import TextFormat
-from models.lm.base import Base, logits
+from models.lm.base import Base
+from models.lm.head import logits
 from models.lm.logprobs import response_logprobs
 from models.lm.sampling import MOST_TRIES, draw_noise, draw_tokens, sample, sample_valid
 from models.lm.tokens import pad_left, single_token, truncate
