@@ -8,24 +8,23 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-
-import torch
 
 from data.campaign.queries import edition
 from data.canonical import Document
 from data.console import LOGGER, say
 from data.errors import MEMORY_RAN_OUT, Refused, Stopped, out_of_memory
 from data.labels.label_sets import batches_of, label_agreement, read_label_set
-from data.runs.checkpoints import Checkpoints
-from data.runs.step_facts import Circumstances, PolicyUpdate, RewardFacts, SupervisedFacts
+from data.runs.step_facts import PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
 from models.card import model_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
+from models.lm.machine import circumstances
 from models.lm.memory import must_recompute
-from models.lm.precision import precision
+from models.lm.precision import Precision, computing_in
 from models.lm.query_list import query_tokens
 from models.monitoring.canaries import canaries, chosen, remembered
 from models.monitoring.live import LiveWall
@@ -59,7 +58,7 @@ def supervised_step(job: Job) -> None:
     if settings is None:
         return
     checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
-    if _is_done(job, "supervised", checkpoints):
+    if job.is_done("supervised", checkpoints):
         return
     began, base, texts = datetime.now(UTC), open_base(job.campaign.base, text), edition(text, "train")
     train, validation, corrected = references(job, base)
@@ -83,9 +82,7 @@ def supervised_step(job: Job) -> None:
             "validation_loss_of_base": before,
         }
         inputs = {"base": base.fingerprint, "label_set": job.label_set, "seed": job.seed, "queries": texts}
-        _publish(
-            job, "supervised", Path(scratch), {"history.json": history}, inputs, {**facts, **around(recompute)}, began
-        )
+        _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began, recompute)
     checkpoints.clear()
 
 
@@ -96,7 +93,7 @@ def reward_step(job: Job) -> None:
         job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
         for number in range(settings.models)
     ]
-    if _is_done(job, "reward", *saved):
+    if job.is_done("reward", *saved):
         return say("reward model: published")
     base, store, texts = start_of(job), job.plain_store, edition(text, "train")
     prompts = base.prompts(text)
@@ -150,7 +147,7 @@ def reward_step(job: Job) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ensemble.save(Path(scratch))
         documents = {"history.json": histories[0], "canaries.json": pairs}
-        _publish(job, "reward", Path(scratch), documents, inputs, {**facts, **around(recompute)}, began)
+        _publish(job, "reward", Path(scratch), documents, inputs, facts, began, recompute)
     for checkpoints in saved:
         checkpoints.clear()
 
@@ -158,7 +155,7 @@ def reward_step(job: Job) -> None:
 def policy_step(job: Job) -> None:
     """Train the run's policy against its published reward model, and publish it."""
     checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
-    if _is_done(job, "policy", checkpoints):
+    if job.is_done("policy", checkpoints):
         return say("policy: published")
     began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.policy
     base, scorer, texts = start_of(job), job.published("reward"), edition(text, "train")
@@ -168,9 +165,8 @@ def policy_step(job: Job) -> None:
     say(f"policy: PPO from {start}, {settings.episodes:,} episodes")
     prompts = base.prompts(text)
     queries = query_tokens(prompts, "train")
-    predicted = settings.responses_per_query * text.response_tokens
+    separate, predicted = settings.value_model == "separate", settings.responses_per_query * text.response_tokens
     longest = len(prompts.surround([])) + text.query_tokens + predicted
-    separate = settings.value_model == "separate"
     recompute = must_recompute(base.model, settings.micro_batch, longest, predicted, copies=1 + separate)
     metrics: list[PolicyUpdate] = []
     with quarantined(job, "policy", checkpoints), open_monitor(job, base, score, scorer, queries, metrics) as inspect:
@@ -194,23 +190,20 @@ def policy_step(job: Job) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         save_language_model(policy.language_model, base.tokenizer, Path(scratch))
         (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last["kl"]), "utf-8")
-        _publish(
-            job, "policy", Path(scratch), {"history.json": metrics}, inputs, {"last": last, **around(recompute)}, began
-        )
+        facts = PolicyFacts(last=last)
+        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, facts, began, recompute)
     checkpoints.clear()
 
 
-def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
-    """Return whether a step is published. If it is, remove its checkpoints, which a killed process may have left."""
-    if job.published(step) is None:
-        return False
-    for checkpoints in saved:
-        checkpoints.clear()
-    return True
-
-
 def _publish(
-    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: Document, began: datetime
+    job: Job,
+    step: str,
+    folder: Path,
+    documents: Document,
+    inputs: Document,
+    facts: SupervisedFacts | RewardFacts | PolicyFacts,
+    began: datetime,
+    recompute: bool,
 ) -> None:
     """Publish all files of a folder and some JSON documents, from the first process."""
     if processes().is_main:
@@ -218,17 +211,25 @@ def _publish(
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
-        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts=facts, began=began)
+        recorded = {**facts, **circumstances(recompute)}
+        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts=recorded, began=began)
     processes().wait()
 
 
-def around(recompute: bool) -> Circumstances:
-    """Return the facts of the machine and of this process that a manifest records."""
-    kind, threads = best_device().type, torch.get_num_threads()
-    return {"device": kind, "precision": precision(kind), "threads": threads, "gradient_checkpointing": recompute}
+def _in_its_precision(step: Callable[[Job], None]) -> Callable[[Job], None]:
+    """Return the step as it runs in the precision of its job."""
+
+    def run(job: Job) -> None:
+        with computing_in(None if job.precision is None else Precision(job.precision)):
+            step(job)
+
+    return run
 
 
-STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_step}
+STEPS = {
+    name: _in_its_precision(step)
+    for name, step in (("supervised", supervised_step), ("reward", reward_step), ("policy", policy_step))
+}
 
 
 def main(step: str, job: Path) -> None:

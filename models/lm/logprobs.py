@@ -3,7 +3,7 @@
 Let x = W h / T be the logits [V] of one state. Then lp = x[token] - log sum exp x. Its gradient has a closed form,
 d lp / dh = (W[token] - m) / T with m = sum_v p_v W_v, and the same m gives the entropy, log sum exp x - h.m / T. So
 each logit is exponentiated once, and neither again for the entropy nor for the gradient. Only the exponentials are kept
-in memory. The logits are fp32. Products that only gradients and entropies need are in bf16 if that is faster here.
+in memory. The logits are fp32. Products that only gradients and entropies need are in the precision of the body.
 
 Some models cap their logits: x = c tanh(u / c) with u = W h / T. Then each entry of the gradient has the factor
 dx / du = 1 - (x / c)^2, and the entropy is log sum exp x - sum_v p_v x_v (models/lm/head.py).
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from models.lm.head import body_of, head_of, soft_cap, weights_of
 from models.lm.layout import response_states
-from models.lm.precision import precision
+from models.lm.precision import DTYPES, precision
 
 ROWS = 256
 
@@ -48,7 +48,7 @@ class _Chosen(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, tokens: Tensor, cap: float | None) -> tuple[Tensor, Tensor]:
-        kind = torch.bfloat16 if precision(states.device.type) == "bf16" else torch.float32
+        kind = DTYPES[precision(states.device.type)]
         trained = any(ctx.needs_input_grad)
         rounded = weight.to(kind)
         kept: list[Tensor] = []

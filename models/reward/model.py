@@ -35,6 +35,7 @@ from models.lm.base import best_device, hidden_size, trainable_copy
 from models.lm.head import body_of
 from models.lm.layout import end_states
 from models.lm.memory import fitting, shape_of
+from models.lm.precision import loss_scale
 from models.lm.tokens import pad_left, pad_right
 from models.reward.preferences import (
     Comparison,
@@ -50,7 +51,7 @@ from models.training.checkpoint import restore_state, save_state, save_when_stop
 from models.training.exhausted import SizeLimit, saved_if_memory_runs_out
 from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
-from models.training.processes import Processes, processes
+from models.training.processes import processes
 from models.training.recompute import recompute
 from models.training.sharding import shard, unshard
 
@@ -177,7 +178,7 @@ def train_reward_model(
     if hooks.recompute:
         recompute(model)
     trained = shard(model)
-    optimizer = Adam(trained.parameters(), settings.lr)
+    optimizer = Adam(trained.parameters(), settings.lr, loss_scale(model.gain.device))
     first, facts = restore_state(hooks.checkpoints, trained, optimizer)
     history: list[RewardStep] = facts.get("history", [])
     row = shape_of(model.body).training(widest(rows), 0, hooks.recompute)
@@ -189,7 +190,7 @@ def train_reward_model(
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
         with saved_if_memory_runs_out(*state, limit):
-            loss, right = _backward(trained, batch, settings.micro_batch, group)
+            loss, right = _backward(trained, optimizer, batch, settings.micro_batch)
         if not math.isfinite(loss):
             raise Refused(f"The reward model diverged: its loss at step {step} is {loss}. Lower lr in [reward].")
         group.sum_gradients(trained.parameters())
@@ -201,15 +202,15 @@ def train_reward_model(
 
 
 def _backward(
-    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, group: Processes
+    model: RewardModel, optimizer: Adam, batch: Sequence[Comparison], micro_batch: int
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
-    sums = torch.zeros(1, 2)
+    sums, group = torch.zeros(1, 2), processes()
     for part, counts in group.micro_batches(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
         loss = preference_loss(scores, label).sum() * counts / len(batch)
-        loss.backward()
+        optimizer.backward(loss)
         sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
     loss_sum, right = group.gather(sums.to(model.gain.device)).sum(0).tolist()
     return loss_sum, right

@@ -35,6 +35,7 @@ class Job:
     seed: int
     lease: Lease | None = None  # it fences all writes
     changes: Document | None = None  # of the campaign since its labels were asked for, which a person accepted
+    precision: str | None = None  # of its trainings, decided once for all processes; None: as this machine decides
 
     def write(self, path: Path) -> None:
         document: dict[str, Any] = {
@@ -45,6 +46,7 @@ class Job:
             "seed": self.seed,
             "lease": self.lease,
             "changes": self.changes,
+            "precision": self.precision,
         }
         path.write_text(json.dumps(document), "utf-8")
 
@@ -69,6 +71,14 @@ class Job:
 
     def published(self, step: str) -> Publication | None:
         return read_manifest(self.plain_store, self.prefix(step))
+
+    def is_done(self, step: str, *saved: Checkpoints) -> bool:
+        """Return whether a step is published. If so, remove its checkpoints, which a killed process may have left."""
+        if self.published(step) is None:
+            return False
+        for checkpoints in saved:
+            checkpoints.clear()
+        return True
 
     def checkpoints(self, step: str, every: int) -> Checkpoints:
         return Checkpoints(self.fenced_store, self.prefix(step), every)

@@ -169,7 +169,7 @@ BUGS = (
     Bug(
         "learning rate times 100",
         "models/ppo/train.py",
-        (("Adam(policy.parameters(), settings.lr)", "Adam(policy.parameters(), 100 * settings.lr)"),),
+        (("policy.parameters(), settings.lr", "policy.parameters(), 100 * settings.lr"),),
         step="policy",
     ),
     Bug(
