@@ -135,6 +135,6 @@ def base_responses(
         if len(sampled) >= count:
             return sampled[:count]
     raise Refused(
-        f"The base gave {len(sampled)} of {count} valid responses in {MOST_PASSES} passes: it ends too few sentences by "
-        "the campaign's rules. Change truncate_at or response_tokens in [text], or the base."
+        f"The base gave {len(sampled)} of {count} valid responses in {MOST_PASSES} passes: it ends too few sentences "
+        "by the campaign's rules. Change truncate_at or response_tokens in [text], or the base."
     )
