@@ -22,7 +22,7 @@ from data.labels.label_sets import batches_of, label_agreement, read_label_set
 from data.runs.checkpoints import Checkpoints
 from data.runs.step_facts import Circumstances, PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
-from models.card import model_card
+from models.card import model_card, reward_card, write_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.lm.precision import precision
 from models.lm.prompts import Prompts
@@ -149,7 +149,10 @@ def reward_step(job: Job) -> None:
     }
     inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
-        ensemble.save(Path(scratch))
+        saved_as = ensemble.save(Path(scratch), prompts.padding)
+        missing = [each.lacks for each in saved_as] if saved_as[0].exists else None
+        base.tokenizer.save_pretrained(scratch)
+        write_card(Path(scratch), reward_card(job.campaign, job.run, missing, prompts.padding), prompts)
         documents = {"history.json": histories[0], "canaries.json": pairs}
         _publish(job, "reward", Path(scratch), documents, inputs, facts, began)
     for checkpoints in saved:
@@ -188,8 +191,8 @@ def policy_step(job: Job) -> None:
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
     inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
-        save_language_model(policy.language_model, base.tokenizer, Path(scratch))
-        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last["kl"]), "utf-8")
+        save_language_model(policy.language_model, base.tokenizer, Path(scratch), prompts)
+        write_card(Path(scratch), model_card(job.campaign, job.run, last["kl"]), prompts)
         _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, PolicyFacts(last=last), began)
     checkpoints.clear()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from models.reward.classifier import Saved
 from models.reward.model import RewardModel, load_reward_model, score_all
 from models.reward.preferences import Comparison
 from models.training.loop import Look, unwatched
@@ -24,10 +25,10 @@ class Ensemble:
         """Return the scores [members, N, k] of comparisons with equal k."""
         return torch.stack([score_all(member, rows, look) for member in self.members])
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, padding: int | None = None) -> list[Saved]:
         """Write the first member to the top of a folder, like a single model, and the others to subfolders."""
-        for number, member in enumerate(self.members):
-            member.save(folder / f"member-{number}" if number else folder)
+        folders = [folder / f"member-{number}" if number else folder for number in range(len(self.members))]
+        return [member.save(path, padding) for member, path in zip(self.members, folders, strict=True)]
 
 
 def load_ensemble(folder: Path) -> Ensemble:

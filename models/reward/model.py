@@ -29,9 +29,11 @@ from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
 from models.lm.base import best_device, body, hidden_size, trainable_copy
+from models.lm.checkpoint_folder import HEAD_FILE
 from models.lm.precision import autocast
 from models.lm.shared_query import shared_query, states_at_end
 from models.lm.tokens import pad_left, pad_right
+from models.reward.classifier import Saved, save_classifier
 from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
@@ -97,11 +99,17 @@ class RewardModel(nn.Module):
         self.bias.fill_(-self.gain * mean)
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
 
-    def save(self, folder: Path) -> None:
-        """Write the body as a checkpoint of transformers, and the head in a file next to it."""
-        self.body.save_pretrained(folder, safe_serialization=True)
-        rest = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
-        save_file(rest, folder / "head.safetensors")
+    @torch.no_grad()
+    def save(self, folder: Path, padding: int | None = None) -> Saved:
+        """Write a sequence classifier of transformers, and next to it the head as it was trained.
+
+        `padding` is a token at which no response ends.
+        """
+        rest = (self.gain * self.head.bias + self.bias).squeeze()
+        saved = save_classifier(self.body, self.gain * self.head.weight, rest, padding, folder)
+        own = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
+        save_file(own | saved.own, folder / HEAD_FILE)
+        return saved
 
 
 def load_reward_model(folder: Path) -> RewardModel:
@@ -110,7 +118,7 @@ def load_reward_model(folder: Path) -> RewardModel:
         folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
     )
     model = RewardModel(transformer)
-    model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)
+    model.load_state_dict(load_file(folder / HEAD_FILE), strict=False)
     return model.eval().requires_grad_(False).to(best_device())
 
 
