@@ -166,7 +166,8 @@ def trainable_copy(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy with weights of its own, ready for gradients, still without dropout."""
     duplicate: PreTrainedModel = copy.deepcopy(model)
     duplicate.requires_grad_(True).eval()
-    duplicate.get_input_embeddings().padding_idx = None  # padding is masked, so a token of this id learns as all others
+    embedding: Any = duplicate.get_input_embeddings()
+    embedding.padding_idx = None  # padding is masked, so a token of this id learns as all others
     return duplicate
 
 

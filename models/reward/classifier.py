@@ -43,7 +43,7 @@ def save_classifier(body: PreTrainedModel, weight: Tensor, rest: Tensor, padding
         model.save_pretrained(folder, safe_serialization=True)
         return Saved(True, float(rest), {})
     own = bias.clone()
-    bias += (rest / weight.square().sum() * weight[0]).to(bias.dtype)
+    bias.add_(rest / weight.square().sum() * weight[0])
     model.save_pretrained(folder, safe_serialization=True)
     bias.copy_(own)
     return Saved(True, 0.0, {f"body.{name}": own})
@@ -59,7 +59,7 @@ def _final_bias(body: PreTrainedModel) -> tuple[str, nn.Parameter | None]:
         if "norm" not in type(module).__name__.lower() or not isinstance(bias, nn.Parameter) or id(module) in inside:
             continue
         own = bias.clone()
-        bias += 1
+        bias.add_(1)
         shift = body(input_ids=tokens, use_cache=False).last_hidden_state - before
         bias.copy_(own)
         if bias.shape == before.shape[-1:] and float((shift - 1).abs().max()) < 1e-3:

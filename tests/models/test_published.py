@@ -82,13 +82,13 @@ def test_so_it_does_for_architectures_without_a_sequence_classifier(
 def test_a_sequence_classifier_gives_the_scores_also_of_a_padded_batch(base: Base, tmp_path: Path) -> None:
     member = published_reward(base, tmp_path).members[0]
     prompts = base.prompts(CAMPAIGN.text)
-    query = prompts.encode(QUERY)
-    assert query is not None
+    query, padding = prompts.encode(QUERY), prompts.padding
+    assert query is not None and padding is not None
     rows = pad_right([query + prompts.encode_response(text) for text in RESPONSES])
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path, trust_remote_code=False).eval()
     assert model.config.num_labels == 1 and model.config.pad_token_id == prompts.padding
     with torch.no_grad():
-        found = model(rows.where(rows != PAD, prompts.padding), attention_mask=rows != PAD).logits[:, 0]
+        found = model(rows.where(rows != PAD, padding), attention_mask=rows != PAD).logits[:, 0]
     rest = member.gain * member.head.bias + member.bias
     lacks = 0.0 if base.model.config.model_type == "gpt2" else float(rest.detach())
     assert (found + lacks).tolist() == pytest.approx(scores(Ensemble([member]), base), abs=1e-4)

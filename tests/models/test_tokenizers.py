@@ -187,7 +187,7 @@ def test_responses_that_people_could_not_read_as_sampled_are_invalid(base: Base)
 def test_nobody_is_shown_another_text_than_was_sampled(tiny: Base) -> None:
     for base in (tiny, base_of(sentencepiece()), base_of(joining())):
         prompts, wide = base.prompts(RULES), base.prompts(RULES.model_copy(update={"response_tokens": 99}))
-        draw, size = torch.Generator().manual_seed(1), base.model.get_input_embeddings().num_embeddings
+        draw, size = torch.Generator().manual_seed(1), int(base.model.config.vocab_size)
         common = torch.tensor(
             [*prompts.encode_response("It was late... é."), *prompts.stop, base.tokenizer.eos_token_id]
         )
