@@ -26,7 +26,7 @@ HOME = Path(__file__).resolve().parent
 OWN = ("flows", "tasks", "models", "data", "web", "andon_launcher")
 PARENT = "--parent="  # the first argument of a child
 LOOK_S = 1.0  # the time between two looks at the parent
-SAVE_S = 90.0  # the time that an orphan gets to save its state; a training takes at most 60 s
+SAVE_S = 90.0  # the time that an orphan gets to end; a training that saves its state limits its time itself
 
 
 class OwnPackages(MetaPathFinder):
@@ -79,6 +79,9 @@ def end_with(parent: int) -> None:
         end = os.killpg if os.getpgrp() == os.getpid() else os.kill
         end(os.getpid(), signal.SIGTERM)
         time.sleep(SAVE_S)
+        training = sys.modules.get("models.training.termination")
+        while training is not None and training.leaving():
+            time.sleep(LOOK_S)
         end(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True, name="end with the parent").start()

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from models.lm.base import Base, body, logits, open_base, trainable_copy
+from models.lm.base import Base, open_base, trainable_copy
+from models.lm.head import body_of, logits
 from models.lm.tokens import PAD, pad_right
 
 HERE = Path(__file__).parent
@@ -39,7 +40,7 @@ def repeating_loss(model: PreTrainedModel, tokens: Tensor, length: int, draw: ra
     """Return the loss, nats a token, of the second time that random tokens are read, from some place in them on."""
     first = tokens[torch.randint(len(tokens), (TOKENS // length, length))]
     second = first[:, draw.randrange(length // 2) :]
-    hidden = body(model)(input_ids=torch.cat([first, second], 1)).last_hidden_state
+    hidden = body_of(model)(input_ids=torch.cat([first, second], 1)).last_hidden_state
     return cross_entropy(logits(model, hidden[:, length:-1]).flatten(0, 1), second[:, 1:].flatten())
 
 

@@ -2,3 +2,5 @@
 
 `python -m bench.PACKAGE.NAME --help` says what a benchmark measures and which arguments it takes.
 """
+
+import models  # noqa: F401  # before a benchmark loads torch: it sets how threads wait

@@ -15,7 +15,7 @@ from tasks.leases import training_lease
 from tasks.promotion import promote_if_better
 from tasks.runs import publish_run
 from tasks.tracking import track_run
-from tasks.training import check_rival, run_id, train_policy, train_reward, train_supervised
+from tasks.training import check_rival, identify_run, train_policy, train_reward, train_supervised
 
 
 @flow
@@ -39,12 +39,12 @@ def retrain(
     settings = configured(campaign, preset, base=base)
     check_line(store, settings.name)
     label_set = freeze_labels(store, settings.name, through_round)
-    run = run_id(store, settings, label_set, seed)
+    run, precision = identify_run(store, settings, label_set, seed)
     check_line(store, settings.name, run)
     changes = check_changes(store, settings, label_set, run, despite, by)
     check_rival(store, settings, run)
     with training_lease(store, settings.name, run) as lease:
-        job = Job(store, settings, run, label_set, seed, lease, changes)
+        job = Job(store, settings, run, label_set, seed, lease, changes, precision)
         train_supervised(job, launch)
         train_reward(job, launch)
         train_policy(job, launch)

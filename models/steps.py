@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from data.runs.step_facts import Circumstances, PolicyFacts, PolicyUpdate, Rewar
 from data.store.manifest import publish
 from models.card import model_card, reward_card, write_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
-from models.lm.precision import precision
+from models.lm.precision import Precision, computing_in, precision
 from models.lm.prompts import Prompts
 from models.monitoring.canaries import canaries, chosen, remembered
 from models.monitoring.live import LiveWall
@@ -221,7 +222,20 @@ def _publish(
     processes().wait()
 
 
-STEPS = {"supervised": supervised_step, "reward": reward_step, "policy": policy_step}
+def _in_its_precision(step: Callable[[Job], None]) -> Callable[[Job], None]:
+    """Return the step as it runs in the precision of its job."""
+
+    def run(job: Job) -> None:
+        with computing_in(None if job.precision is None else Precision(job.precision)):
+            step(job)
+
+    return run
+
+
+STEPS = {
+    name: _in_its_precision(step)
+    for name, step in (("supervised", supervised_step), ("reward", reward_step), ("policy", policy_step))
+}
 
 
 def main(step: str, job: Path) -> None:

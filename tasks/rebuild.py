@@ -1,6 +1,7 @@
 """Prefect task that trains a finished run again, outside the store, and compares the weights."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,6 +15,7 @@ from data.runs.rebuild import circumstances, copy_inputs, differing, find_anywhe
 from data.store import LocalStore, open_store
 from models.steps import STEPS
 from models.training.job import Job
+from models.training.processes import processes
 
 
 class RebuildResult(TypedDict):
@@ -29,7 +31,7 @@ class RebuildResult(TypedDict):
 def rebuild_run(store_uri: str, run: str) -> RebuildResult:
     """Train a run again from its label set, settings, base and seed; return the weights that differ, and why.
 
-    The number of threads is that of the recorded training. Nothing is written into the store.
+    The number of threads and the precision are those of the recorded training. Nothing is written into the store.
     """
     store = open_store(store_uri)
     published = find_anywhere(store, run)
@@ -46,9 +48,10 @@ def rebuild_run(store_uri: str, run: str) -> RebuildResult:
             if recorded is None:
                 continue
             if recorded["device"] == "cpu":
+                processes()  # sets the number of threads, once
                 torch.set_num_threads(recorded["threads"])
             say(f"{step}: trained again from the manifest of {run}")
-            train(job)
+            train(replace(job, precision=recorded.get("precision")))
             rebuilt = job.published(step)
             assert rebuilt is not None
             different += [f"{step}/{name}" for name in differing(recorded, rebuilt)]

@@ -16,11 +16,12 @@ from data.cord.cord import pulls
 from data.cord.entries import stopped_by
 from data.errors import Refused
 from data.runs.champion import opponent_of
-from data.runs.identity import RunInputs, find_run_id
+from data.runs.identity import RunInputs, name_run
 from data.runs.stops import stops
 from data.store import open_store
 from models.evaluation.systems import open_champion
 from models.lm.base import open_base
+from models.lm.precision import Precision, chosen_precision, training_precision
 from models.steps import STEPS
 from models.training.job import Job
 from tasks.artifacts import show_pulls
@@ -36,11 +37,20 @@ def check_rival(store_uri: str, campaign: Campaign, run: str) -> None:
 
 
 @task(cache_policy=NO_CACHE)
-def run_id(store_uri: str, campaign: Campaign, label_set: str, seed: int) -> str:
-    """Return the id of a run: a hash of what decides its weights, or the older name of a run that has them."""
-    base = open_base(campaign.base, campaign.text).fingerprint
-    inputs = RunInputs(campaign, base, label_set, edition(campaign.text, "train"), seed)
-    return find_run_id(open_store(store_uri), inputs)
+def identify_run(store_uri: str, campaign: Campaign, label_set: str, seed: int) -> tuple[str, str]:
+    """Return the id and the precision of a run: of the run that has these inputs already, or of a new one.
+
+    The id is a hash of what decides the weights. A run that was begun in another precision keeps it, unless
+    ANDON_PRECISION names one.
+    """
+    base = open_base(campaign.base, campaign.text)
+    here, texts = training_precision(base.model), edition(campaign.text, "train")
+    inputs = RunInputs(campaign, base.fingerprint, label_set, texts, seed, here)
+    others = [] if chosen_precision() else [other for other in Precision if other != here]
+    run, precision = name_run(open_store(store_uri), inputs, others)
+    if precision != here:
+        say(f"{run} continues in {precision}, in which it was begun; this machine would use {here}.")
+    return run, precision
 
 
 @task(cache_policy=NO_CACHE)

@@ -43,6 +43,15 @@ class Connection(H11Protocol):
             self.waiting_since = time.monotonic()
         super().data_received(data)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request whose body breaks the protocol; the application may still be reading it, or answering."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # nothing that the application sends can be an answer now
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                return self.end()
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         self.waiting_since = time.monotonic()  # for the answer to be read, and then for the next request
         super().on_response_complete()

@@ -116,7 +116,7 @@ def load_campaign(campaign: str, preset: str | None = None, changes: Mapping[str
         settings = merged(settings, choices[preset])
     settings = merged(settings, changes or {})
     try:
-        return Campaign.model_validate(settings)
+        return Campaign.model_validate(settings, context="file")
     except ValidationError as error:
         told = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
         faults = "; ".join(f"{key or 'file'}: {fault}" for key, fault in told)

@@ -5,7 +5,7 @@ Every setting is read by somebody and unknown keys are refused: a setting that n
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from data.answers import BY_NAME
 from data.answers.ratings import Axis
@@ -196,7 +196,8 @@ class Sentinels(Settings):
     # Largest allowed error, as a fraction of the base's standard deviation; in bf16 see models/monitoring/monitor.py.
     score_error: float = Field(default=0.25, gt=0)
     paid_error: float = Field(default=1e-3, gt=0)  # of a token's reward
-    ratio_error: float = Field(default=0.05, gt=0)  # mean distance of the first ratios from 1
+    # The next limits are for fp32 and for responses of up to 75 tokens; data/cord/limits.py has all others.
+    ratio_error: float = Field(default=1e-3, gt=0)  # mean distance of the first ratios from 1
     first_kl: float = Field(default=0.3, gt=0)  # nats a sequence, before anything is trained
     kl_targets: float = Field(default=4.0, gt=1)  # times the target, or ...
     kl_least: float = Field(default=30.0, gt=0)  # ... so many nats where that is more
@@ -207,11 +208,18 @@ class Sentinels(Settings):
     valid_share: float = Field(default=0.5, ge=0, le=1)  # of the first update's
     entropy_share: float = Field(default=0.15, ge=0, le=1)
     distinct_share: float = Field(default=0.4, ge=0, le=1)
-    length_factor: float = Field(default=1.6, gt=1)
+    length_room: float = Field(default=0.8, gt=0, lt=1)  # of the way from the first mean length to an end of its range
     base_gap_se: float = Field(default=4.5, gt=0)  # standard errors, of the base's scores from the published ones
     score_falls_se: float = Field(default=4.0, gt=0)
     followed_se: float = Field(default=3.0, gt=0)
     reward_labels: int = Field(default=200, gt=0)  # labels without which accuracy says nothing
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_stores(cls, value: Any, info: ValidationInfo) -> Any:
+        """Leave out what stored campaigns may have and no sentinel reads; a campaign's own file may not have it."""
+        stored = isinstance(value, dict) and info.context is None
+        return {name: limit for name, limit in value.items() if name != "length_factor"} if stored else value
 
 
 class Promotion(Settings):

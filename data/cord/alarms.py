@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from typing_extensions import TypedDict
 
-from data.campaign.settings import Policy, Sentinels
+from data.campaign.settings import Policy
+from data.cord.limits import Limits
 
 History = Sequence[Mapping[str, float]]  # the metrics of every update so far
 Worst = Callable[[Sequence[float]], float]  # min or max: which value of a metric is the worst of all updates
@@ -78,7 +79,7 @@ def code_of(by: str) -> str | None:
     return OLD_CODES.get(name, name)
 
 
-Check = Callable[[History, Sentinels, Policy], Alarm | None]
+Check = Callable[[History, Limits, Policy], Alarm | None]
 
 
 class Sentinel(NamedTuple):

@@ -1,9 +1,12 @@
 """Sentinels of the responses: whether the policy still writes valid, varied texts of about the same length."""
 
+import math
 from enum import StrEnum
+from statistics import fmean
 
-from data.campaign.settings import Policy, Sentinels
+from data.campaign.settings import Policy
 from data.cord.alarms import Alarm, History, SentinelList
+from data.cord.limits import Limits
 
 
 class ResponseCode(StrEnum):
@@ -15,19 +18,25 @@ class ResponseCode(StrEnum):
 
 
 RESPONSES = SentinelList()
+CERTAIN_SE = 4.0  # standard errors that are no chance
+FEW = 8  # valid responses, whose mean length says nothing
 
 
 @RESPONSES.add()
-def few_valid(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def few_valid(history: History, limits: Limits, policy: Policy) -> Alarm | None:
+    """Valid responses must not become much rarer, by more than chance: few of few say nothing."""
     left = _share_left(history, "valid", limits.valid_share)
-    if left is None:
+    first, last = history[0]["valid"], [metrics["valid"] for metrics in history[-2:]]
+    share = fmean([first, *last])
+    error = math.sqrt(share * (1 - share) * (1 + 1 / len(last)) / policy.batch)
+    if left is None or first - fmean(last) <= CERTAIN_SE * error:
         return None
     causes = ("invalid responses are not penalised", "the policy learned from a wrong sign")
     return Alarm(ResponseCode.INVALID_RESPONSES, f"only {left:.0%} of the first valid ones are left", causes)
 
 
 @RESPONSES.add()
-def entropy_collapse(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def entropy_collapse(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     left = _share_left(history, "entropy", limits.entropy_share)
     if left is None:
         return None
@@ -36,7 +45,7 @@ def entropy_collapse(history: History, limits: Sentinels, policy: Policy) -> Ala
 
 
 @RESPONSES.add()
-def repetition(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def repetition(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     left = _share_left(history, "distinct_1", limits.distinct_share)
     if left is None:
         return None
@@ -45,7 +54,7 @@ def repetition(history: History, limits: Sentinels, policy: Policy) -> Alarm | N
 
 
 @RESPONSES.add()
-def sameness(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def sameness(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     if len(history) == 1 and history[0].get("distinct_responses", 1.0) <= 0.5:
         text = f"only {history[0]['distinct_responses']:.0%} of the base's responses differ from each other"
         return Alarm(ResponseCode.RESPONSES_ALIKE, text, ("responses or processes share their random numbers",))
@@ -59,11 +68,14 @@ def sameness(history: History, limits: Sentinels, policy: Policy) -> Alarm | Non
 
 
 @RESPONSES.add()
-def length_drift(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
-    if len(history) < 2 or not history[0]["length"]:
+def length_drift(history: History, limits: Limits, policy: Policy) -> Alarm | None:
+    """The mean length must not come near an end of its range, if it was not there at first."""
+    ends = [history[0], *history[-2:]]
+    if len(history) < 2 or min(metrics["valid"] for metrics in ends) * policy.batch < FEW:
         return None
-    change = [metrics["length"] / history[0]["length"] for metrics in history[-2:]]
-    if 1 / limits.length_factor <= max(change) and min(change) <= limits.length_factor:
+    first, *last = (metrics["length"] for metrics in ends)
+    longer, shorter = limits.length_room * (limits.longest - first), limits.length_room * (first - limits.shortest)
+    if min(last) <= first + max(longer, 1) and max(last) >= first - max(shorter, 1):
         return None
     text = f"responses have {history[-1]['length']:.1f} tokens, at first {history[0]['length']:.1f}"
     causes = ("the reward model rewards length", "truncation is at the wrong place")

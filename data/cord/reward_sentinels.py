@@ -27,6 +27,10 @@ def unlike_base(scores: Sequence[float], published: tuple[float, float, int], li
     deviation has variance (kurtosis - 1) / 4n.
     """
     mean, deviation, n = published
+    causes = ("scores were normalised on another model's samples", "queries differ")
+    if not scores:
+        text = f"transformers samples no valid response from the base, of which {n} scores were published"
+        return Alarm(RewardModelCode.UNLIKE_BASE, text, ("the end of a response is never sampled", *causes))
     if min(len(scores), n) < FEW_SCORES:
         return None
     centre, spread = fmean(scores), max(pstdev(scores), 1e-6)
@@ -40,9 +44,7 @@ def unlike_base(scores: Sequence[float], published: tuple[float, float, int], li
         f"{len(scores)} scores of the base are {math.hypot(shifted, stretched):.1f} standard errors from those at "
         f"publishing: mean {centre:+.2f} for {mean:+.2f}, deviation {spread:.2f} for {deviation:.2f}"
     )
-    return Alarm(
-        RewardModelCode.UNLIKE_BASE, text, ("scores were normalised on another model's samples", "queries differ")
-    )
+    return Alarm(RewardModelCode.UNLIKE_BASE, text, causes)
 
 
 def canaries_differ(ranked: Estimate, error: float, limits: Sentinels) -> Alarm | None:

@@ -12,8 +12,9 @@ import math
 from enum import StrEnum
 from statistics import fmean, median
 
-from data.campaign.settings import Policy, Sentinels
+from data.campaign.settings import Policy
 from data.cord.alarms import Alarm, History, SentinelList, Worst
+from data.cord.limits import Limits
 from data.cord.response_sentinels import RESPONSES
 
 
@@ -39,7 +40,7 @@ class UpdateCode(StrEnum):
 UPDATES = SentinelList()
 
 
-def not_finite(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def not_finite(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     bad = sorted(name for name, value in history[-1].items() if not math.isfinite(value))
     if not bad:
         return None
@@ -49,7 +50,7 @@ def not_finite(history: History, limits: Sentinels, policy: Policy) -> Alarm | N
 
 
 @UPDATES.add(ratio_error=max)
-def ratio_not_1(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def ratio_not_1(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """The first pass over a rollout must find the probabilities that sampled it (pitfalls 15 and 34)."""
     error = history[-1].get("ratio_error", 0.0)
     if error <= limits.ratio_error:
@@ -59,7 +60,7 @@ def ratio_not_1(history: History, limits: Sentinels, policy: Policy) -> Alarm | 
 
 
 @UPDATES.add()
-def kl_at_start(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def kl_at_start(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """The policy starts as its reference, so the first KL is 0 up to rounding."""
     kl = history[0]["kl"]
     if len(history) > 1 or abs(kl) <= limits.first_kl:
@@ -69,7 +70,7 @@ def kl_at_start(history: History, limits: Sentinels, policy: Policy) -> Alarm | 
 
 
 @UPDATES.add(paid_error=max)
-def reward_mismatch(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def reward_mismatch(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """The reward of each token must be score minus KL penalty, as computed separately (pitfalls 1 to 6 and 37)."""
     error = history[-1].get("paid_error", 0.0)
     if error <= limits.paid_error:
@@ -81,7 +82,7 @@ def reward_mismatch(history: History, limits: Sentinels, policy: Policy) -> Alar
 
 
 @UPDATES.add(score_error=max)
-def score_mismatch(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def score_mismatch(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """The shadow scorer, another process with plain code, must compute the scores that PPO used."""
     error = history[-1].get("score_error", 0.0)
     if error <= limits.score_error:
@@ -95,7 +96,7 @@ def score_mismatch(history: History, limits: Sentinels, policy: Policy) -> Alarm
 
 
 @UPDATES.add(base_gap=min)
-def score_falls(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def score_falls(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """By the shadow scorer, valid responses must not score far below the base's in two updates in a row."""
     last = [metrics.get("base_gap", 0.0) for metrics in history[-2:]]
     if len(last) < 2 or max(last) >= -limits.score_falls_se:
@@ -107,7 +108,7 @@ def score_falls(history: History, limits: Sentinels, policy: Policy) -> Alarm | 
 
 
 @UPDATES.add(followed=min)
-def update_misaligned(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def update_misaligned(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """An update must make the responses with higher rewards likelier: score minus KL penalty, computed separately."""
     values = [metrics["followed"] for metrics in history if "followed" in metrics]
     if policy.epochs == 1 or "followed" not in history[-1]:  # with one epoch, nothing measures the update after it
@@ -124,7 +125,7 @@ def update_misaligned(history: History, limits: Sentinels, policy: Policy) -> Al
 
 
 @UPDATES.add()
-def kl_coefficient_mismatch(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def kl_coefficient_mismatch(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """The KL coefficient must follow from the last one and its KL (pitfall 5)."""
     if len(history) < 2 or "kl_coefficient" not in history[-2]:
         return None
@@ -142,7 +143,7 @@ def kl_coefficient_mismatch(history: History, limits: Sentinels, policy: Policy)
 
 
 @UPDATES.add()
-def other_queries(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def other_queries(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """Rollouts must answer the campaign's training queries, in the campaign's text format (pitfalls 19 and 20)."""
     if not history[-1].get("other_queries"):
         return None
@@ -153,7 +154,7 @@ def other_queries(history: History, limits: Sentinels, policy: Policy) -> Alarm 
 
 
 @UPDATES.add()
-def value_loss_negative(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def value_loss_negative(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     if history[-1]["loss_value"] >= 0:
         return None
     text = f"the value loss, a mean of squares, is {history[-1]['loss_value']:.2f}"
@@ -161,7 +162,7 @@ def value_loss_negative(history: History, limits: Sentinels, policy: Policy) -> 
 
 
 @UPDATES.add()
-def reference_moved(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def reference_moved(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """A policy that moved has left its reference, unless the reference moved along (pitfall 42)."""
     if len(history) < 2 or history[-2]["approx_kl"] < 1e-6 or abs(history[-1]["kl"]) > 1e-6:
         return None
@@ -171,7 +172,7 @@ def reference_moved(history: History, limits: Sentinels, policy: Policy) -> Alar
 
 
 @UPDATES.add(kl=max)
-def kl_too_high(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def kl_too_high(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     most = limits.kl_most if policy.kl_target is None else max(limits.kl_targets * policy.kl_target, limits.kl_least)
     if len(history) < 2 or min(metrics["kl"] for metrics in history[-2:]) <= most:
         return None
@@ -180,7 +181,7 @@ def kl_too_high(history: History, limits: Sentinels, policy: Policy) -> Alarm | 
 
 
 @UPDATES.add()
-def kl_jump(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def kl_jump(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     if len(history) < 2 or history[-1]["kl"] - history[-2]["kl"] <= limits.kl_jump:
         return None
     text = f"KL went from {history[-2]['kl']:.1f} to {history[-1]['kl']:.1f} nats in one update"
@@ -188,7 +189,7 @@ def kl_jump(history: History, limits: Sentinels, policy: Policy) -> Alarm | None
 
 
 @UPDATES.add()
-def kl_negative(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def kl_negative(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     """KL is negative by noise alone; if it is lower, something other than the policy sampled (pitfall 39)."""
     last = history[-3:]
     if len(last) < 3 or any(metrics["kl"] >= -3 * metrics["kl_se"] - 0.01 for metrics in last):
@@ -198,7 +199,7 @@ def kl_negative(history: History, limits: Sentinels, policy: Policy) -> Alarm | 
 
 
 @UPDATES.add()
-def step_too_large(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def step_too_large(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     last = history[-2:]
     if len(last) < 2 or min(metrics["clip_fraction"] for metrics in last) <= limits.clip_fraction:
         return None
@@ -207,7 +208,7 @@ def step_too_large(history: History, limits: Sentinels, policy: Policy) -> Alarm
 
 
 @UPDATES.add()
-def loss_spike(history: History, limits: Sentinels, policy: Policy) -> Alarm | None:
+def loss_spike(history: History, limits: Limits, policy: Policy) -> Alarm | None:
     before = [metrics["loss_value"] for metrics in history[-11:-1]]
     if len(before) < 5 or history[-1]["loss_value"] <= limits.loss_spike * max(median(before), 0.1):
         return None
@@ -215,7 +216,7 @@ def loss_spike(history: History, limits: Sentinels, policy: Policy) -> Alarm | N
     return Alarm(UpdateCode.LOSS_SPIKE, text, ("the learning rate is too high", "rewards changed their scale"))
 
 
-def alarms(history: History, limits: Sentinels, policy: Policy) -> list[Alarm]:
+def alarms(history: History, limits: Limits, policy: Policy) -> list[Alarm]:
     """Return the alarms of the last update in `history`."""
     broken = not_finite(history, limits, policy)  # then no other number means anything
     sentinels = [*UPDATES.sentinels, *RESPONSES.sentinels]

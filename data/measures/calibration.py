@@ -21,13 +21,14 @@ def calibration(chosen: Sequence[int], scores: Sequence[Sequence[float]]) -> tup
     """Return the expected calibration error of softmax(scores) for every option, and the bins it is computed from.
 
     The bins have equal widths over 0 to 1, and empty bins are left out. An error of 0 means that, for example, three in
-    ten options with a predicted share of 30 % were chosen.
+    ten options with a predicted share of 30 % were chosen. A question that lacks an option has a score of -inf for it.
     """
     table = np.asarray(scores, dtype=float)
     predicted = np.exp(table - table.max(1, keepdims=True))
     predicted /= predicted.sum(1, keepdims=True)
-    hits = (np.arange(table.shape[1]) == np.asarray(chosen)[:, None]).ravel()
-    predicted = predicted.ravel()
+    present = table > -np.inf
+    hits = (np.arange(table.shape[1]) == np.asarray(chosen)[:, None])[present]
+    predicted = predicted[present]
     bin_of = np.minimum((predicted * BINS).astype(int), BINS - 1)
     bins = [
         Bin(float(predicted[bin_of == b].mean()), float(hits[bin_of == b].mean()), int((bin_of == b).sum()))

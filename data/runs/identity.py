@@ -1,9 +1,11 @@
 """The id of a run: a hash of the inputs that decide its weights.
 
 The evaluation, the judges and the bar are not among these inputs. If they change, the same weights are evaluated or
-decided again. Older stores named runs by these settings too. Those runs keep their ids and are found by their inputs.
+decided again. Older stores named runs by these settings too, and not by the precision of matrix products. Those runs
+keep their ids and are found by their inputs.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -25,32 +27,51 @@ class RunInputs(NamedTuple):
     label_set: str
     queries: list[str]  # hashes of the files of one's own queries; empty for queries that have a name
     seed: int
+    precision: str  # of matrix products
 
     def run_id(self) -> str:
         """Return the id of the run."""
-        return self._named_by(self.campaign.recipe())
+        return "run-" + content_id([*self._named_by(self.campaign.recipe()), self.precision])
 
-    def old_run_id(self) -> str:
-        """Return the id of the run in older stores, where the evaluation and the bar were part of it."""
-        return self._named_by(self.campaign.old_recipe())
+    def old_run_ids(self) -> list[str]:
+        """Return the ids of the run in older stores: without its precision, and with its evaluation and bar."""
+        recipes = (self.campaign.recipe(), self.campaign.old_recipe())
+        return ["run-" + content_id(self._named_by(recipe)) for recipe in recipes]
 
-    def _named_by(self, recipe: object) -> str:
-        return "run-" + content_id([self.campaign.name, self.base, self.label_set, recipe, *self.queries, self.seed])
+    def _named_by(self, recipe: object) -> list[object]:
+        return [self.campaign.name, self.base, self.label_set, recipe, *self.queries, self.seed]
 
 
-def find_run_id(store: Store, inputs: RunInputs) -> str:
-    """Return the id of the run of these inputs: the id of a run that exists under either name, or the new id.
+def name_run(store: Store, inputs: RunInputs, others: Sequence[str] = ()) -> tuple[str, str]:
+    """Return the id and the precision of the run of these inputs: of a run that exists, or of a new one.
 
-    So a run that was trained before is not trained again, even if its id was made in another way.
+    So a run that was trained before is not trained again, even if its id was made in another way. A run that was begun
+    in another precision, one of `others`, continues in it.
     """
+    for precision in (inputs.precision, *others):
+        if (run := _existing(store, inputs._replace(precision=precision))) is not None:
+            return run, precision
+    return inputs.run_id(), inputs.precision
+
+
+def _existing(store: Store, inputs: RunInputs) -> str | None:
+    """Return the id of the run of these inputs in the store, which may be unfinished; None if there is none."""
     name = inputs.campaign.name
-    for run in (inputs.run_id(), inputs.old_run_id()):
-        if store.keys(run_prefix(name, run)):
+    if store.keys(run_prefix(name, inputs.run_id())):
+        return inputs.run_id()
+    for run in inputs.old_run_ids():
+        if inputs.precision in _precisions(store, run_prefix(name, run)):
             return run
     for published in reversed(runs(store, name)):
         if _made_of(store, published, inputs):
             return str(published.facts["run"])
-    return inputs.run_id()
+    return None
+
+
+def _precisions(store: Store, prefix: str) -> set[str | None]:
+    """Return the precisions of the published trainings of a run."""
+    steps = (read_manifest(store, f"{prefix}/{step}") for step in ("supervised", "reward", "policy"))
+    return {step.get("precision") for step in steps if step is not None}
 
 
 def _made_of(store: Store, run: Publication, inputs: RunInputs) -> bool:
@@ -65,5 +86,6 @@ def _made_of(store: Store, run: Publication, inputs: RunInputs) -> bool:
                 return False
             made_from = learned.manifest["inputs"]
             same_texts: bool = made_from.get("queries", []) == inputs.queries
-            return same_texts and bool(made_from.get("base") == inputs.base)
+            same_precision = learned.get("precision") == inputs.precision
+            return same_precision and same_texts and bool(made_from.get("base") == inputs.base)
     return False

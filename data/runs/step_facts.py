@@ -52,6 +52,7 @@ class Improvement(TypedDict):
     valid: float  # share of valid responses
     first_ratio: float  # mean probability ratio in the first epoch
     ratio_error: float  # its mean distance from 1
+    rounding: float  # deviation of the responses' log-prob changes in the first epoch, before any step, in nats
     loss_policy: float
     loss_value: float
     approx_kl: float

@@ -77,8 +77,6 @@ def _machine() -> Check:
 
     device, precision, threads, cores = this_machine()
     summary = f"{device}, {precision}, {threads} threads per process on {cores} cores"
-    if threads > cores:
-        return Check("machine", True, f"{summary}: set OMP_NUM_THREADS to {cores} or less, or trainings are slow")
     return Check("machine", False, summary)
 
 

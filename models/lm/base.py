@@ -1,7 +1,7 @@
 """Loading pretrained causal language models; the one place that knows how transformers builds them.
 
-Everything else asks three things of a model: hidden states of its body, logits of some hidden states, and a copy.
-So any decoder-only model of transformers can be a base. Models stay in eval mode for good: dropout is never on.
+Everything else asks three things of a model: hidden states of its body (models/lm/layout.py), logits of some hidden
+states (models/lm/head.py), and a copy. Models stay in eval mode for good: dropout is never on.
 """
 
 import copy
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -24,6 +24,8 @@ from data.errors import Refused
 from data.escape import shown, shown_name
 from models.lm.checkpoint_folder import check_folder, check_tokenizer, reading
 from models.lm.gpu import check_processor
+from models.lm.head import body_of, embedded_tokens, head_of
+from models.lm.layout import layout_of
 from models.lm.memory import keep_freed_memory
 from models.lm.prompts import Prompts
 from models.training.processes import processes
@@ -70,7 +72,7 @@ def open_base(name: str, fmt: TextFormat | None = None) -> Base:
             f"The base {shown_name(name)} cannot be loaded as a causal language model: {refusal}. "
             "Correct the checkpoint, or give another one."
         ) from refusal
-    if fmt and (longest := getattr(model.config, "max_position_embeddings", None)):
+    if fmt and (longest := getattr(model.config.get_text_config(), "max_position_embeddings", None)):
         around = len(Prompts(tokenizer, fmt).surround([]))  # affixes, and BOS if the tokenizer adds it
         if (needed := fmt.query_tokens + around + fmt.response_tokens) > int(longest):
             parts = "query, affixes and response" if around else "query and response"
@@ -102,7 +104,6 @@ def _load(folder: Path) -> tuple[PreTrainedModel, Any]:
             folder,
             config=config,
             dtype=torch.float32,
-            attn_implementation="sdpa",
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # _check_whole names them
@@ -130,18 +131,20 @@ def _check_whole(keys: Mapping[str, Any]) -> None:
 @torch.no_grad()
 def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
     """Raise Refused if the tokenizer and the model do not fit together, or the model cannot answer."""
-    vocabulary, rows = tokenizer.get_vocab(), model.get_input_embeddings().num_embeddings
+    vocabulary, rows = tokenizer.get_vocab(), embedded_tokens(model)
     if not vocabulary or max(vocabulary.values()) >= rows:
         raise Refused(f"its tokenizer has {len(vocabulary):,} tokens, and its model has {rows:,}")
     ids = tokenizer.encode("One. Two.", add_special_tokens=False, split_special_tokens=True)
     if not ids or not isinstance(tokenizer.decode(ids, skip_special_tokens=True), str):
         raise Refused("its tokenizer makes no tokens of a text")
     tokens = torch.tensor([ids], device=model.device)
-    states = body(model)(input_ids=tokens).last_hidden_state
-    if states.shape[-1] != hidden_size(model):
-        raise Refused("the hidden states of its model have not the size that config.json names")
-    if not states.isfinite().all():
+    logits = model(input_ids=tokens).logits
+    if logits.shape[:2] != tokens.shape:
+        raise Refused("its logits are not one a token and entry of the vocabulary")
+    if logits.isnan().any():
         raise Refused("its weights contain numbers that are not finite")
+    layout_of(body_of(model))
+    head_of(model)
 
 
 def best_device() -> torch.device:
@@ -166,32 +169,15 @@ def trainable_copy(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy with weights of its own, ready for gradients, still without dropout."""
     duplicate: PreTrainedModel = copy.deepcopy(model)
     duplicate.requires_grad_(True).eval()
-    embedding: Any = duplicate.get_input_embeddings()
-    embedding.padding_idx = None  # padding is masked, so a token of this id learns as all others
+    for module in duplicate.modules():
+        if isinstance(module, nn.Embedding):
+            module.padding_idx = None  # padding is masked, so a token of this id learns as all others
     return duplicate
 
 
 def hidden_size(model: PreTrainedModel) -> int:
-    return int(model.config.hidden_size)
-
-
-def body(model: PreTrainedModel) -> PreTrainedModel:
-    """Return the transformer without its language-model head."""
-    inner = model.base_model
-    assert isinstance(inner, PreTrainedModel)
-    return inner
-
-
-def hidden_states(model: PreTrainedModel, tokens: Tensor, attention: Tensor, positions: Tensor, **cache: Any) -> Any:
-    """Run the body: tokens [B, T], attention [B, 1, T, S] (True = may look), positions [B, T] -> output with
-    `last_hidden_state` [B, T, d], after the final layer norm."""
-    return body(model)(input_ids=tokens, attention_mask=attention, position_ids=positions, **cache)
-
-
-def logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """Return fp32 logits [..., V] of hidden states [..., d]."""
-    scores: Tensor = model.get_output_embeddings()(hidden.float())
-    return scores
+    """Return d, the size of the hidden states of a model or of its body."""
+    return layout_of(body_of(model)).size
 
 
 def save_language_model(model: PreTrainedModel, tokenizer: Any, folder: Path, prompts: Prompts | None = None) -> None:

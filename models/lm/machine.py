@@ -1,12 +1,12 @@
 """The machine that trainings run on: device, threads, precision."""
 
-import os
 from typing import NamedTuple
 
 import torch
 
 from models.lm.base import best_device
 from models.lm.precision import precision
+from models.training.control_groups import cores
 
 
 class Machine(NamedTuple):
@@ -19,4 +19,4 @@ class Machine(NamedTuple):
 def this_machine() -> Machine:
     """Return what a training in this process would use."""
     kind = best_device().type
-    return Machine(kind, precision(kind), torch.get_num_threads(), len(os.sched_getaffinity(0)))
+    return Machine(kind, precision(kind), torch.get_num_threads(), cores())

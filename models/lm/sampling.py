@@ -1,22 +1,22 @@
 """Sampling responses: fixed length, temperature, no top-k, no stop at end of text (paper, section 2.1; released code).
 
-The query is prefilled once, and the k responses follow it in one key-value cache: [query | first tokens | second tokens
-| ...]. Log-probabilities and values come from the sampling pass itself, so PPO needs no second pass over its rollouts.
+Where the model allows it, the query is prefilled once, and the k responses follow it in one key-value cache
+(models/lm/rows.py). Log-probabilities and values come from the sampling pass itself, so PPO needs no second pass over
+its rollouts.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from data.campaign.settings import TextFormat
-from models.lm.base import hidden_states, logits
-from models.lm.precision import autocast
+from models.lm.head import body_of, logits
+from models.lm.layout import Decoding
 from models.lm.prompts import Prompts
-from models.lm.shared_query import query_positions
 from models.lm.tokens import PAD, pad_left
 from models.training.loop import Look, in_chunks, unwatched
 
@@ -51,33 +51,17 @@ def sample(
 
     So the responses of a row depend neither on its batch nor on the process or device that samples it.
     """
-    batch, width = queries.shape
-    k = noise.shape[1]
-    device = queries.device
-    real = (queries != PAD)[:, None, None, :]  # [B, 1, 1, Q]
-    causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-    itself = torch.eye(width, dtype=torch.bool, device=device)
-    own = torch.eye(k, dtype=torch.bool, device=device).expand(batch, 1, k, k)
-    positions = query_positions(queries)
-    step: dict[str, Any] = {"past_key_values": DynamicCache(config=model.config), "use_cache": True}
-    with autocast(device):
-        prefill = hidden_states(model, queries.clamp(min=0), (causal & real) | itself, positions, **step)
-    state = prefill.last_hidden_state[:, -1:].expand(batch, k, -1)  # [B, k, d]
-    sees = real.expand(batch, 1, k, width)
-    position = positions[:, -1:].expand(batch, k)
+    decoding = Decoding(body_of(model), queries, noise.shape[1])
     tokens: list[Tensor] = []
     logprobs: list[Tensor] = []
     values: list[Tensor] = []
-    for points in noise.to(device).unbind(-1):
+    for points in noise.to(queries.device).unbind(-1):
         if len(tokens) % TOKENS_A_LOOK == 0:
             look()
         if tokens:
-            # One column for each response: a response sees the query and its own columns.
-            sees = torch.cat([sees, own], -1)
-            position = position + 1
-            with autocast(device):
-                state = hidden_states(model, tokens[-1], sees, position, **step).last_hidden_state
-        token, logprob = draw_tokens(logits(model, state / fmt.temperature), points)
+            decoding.append(tokens[-1])
+        state = decoding.state  # [B, k, d]
+        token, logprob = draw_tokens(logits(model, state, fmt.temperature), points)
         tokens.append(token)
         logprobs.append(logprob)
         value = torch.zeros_like(logprobs[-1]) if value_head is None else value_head(state.float()).squeeze(-1)
@@ -94,7 +78,9 @@ def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     scores -= scores.amax(-1, keepdim=True)
     powers = scores.exp()
     cumulative = powers.cumsum(-1)
-    at = points[..., None] * cumulative[..., -1:]
+    total = cumulative[..., -1:]
+    # The product can round to the total, above every cumulative sum. Below it, only ids that can occur are drawn.
+    at = torch.minimum(points[..., None] * total, total.nextafter(torch.zeros_like(total)))
     token = torch.searchsorted(cumulative, at, right=True).clamp(max=scores.shape[-1] - 1)
     logprob = scores.gather(-1, token).squeeze(-1) - powers.sum(-1).log()
     return token.squeeze(-1), logprob

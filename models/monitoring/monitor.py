@@ -10,13 +10,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from data.campaign import Campaign
+from data.campaign.settings import Policy
 from data.cord import cord
 from data.cord.alarms import BY, Alarm, History, code_of
+from data.cord.limits import NOISES, Limits
 from data.cord.sentinels import alarms
 from data.runs.step_facts import Inspection, PolicyUpdate
 from data.store import Store
-from models.lm.precision import precision
+from models.lm.precision import Precision, precision
 from models.lm.prompts import Prompts
 from models.lm.tokens import PAD
 from models.monitoring.shadow_scorer import ShadowScorer
@@ -24,18 +25,17 @@ from models.ppo.policy import Rollout
 from models.ppo.train import Update
 
 INVARIANTS_EVERY = 10  # updates
-MOVED = 0.05  # smallest deviation of an update's log-prob changes, in nats, that is not the rounding of bf16
 
 
 class Monitor:
-    """Inspects every update of one run. `history` is the list to which the run's metrics are logged.
+    """Inspects every update of one run by its `rules`. `history` is the list to which the run's metrics are logged.
 
     `invariants` returns an alarm for each invariant that is violated. It is called every INVARIANTS_EVERY updates.
     """
 
     def __init__(
         self,
-        campaign: Campaign,
+        rules: tuple[Policy, Limits],
         prompts: Prompts,
         base_scores: tuple[float, float],
         shadow: ShadowScorer,
@@ -44,7 +44,7 @@ class Monitor:
         invariants: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
-        self.limits, self.policy, self.prompts = campaign.sentinels, campaign.policy, prompts
+        (self.policy, self.limits), self.prompts = rules, prompts
         self.base_mean, self.base_std = base_scores
         self.shadow, self.history = shadow, history
         self.queries = {tuple(query) for query in queries}
@@ -56,7 +56,7 @@ class Monitor:
         measured: Inspection = {**self._shadow_measures(rollout), **response_measures(rollout, self.prompts)}
         measured["paid_error"] = paid_error(update)
         kl = (rollout.logprobs - rollout.reference).sum(-1)
-        if float(update.logprob_delta.std()) > MOVED:
+        if float(update.logprob_delta.std()) > NOISES * update.metrics["rounding"]:
             measured["followed"] = correlation(update.logprob_delta, rollout.scores - update.kl_coefficient * kl)
         measured["other_queries"] = self._other_queries(rollout)
         history = cast(History, [*self.history, {**update.metrics, **measured}])
@@ -82,7 +82,7 @@ class Monitor:
         used = [float(rollout.scores[i // k, i % k]) for i in flat]
         expected = [self.prompts.fmt.invalid_score if score is None else score for score in scores]
         errors = [abs(a - b) / self.base_std for a, b in zip(used, expected, strict=True)]
-        error = largest_error(errors, rounded=precision(rollout.tokens.device.type) == "bf16")
+        error = largest_error(errors, rounded=precision(rollout.tokens.device.type) == Precision.BF16)
         valid = [(i // k, score) for i, score in zip(flat, scores, strict=True) if score is not None]
         if len(valid) < 2:
             return {"score_error": error}

@@ -8,14 +8,17 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from data.cord.alarms import Alarm
-from models.lm.logprobs import response_logprobs
+from data.cord.limits import NOISES
+from models.lm.head import body_of
+from models.lm.logprobs import chosen_logprobs, response_logprobs
+from models.lm.precision import autocast
 from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD, pad_left
@@ -27,10 +30,17 @@ class PreflightCode(StrEnum):
     PREFLIGHT = "preflight"
 
 
-MOST = 0.05  # largest mean error of a token's log-prob in nats; bf16 changes it by about 0.01
+EXACT = 1e-3  # largest mean error of a token's log-prob in fp32, in nats; 1e-5 is usual
 QUERIES = 4
 SAMPLES = 256  # valid responses of the base
 TRIES = 8  # largest number of drawn responses, as a multiple of SAMPLES
+
+
+class Preflight(NamedTuple):
+    """The alarms of the checks, and the mean error that rounding makes in a token's log-prob, in nats; 0 in fp32."""
+
+    alarms: list[Alarm]
+    noise: float
 
 
 @torch.no_grad()
@@ -40,8 +50,8 @@ def run_preflight(
     score: Score,
     queries: list[list[int]],
     prompts: Prompts,
-) -> list[Alarm]:
-    """Return an alarm for each failed check. No random number of the training is used."""
+) -> Preflight:
+    """Run all checks. No random number of the training is used."""
     raised = [_vocabulary(reference), _shared(policy, reference)]
     temperature = prompts.fmt.temperature
     device = next(reference.parameters()).device
@@ -50,6 +60,7 @@ def run_preflight(
     noise = draw_noise(len(few), 2, prompts.fmt, torch.Generator().manual_seed(0))
     drawn = sample(policy.language_model, contexts, noise, prompts.fmt, policy.value_head)
     plain = [_plain(model, contexts, drawn.tokens, temperature) for model in (policy.language_model, reference)]
+    rounding = rounding_noise(reference, contexts, drawn.tokens, temperature)
     fast = {
         "sampling": (drawn.logprobs, plain[0]),
         "training": (policy(contexts, drawn.tokens, temperature)[0], plain[0]),
@@ -57,12 +68,35 @@ def run_preflight(
     }
     for name, (ours, expected) in fast.items():
         error = float((ours - expected).abs().mean())
-        if not error <= MOST:
+        if not error <= bound(rounding):
             causes = ("temperature is missing", "positions or padding are wrong", "logits are shifted", "dropout is on")
-            text = f"log-probs of {name} are off by {error:.3f} nats a token"
+            text = f"log-probs of {name} are off by {error:.4f} nats a token; rounding explains {bound(rounding):.4f}"
             raised.append(Alarm(PreflightCode.PREFLIGHT, text, causes))
     raised.append(_padding(score, pad_left(few).to(device), drawn.tokens, prompts))
-    return [alarm for alarm in raised if alarm is not None]
+    return Preflight([alarm for alarm in raised if alarm is not None], rounding)
+
+
+@torch.no_grad()
+def rounding_noise(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> float:
+    """Return the mean difference that this precision makes in the log-probs of plain rows, in nats a token; 0 in fp32.
+
+    Only the states of the plain model are rounded, because the learner computes its logits in fp32.
+    """
+    changes = []
+    for context, responses in zip(contexts, tokens, strict=True):
+        for response in responses:
+            row = torch.cat([context[context >= 0], response])[None]
+            exact = body_of(model)(input_ids=row).last_hidden_state[0, -len(response) - 1 : -1]
+            with autocast(row.device):
+                rounded = body_of(model)(input_ids=row).last_hidden_state[0, -len(response) - 1 : -1].float()
+            pair = [chosen_logprobs(model, states, response, temperature)[0] for states in (exact, rounded)]
+            changes.append((pair[0] - pair[1]).abs())
+    return float(torch.cat(changes).mean())
+
+
+def bound(noise: float) -> float:
+    """Return the largest mean error of a token's log-prob that is rounding, in nats."""
+    return max(EXACT, NOISES * noise)
 
 
 @torch.no_grad()
@@ -74,6 +108,8 @@ def scores_of_base(
     at_once: int,
 ) -> list[float]:
     """Return the shadow scorer's scores of valid responses of the base, which transformers samples.
+
+    Fewer than SAMPLES are returned if TRIES * SAMPLES responses have fewer valid ones.
 
     `ask` is the shadow scorer. `at_once` is the number of responses that are sampled together.
     """
@@ -101,17 +137,22 @@ def scores_of_base(
 
 
 @torch.no_grad()
-def reference_differs(reference: PreTrainedModel, rollout: Rollout, temperature: float) -> Alarm | None:
-    """Return an alarm if the reference log-probs of some rows differ from the base's by plain code."""
+def reference_differs(
+    reference: PreTrainedModel, rollout: Rollout, temperature: float, most: float = EXACT
+) -> Alarm | None:
+    """Return an alarm if the reference log-probs of some rows differ from the base's by plain code by more than `most`.
+
+    The difference is a mean in nats a token.
+    """
     some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
     plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], temperature)
     error = float((rollout.reference[some, :1] - plain).abs().mean())
-    if error <= MOST:
+    if error <= most:
         return None
     causes = ("KL is measured to another model", "the reference is trained", "rows are mixed up")
     return Alarm(
         PreflightCode.PREFLIGHT,
-        f"log-probs of the reference are off by {error:.3f} nats a token from the base's",
+        f"log-probs of the reference are off by {error:.4f} nats a token from the base's",
         causes,
     )
 

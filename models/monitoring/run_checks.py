@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-from data.console import LOGGER
+from data.console import LOGGER, say
 from data.cord.alarms import Alarm
+from data.cord.limits import limits_for
 from data.cord.reward_sentinels import FEW_SCORES, canaries_differ, of_reward_model, unlike_base
 from data.cord.sentinels import UpdateCode
 from data.measures.agreement import PairAgreement
@@ -16,7 +17,7 @@ from data.store.manifest import Publication
 from models.lm.base import Base, best_device, fingerprint
 from models.monitoring.canaries import Canary, Pair, ranked_right, recalled
 from models.monitoring.monitor import Monitor, pull_for
-from models.monitoring.preflight import reference_differs, run_preflight, scores_of_base
+from models.monitoring.preflight import bound, reference_differs, run_preflight, scores_of_base
 from models.monitoring.shadow_scorer import ShadowScorer
 from models.ppo.policy import PolicyModel, Rollout
 from models.ppo.train import Update
@@ -79,7 +80,7 @@ def open_monitor(
         """Return an alarm for each violated invariant. They must hold before the first update and ever after."""
         raised = [canaries_differ(*recalled(score, pairs, best_device()), limits)] if pairs else []
         if rollout is not None:
-            raised.append(reference_differs(base.model, rollout, prompts.fmt.temperature))
+            raised.append(reference_differs(base.model, rollout, prompts.fmt.temperature, bound(checked.noise)))
         if fingerprint(base.model) != base.fingerprint:
             causes = ("the reference shares the policy's weights", "the reference is trained")
             text = "the reference's weights are not those of the base"
@@ -88,17 +89,22 @@ def open_monitor(
 
     published = (scorer["base_score_mean"], scorer["base_score_std"])
     policy = PolicyModel(base.model).to(best_device())
-    for alarm in [*run_preflight(policy, base.model, score, queries, prompts), *invariants()]:
+    checked = run_preflight(policy, base.model, score, queries, prompts)
+    for alarm in [*checked.alarms, *invariants()]:
         report(job, alarm)
     del policy  # a whole copy, which would stay in memory during the training
     shadow = ShadowScorer(job.store, scorer.prefix, prompts)
     try:
-        if (count := scorer.get("base_score_queries", 0)) >= FEW_SCORES:
-            scores = scores_of_base(base.model, shadow.score, queries, prompts, job.campaign.policy.batch)
-            if alarm_of_base := unlike_base(scores, (*published, count), limits):
-                report(job, alarm_of_base)
-        yield Monitor(
-            job.campaign, prompts, published, shadow, history, queries, invariants, lambda alarm: report(job, alarm)
-        )
+        count = scorer.get("base_score_queries", 0)
+        at_once = job.campaign.policy.batch
+        scores = scores_of_base(base.model, shadow.score, queries, prompts, at_once) if count >= FEW_SCORES else None
+        if scores is None:
+            say(f"policy: {count} scores of the base were published. Fewer than {FEW_SCORES} cannot be compared again.")
+        elif alarm_of_base := unlike_base(scores, (*published, count), limits):
+            report(job, alarm_of_base)
+        elif len(scores) < FEW_SCORES:
+            say(f"policy: only {len(scores)} valid responses of the base were drawn, too few to compare their scores.")
+        rules = job.campaign.policy, limits_for(limits, prompts.fmt, checked.noise)
+        yield Monitor(rules, prompts, published, shadow, history, queries, invariants, lambda alarm: report(job, alarm))
     finally:
         shadow.close()

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from models.lm.base import hidden_size, trainable_copy
-from models.lm.logprobs import _states, chosen_logprobs, response_logprobs
+from models.lm.head import body_of
+from models.lm.layout import response_states
+from models.lm.logprobs import chosen_logprobs, response_logprobs
 from models.lm.prompts import Prompts
 from models.lm.sampling import sample
 from models.lm.tokens import pad_left
@@ -58,7 +60,7 @@ class PolicyModel(nn.Module):
 
     def forward(self, contexts: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
         """Return log-probs, values and entropies [B, k, R] of given responses."""
-        states = _states(self.language_model, contexts, tokens)
+        states = response_states(body_of(self.language_model), contexts, tokens)
         logprobs, entropy = chosen_logprobs(self.language_model, states, tokens, temperature)
         values = self.values(contexts, tokens) if self.value_body is not None else self.value_head(states).squeeze(-1)
         return logprobs, values, entropy
@@ -66,7 +68,7 @@ class PolicyModel(nn.Module):
     def values(self, contexts: Tensor, tokens: Tensor) -> Tensor:
         """Return the separate value model's values [B, k, R]."""
         assert self.value_body is not None
-        values: Tensor = self.value_head(_states(self.value_body, contexts, tokens)).squeeze(-1)
+        values: Tensor = self.value_head(response_states(self.value_body, contexts, tokens)).squeeze(-1)
         return values
 
 
@@ -90,7 +92,8 @@ def roll_out(
     plain = group.share_rows(pad_left(queries).to(device))
     contexts = group.share_rows(prompts.contexts(queries).to(device))
     noise = group.share_rows(noise)
-    sampled = sample(policy.language_model, contexts, noise, fmt, policy.value_head, look)
+    value_head = policy.value_head if policy.value_body is None else None
+    sampled = sample(policy.language_model, contexts, noise, fmt, value_head, look)
     pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
     values = sampled.values
     if policy.value_body is not None:

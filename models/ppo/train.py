@@ -24,13 +24,14 @@ from transformers import PreTrainedModel
 from data.campaign.settings import Policy, TextFormat
 from data.errors import Refused
 from data.runs.step_facts import Improvement, Inspection, PolicyUpdate
+from models.lm.precision import loss_scale
 from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
 from models.reward.model import RewardModel
 from models.training.adam import Adam
-from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.checkpoint import is_finite, restore_state, save_state, save_when_stopped
 from models.training.hooks import Hooks
 from models.training.loop import Look, progress, unwatched
 from models.training.processes import processes
@@ -83,7 +84,7 @@ def train_policy(
     device = next(base.parameters()).device
     model = PolicyModel(base, value_from).to(device)
     policy = shard(model)
-    optimizer = Adam(policy.parameters(), settings.lr)
+    optimizer = Adam(policy.parameters(), settings.lr, loss_scale(device))
     kl = KLController(settings)
     first, facts = restore_state(hooks.checkpoints, policy, optimizer)
     kl.beta = facts.get("kl_coefficient", kl.beta)
@@ -119,6 +120,9 @@ def train_policy(
         }
         metrics = {**metrics, **hooks.inspect(Update(update, rollout, rewards, kl.beta, logprob_delta, metrics))}
         kl.update(metrics["kl"], settings.batch)
+        if not is_finite(dict(improvement)):
+            hooks.last_look()  # the monitor has pulled the cord, unless a person released this pull before
+            raise Refused(f"The policy diverged: in update {update} a metric is not a number. Lower lr in [policy].")
         history.append(metrics)
         hooks.log(metrics)
         hooks.show(update + 1, policy, metrics)
@@ -165,14 +169,15 @@ def improve(
     total = rollout.tokens.numel()
     kl = (rollout.logprobs - rollout.reference).sum(-1)  # [B, k], nats a sequence
     by_epoch: list[list[float]] = []
+    deltas: list[Tensor] = []
     for _ in range(settings.epochs):
         sums = torch.zeros(1, SUMMED, device=rewards.device)
-        changes = []
+        changes = []  # of each response's log-prob
         for contexts, tokens, old_logprobs, old_values, advantage, target in pieces:
             logprobs, values, entropy = policy(contexts, tokens, fmt.temperature)
             of_policy = policy_loss(logprobs, old_logprobs, advantage, settings.clip).sum() / total
             of_value = value_loss(values, old_values, target, settings.value_clip).sum() / total
-            (of_policy + settings.value_coefficient * of_value).backward()
+            optimizer.backward(of_policy + settings.value_coefficient * of_value)
             with torch.no_grad():
                 change = logprobs - old_logprobs
                 ratio = change.exp()
@@ -182,6 +187,7 @@ def improve(
                 sums += torch.stack([of_policy, of_value, *(tensor.sum() / total for tensor in rest)])
         group.sum_gradients(policy.parameters())
         optimizer.step(remaining)
+        deltas.append(group.gather(torch.cat(changes)))
         by_epoch.append(group.gather(sums).sum(0).tolist())
     *_, first_ratio, ratio_error = by_epoch[0]
     loss_policy, loss_value, approx_kl, clip_fraction, entropy_of_last, *_ = by_epoch[-1]
@@ -194,6 +200,7 @@ def improve(
         "valid": float(rollout.valid.float().mean()),
         "first_ratio": first_ratio,
         "ratio_error": ratio_error,
+        "rounding": float(deltas[0].std(correction=0)),
         "loss_policy": loss_policy,
         "loss_value": loss_value,
         "approx_kl": approx_kl,
@@ -201,4 +208,4 @@ def improve(
         "entropy": entropy_of_last,
         "value_explained": 1 - float((returns - rollout.values).var()) / max(float(returns.var()), 1e-8),
     }
-    return metrics, group.gather(torch.cat(changes))
+    return metrics, deltas[-1]

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from data.batches.composition import DISAGREEMENT, RANDOM
 from data.batches.schema import Question
-from models.lm.base import Base, hidden_states
-from models.lm.shared_query import query_positions
-from models.lm.tokens import PAD, pad_left
+from models.lm.base import Base
+from models.lm.head import body_of
+from models.lm.layout import response_states
+from models.lm.tokens import PAD, pad_right
 from models.reward.ensemble import Ensemble
 from models.reward.preferences import Comparison
 from models.training.loop import in_chunks
@@ -44,13 +45,10 @@ def embeddings(base: Base, queries: Sequence[list[int]], chunk: int = 64) -> Ten
     device = next(base.model.parameters()).device
     means = []
     for part in in_chunks(queries, chunk):
-        tokens = pad_left(part).to(device)
-        real = tokens != PAD
-        width = tokens.shape[1]
-        causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-        attention = (causal & real[:, None, None, :]) | torch.eye(width, dtype=torch.bool, device=device)
-        out = hidden_states(base.model, tokens.clamp(min=0), attention, query_positions(tokens), use_cache=False)
-        states = out.last_hidden_state.float() * real[..., None]
+        first = torch.tensor([[query[0]] for query in part], device=device)
+        behind = pad_right([[*query[1:], 0] for query in part]).to(device)  # each after a state of the query
+        real = behind != PAD
+        states = response_states(body_of(base.model), first, behind[:, None])[:, 0] * real[..., None]
         means.append((states.sum(1) / real.sum(1, keepdim=True)).cpu())
     together = torch.cat(means)
     return torch.nn.functional.normalize(together - together.mean(0), dim=-1)

@@ -20,6 +20,7 @@ from models.lm.tokens import PAD
 from models.reward.preferences import Comparison
 from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
 from models.training.loop import Look, in_chunks, unwatched
+from models.training.processes import processes
 
 
 class Split(NamedTuple):
@@ -63,6 +64,11 @@ def split_comparisons(
             split.train.extend(filter(None, [correction_wins(label, *tokens, better)]))
     if not split.train:
         raise Refused("The label set has no question to train on. Ingest more labels first.")
+    if not any(map(has_a_best, [*split.train, *split.held_out])):
+        raise Refused(
+            f"None of the {len(labels)} labels prefers a response: all of them tie, so nothing can be learned. Label "
+            "questions whose responses differ, or ask for a choice."
+        )
     return split
 
 
@@ -107,7 +113,8 @@ def base_responses(
     """Sample `count` responses of the base, one a row, to normalise scores on.
 
     With `scored`, they are truncated and valid, as PPO scores them. Otherwise they are complete, as in the released
-    code. Raises Refused if the base ends too few sentences.
+    code. All processes return the responses of the first one, because all must end after the same pass. Raises Refused
+    if the base ends too few sentences.
     """
     device = next(base.model.parameters()).device
     draw = torch.Generator().manual_seed(seed)
@@ -118,6 +125,7 @@ def base_responses(
         contexts = prompts.contexts(rows).to(device)
         noise = draw_noise(len(rows), 4, prompts.fmt, draw)
         tokens = sample(base.model, contexts, noise, prompts.fmt, look=look).tokens
+        tokens = processes().of_the_first(tokens)
         cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
             kept = [[t for t in response if t != PAD] for response, good in zip(responses, goods, strict=True) if good]

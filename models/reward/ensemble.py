@@ -22,7 +22,7 @@ class Ensemble:
         return torch.stack([member(queries, responses) for member in self.members]).mean(0)
 
     def scores(self, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
-        """Return the scores [members, N, k] of comparisons with equal k."""
+        """Return the scores [members, N, k] of comparisons; -inf for a response that a comparison lacks."""
         return torch.stack([score_all(member, rows, look) for member in self.members])
 
     def save(self, folder: Path, padding: int | None = None) -> list[Saved]:

@@ -15,6 +15,7 @@ Shapes: queries [B, Q] padded left, responses [B, k, R] padded right, scores [B,
 A run's reward model is trained by `python -m models.steps reward JOB`, as `andon retrain CAMPAIGN` starts it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,21 +26,23 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from data.campaign.settings import Reward
+from data.errors import Refused
 from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
-from models.lm.base import best_device, body, hidden_size, trainable_copy
+from models.lm.base import best_device, hidden_size, trainable_copy
 from models.lm.checkpoint_folder import HEAD_FILE
-from models.lm.precision import autocast
-from models.lm.shared_query import shared_query, states_at_end
+from models.lm.head import body_of
+from models.lm.layout import end_states
+from models.lm.precision import loss_scale
 from models.lm.tokens import pad_left, pad_right
 from models.reward.classifier import Saved, save_classifier
-from models.reward.preferences import Comparison, agreement, best_liked, preference_loss, targets
+from models.reward.preferences import Comparison, agreement, best_liked, most_responses, preference_loss, targets
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
 from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
-from models.training.processes import Processes, processes
+from models.training.processes import processes
 from models.training.sharding import shard, unshard
 
 AT_ONCE = 64  # comparisons that one process scores together
@@ -72,20 +75,19 @@ class RewardModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, queries: Tensor, responses: Tensor) -> Tensor:
-        row = shared_query(queries, responses)
-        with autocast(queries.device):
-            out = self.body(
-                input_ids=row.tokens, attention_mask=row.attention, position_ids=row.positions, use_cache=False
-            )
-        at_end = states_at_end(out.last_hidden_state, responses, queries.shape[1]).float()
+        at_end = end_states(self.body, queries, responses)
         scores: Tensor = self.gain * self.head(at_end).squeeze(-1) + self.bias
         return scores
 
     def tensors(self, rows: Sequence[Comparison]) -> tuple[Tensor, Tensor]:
-        """Return queries [B, Q] and responses [B, k, R] of comparisons with equal k, as wide as the longest of them."""
-        device = self.gain.device
+        """Return queries [B, Q] and responses [B, k, R] of comparisons, as wide as the longest of them.
+
+        A comparison with fewer than k responses gets empty ones.
+        """
+        device, k = self.gain.device, most_responses(rows)
         queries = pad_left([row.query for row in rows])
-        responses = pad_right([response for row in rows for response in row.responses])
+        filled = [[*row.responses, *[[]] * (k - len(row.responses))] for row in rows]
+        responses = pad_right([response for row in filled for response in row])
         return queries.to(device), responses.view(len(rows), -1, responses.shape[1]).to(device)
 
     @torch.no_grad()
@@ -95,6 +97,11 @@ class RewardModel(nn.Module):
         self.bias.zero_()
         scores = score_all(self, rows, look)
         std, mean = torch.std_mean(scores, correction=0)
+        if not 0 < float(std) < torch.inf:
+            raise Refused(
+                f"The reward model gives {len(rows)} responses of the base scores with a deviation of {float(std):g}: "
+                "it has diverged, or prefers nothing. Lower lr in [reward]."
+            )
         self.gain.fill_(1.0 / std)
         self.bias.fill_(-self.gain * mean)
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
@@ -114,33 +121,36 @@ class RewardModel(nn.Module):
 
 def load_reward_model(folder: Path) -> RewardModel:
     """Load a published reward model, frozen."""
-    transformer = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True, trust_remote_code=False
-    )
+    transformer = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     model = RewardModel(transformer)
-    model.load_state_dict(load_file(folder / HEAD_FILE), strict=False)
+    rest = load_file(folder / HEAD_FILE)
+    if lacking := [name for name in model.state_dict() if not name.startswith("body.") and name not in rest]:
+        raise Refused(f"{folder / HEAD_FILE} lacks {lacking[0]} of the reward model. Restore the file.")
+    model.load_state_dict(rest, strict=False)
     return model.eval().requires_grad_(False).to(best_device())
 
 
 def new_reward_model(base: PreTrainedModel, seed: int) -> RewardModel:
     """Return an untrained reward model: the base's body and a fresh head."""
     torch.manual_seed(seed)
-    return RewardModel(body(trainable_copy(base))).eval().to(best_device())
+    return RewardModel(body_of(trainable_copy(base))).eval().to(best_device())
 
 
 @torch.no_grad()
 def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwatched) -> Tensor:
-    """Return the scores [N, k] of comparisons with equal k.
+    """Return the scores [N, k] of comparisons; -inf for a response that a comparison with fewer than k lacks.
 
     Queries of similar length are in one chunk, which has little padding. The processes share every chunk.
     """
-    group = processes()
+    group, device = processes(), model.gain.device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
+    k = most_responses(rows)
     scores = []
     for part in in_chunks(order, AT_ONCE * group.count):
         look()
-        mine = group.share(part) or part[:1]
-        part_scores = model(*model.tensors([rows[i] for i in mine]))
+        mine = [rows[i] for i in group.share(part) or part[:1]]
+        part_scores = model(*model.tensors(mine)).masked_fill(~targets(mine).present.to(device), -torch.inf)
+        part_scores = nn.functional.pad(part_scores, (0, k - part_scores.shape[1]), value=-torch.inf)
         scores.append(group.gather_ragged(part_scores, len(part)))
     together = torch.cat(scores)
     return torch.empty_like(together).index_copy_(0, torch.tensor(order, device=together.device), together)
@@ -161,7 +171,7 @@ def train_reward_model(
     group = processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
     trained = shard(model)
-    optimizer = Adam(trained.parameters(), settings.lr)
+    optimizer = Adam(trained.parameters(), settings.lr, loss_scale(model.gain.device))
     first, facts = restore_state(hooks.checkpoints, trained, optimizer)
     history: list[RewardStep] = facts.get("history", [])
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
@@ -169,7 +179,9 @@ def train_reward_model(
             hooks.look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
-        loss, right = _backward(trained, batch, settings.micro_batch, group)
+        loss, right = _backward(trained, optimizer, batch, settings.micro_batch)
+        if not math.isfinite(loss):
+            raise Refused(f"The reward model diverged: its loss at step {step} is {loss}. Lower lr in [reward].")
         group.sum_gradients(trained.parameters())
         optimizer.step(remaining=1 - start / len(rows))
         history.append({"labels": start + len(batch), "loss": loss, "accuracy": right})
@@ -179,15 +191,15 @@ def train_reward_model(
 
 
 def _backward(
-    model: RewardModel, batch: Sequence[Comparison], micro_batch: int, group: Processes
+    model: RewardModel, optimizer: Adam, batch: Sequence[Comparison], micro_batch: int
 ) -> tuple[float, float]:
     """Add the gradient of the batch's mean loss, micro-batch by micro-batch; return that loss, and the accuracy."""
-    sums = torch.zeros(1, 2)
+    sums, group = torch.zeros(1, 2), processes()
     for part, counts in group.micro_batches(batch, micro_batch):
         label = targets(part).to(model.gain.device)
         scores = model(*model.tensors(part))
         loss = preference_loss(scores, label).sum() * counts / len(batch)
-        loss.backward()
+        optimizer.backward(loss)
         sums += torch.tensor([[loss.item(), counts * float(agreement(scores, label).sum()) / len(batch)]])
     loss_sum, right = group.gather(sums.to(model.gain.device)).sum(0).tolist()
     return loss_sum, right
@@ -208,7 +220,8 @@ def measure_held_out(scores_of: Callable[[Sequence[Comparison]], Tensor], rows: 
     scores = scores_of(rows).mean(0)
     label = targets(rows).to(scores.device)
     right = agreement(scores, label)
-    chance = float(best_liked(label).double().mean())  # more than 1 / k if several tie for the first place
+    liked = best_liked(label).double().sum(-1) / label.present.sum(-1)
+    chance = float(liked.mean())  # more than 1 / k if several tie for the first place
     loss = float(preference_loss(scores, label).mean())
     accuracy = proportion(float(right.sum()), len(rows))
     bests = {number: best for number, row in enumerate(rows) if (best := _best_of_all(row)) is not None}

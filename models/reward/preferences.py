@@ -44,23 +44,25 @@ def ranked(
 
 
 class Targets(NamedTuple):
-    """Labels as tensors: B comparisons of k responses with at most S choices."""
+    """Labels as tensors: B comparisons of k responses with at most S choices; fewer than k if rounds differ in it."""
 
     shares: Tensor  # [B, S, k]; a missing choice is all zeros and costs nothing
     among: Tensor  # [B, S, k], True where an option could be chosen
     ratings: Tensor  # [B, k], NaN where there are none
     weights: Tensor  # [B]
+    present: Tensor  # [B, k], True where a comparison has a response
 
     def to(self, device: torch.device) -> "Targets":
         return Targets(*(tensor.to(device) for tensor in self))
 
 
 def targets(rows: Sequence[Comparison]) -> Targets:
-    """Stack the labels of comparisons with equal k."""
-    k = len(rows[0].responses)
+    """Stack the labels of comparisons; k is the largest number of responses."""
+    k = most_responses(rows)
+    present = torch.tensor([[n < len(row.responses) for n in range(k)] for row in rows])
     stages = max(1, max(len(row.choices) for row in rows))
     shares = torch.zeros(len(rows), stages, k)
-    among = torch.ones(len(rows), stages, k, dtype=torch.bool)
+    among = present[:, None].repeat(1, stages, 1)
     ratings = torch.full((len(rows), k), torch.nan)
     for b, row in enumerate(rows):
         for s, choice in enumerate(row.choices):
@@ -68,8 +70,13 @@ def targets(rows: Sequence[Comparison]) -> Targets:
             among[b, s, list(choice.among)] = True
             shares[b, s, list(choice.among)] = torch.tensor(choice.shares)
         if row.ratings:
-            ratings[b] = torch.tensor(row.ratings)
-    return Targets(shares, among, ratings, torch.tensor([row.weight for row in rows]))
+            ratings[b, : len(row.ratings)] = torch.tensor(row.ratings)
+    return Targets(shares, among, ratings, torch.tensor([row.weight for row in rows]), present)
+
+
+def most_responses(rows: Sequence[Comparison]) -> int:
+    """Return the largest number of responses of a comparison."""
+    return max(len(row.responses) for row in rows)
 
 
 def preference_loss(scores: Tensor, label: Targets) -> Tensor:
@@ -78,16 +85,18 @@ def preference_loss(scores: Tensor, label: Targets) -> Tensor:
     chosen = -(label.shares * rows.masked_fill(~label.among, 0.0)).sum((1, 2))
     rated = ~label.ratings.isnan()
     error = (scores - label.ratings.masked_fill(~rated, 0.0)).masked_fill(~rated, 0.0)
-    return label.weights * (chosen + (error**2).mean(-1))
+    return label.weights * (chosen + (error**2).sum(-1) / label.present.sum(-1))
 
 
 def agreement(scores: Tensor, label: Targets) -> Tensor:
     """Return for each comparison [B] whether the response with the highest score is one that the label puts first."""
-    return best_liked(label).gather(-1, scores.argmax(-1, keepdim=True)).squeeze(-1)
+    highest = scores.masked_fill(~label.present, -torch.inf).argmax(-1, keepdim=True)
+    return best_liked(label).gather(-1, highest).squeeze(-1)
 
 
 def best_liked(label: Targets) -> Tensor:
     """Return whether a label puts each response [B, k] first, alone or in a tie."""
     chosen = label.shares[:, 0]
     preference = torch.where(chosen.sum(-1, keepdim=True) > 0, chosen, label.ratings)
+    preference = preference.masked_fill(~label.present, -torch.inf)
     return preference == preference.max(-1, keepdim=True).values

@@ -20,10 +20,12 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from data.campaign.settings import Supervised
+from data.errors import Refused
 from data.runs.step_facts import SupervisedStep
-from models.lm.base import hidden_states, logits, trainable_copy
-from models.lm.precision import autocast
-from models.lm.shared_query import shared_query, states_before
+from models.lm.base import trainable_copy
+from models.lm.head import body_of, logits
+from models.lm.layout import response_states
+from models.lm.precision import loss_scale
 from models.lm.tokens import PAD, pad_left, pad_right
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
@@ -41,10 +43,7 @@ def response_loss(model: PreTrainedModel, examples: Sequence[Example]) -> Tensor
     device = next(model.parameters()).device
     contexts = pad_left([context for context, _ in examples]).to(device)
     responses = pad_right([response for _, response in examples]).to(device)[:, None, :]
-    row = shared_query(contexts, responses)
-    with autocast(device):
-        hidden = hidden_states(model, row.tokens, row.attention, row.positions, use_cache=False).last_hidden_state
-    before = states_before(hidden, contexts.shape[1], 1, responses.shape[2])
+    before = response_states(body_of(model), contexts, responses)
     real = responses != PAD
     return cross_entropy(logits(model, before[real]), responses[real], reduction="sum")
 
@@ -68,7 +67,8 @@ def fine_tune(
             setattr(module, "attention_dropout", settings.dropout)  # noqa: B010  (modules have no such type)
     tuned.train()
     model = shard(tuned)
-    optimizer = Adam(model.parameters(), settings.lr)
+    device = next(model.parameters()).device
+    optimizer = Adam(model.parameters(), settings.lr, loss_scale(device))
     first, facts = restore_state(hooks.checkpoints, model, optimizer)
     history: list[SupervisedStep] = facts.get("history", [])
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -78,14 +78,17 @@ def fine_tune(
         torch.manual_seed((seed * 1_000_003 + step) * group.count + group.rank)  # random numbers of dropout
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
-        loss = torch.zeros(1, device=next(model.parameters()).device)
+        loss = torch.zeros(1, device=device)
         for part, counts in group.micro_batches(batch, settings.micro_batch):
             of_part = response_loss(model, part) * counts / tokens
-            of_part.backward()
+            optimizer.backward(of_part)
             loss += of_part.detach()
         group.sum_gradients(model.parameters())
         optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
-        history.append({"examples": step * settings.batch + len(batch), "loss": float(group.gather(loss).sum())})
+        mean = float(group.gather(loss).sum())
+        if not math.isfinite(mean):
+            raise Refused(f"The fine-tuning diverged: its loss at step {step} is {mean}. Lower lr in [supervised].")
+        history.append({"examples": step * settings.batch + len(batch), "loss": mean})
         save_state(hooks.checkpoints, step + 1, model, optimizer, {"history": history})
     return unshard(model, tuned).eval().requires_grad_(False), history
 

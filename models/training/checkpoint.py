@@ -2,12 +2,14 @@
 
 Random numbers and the data cursor are functions of seed and step. The state contains the rest: the weights, the moments
 of Adam, the KL coefficient and the metrics so far. Files are safetensors and JSON, never pickle, which runs code.
+A state with a number that is not finite is never saved: a training that diverged continues from the last finite state.
 """
 
 import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ def save_state(
 ) -> None:
     """Publish the state after `step` steps if a checkpoint is due, or `now`, or a signal asked the process to save.
 
-    `facts` is the rest of the state, as JSON. After a signal, the process exits.
+    `facts` is the rest of the state, as JSON. A state that is not finite is not saved. After a signal, the
+    process exits.
     """
     leaving = bool(processes().broadcast(termination.stop_requested())) and not now  # all at the same step
     if checkpoints is None or not (now or leaving or checkpoints.due(step)):
@@ -41,13 +44,23 @@ def save_state(
     tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in model.named_parameters()}
     for name, moments in optimizer.moments(model).items():
         tensors |= {f"{moment}.{name}": tensor for moment, tensor in moments.items()}
-    with tempfile.TemporaryDirectory() as scratch:
-        weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
-        save_file({name: full(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}, weights)
-        rest.write_text(json.dumps({"optimizer_steps": optimizer.steps, **facts}), "utf-8")
-        checkpoints.save(step, {path.name: path for path in (weights, rest)})
+    state = {name: full(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
+    facts = {"optimizer_steps": optimizer.steps, "loss_scale": optimizer.loss_scale, **facts}
+    if is_finite(facts) and all(bool(tensor.isfinite().all()) for tensor in state.values()):
+        with tempfile.TemporaryDirectory() as scratch:
+            weights, rest = Path(scratch) / "state.safetensors", Path(scratch) / "state.json"
+            save_file(state, weights)
+            rest.write_text(json.dumps(facts, allow_nan=False), "utf-8")
+            checkpoints.save(step, {path.name: path for path in (weights, rest)})
     if leaving:
         termination.exit_saved()
+
+
+def is_finite(facts: Any) -> bool:
+    """Return whether all numbers in a JSON document are finite."""
+    if isinstance(facts, dict):
+        return all(map(is_finite, facts.values()))
+    return all(map(is_finite, facts)) if isinstance(facts, list) else not isinstance(facts, float) or isfinite(facts)
 
 
 @contextmanager
@@ -78,5 +91,5 @@ def restore_state(checkpoints: Checkpoints | None, model: nn.Module, optimizer: 
         for name, _ in model.named_parameters()
         if f"exp_avg.{name}" in tensors
     }
-    optimizer.restore(model, moments, facts.pop("optimizer_steps"))
+    optimizer.restore(model, moments, facts.pop("optimizer_steps"), facts.pop("loss_scale", None))
     return step, facts

@@ -35,6 +35,7 @@ class Job:
     seed: int
     lease: Lease | None = None  # it fences all writes
     changes: Document | None = None  # of the campaign since its labels were asked for, which a person accepted
+    precision: str | None = None  # of its trainings, decided once for all processes; None: as this machine decides
 
     def write(self, path: Path) -> None:
         document: dict[str, Any] = {
@@ -45,6 +46,7 @@ class Job:
             "seed": self.seed,
             "lease": self.lease,
             "changes": self.changes,
+            "precision": self.precision,
         }
         path.write_text(json.dumps(document), "utf-8")
 

@@ -3,9 +3,10 @@
 Global values are computed from the whole batch. Rollouts are gathered before whitening, the KL controller and
 normalisation. Each process divides its gradients by the global count before they are summed. So two processes give the
 result of one, except for the order of sums (tests/models/test_processes.py). `accelerate launch` sets the backend and
-the ranks; in a single process all functions here do nothing.
+the ranks; in a single process all functions here do nothing. A process has at most its share of the cores as threads.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import TypeVar
@@ -15,6 +16,8 @@ from accelerate import PartialState
 from accelerate.utils import gather
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+
+from models.training.control_groups import cores
 
 T = TypeVar("T")
 
@@ -26,6 +29,8 @@ class Processes:
         self.state = PartialState(cpu=not torch.cuda.is_available())  # with cpu, accelerate uses gloo
         self.rank = self.state.process_index
         self.count = self.state.num_processes
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this training on this machine
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // here)))
         self.is_main = self.rank == 0
 
     def wait(self) -> None:
@@ -39,6 +44,14 @@ class Processes:
         shared = torch.tensor([number], device=self.state.device)
         torch.distributed.broadcast(shared, 0)
         return int(shared)
+
+    def of_the_first(self, tensor: Tensor) -> Tensor:
+        """Return the tensor of the first process on every process; its shape is the same on all of them."""
+        if self.count == 1:
+            return tensor
+        shared = tensor.contiguous()
+        torch.distributed.broadcast(shared, 0)
+        return shared
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
         """Return this process's contiguous part of a batch."""

@@ -17,7 +17,7 @@ from data.reports.quality import report_batch, report_vendors
 from data.reports.run import report_run
 from data.rounds.lineage import lineage
 from data.runs.champion import champion, promotion_log
-from data.runs.identity import RunInputs, find_run_id
+from data.runs.identity import RunInputs, name_run
 from data.runs.leases import holder
 from data.runs.registry import runs
 from data.store import LocalStore
@@ -78,16 +78,19 @@ def test_a_run_of_it_is_found_by_what_it_learned_and_not_trained_again(
     learned = read_manifest(store, run.manifest["inputs"]["reward"])
     assert learned is not None
     campaign = load_campaign("tiny.toml", changes=changes)
-    inputs = RunInputs(campaign, learned.manifest["inputs"]["base"], run.facts["label_set"], [], run.facts["seed"])
+    base, label_set, seed = learned.manifest["inputs"]["base"], run.facts["label_set"], run.facts["seed"]
+    inputs = RunInputs(campaign, base, label_set, [], seed, "fp32")
     assert inputs.run_id() != run.facts["run"], "it is named otherwise today"
-    assert find_run_id(store, inputs) == run.facts["run"]
-    assert find_run_id(store, inputs._replace(seed=2)) != run.facts["run"]
+    assert name_run(store, inputs) == (run.facts["run"], "fp32")
+    assert name_run(store, inputs._replace(seed=2))[0] != run.facts["run"]
     changed = load_campaign("tiny.toml", changes=changes | {"policy": {"lr": 0.5}})
-    assert find_run_id(store, inputs._replace(campaign=changed)) == inputs._replace(campaign=changed).run_id()
+    assert name_run(store, inputs._replace(campaign=changed))[0] == inputs._replace(campaign=changed).run_id()
 
 
 def test_the_evaluation_and_the_settings_that_decided_are_its_own(store: LocalStore) -> None:
     run = runs(store, CAMPAIGN)[-1]
     assert evaluation_of(store, CAMPAIGN, run.facts["run"]).prefix == promotion_log(store, CAMPAIGN)[-1]["evaluation"]
     settings = settings_in_force(store, CAMPAIGN, run.facts["run"])
-    assert settings == load_campaign("tiny.toml")
+    today = load_campaign("tiny.toml")
+    assert settings is not None
+    assert settings.model_copy(update={"sentinels": today.sentinels}) == today, "sentinels had other limits then"

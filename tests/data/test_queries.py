@@ -14,7 +14,7 @@ from data.campaign.cleaning import clean
 from data.campaign.queries import Query, edition, load_queries
 from data.campaign.settings import TextFormat
 from data.errors import Refused
-from tasks.training import run_id
+from tasks.training import identify_run
 
 ROWS = [{"query_id": f"q{i}", "text": f"Passage {i} of a book.", "response": f"Summary {i}."} for i in range(5)]
 
@@ -74,7 +74,7 @@ def test_a_run_is_named_by_the_texts_it_learns_on(tmp_path: Path, campaign: Camp
     def named(row: dict[str, str]) -> str:
         write(tmp_path, "jsonl", [row])
         own = campaign.model_copy(update={"text": campaign.text.model_copy(update={"queries": str(tmp_path)})})
-        return str(run_id.fn(str(tmp_path / "store"), own, "ls1", 1))
+        return identify_run.fn(str(tmp_path / "store"), own, "ls1", 1)[0]
 
     assert named(ROWS[0]) == named(ROWS[0]) != named(ROWS[0] | {"response": "Another summary."})
 

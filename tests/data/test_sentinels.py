@@ -7,16 +7,18 @@ import pytest
 
 from data.campaign import load_campaign
 from data.campaign.settings import Sentinels
+from data.cord.limits import limits_for
 from data.cord.reward_sentinels import of_reward_model, unlike_base
 from data.cord.sentinels import alarms
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from models.ppo.objective import KLController
 
-LIMITS, POLICY = Sentinels(), load_campaign("sentiment").policy
+CAMPAIGN = load_campaign("sentiment")
+LIMITS, POLICY = limits_for(Sentinels(), CAMPAIGN.text), CAMPAIGN.policy
 SOUND = {
     "kl": 0.0, "kl_se": 0.1, "score": 0.0, "valid": 0.3, "entropy": 2.0, "approx_kl": 0.01, "clip_fraction": 0.1,
-    "loss_value": 0.5, "ratio_error": 0.001, "score_error": 0.02, "base_gap": 0.5,
+    "loss_value": 0.5, "ratio_error": 1e-5, "score_error": 0.02, "base_gap": 0.5,
     "paid_error": 1e-7, "followed": 0.4, "distinct_1": 0.9, "distinct_responses": 1.0,
     "length": 20.0,
 }  # fmt: skip
@@ -54,7 +56,7 @@ def test_a_sound_training_is_left_alone_at_every_update() -> None:
         ("entropy-collapse", [{"entropy": 0.1}] * 2),
         ("repetition", [{"distinct_1": 0.1}] * 2),
         ("responses-alike", [{"distinct_responses": 0.1}] * 2),
-        ("length-drift", [{"length": 40.0}] * 2),
+        ("length-drift", [{"length": 23.5}] * 2),
         ("reward-mismatch", [{"paid_error": 0.01}]),
         ("score-mismatch", [{"score_error": 1.0}]),
         ("score-falls", [{"base_gap": -6.0}] * 2),

@@ -11,6 +11,7 @@ from data.batches.index import batches
 from data.campaign import load_campaign
 from data.campaign.queries import is_held_out
 from data.campaign.settings import Ask
+from data.errors import Refused
 from data.labels.label_sets import Label
 from models.lm.base import Base
 from models.reward.dataset import split_comparisons
@@ -99,3 +100,6 @@ def test_of_a_batch_single_labels_and_their_corrections_are_trained_on(sent: Rou
     assert len(split.train) == 2 * (60 - len(held_out)), "gold tests people, and is not learned from"
     better = tiny.tokenizer.encode(" A happy end.", add_special_tokens=False)
     assert split.train[1].responses[1] == better and split.train[1].choices[0].among == (1, 0)
+    ties = [each._replace(details={"ranking": ((0, 1, 2, 3),)}, best_sample=None, correction=None) for each in labels]
+    with pytest.raises(Refused, match="None of the 65 labels prefers a response"):
+        split_comparisons(tiny, [batch], ties, tiny.prompts(rules), 0.3)

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from models.lm.base import Base, logits, trainable_copy
+from models.lm.base import Base, trainable_copy
+from models.lm.head import KEPT, Head, logits
 from models.lm.logprobs import chosen_logprobs
 from models.lm.sampling import draw_tokens
 
@@ -17,12 +18,16 @@ def plainly(model: PreTrainedModel, states: Tensor, tokens: Tensor) -> tuple[Ten
     return distribution.gather(-1, tokens[..., None]).squeeze(-1), -(distribution.exp() * distribution).sum(-1)
 
 
+@pytest.mark.parametrize("kind", [Head(1.0, None), Head(0.25, None), Head(2.0, 3.0)])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("shape", [(3, 2, 5), (23, 4, 24)])  # less than a chunk of rows, and several
-def test_they_equal_the_plain_formula_with_their_gradients(tiny: Base, shape: tuple[int, ...], biased: bool) -> None:
+def test_they_equal_the_plain_formula_with_their_gradients(
+    tiny: Base, shape: tuple[int, ...], biased: bool, kind: Head
+) -> None:
     results = []
     for compute in (plainly, lambda m, s, t: chosen_logprobs(m, s, t, TEMPERATURE)):
         model = trainable_copy(tiny.model)
+        setattr(model, KEPT, kind)
         head = model.get_output_embeddings()
         torch.manual_seed(1)
         if biased:
@@ -50,6 +55,7 @@ def test_an_unlikely_token_has_a_finite_log_prob() -> None:
     with torch.no_grad():
         head.weight.copy_(torch.tensor([[0.0], [200.0], [-200.0]]))
     model.get_output_embeddings = lambda: head  # type: ignore[assignment]
+    setattr(model, KEPT, Head(1.0, None))
     logprobs, _ = chosen_logprobs(model, torch.ones(1, 1), torch.tensor([2]), 1.0)  # type: ignore[arg-type]
     assert float(logprobs) == -400
 

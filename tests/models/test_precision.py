@@ -69,7 +69,7 @@ def test_rounding_moves_a_score_by_little(
 def test_a_precision_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANDON_PRECISION", "fp8")
     precision_of.cache_clear()
-    with pytest.raises(Refused, match="fp32 or bf16"):
+    with pytest.raises(Refused, match="fp32, bf16 or fp16"):
         precision("cpu")
     monkeypatch.undo()
     precision_of.cache_clear()

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from data.campaign import load_campaign
 from data.campaign.queries import is_held_out
+from data.errors import Refused
 from models.lm.base import Base, fingerprint
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD, pad_left, truncate
@@ -20,7 +22,8 @@ from models.reward.model import (
     score_all,
     train_reward_model,
 )
-from models.reward.preferences import Comparison, best_of, ranked
+from models.reward.preferences import Comparison, best_of, preference_loss, ranked, targets
+from models.training.processes import Processes
 
 SETTINGS = load_campaign("sentiment").reward
 LIKED = 77
@@ -147,6 +150,17 @@ def test_it_is_normalised_on_what_the_frozen_base_itself_writes(tiny: Base) -> N
     assert [row.responses[0] for row in scored] == wanted[:40]
 
 
+def test_all_processes_are_normalised_on_what_the_first_one_sampled(
+    tiny: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others may sample other tokens on other GPUs, and would stop after another pass."""
+    rules = load_campaign("sentiment").text
+    stop = tiny.tokenizer.convert_tokens_to_ids(".")
+    monkeypatch.setattr(Processes, "of_the_first", lambda self, tokens: torch.full_like(tokens, stop))
+    rows = base_responses(tiny, [[4, 5, 6]], tiny.prompts(rules), 40, seed=0)
+    assert {tuple(row.responses[0]) for row in rows} == {(stop,) * 17}
+
+
 def test_a_saved_model_gives_the_same_scores_and_holds_no_pickle(model: RewardModel, tmp_path: Path) -> None:
     model.normalise(comparisons(60, responses=1))
     model.save(tmp_path)
@@ -169,3 +183,44 @@ def test_calibration_reads_only_labels_that_name_one_best_of_all() -> None:
     sure = measure_held_out(lambda _: torch.tensor([[[50.0, 0.0]] * 4]), rows).calibration
     assert sure is not None and sure[0] == pytest.approx(0.5) and sum(each.n for each in sure[1]) == 4
     assert measure_held_out(lambda _: torch.zeros(1, 2, 2), rows[2:]).calibration is None
+
+
+def test_rounds_with_different_k_train_one_model_together(model: RewardModel, tiny: Base) -> None:
+    four, two = comparisons(6), comparisons(5, seed=1, responses=2)
+    two[0] = two[0]._replace(choices=(), ratings=(0.5, -0.5))
+    rows = [row for pair in zip(four, [*two, four[0]], strict=True) for row in pair]
+    alone = torch.cat([score_all(model, [row]).flatten() for row in rows])
+    together = score_all(model, rows)
+    torch.testing.assert_close(together[together > -torch.inf], alone, atol=1e-5, rtol=0)
+    losses = [float(preference_loss(score_all(model, [row]), targets([row]))) for row in rows]
+    torch.testing.assert_close(preference_loss(together, targets(rows)).tolist(), losses, atol=1e-5, rtol=0)
+    settings = SETTINGS.model_copy(update={"batch": 12, "micro_batch": 5})
+    (step,) = train_reward_model(model, rows, settings, seed=0)
+    assert step["loss"] == pytest.approx(sum(losses) / 12, abs=1e-5)
+    measured = measure_held_out(Ensemble([model, new_reward_model(tiny.model, 1)]).scores, rows)
+    assert measured.chance == pytest.approx((7 / 4 + 5 / 2) / 12)
+    assert measured.accuracy.n == 12 and measured.calibration is not None
+    assert sum(bin.n for bin in measured.calibration[1]) == 7 * 4 + 4 * 2
+
+
+def test_a_model_that_diverges_is_refused_before_it_is_normalised_or_trained_on(model: RewardModel) -> None:
+    normal = [Comparison(row.query, row.responses[:1]) for row in comparisons(8)]
+    with torch.no_grad():
+        model.head.weight.zero_()
+    with pytest.raises(Refused, match=r"deviation of 0.*Lower lr in \[reward\]"):
+        model.normalise(normal)
+    with torch.no_grad():
+        model.head.weight.fill_(torch.nan)
+    with pytest.raises(Refused, match=r"deviation of nan.*Lower lr"):
+        model.normalise(normal)
+    with pytest.raises(Refused, match=r"loss at step 0 is nan. Lower lr"):
+        train_reward_model(model, comparisons(8), SETTINGS, seed=0)
+
+
+@pytest.mark.parametrize("name", ["gain", "head.bias"])
+def test_a_head_that_is_not_whole_is_refused(model: RewardModel, tmp_path: Path, name: str) -> None:
+    model.save(tmp_path)
+    kept = {key: tensor for key, tensor in load_file(tmp_path / "head.safetensors").items() if key != name}
+    save_file(kept, tmp_path / "head.safetensors")
+    with pytest.raises(Refused, match=f"lacks {name} of the reward model"):
+        load_reward_model(tmp_path)

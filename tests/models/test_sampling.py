@@ -6,9 +6,10 @@ from torch import Tensor
 
 from data.campaign import load_campaign
 from data.campaign.settings import TextFormat
-from models.lm.base import Base, logits
+from models.lm.base import Base
+from models.lm.head import logits
 from models.lm.logprobs import response_logprobs
-from models.lm.sampling import MOST_TRIES, draw_noise, sample, sample_valid
+from models.lm.sampling import MOST_TRIES, draw_noise, draw_tokens, sample, sample_valid
 from models.lm.tokens import pad_left, truncate
 from models.ppo.policy import PolicyModel
 
@@ -99,3 +100,9 @@ def test_a_query_is_given_up_after_24_tries_however_many_of_them_share_a_pass(ti
     assert found == [[], [], []]
     torch.rand(MOST_TRIES * len(QUERIES) * 4 * RULES.response_tokens, generator=expected)
     assert torch.equal(drawn.get_state(), expected.get_state()), "24 tries of four responses each, no more and no fewer"
+
+
+def test_only_tokens_that_can_occur_are_drawn_also_from_the_largest_point() -> None:
+    scores = torch.tensor([[1.0, 2.0, 0.5, -torch.inf, -torch.inf]]).repeat(2, 1)
+    token, logprob = draw_tokens(scores, torch.tensor([0.0, 1.0]))  # as if a product was rounded up
+    assert token.tolist() == [0, 2] and logprob.isfinite().all()

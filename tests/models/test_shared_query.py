@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.lm.base import Base, hidden_states, logits
-from models.lm.shared_query import shared_query, states_at_end, states_before
+from models.lm.base import Base
+from models.lm.head import body_of, logits
+from models.lm.shared_query import SharedQuery, shared_query, states_at_end, states_before
 from models.lm.tokens import PAD, pad_left
 
 WIDTH, K, LENGTH = 12, 3, 6
@@ -25,6 +26,12 @@ def examples() -> tuple[list[list[int]], Tensor]:
     return queries, responses
 
 
+def hidden_of(base: Base, row: SharedQuery) -> Tensor:
+    out = body_of(base.model)(input_ids=row.tokens, attention_mask=row.attention, position_ids=row.positions)
+    hidden: Tensor = out.last_hidden_state
+    return hidden
+
+
 def naive(base: Base, query: list[int], response: list[int]) -> Tensor:
     """Hidden states [n, d] of one query and one response, alone, by plain causal attention."""
     with torch.no_grad():
@@ -37,7 +44,7 @@ def test_states_equal_those_of_separate_rows(base: Base) -> None:
     queries, responses = examples()
     row = shared_query(pad_left(queries, WIDTH), responses)
     with torch.no_grad():
-        hidden = hidden_states(base.model, row.tokens, row.attention, row.positions).last_hidden_state
+        hidden = hidden_of(base, row)
     before = states_before(hidden, WIDTH, K, LENGTH)
     at_end = states_at_end(hidden, responses, WIDTH)
     for b, query in enumerate(queries):
@@ -55,7 +62,7 @@ def test_more_padding_changes_nothing(base: Base) -> None:
     for width in (WIDTH, WIDTH + 9):
         row = shared_query(pad_left(queries, width), responses)
         with torch.no_grad():
-            hidden = hidden_states(base.model, row.tokens, row.attention, row.positions).last_hidden_state
+            hidden = hidden_of(base, row)
         ends.append(states_at_end(hidden, responses, width))
     torch.testing.assert_close(ends[0], ends[1], atol=1e-5, rtol=0)
 

@@ -3,11 +3,14 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from data.cord.webhook import notify
+from models.training import termination
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = """
@@ -39,3 +42,16 @@ def test_a_training_is_told_to_end(sent: signal.Signals, through: str) -> None:
 def test_a_notice_that_cannot_be_delivered_stops_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANDON_WEBHOOK", url)
     notify("refusal", "a delivery", {"campaign": "c"})
+
+
+def test_a_long_step_gets_the_time_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    alarms: list[int] = []
+    clock = iter([0.0, 100.0, 900.0, 910.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(signal, "alarm", alarms.append)
+    monkeypatch.setattr(termination, "_stop_requested", threading.Event())
+    monkeypatch.setattr(termination, "_steps", termination.Steps())
+    for _ in range(3):
+        termination._request_stop(signal.SIGTERM, None)
+        termination.stop_requested()
+    assert alarms == [termination.GRACE_S, 400, 3200] and termination.leaving()

@@ -4,9 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from data.campaign import load_campaign
-from models.lm.base import Base
+from models.lm.base import EMBEDDED, Base
 from models.lm.tokens import PAD, pad_left, pad_right, truncate
 from models.lm.vocabulary import stops
 
@@ -73,8 +74,8 @@ def test_padding_lies_before_queries_and_behind_responses() -> None:
     assert pad_right([[1, 2], [3]], 3).tolist() == [[1, 2, PAD], [3, PAD, PAD]]
 
 
-def test_padding_is_no_token_of_the_vocabulary(tiny: Base) -> None:
-    assert PAD not in tiny.tokenizer.get_vocab().values()
+def test_padding_is_no_token_of_the_vocabulary() -> None:
+    assert PAD not in AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False).get_vocab().values()
 
 
 def test_a_full_stop_is_a_token_of_its_own_also_before_a_quotation_mark(tiny: Base) -> None:

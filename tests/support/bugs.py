@@ -93,14 +93,14 @@ BUGS = (
     Bug(
         "temperature missing in the reference",
         "models/lm/logprobs.py",
-        (("_states(model, c, t), t, temperature", "_states(model, c, t), t, 1.0"),),
+        (("body_of(model), c, t), t, temperature", "body_of(model), c, t), t, 1.0"),),
         AT_THE_START,
         "policy",
     ),
     Bug(
         "gradient of a log-prob without its normaliser",
         "models/lm/logprobs.py",
-        (("gradient * (weight[tokens] - means)", "gradient * weight[tokens]"),),
+        (("gradient * (slopes[:, None] * weight[tokens] - means)", "gradient * slopes[:, None] * weight[tokens]"),),
         "tests/models/test_logprobs.py::test_they_equal_the_plain_formula_with_their_gradients",
     ),
     Bug(
@@ -169,7 +169,7 @@ BUGS = (
     Bug(
         "learning rate times 100",
         "models/ppo/train.py",
-        (("Adam(policy.parameters(), settings.lr)", "Adam(policy.parameters(), 100 * settings.lr)"),),
+        (("policy.parameters(), settings.lr", "policy.parameters(), 100 * settings.lr"),),
         step="policy",
     ),
     Bug(

@@ -144,13 +144,14 @@ def take_in(store: Path, campaign: Path, file: Path) -> None:
 def train_through(store: Path, campaign: Path, seed: int = 1) -> dict[str, str]:
     """Train a copy of a store here, without a flow, a server or a child process; return the hashes of its weights."""
     from models.training.job import Job
-    from tasks.training import run_id, train_policy, train_reward
+    from tasks.training import identify_run, train_policy, train_reward
 
     whole = store.with_name(f"{store.name}-whole")
     shutil.copytree(store, whole)
     settings, label_set = load_campaign(str(campaign)), freeze(LocalStore(whole), "sentiment")
     assert label_set is not None
-    job = Job(str(whole), settings, run_id.fn(str(whole), settings, label_set, seed), label_set, seed)
+    run, precision = identify_run.fn(str(whole), settings, label_set, seed)
+    job = Job(str(whole), settings, run, label_set, seed, precision=precision)
     train_reward.fn(job)
     train_policy.fn(job)
     return weights(whole)

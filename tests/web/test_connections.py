@@ -1,5 +1,6 @@
 """Clients that send nothing, half of something, or read nothing: they end, and nobody else waits for them."""
 
+import logging
 import socket
 import threading
 import time
@@ -128,6 +129,27 @@ def test_a_client_that_does_not_read_ends(impatient: Callable[[float], None]) ->
         while running.server.server_state.connections:
             time.sleep(0.01)
         client.close()
+
+
+def test_a_body_that_breaks_the_protocol_is_the_clients_mistake_and_no_error_of_the_page(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = b" /%s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    site = Site()
+    with serving(site) as running:
+        logging.getLogger("uvicorn.error").addHandler(caplog.handler)  # which the server has configured anew
+        at_once = running.send(b"GET" + broken % b"" + b"no length\r\n")  # it is answered before its body is read
+        reading = running.send(b"POST" + broken % b"")
+        answering = running.send(b"GET" + broken % b"work")
+        assert site.at_work.wait(LONG_S)
+        for client in (reading, answering):
+            client.sendall(b"no length\r\n")
+        for client in (at_once, reading, answering):
+            assert client.recv(12) == b"HTTP/1.1 400"
+        site.may_answer.set()
+        assert all(ended(client) for client in (at_once, reading, answering))
+    logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_idle_connections_do_not_keep_a_visitor_out(monkeypatch: pytest.MonkeyPatch) -> None:
