@@ -146,6 +146,11 @@ def sheets_prefix(campaign: str) -> str:
     return f"{campaign_prefix(campaign)}/sheets"
 
 
+def check_prefix(campaign: str, check: str) -> str:
+    """Return the folder of a check of a base."""
+    return f"{campaign_prefix(campaign)}/checks/{check}"
+
+
 def page_prefix(name: str, batch: str) -> str:
     """Return the folder of what people answered about a batch on the labeling page."""
     return f"{campaign_prefix(name)}/page/{batch}"

@@ -9,6 +9,7 @@ from flows.parameters import BaseModel, CampaignName, DecidedBy, Despite, Preset
 from flows.settings import configured
 from models.training.job import Job
 from tasks.artifacts import show_run
+from tasks.base_check import require_check
 from tasks.evaluation import evaluate_policy
 from tasks.labels import check_changes, freeze_labels, labels_are_new
 from tasks.leases import training_lease
@@ -42,6 +43,7 @@ def retrain(
     run, precision = identify_run(store, settings, label_set, seed)
     check_line(store, settings.name, run)
     changes = check_changes(store, settings, label_set, run, despite, by)
+    require_check(store, settings)
     check_rival(store, settings, run)
     with training_lease(store, settings.name, run) as lease:
         job = Job(store, settings, run, label_set, seed, lease, changes, precision)

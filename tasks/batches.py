@@ -26,6 +26,7 @@ from models.lm.base import Base, open_base
 from models.questions.active import CANDIDATES, chosen_by_disagreement, drawn_at_random
 from models.questions.draw import BASE, CHAMPION, draw_questions
 from models.reward.ensemble import load_ensemble
+from tasks.base_check import require_passed
 
 
 @task(cache_policy=NO_CACHE)
@@ -50,6 +51,7 @@ def publish_batch(store_uri: str, campaign: Campaign, round_number: int, seed: i
             say(f"batch {batch['batch']} was asked with other settings ({', '.join(changed)}): a retrain will say so")
     began = datetime.now(UTC)
     base = open_base(campaign.base, campaign.text)
+    require_passed(store, campaign, base)
     policies, leader = {BASE: base}, champion(store, campaign.name)
     if leader is not None:
         policies[CHAMPION] = open_champion(store, campaign, leader, base)

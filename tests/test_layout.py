@@ -32,7 +32,7 @@ FLOORS = {
         ["canonical", "answers", "plain_file"],
         ["shapes"],
         ["store", "campaign", "render"],
-        ["batches", "cord"],
+        ["batches", "cord", "base_check"],
         ["labels", "simulation", "exchange"],
         ["quality", "runs", "page"],
         ["ingest", "evaluation"],
@@ -44,7 +44,7 @@ FLOORS = {
         ["lm"],
         ["reward", "supervised", "card"],
         ["ppo", "questions", "evaluation"],
-        ["monitoring"],
+        ["monitoring", "base_check"],
         ["steps"],
     ],
 }

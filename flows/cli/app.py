@@ -24,6 +24,7 @@ CONTENTS: Mapping[str, Mapping[str, Entry]] = {
         "demo": Entry("rounds", "Run two rounds with simulated labelers, and show what they achieved."),
         "round": Entry("rounds", "Run the round that is due, as far as labels are available."),
         "plan": Entry("plan", "Predict what a batch costs and how much it teaches, before you pay for it."),
+        "check": Entry("check", "Prove a base for a campaign, before labels are bought."),
         "export": Entry("export", "Sample questions, and write the files for labelers."),
         "retrain": Entry("rounds", "Train a reward model and a policy from the base on all labels that count."),
         "evaluate": Entry("evaluation", "Compare systems on held-out queries, or evaluate a finished run again."),

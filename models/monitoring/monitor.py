@@ -3,6 +3,8 @@
 It only reads the parts of an update, so a training gives the same bits with and without it.
 """
 
+import hashlib
+from array import array
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import cast
@@ -40,14 +42,14 @@ class Monitor:
         base_scores: tuple[float, float],
         shadow: ShadowScorer,
         history: list[PolicyUpdate],
-        queries: list[list[int]],
+        queries: Sequence[list[int]],
         invariants: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
         (self.policy, self.limits), self.prompts = rules, prompts
         self.base_mean, self.base_std = base_scores
         self.shadow, self.history = shadow, history
-        self.queries = {tuple(query) for query in queries}
+        self.queries = {digest(query) for query in queries}  # millions of tuples would take gigabytes
         self.invariants, self.report = invariants, report
 
     def __call__(self, update: Update) -> Inspection:
@@ -71,7 +73,7 @@ class Monitor:
         """Count the queries of a rollout that are not the campaign's, or whose context is another."""
         pairs = zip(rollout.queries.tolist(), rollout.contexts.tolist(), strict=True)
         rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
-        return float(sum(tuple(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
+        return float(sum(digest(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
 
     def _shadow_measures(self, rollout: Rollout) -> Inspection:
         """Compare the shadow scores of some responses with the scores of PPO and with those of the base."""
@@ -89,6 +91,11 @@ class Monitor:
         clusters = len({query for query, _ in valid})  # responses to one query resemble each other
         gap = (fmean(score for _, score in valid) - self.base_mean) / (self.base_std / clusters**0.5)
         return {"score_error": error, "base_gap": gap}
+
+
+def digest(query: Sequence[int]) -> bytes:
+    """Return 16 bytes that stand for a query."""
+    return hashlib.blake2b(array("q", query).tobytes(), digest_size=16).digest()
 
 
 def largest_error(errors: list[float], rounded: bool) -> float:

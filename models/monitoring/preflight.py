@@ -6,7 +6,7 @@
 - Scores of the base, on responses from the `generate` of transformers, by the shadow scorer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +18,7 @@ from data.cord.alarms import Alarm
 from data.cord.limits import NOISES
 from models.lm.head import body_of
 from models.lm.logprobs import chosen_logprobs, response_logprobs
+from models.lm.plain import plain_logprobs
 from models.lm.precision import autocast
 from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise, sample
@@ -48,7 +49,7 @@ def run_preflight(
     policy: PolicyModel,
     reference: PreTrainedModel,
     score: Score,
-    queries: list[list[int]],
+    queries: Sequence[list[int]],
     prompts: Prompts,
 ) -> Preflight:
     """Run all checks. No random number of the training is used."""
@@ -59,7 +60,7 @@ def run_preflight(
     contexts = prompts.contexts(few).to(device)
     noise = draw_noise(len(few), 2, prompts.fmt, torch.Generator().manual_seed(0))
     drawn = sample(policy.language_model, contexts, noise, prompts.fmt, policy.value_head)
-    plain = [_plain(model, contexts, drawn.tokens, temperature) for model in (policy.language_model, reference)]
+    plain = [plain_logprobs(model, contexts, drawn.tokens, temperature) for model in (policy.language_model, reference)]
     rounding = rounding_noise(reference, contexts, drawn.tokens, temperature)
     fast = {
         "sampling": (drawn.logprobs, plain[0]),
@@ -103,7 +104,7 @@ def bound(noise: float) -> float:
 def scores_of_base(
     reference: PreTrainedModel,
     ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
-    queries: list[list[int]],
+    queries: Sequence[list[int]],
     prompts: Prompts,
     at_once: int,
 ) -> list[float]:
@@ -145,7 +146,7 @@ def reference_differs(
     The difference is a mean in nats a token.
     """
     some = torch.linspace(0, len(rollout.tokens) - 1, QUERIES).long().to(rollout.tokens.device)
-    plain = _plain(reference, rollout.contexts[some], rollout.tokens[some, :1], temperature)
+    plain = plain_logprobs(reference, rollout.contexts[some], rollout.tokens[some, :1], temperature)
     error = float((rollout.reference[some, :1] - plain).abs().mean())
     if error <= most:
         return None
@@ -155,17 +156,6 @@ def reference_differs(
         f"log-probs of the reference are off by {error:.4f} nats a token from the base's",
         causes,
     )
-
-
-def _plain(model: PreTrainedModel, contexts: Tensor, tokens: Tensor, temperature: float) -> Tensor:
-    """Return log-probs [B, k, R], one row of query and response at a time, without padding or masks."""
-    rows = []
-    for context, responses in zip(contexts, tokens, strict=True):
-        real = context[context >= 0]
-        for response in responses:
-            logits = model(input_ids=torch.cat([real, response])[None]).logits[0, len(real) - 1 : -1].float()
-            rows.append((logits / temperature).log_softmax(-1).gather(1, response[:, None])[:, 0])
-    return torch.stack(rows).view(tokens.shape)
 
 
 def _vocabulary(reference: PreTrainedModel) -> Alarm | None:

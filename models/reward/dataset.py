@@ -15,7 +15,7 @@ from data.labels.label_sets import Label
 from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.prompts import Prompts
-from models.lm.sampling import draw_noise, sample
+from models.lm.sampling import draw_noise, sample_in_pieces
 from models.lm.tokens import PAD
 from models.reward.preferences import Comparison
 from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
@@ -124,7 +124,7 @@ def base_responses(
         rows = [queries[i] for i in part]
         contexts = prompts.contexts(rows).to(device)
         noise = draw_noise(len(rows), 4, prompts.fmt, draw)
-        tokens = sample(base.model, contexts, noise, prompts.fmt, look=look).tokens
+        tokens = sample_in_pieces(base.model, contexts, noise, prompts.fmt, look=look).tokens
         tokens = processes().of_the_first(tokens)
         cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):

@@ -82,6 +82,9 @@ def test_a_run_of_it_is_found_by_what_it_learned_and_not_trained_again(
     inputs = RunInputs(campaign, base, label_set, [], seed, "fp32")
     assert inputs.run_id() != run.facts["run"], "it is named otherwise today"
     assert name_run(store, inputs) == (run.facts["run"], "fp32")
+    rounded = inputs._replace(precision="bf16")
+    assert name_run(store, rounded) == (rounded.run_id(), "bf16"), "its weights are others"
+    assert name_run(store, rounded, ["fp16", "fp32"]) == (run.facts["run"], "fp32"), "it keeps what it began in"
     assert name_run(store, inputs._replace(seed=2))[0] != run.facts["run"]
     changed = load_campaign("tiny.toml", changes=changes | {"policy": {"lr": 0.5}})
     assert name_run(store, inputs._replace(campaign=changed))[0] == inputs._replace(campaign=changed).run_id()

@@ -5,11 +5,13 @@ import random
 
 import pytest
 
-from data.campaign import load_campaign
+from data.campaign import Campaign, load_campaign
 from data.campaign.settings import Sentinels
-from data.cord.limits import limits_for
+from data.cord.limits import Limits, limits_for
+from data.cord.response_sentinels import few_valid, length_drift
 from data.cord.reward_sentinels import of_reward_model, unlike_base
 from data.cord.sentinels import alarms
+from data.errors import Refused
 from data.measures.agreement import PairAgreement
 from data.measures.intervals import proportion
 from models.ppo.objective import KLController
@@ -74,6 +76,77 @@ def test_each_sentinel_sees_its_fault_and_no_other_does(sentinel: str, changes: 
 def test_what_must_hold_before_anything_is_trained_is_asked_of_the_first_update() -> None:
     assert named([SOUND | {"kl": 5.0}]) == {"kl-at-start"}
     assert named([SOUND | {"distinct_responses": 0.25}]) == {"responses-alike"}
+
+
+def with_text(**text: float) -> Limits:
+    return limits_for(Sentinels(), CAMPAIGN.text.model_copy(update=text))
+
+
+@pytest.mark.parametrize(("tokens", "times"), [(24, 1.0), (75, 1.0), (512, 512 / 75)])
+def test_limits_of_kl_are_as_the_campaign_has_them_up_to_75_tokens_and_then_grow_with_the_length(
+    tokens: int, times: float
+) -> None:
+    limits, own = with_text(response_tokens=tokens), Sentinels()
+    for name in ("first_kl", "kl_least", "kl_most", "kl_jump"):
+        assert getattr(limits, name) == pytest.approx(times * getattr(own, name)), name
+    assert limits.ratio_error == 1e-3, "which shows a bias of the head that is not divided by the temperature"
+
+
+def test_limits_of_log_probs_are_three_times_the_noise_that_was_measured() -> None:
+    assert limits_for(Sentinels(), CAMPAIGN.text, 0.016).ratio_error == pytest.approx(0.048)
+    pythia = limits_for(Sentinels(), CAMPAIGN.text, 0.15)  # in bf16, 60 % of its ratios are off by more than 0.1
+    assert pythia.first_kl > 24 * 0.19**2 / 2, "the KL of this noise alone"
+
+
+@pytest.mark.parametrize(
+    ("shortest", "tokens", "first", "last", "alarmed"),
+    [
+        (17, 24, 20.0, 23.5, True), (17, 24, 20.0, 17.3, True), (17, 24, 20.0, 22.5, False),
+        (56, 75, 64.0, 74.0, True), (56, 75, 64.0, 56.5, True), (56, 75, 64.0, 70.0, False),
+        (1, 75, 30.0, 60.0, False), (1, 512, 60.0, 200.0, False), (1, 512, 60.0, 500.0, True),
+        (1, 512, 100.0, 10.0, True),
+    ],
+)  # fmt: skip
+def test_a_length_near_an_end_of_its_range_is_seen_and_twice_the_length_is_not(
+    shortest: int, tokens: int, first: float, last: float, alarmed: bool
+) -> None:
+    limits = with_text(truncate_after=shortest - 1, response_tokens=tokens)
+    history = [SOUND | {"length": length} for length in (first, first, last, last)]
+    assert (length_drift(history, limits, POLICY) is not None) == alarmed
+    few = [metrics | {"valid": 4 / POLICY.batch} for metrics in history]
+    assert length_drift(few, limits, POLICY) is None, "a mean of four says nothing"
+
+
+@pytest.mark.parametrize(
+    ("batch", "first", "last", "alarmed"),
+    [
+        (512, 0.03, 0.012, False),
+        (512, 0.03, 0.0, True),
+        (16, 0.2, 0.06, False),
+        (16, 1.0, 0.2, True),
+        (64, 0.6, 0.2, True),
+    ],
+)
+def test_fewer_valid_responses_are_seen_if_chance_does_not_explain_them(
+    batch: int, first: float, last: float, alarmed: bool
+) -> None:
+    history = [SOUND | {"valid": share} for share in (first, first, last, last)]
+    policy = POLICY.model_copy(update={"batch": batch})
+    assert (few_valid(history, LIMITS, policy) is not None) == alarmed
+
+
+def test_a_base_whose_scores_were_published_and_that_ends_no_response_is_an_alarm() -> None:
+    alarm = unlike_base([], (0.0, 1.0, 256), LIMITS)
+    assert alarm is not None and "no valid response" in alarm.text
+    assert unlike_base([0.0] * 20, (0.0, 1.0, 256), LIMITS) is None
+
+
+def test_a_limit_that_sentinels_had_is_left_out_of_stored_campaigns_and_refused_in_a_file() -> None:
+    stored = CAMPAIGN.model_dump(mode="json")
+    stored["sentinels"]["length_factor"] = 1.6
+    assert Campaign.model_validate(stored) == CAMPAIGN
+    with pytest.raises(Refused, match="length_factor"):
+        load_campaign("sentiment", changes={"sentinels": {"length_factor": 1.6}})
 
 
 def test_the_price_of_kl_is_replayed() -> None:

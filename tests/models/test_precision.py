@@ -7,13 +7,14 @@ import torch
 
 from data.campaign import load_campaign
 from data.errors import Refused
-from models.lm.base import Base
-from models.lm.precision import precision, precision_of
+from models.lm.base import Base, trainable_copy
+from models.lm.precision import Precision, fits_fp16, precision, precision_of, training_precision
 from models.lm.sampling import draw_noise
 from models.lm.tokens import pad_left
 from models.ppo.policy import PolicyModel, roll_out
 from models.reward.model import new_reward_model, score_all
 from models.reward.preferences import best_of
+from models.training.adam import Adam
 
 RULES = load_campaign("sentiment").text
 QUERIES = [[5, 9, 300, 7], [8] * 40, [1, 2], [90, 91, 92]] * 4
@@ -64,6 +65,52 @@ def test_rounding_moves_a_score_by_little(
     request.getfixturevalue("bf16")
     rounded = score_all(model, rows)
     assert 0 < (exact - rounded).abs().max() < 0.02 * exact.std()  # 0.0009 was measured, and 1 / 512 is one rounding
+
+
+@pytest.mark.parametrize(
+    ("saved", "precision"), [("fp32", Precision.BF16), ("bf16", Precision.FP32), ("halfway", Precision.FP32)]
+)
+def test_a_processor_trains_in_bf16_only_if_the_weights_lose_nothing_by_it(
+    tiny: Base, monkeypatch: pytest.MonkeyPatch, saved: str, precision: Precision
+) -> None:
+    monkeypatch.delenv("ANDON_PRECISION")
+    monkeypatch.setattr("models.lm.precision.precision_of", lambda kind: Precision.BF16)  # a machine that is fast in it
+    model = trainable_copy(tiny.model)
+    with torch.no_grad():
+        for weight in model.parameters():
+            grid = weight.bfloat16().float()
+            if saved != "fp32":
+                weight.copy_(grid)
+            if saved == "halfway":  # as 8 % of SmolLM2's weights from 4 bits
+                weight.view(torch.int32).bitwise_or_(0x8000)
+    assert training_precision(model) == precision
+    monkeypatch.setenv("ANDON_PRECISION", "fp16")
+    assert training_precision(model) == Precision.FP16
+
+
+def test_a_model_whose_states_leave_the_range_of_fp16_is_seen(tiny: Base) -> None:
+    assert fits_fp16(tiny.model)
+    large = trainable_copy(tiny.model)
+    with torch.no_grad():
+        next(block for name, block in large.named_parameters() if "mlp.c_proj.weight" in name).mul_(1e7)
+    assert not fits_fp16(large)
+
+
+def steps_of(loss_scale: float, gradients: list[float]) -> tuple[float, Adam]:
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = Adam([weight], 0.1, loss_scale)
+    for gradient in gradients:
+        optimizer.backward((gradient * weight).sum())
+        optimizer.step(remaining=1.0)
+    return weight.item(), optimizer
+
+
+def test_scaled_losses_give_the_same_steps_and_one_that_overflows_is_taken_with_half_the_scale() -> None:
+    expected, _ = steps_of(1.0, [0.3, -0.2, 0.7])
+    scaled, optimizer = steps_of(2.0**16, [0.3, -0.2, 0.7])
+    assert scaled == expected and optimizer.loss_scale == 2.0**16
+    skipped, optimizer = steps_of(2.0**16, [0.3, torch.inf, -0.2, 0.7])
+    assert skipped == expected and (optimizer.loss_scale, optimizer.steps) == (2.0**15, 3)
 
 
 def test_a_precision_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

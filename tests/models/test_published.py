@@ -46,9 +46,8 @@ def published_reward(base: Base, folder: Path) -> Ensemble:
             member.gain.fill_(gain)
             member.bias.fill_(bias)
             member.head.bias.fill_(0.3)
-    saved = ensemble.save(folder, prompts.padding)
+    missing = ensemble.save(folder, prompts.padding)
     base.tokenizer.save_pretrained(folder)
-    missing = [each.lacks for each in saved] if saved[0].exists else None
     write_card(folder, reward_card(CAMPAIGN, "run-1", missing, prompts.padding), prompts)
     return ensemble
 

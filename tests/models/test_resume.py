@@ -16,6 +16,7 @@ from data.runs.checkpoints import Checkpoints
 from data.store import LocalStore
 from data.store.manifest import publish
 from models.lm.base import Base, fingerprint
+from models.lm.precision import Precision, computing_in
 from models.ppo.train import PolicyHooks, train_policy
 from models.reward.model import new_reward_model, train_reward_model
 from models.reward.preferences import best_of
@@ -136,6 +137,20 @@ def test_wherever_it_is_killed_the_result_is_the_same(
         found = Checkpoints(store, "runs/r/step", every).latest()
         assert (found[0] if found else 0) == dies_at // every * every
         assert training(tiny, Checkpoints(store, "runs/r/step", every)) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [reward_training, policy_training])
+def test_the_result_is_the_same_in_every_precision(tiny: Base, tmp_path: Path, training: Training) -> None:
+    results = []
+    for precision in (Precision.BF16, Precision.FP16):  # all other tests are in fp32
+        store = LocalStore(tmp_path / precision)
+        with computing_in(precision):
+            with pytest.raises(Killed):
+                training(tiny, Dying(store, 1, 2))
+            results.append(training(tiny, Checkpoints(store, "runs/r/step", 1)))
+            assert results[-1] == training(tiny, None)
+    assert results[0][0] != results[1][0], "each rounds in its own way"
 
 
 @pytest.mark.slow

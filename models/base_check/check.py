@@ -1,0 +1,77 @@
+"""The check of a base for a campaign. It computes in fp32, so a wrong formula cannot hide in rounding."""
+
+import torch
+
+from data.base_check.facts import BaseCheck, findings
+from data.campaign import Campaign
+from models.base_check.copies import compare_copies
+from models.base_check.logprobs import Drawn, compare_sampling, compare_training, largest
+from models.base_check.material import Material, material
+from models.base_check.scores import compare_scores
+from models.base_check.stages import Findings
+from models.base_check.texts import Shown, compare_texts
+from models.lm.base import Base
+from models.lm.logprobs import response_logprobs
+from models.lm.precision import Precision, computing_in, exact, training_precision
+
+
+def check_base(base: Base, campaign: Campaign) -> BaseCheck:
+    """Compare the learner's code with the base's own forward pass; every deviation and every error is a finding.
+
+    No random number of a training is used, and the base does not change.
+    """
+    collected = Findings(base.model.device)
+    with exact(), torch.random.fork_rng():
+        of = material(base, campaign)
+        shown, trained = None, None
+        drawn = compare_sampling(of, collected)
+        if drawn is not None:
+            shown = compare_texts(of, collected)
+            trained = compare_training(of, drawn, collected)
+            compare_scores(of, drawn, collected)
+            compare_copies(of, drawn, collected)
+    faults = findings(collected.comparisons)
+    return BaseCheck(
+        passed=not faults,
+        base=base.name,
+        architecture=str(base.model.config.model_type),
+        parameters=base.model.num_parameters(),
+        comparisons=collected.comparisons,
+        own_queries=of.own,
+        valid=shown.valid if shown else 0,
+        sampled=shown.sampled if shown else 0,
+        samples=shown.samples if shown else [],
+        stages=collected.stages,
+        noise=_noise(of, drawn) if drawn is not None and not faults else None,
+        export_seconds=_export_seconds(shown, campaign),
+        policy_seconds=_policy_seconds(shown, trained, campaign),
+    )
+
+
+def _noise(of: Material, drawn: Drawn) -> float | None:
+    """Return how much the precision of a training changes log-probs, in nats a token; None in fp32."""
+    kind, tokens = training_precision(of.base.model), drawn.samples.tokens
+    if kind == Precision.FP32:
+        return None
+    with computing_in(kind):
+        rounded = response_logprobs(of.base.model, drawn.contexts, tokens, of.prompts.fmt.temperature, len(tokens))
+    return largest(rounded, drawn.plain.logprobs)
+
+
+def _export_seconds(shown: Shown | None, campaign: Campaign) -> float | None:
+    """Estimate how long this machine samples for a batch; None if no response was valid."""
+    if shown is None or not shown.valid:
+        return None
+    needed = campaign.batch.questions * campaign.batch.samples * shown.sampled / shown.valid
+    return shown.seconds * needed / shown.sampled
+
+
+def _policy_seconds(shown: Shown | None, trained: float | None, campaign: Campaign) -> float | None:
+    """Estimate how long this machine trains the policy; None if it cannot.
+
+    A response is sampled, trained on in each epoch, and read by the reference and the reward model, which takes about
+    as long as an epoch.
+    """
+    if shown is None or trained is None:
+        return None
+    return campaign.policy.episodes * (shown.seconds / shown.sampled + (campaign.policy.epochs + 1) * trained)
