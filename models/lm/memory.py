@@ -15,7 +15,7 @@ from data.console import say
 from models.lm.precision import precision
 from models.training.control_groups import free_memory
 from models.training.processes import processes
-from models.training.sharding import sharded
+from models.training.sharding import blocks, sharded
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # <malloc.h>
 SHARE = 0.8  # of the free memory that an estimate may fill
@@ -86,7 +86,7 @@ class Shape(NamedTuple):
     def training(self, tokens: int, predicted: int, recomputed: bool = False) -> int:
         """Return the bytes of a row that is kept for its gradients: activations, and `predicted` rows of logits."""
         of_layer = self.number * (12 * self.width + 3 * self.inner)
-        kept = self.number * self.width * self.layers + of_layer if recomputed else of_layer * self.layers
+        kept = self.number * self.width * self.layers + 2 * of_layer if recomputed else of_layer * self.layers
         return tokens * kept + predicted * self.number * self.vocabulary + self.scoring(tokens)
 
 
@@ -118,7 +118,8 @@ def must_recompute(model: PreTrainedModel, rows: int, tokens: int, predicted: in
     device = next(model.parameters()).device
     state = 16 * copies * model.num_parameters() // (processes().count if sharded() else 1)
     row = copies * shape_of(model).training(tokens, predicted)
-    needed = processes().smallest(fitting(device, row, rows, state)) < rows
+    fits = processes().smallest(fitting(device, row, rows, state))
+    needed = fits < rows and next(blocks(model), None) is not None
     if needed:
         say(f"memory: {rows} rows at once do not fit, so activations are computed again (gradient checkpointing)")
     return needed

@@ -51,9 +51,11 @@ def computing_in(kind: Precision | None) -> Iterator[None]:
         _PRECISION.reset(token)
 
 
-def exact() -> AbstractContextManager[None]:
-    """Compute in fp32 inside, whatever the precision of this machine: for comparisons of code with code."""
-    return computing_in(Precision.FP32)
+@contextmanager
+def exact() -> Iterator[None]:
+    """Compute in fp32 inside, also inside `autocast`: for comparisons of code with code."""
+    with computing_in(Precision.FP32), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
 
 
 def precision(device_type: str) -> Precision:

@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 
 from data.campaign.settings import TextFormat
 from models.lm.head import body_of, logits
-from models.lm.layout import Decoding
+from models.lm.layout import Decoding, layout_of
 from models.lm.memory import fitting, shape_of
 from models.lm.pieces import in_pieces
 from models.lm.prompts import Prompts
+from models.lm.rows import Rows
 from models.lm.tokens import PAD, pad_left
 from models.training.loop import Look, in_chunks, unwatched
 
@@ -81,7 +82,9 @@ def sample_in_pieces(
 ) -> Samples:
     """Sample like `sample`, as many queries at a time as fit into the free memory."""
     (batch, width), (_, k, length) = queries.shape, noise.shape
-    piece = fitting(queries.device, shape_of(model).sampling(width, k, length), batch)
+    alone = 1 if layout_of(body_of(model)).rows is Rows.SHARED else k  # rows of a query
+    row = alone * shape_of(model).sampling(width, k // alone, length)
+    piece = fitting(queries.device, row, batch)
     parts = in_pieces(lambda rows: sample(model, queries[rows], noise[rows], fmt, value_head, look), batch, piece)
     return Samples(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

@@ -151,8 +151,8 @@ def cursor(length: int, start: int, count: int, seed: int) -> list[int]:
     numbers: list[int] = []
     while len(numbers) < count:
         turn, place = divmod(start + len(numbers), length)
-        order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)).tolist()
-        numbers += order[place : place + count - len(numbers)]
+        order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
+        numbers += order[place : place + count - len(numbers)].tolist()
     return numbers
 
 

@@ -22,6 +22,8 @@ from models.reward.targets import correction_wins, habits_of, has_a_best, target
 from models.training.loop import Look, in_chunks, unwatched
 from models.training.processes import processes
 
+MOST_PASSES = 50  # over the queries, to sample the responses on which scores are normalised
+
 
 class Split(NamedTuple):
     """Comparisons by query, so that no query is on both sides."""
@@ -118,10 +120,10 @@ def base_responses(
     """
     device = next(base.model.parameters()).device
     draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed)).tolist()
+    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed))
     sampled: list[Comparison] = []
-    for part in in_chunks(order * 50, 64):
-        rows = [queries[i] for i in part]
+    for part in in_chunks(range(MOST_PASSES * len(queries)), 64):
+        rows = [queries[int(order[i % len(queries)])] for i in part]
         contexts = prompts.contexts(rows).to(device)
         noise = draw_noise(len(rows), 4, prompts.fmt, draw)
         tokens = sample_in_pieces(base.model, contexts, noise, prompts.fmt, look=look).tokens
@@ -133,6 +135,6 @@ def base_responses(
         if len(sampled) >= count:
             return sampled[:count]
     raise Refused(
-        f"The base gave {len(sampled)} of {count} valid responses in 50 passes: it ends too few sentences by the "
-        "campaign's rules. Change truncate_at or response_tokens in [text], or the base."
+        f"The base gave {len(sampled)} of {count} valid responses in {MOST_PASSES} passes: it ends too few sentences "
+        "by the campaign's rules. Change truncate_at or response_tokens in [text], or the base."
     )
