@@ -20,7 +20,7 @@ from data.errors import MEMORY_RAN_OUT, Refused, Stopped, out_of_memory
 from data.labels.label_sets import batches_of, label_agreement, read_label_set
 from data.runs.step_facts import PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
-from models.card import model_card
+from models.card import model_card, reward_card, write_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
 from models.lm.machine import circumstances
 from models.lm.memory import must_recompute
@@ -145,7 +145,9 @@ def reward_step(job: Job) -> None:
     }
     inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
-        ensemble.save(Path(scratch))
+        missing = ensemble.save(Path(scratch), prompts.padding)
+        base.tokenizer.save_pretrained(scratch)
+        write_card(Path(scratch), reward_card(job.campaign, job.run, missing, prompts.padding), prompts)
         documents = {"history.json": histories[0], "canaries.json": pairs}
         _publish(job, "reward", Path(scratch), documents, inputs, facts, began, recompute)
     for checkpoints in saved:
@@ -188,8 +190,8 @@ def policy_step(job: Job) -> None:
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
     inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
-        save_language_model(policy.language_model, base.tokenizer, Path(scratch))
-        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last["kl"]), "utf-8")
+        save_language_model(policy.language_model, base.tokenizer, Path(scratch), prompts)
+        write_card(Path(scratch), model_card(job.campaign, job.run, last["kl"]), prompts)
         facts = PolicyFacts(last=last)
         _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, facts, began, recompute)
     checkpoints.clear()

@@ -123,15 +123,21 @@ def correlation(one: Tensor, other: Tensor) -> float:
 
 def response_measures(rollout: Rollout, prompts: Prompts) -> Inspection:
     """Return the diversity of tokens within responses and of whole responses, and the tokens of a valid one."""
-    stop, after = prompts.stop, prompts.fmt.truncate_after
     rows = [tuple(row) for row in rollout.tokens.flatten(0, 1).tolist()]
-    lengths = [next((i + 1 for i in range(after, len(row)) if row[i] == stop), 0) for row in rows]
+    lengths = [length_to_stop(row, prompts.stops, prompts.fmt.truncate_after) for row in rows]
     valid = [length for length in lengths if length]
     return {
         "distinct_1": sum(len(set(row)) / len(row) for row in rows) / len(rows),
         "distinct_responses": len(set(rows)) / len(rows),
         "length": sum(valid) / len(valid) if valid else 0.0,
     }
+
+
+def length_to_stop(row: Sequence[int], stops: Sequence[Sequence[int]], after: int) -> int:
+    """Return the number of tokens up to the first stop that ends at or after an index; 0 without one."""
+    ways, lengths = {tuple(stop) for stop in stops}, {len(stop) for stop in stops}
+    ends = range(after + 1, len(row) + 1)
+    return next((end for end in ends if any(tuple(row[max(0, end - n) : end]) in ways for n in lengths)), 0)
 
 
 def pull_for(store: Store, run: str, alarm: Alarm) -> bool:

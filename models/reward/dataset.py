@@ -80,7 +80,7 @@ def question_tokens(prompts: Prompts, row: Mapping[str, Any], same: bool) -> tup
     None if the query does not satisfy the campaign's text rules.
     """
     if same and row["query_tokens"]:
-        return row["query_tokens"], [sample["tokens"] for sample in row["samples"]]
+        return prompts.begun(row["query_tokens"]), [sample["tokens"] for sample in row["samples"]]
     query = prompts.encode(row["query"])
     return (query, [prompts.encode_response(s["text"]) for s in row["samples"]]) if query else None
 

@@ -32,11 +32,13 @@ from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
 from models.lm.base import best_device, hidden_size, trainable_copy
+from models.lm.checkpoint_folder import HEAD_FILE
 from models.lm.head import body_of
 from models.lm.layout import end_states
 from models.lm.memory import fitting, shape_of
 from models.lm.precision import loss_scale
 from models.lm.tokens import pad_left, pad_right
+from models.reward.classifier import Saved, save_classifier
 from models.reward.preferences import (
     Comparison,
     agreement,
@@ -116,20 +118,26 @@ class RewardModel(nn.Module):
         self.bias.fill_(-self.gain * mean)
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
 
-    def save(self, folder: Path) -> None:
-        """Write the body as a checkpoint of transformers, and the head in a file next to it."""
-        self.body.save_pretrained(folder, safe_serialization=True)
-        rest = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
-        save_file(rest, folder / "head.safetensors")
+    @torch.no_grad()
+    def save(self, folder: Path, padding: int | None = None) -> Saved:
+        """Write a sequence classifier of transformers, and next to it the head as it was trained.
+
+        `padding` is a token at which no response ends.
+        """
+        rest = (self.gain * self.head.bias + self.bias).squeeze()
+        saved = save_classifier(self.body, self.gain * self.head.weight, rest, padding, folder)
+        own = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
+        save_file(own | saved.own, folder / HEAD_FILE)
+        return saved
 
 
 def load_reward_model(folder: Path) -> RewardModel:
     """Load a published reward model, frozen."""
     transformer = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     model = RewardModel(transformer)
-    rest = load_file(folder / "head.safetensors")
+    rest = load_file(folder / HEAD_FILE)
     if lacking := [name for name in model.state_dict() if not name.startswith("body.") and name not in rest]:
-        raise Refused(f"{folder / 'head.safetensors'} lacks {lacking[0]} of the reward model. Restore the file.")
+        raise Refused(f"{folder / HEAD_FILE} lacks {lacking[0]} of the reward model. Restore the file.")
     model.load_state_dict(rest, strict=False)
     return model.eval().requires_grad_(False).to(best_device())
 
