@@ -39,3 +39,12 @@ class LeaseLost(Refused):
 
 class SystemUnavailable(Refused):
     """This campaign cannot have the system, or does not have it yet."""
+
+
+MEMORY_RAN_OUT = "Memory ran out. Use a smaller base, shorter texts, or a machine with more memory."
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out: Python's own, or those of torch for GPU and processor."""
+    texts = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in texts)

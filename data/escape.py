@@ -36,8 +36,13 @@ def shown_name(name: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what a library says of an error, or the kind of the error if it says nothing."""
-    return in_ascii(str(error).splitlines()[0][:160].rstrip(".")) if str(error) else type(error).__name__
+    """Return the first line of what a library says of an error, with the next one if it ends with a colon.
+
+    Returns the kind of the error if it says nothing.
+    """
+    lines = str(error).splitlines() or [type(error).__name__]
+    first = " ".join(line.strip() for line in lines[: 2 if lines[0].rstrip().endswith(":") else 1])
+    return in_ascii(first[:160].rstrip("."))
 
 
 def harmless(text: str) -> str:

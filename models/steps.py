@@ -13,20 +13,19 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from data.campaign.queries import Split, edition, load_queries
+from data.campaign.queries import edition
 from data.canonical import Document
 from data.console import LOGGER, say
-from data.errors import Refused, Stopped
+from data.errors import MEMORY_RAN_OUT, Refused, Stopped, out_of_memory
 from data.labels.label_sets import batches_of, label_agreement, read_label_set
-from data.runs.checkpoints import Checkpoints
-from data.runs.step_facts import Circumstances, PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
+from data.runs.step_facts import PolicyFacts, PolicyUpdate, RewardFacts, SupervisedFacts
 from data.store.manifest import publish
-from models.card import model_card
+from models.card import model_card, reward_card, write_card
 from models.lm.base import Base, best_device, fingerprint, open_base, save_language_model
-from models.lm.precision import Precision, computing_in, precision
-from models.lm.prompts import Prompts
+from models.lm.machine import circumstances
+from models.lm.memory import must_recompute
+from models.lm.precision import Precision, computing_in
+from models.lm.query_list import query_tokens
 from models.monitoring.canaries import canaries, chosen, remembered
 from models.monitoring.live import LiveWall
 from models.monitoring.run_checks import check_reward_model, open_monitor
@@ -34,20 +33,14 @@ from models.ppo.train import PolicyHooks, train_policy
 from models.reward.dataset import base_responses, split_comparisons
 from models.reward.ensemble import Ensemble, load_ensemble
 from models.reward.model import measure_held_out, new_reward_model, train_reward_model
+from models.reward.preferences import widest
 from models.supervised.fine_tune import fine_tune, validation_loss
+from models.supervised.fine_tune import widest as widest_example
 from models.supervised.references import references
 from models.training import termination
 from models.training.hooks import Hooks
 from models.training.job import Job, quarantined
 from models.training.processes import processes
-
-StepFacts = SupervisedFacts | RewardFacts | PolicyFacts
-
-
-def query_tokens(prompts: Prompts, split: Split) -> list[list[int]]:
-    """Return the queries of a split that satisfy the campaign's text rules, in the order of the source."""
-    encoded = (prompts.encode(query.text) for query in load_queries(prompts.fmt, split))
-    return [tokens for tokens in encoded if tokens]
 
 
 def start_of(job: Job) -> Base:
@@ -65,7 +58,7 @@ def supervised_step(job: Job) -> None:
     if settings is None:
         return
     checkpoints = job.checkpoints("supervised", job.campaign.checkpoints.supervised_steps)
-    if _is_done(job, "supervised", checkpoints):
+    if job.is_done("supervised", checkpoints):
         return
     began, base, texts = datetime.now(UTC), open_base(job.campaign.base, text), edition(text, "train")
     train, validation, corrected = references(job, base)
@@ -74,9 +67,10 @@ def supervised_step(job: Job) -> None:
         f"{corrected:,} of them are corrections by labelers"
     )
     look = job.look()
+    recompute = must_recompute(base.model, settings.micro_batch, *widest_example(train))
     with quarantined(job, "supervised", checkpoints):
         before = validation_loss(base.model, validation, look)
-        model, history = fine_tune(base.model, train, settings, job.seed, Hooks(look=look, checkpoints=checkpoints))
+        model, history = fine_tune(base.model, train, settings, job.seed, Hooks(look, checkpoints, recompute=recompute))
         after = validation_loss(model, validation, look)
     say(f"supervised: {after:.3f} nats a reference token held out, the base {before:.3f}")
     with tempfile.TemporaryDirectory() as scratch:
@@ -88,7 +82,7 @@ def supervised_step(job: Job) -> None:
             "validation_loss_of_base": before,
         }
         inputs = {"base": base.fingerprint, "label_set": job.label_set, "seed": job.seed, "queries": texts}
-        _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began)
+        _publish(job, "supervised", Path(scratch), {"history.json": history}, inputs, facts, began, recompute)
     checkpoints.clear()
 
 
@@ -99,7 +93,7 @@ def reward_step(job: Job) -> None:
         job.checkpoints(f"reward/member-{number}", job.campaign.checkpoints.reward_steps)
         for number in range(settings.models)
     ]
-    if _is_done(job, "reward", *saved):
+    if job.is_done("reward", *saved):
         return say("reward model: published")
     base, store, texts = start_of(job), job.plain_store, edition(text, "train")
     prompts = base.prompts(text)
@@ -113,13 +107,14 @@ def reward_step(job: Job) -> None:
     count = settings.normalisation_samples
     scored = settings.normalise_on == "scored"
     queries, look = query_tokens(prompts, "train"), job.look()
+    recompute = must_recompute(base.model, settings.micro_batch, widest(split.train), 0)
     members, histories, normalised = [], [], []
     with quarantined(job, "reward", *saved):
         normal = base_responses(base, queries, prompts, 2 * count, job.seed, scored, look)
         for number, checkpoints in enumerate(saved):
             model = new_reward_model(base.model, job.seed + number)
             before = model.normalise(normal[:count], look=look)
-            hooks = Hooks(look=look, checkpoints=checkpoints)
+            hooks = Hooks(look, checkpoints, recompute=recompute)
             histories.append(train_reward_model(model, split.train, settings, job.seed + number, hooks))
             normalised.append((before, model.normalise(normal[:count], look=look)))
             members.append(model)
@@ -150,9 +145,11 @@ def reward_step(job: Job) -> None:
     }
     inputs = {"label_set": job.label_set, "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
-        ensemble.save(Path(scratch))
+        missing = ensemble.save(Path(scratch), prompts.padding)
+        base.tokenizer.save_pretrained(scratch)
+        write_card(Path(scratch), reward_card(job.campaign, job.run, missing, prompts.padding), prompts)
         documents = {"history.json": histories[0], "canaries.json": pairs}
-        _publish(job, "reward", Path(scratch), documents, inputs, facts, began)
+        _publish(job, "reward", Path(scratch), documents, inputs, facts, began, recompute)
     for checkpoints in saved:
         checkpoints.clear()
 
@@ -160,7 +157,7 @@ def reward_step(job: Job) -> None:
 def policy_step(job: Job) -> None:
     """Train the run's policy against its published reward model, and publish it."""
     checkpoints = job.checkpoints("policy", job.campaign.checkpoints.policy_updates)
-    if _is_done(job, "policy", checkpoints):
+    if job.is_done("policy", checkpoints):
         return say("policy: published")
     began, text, settings = datetime.now(UTC), job.campaign.text, job.campaign.policy
     base, scorer, texts = start_of(job), job.published("reward"), edition(text, "train")
@@ -170,6 +167,9 @@ def policy_step(job: Job) -> None:
     say(f"policy: PPO from {start}, {settings.episodes:,} episodes")
     prompts = base.prompts(text)
     queries = query_tokens(prompts, "train")
+    separate, predicted = settings.value_model == "separate", settings.responses_per_query * text.response_tokens
+    longest = len(prompts.surround([])) + text.query_tokens + predicted
+    recompute = must_recompute(base.model, settings.micro_batch, longest, predicted, copies=1 + separate)
     metrics: list[PolicyUpdate] = []
     with quarantined(job, "policy", checkpoints), open_monitor(job, base, score, scorer, queries, metrics) as inspect:
         hooks = PolicyHooks(
@@ -179,33 +179,33 @@ def policy_step(job: Job) -> None:
             show=LiveWall(job.plain_store, job.campaign, job.run, base, score, queries),
             inspect=inspect,
             checkpoints=checkpoints,
+            recompute=recompute,
         )
         policy = train_policy(
             settings, prompts, base.model, score, queries, job.seed, hooks,
-            value_from=score.members[0] if settings.value_model == "separate" else None,
+            value_from=score.members[0] if separate else None,
         )  # fmt: skip
     assert fingerprint(base.model) == base.fingerprint, "the reference changed during the training"
     last = metrics[-1]
     say(f"policy: score {last['score']:+.2f}, KL {last['kl']:.1f} nats a sequence, {last['valid']:.0%} valid")
     inputs = {"reward": scorer.manifest["files"], "base": base.fingerprint, "seed": job.seed, "queries": texts}
     with tempfile.TemporaryDirectory() as scratch:
-        save_language_model(policy.language_model, base.tokenizer, Path(scratch))
-        (Path(scratch) / "README.md").write_text(model_card(job.campaign, job.run, last["kl"]), "utf-8")
-        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, PolicyFacts(last=last), began)
+        save_language_model(policy.language_model, base.tokenizer, Path(scratch), prompts)
+        write_card(Path(scratch), model_card(job.campaign, job.run, last["kl"]), prompts)
+        facts = PolicyFacts(last=last)
+        _publish(job, "policy", Path(scratch), {"history.json": metrics}, inputs, facts, began, recompute)
     checkpoints.clear()
 
 
-def _is_done(job: Job, step: str, *saved: Checkpoints) -> bool:
-    """Return whether a step is published. If it is, remove its checkpoints, which a killed process may have left."""
-    if job.published(step) is None:
-        return False
-    for checkpoints in saved:
-        checkpoints.clear()
-    return True
-
-
 def _publish(
-    job: Job, step: str, folder: Path, documents: Document, inputs: Document, facts: StepFacts, began: datetime
+    job: Job,
+    step: str,
+    folder: Path,
+    documents: Document,
+    inputs: Document,
+    facts: SupervisedFacts | RewardFacts | PolicyFacts,
+    began: datetime,
+    recompute: bool,
 ) -> None:
     """Publish all files of a folder and some JSON documents, from the first process."""
     if processes().is_main:
@@ -213,9 +213,8 @@ def _publish(
             path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
         }
         files |= {name: json.dumps(document).encode() for name, document in documents.items()}
-        kind = best_device().type
-        around = Circumstances(device=kind, precision=precision(kind), threads=torch.get_num_threads())
-        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts={**facts, **around}, began=began)
+        recorded = {**facts, **circumstances(recompute)}
+        publish(job.fenced_store, job.prefix(step), step, files, inputs=inputs, facts=recorded, began=began)
     processes().wait()
 
 
@@ -250,6 +249,10 @@ def main(step: str, job: Path) -> None:
         sys.exit(3)
     except Refused as refusal:
         sys.exit(f"andon: {refusal}")
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        sys.exit(f"andon: {MEMORY_RAN_OUT}")
 
 
 if __name__ == "__main__":

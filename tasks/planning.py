@@ -13,9 +13,9 @@ from data.paths import curves_prefix
 from data.store import open_store
 from data.store.manifest import publish, read_manifest
 from models.lm.base import open_base
+from models.lm.query_list import query_tokens
 from models.reward.dataset import base_responses, split_comparisons
 from models.reward.learning_curve import learning_curve
-from models.steps import query_tokens
 from models.training.job import Job
 
 

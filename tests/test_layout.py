@@ -40,9 +40,9 @@ FLOORS = {
         ["reports"],
     ],
     "models": [
-        ["training", "card"],
+        ["training"],
         ["lm"],
-        ["reward", "supervised"],
+        ["reward", "supervised", "card"],
         ["ppo", "questions", "evaluation"],
         ["monitoring", "base_check"],
         ["steps"],

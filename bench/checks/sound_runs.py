@@ -98,6 +98,7 @@ def measured(base: str, folder: Path, precision: str, lr: float, seed: int) -> d
         "pulls": pulled,
         "ratio_error": max(metrics["ratio_error"] for metrics in history),
         "rounding": fmean(metrics["rounding"] for metrics in history),
+        "approx_kl": [round(1e6 * metrics["approx_kl"], 1) for metrics in history],  # a token, in millionths of a nat
         "followed": [round(metrics["followed"], 2) for metrics in early if "followed" in metrics],
         "followed at the end": [round(metrics["followed"], 2) for metrics in late if "followed" in metrics],
         "kl": [round(metrics["kl"], 2) for metrics in history],

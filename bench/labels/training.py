@@ -21,11 +21,11 @@ from data.quality.arrays import Answers
 from data.quality.assessment import LEAST_WEIGHT, skill_weights
 from data.simulation.scorers import scorer
 from models.lm.base import open_base
+from models.lm.query_list import query_tokens
 from models.questions.draw import BASE, draw_questions
 from models.reward.dataset import base_responses
 from models.reward.model import new_reward_model, score_all, train_reward_model
 from models.reward.preferences import Comparison, best_of
-from models.steps import query_tokens
 
 ASKED, TESTED, LABELS, PEOPLE, GUESSERS = 800, 2_000, 3, 20, 5
 SEEDS, MODELS = (1, 2, 3), (0, 10)  # of the labels; of the reward models, added to those

@@ -27,10 +27,10 @@ from data.store import LocalStore
 from data.store.manifest import Publication, publish, read_manifest
 from models.evaluation.systems import Clock, run_systems
 from models.lm.base import Base, open_base, save_language_model
+from models.lm.query_list import query_tokens
 from models.ppo.policy import PolicyModel
 from models.ppo.train import PolicyHooks, train_policy
 from models.reward.ensemble import load_ensemble
-from models.steps import query_tokens
 
 SYSTEMS = {"scratch": "from the base", "long": "from the base, all episodes at once", "warm": "from the last policy"}
 

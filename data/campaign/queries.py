@@ -4,6 +4,7 @@ One interface: every source gives `Query` rows. What a dataset needs before it i
 paragraphs) is cleaned in data/campaign/cleaning.py by the campaign's `cleaning`.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ class Query(NamedTuple):
 
 
 def load_queries(fmt: TextFormat, split: Split) -> list[Query]:
+    """Return all queries of a split (`read_queries`)."""
+    return list(read_queries(fmt, split))
+
+
+def read_queries(fmt: TextFormat, split: Split) -> Iterator[Query]:
     """Read the queries of a split from the source that a campaign names, cleaned by its fmt.
 
     `embedded` (novels) or `speeches`; a folder with train and test files (.parquet, .jsonl or .txt); or
@@ -42,19 +48,27 @@ def load_queries(fmt: TextFormat, split: Split) -> list[Query]:
     where there are any query_id and response; a text file holds one query a paragraph. A text of the test split is no
     query of the train split too, so no text that measures was trained on.
     """
-    found = queries = list(_cleaned(fmt, split))
-    if split == "train" and _splits_may_overlap(fmt):
-        measures = {query.text for query in _cleaned(fmt, "test")}
-        queries = [query for query in found if query.text not in measures]
-    if not queries:
+    overlap = split == "train" and _splits_may_overlap(fmt)
+    measures = {_digest(query.text) for query in _cleaned(fmt, "test")} if overlap else set()
+    found, ids = False, set[bytes]()  # digests, because a source may have millions of texts
+    for query in _cleaned(fmt, split):
+        found = True
+        if measures and _digest(query.text) in measures:
+            continue
+        if (known := _digest(query.query_id)) in ids:
+            raise Refused(
+                f"Queries in {fmt.queries} repeat a query_id, or where they have none, a text: give each a query_id of "
+                "its own, or leave the second one out."
+            )
+        ids.add(known)
+        yield query
+    if not ids:
         alone = " that is not in its test split too" if found else ""
         raise Refused(f"There is no query in the {split} split of {fmt.queries}{alone}.")
-    if len({query.query_id for query in queries}) < len(queries):
-        raise Refused(
-            f"Queries in {fmt.queries} repeat a query_id, or where they have none, a text: give each a query_id of "
-            "its own, or leave the second one out."
-        )
-    return queries
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def edition(fmt: TextFormat, split: Split = "test") -> list[str]:

@@ -1,6 +1,6 @@
 """The facts in the manifests of a run's trainings, and the entries of their histories. models/steps.py writes them."""
 
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -107,3 +107,4 @@ class Circumstances(TypedDict):
     device: str
     precision: str
     threads: int
+    gradient_checkpointing: NotRequired[bool]  # missing in older manifests; changes no result

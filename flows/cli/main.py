@@ -9,7 +9,7 @@ import io
 import sys
 
 from data.console import INTERRUPTED
-from data.errors import Refused, Stopped
+from data.errors import MEMORY_RAN_OUT, Refused, Stopped, out_of_memory
 from flows.cli.app import app
 from flows.cli.options import Call
 from flows.cli.output import refuse
@@ -31,6 +31,8 @@ def main() -> None:
             raise
         refuse(f"{error.filename}: {error.strerror}.", 1, call.as_json)
     except Exception as error:
+        if out_of_memory(error):
+            refuse(MEMORY_RAN_OUT, 1, call.as_json)
         if not _ended_by_the_cord(error):
             raise
         refuse(str(error), 3, call.as_json)

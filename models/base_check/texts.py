@@ -40,7 +40,8 @@ def compare_texts(of: Material, findings: Findings) -> Shown | None:
         rows = [[token for token in row if token != PAD] for row in cut.flatten(0, 1).tolist()]
         goods = valid.flatten().tolist()
         texts = [prompts.decode(row) for row in rows]
-        findings.add(CheckCode.NO_TEXT, sum(not _has_text(of, token) for row in rows for token in row), 0)
+        readable = [row for row, good in zip(rows, goods, strict=True) if good]
+        findings.add(CheckCode.NO_TEXT, sum(not _has_text(of, token) for row in readable for token in row), 0)
         valid_texts = [text for text, good in zip(texts, goods, strict=True) if good]
         findings.add(CheckCode.ROUND_TRIP, sum(_read_again(of, text) != text for text in valid_texts or texts), 0)
         findings.add(CheckCode.CUT_CHARACTER, sum(text.endswith(BROKEN) for text in valid_texts), 0)
@@ -63,8 +64,10 @@ def _rows_without_beginning(of: Material) -> int:
 
 
 def _has_text(of: Material, token: int) -> bool:
-    """Tell whether people see anything of a token. Bytes of a character are seen together with the others."""
-    return bool(of.base.tokenizer.decode([token]))
+    """Tell whether people see anything of a token behind a word. Bytes of a character are seen with the others."""
+    word = of.base.tokenizer.encode("a", add_special_tokens=False)
+    seen: bool = of.base.tokenizer.decode([*word, token]) != of.base.tokenizer.decode(word)
+    return seen
 
 
 def _read_again(of: Material, text: str) -> str:

@@ -16,8 +16,9 @@ from data.evaluation.systems import LEAD, System
 from data.measures.words import lead
 from models.lm.base import Base
 from models.lm.logprobs import response_logprobs
+from models.lm.memory import fitting, shape_of
 from models.lm.prompts import Prompts
-from models.lm.sampling import draw_noise, sample, sample_valid
+from models.lm.sampling import draw_noise, sample_in_pieces, sample_valid
 from models.reward.ensemble import Ensemble
 from models.reward.preferences import Comparison
 from models.training.loop import progress
@@ -129,8 +130,10 @@ def behaviour(
     valid: list[Tensor] = []
     for start in progress(range(0, len(queries), AT_ONCE), "evaluating KL", "batch"):
         padded = prompts.contexts(queries[start : start + AT_ONCE]).to(device)
-        samples = sample(policy, padded, draw_noise(len(padded), 1, prompts.fmt, draw), prompts.fmt)
-        reference = response_logprobs(base.model, padded, samples.tokens, prompts.fmt.temperature, AT_ONCE)
+        samples = sample_in_pieces(policy, padded, draw_noise(len(padded), 1, prompts.fmt, draw), prompts.fmt)
+        row = shape_of(base.model).scoring(padded.shape[1] + prompts.fmt.response_tokens)
+        part = fitting(device, row, AT_ONCE)
+        reference = response_logprobs(base.model, padded, samples.tokens, prompts.fmt.temperature, part)
         kls.append((samples.logprobs - reference).sum(-1).flatten())
         valid.append(prompts.truncate(samples.tokens)[1].float().flatten())
     kl = torch.cat(kls)

@@ -6,6 +6,8 @@ states (models/lm/head.py), and a copy. Models stay in eval mode for good: dropo
 
 import copy
 import hashlib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,21 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from torch import nn
-from transformers import MODEL_MAPPING, AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from data.campaign.settings import TextFormat
 from data.canonical import content_id
 from data.errors import Refused
 from data.escape import shown, shown_name
-from models.lm.checkpoint_folder import check_folder, reading
+from models.lm.checkpoint_folder import check_folder, check_tokenizer, reading
 from models.lm.gpu import check_processor
 from models.lm.head import body_of, embedded_tokens, head_of
 from models.lm.layout import layout_of
@@ -30,6 +39,7 @@ from models.training.processes import processes
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "base" / "model"
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]  # of a checkpoint of the hub; code is none of them
+OLD_BUFFER = re.compile(r"(attn|attention)\.(masked_)?bias$|inv_freq$")  # masks and angles that old versions saved
 FUSED_GELU = {"gelu_new": "gelu_pytorch_tanh"}  # the same function in one kernel
 
 transformers_logging.set_verbosity_error()
@@ -70,7 +80,7 @@ def open_base(name: str, fmt: TextFormat | None = None) -> Base:
             "Correct the checkpoint, or give another one."
         ) from refusal
     if fmt and (longest := getattr(model.config.get_text_config(), "max_position_embeddings", None)):
-        around = len(Prompts(tokenizer, fmt).surround([]))
+        around = len(Prompts(tokenizer, fmt).surround([]))  # affixes, and BOS if the tokenizer adds it
         if (needed := fmt.query_tokens + around + fmt.response_tokens) > int(longest):
             parts = "query, affixes and response" if around else "query and response"
             raise Refused(f"The base {name} holds {longest} tokens; the campaign needs {needed} for {parts}.")
@@ -89,28 +99,40 @@ def _load(folder: Path) -> tuple[PreTrainedModel, Any]:
     The files are checked before transformers reads them, and the model answers once before anything relies on it.
     """
     check_folder(folder)
+    check_tokenizer(folder)
     with reading("tokenizer files"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     with reading("config.json"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if (gelu := getattr(config, "activation_function", None)) in FUSED_GELU:
             config.activation_function = FUSED_GELU[gelu]
-    with reading("model.safetensors, config.json or generation_config.json"):
+    with reading("model.safetensors or config.json"):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # _check_whole names them
+            generation_config=GenerationConfig(),  # the campaign says how responses are sampled
             trust_remote_code=False,
         )
     model, keys = loaded
-    if missing := sorted(keys["missing_keys"]):
-        raise Refused(f"its weights lack {shown(missing[0])}, which config.json asks for")
+    _check_whole(keys)
     model.eval().requires_grad_(False).to(best_device())
     with reading("config.json and the tokenizer files do not fit the weights"):
         _check_answer(model, tokenizer)
     return model, tokenizer
+
+
+def _check_whole(keys: Mapping[str, Any]) -> None:
+    """Raise Refused if the weights are not those that config.json describes; transformers says how they differ."""
+    for name, has, asked in sorted(keys["mismatched_keys"]):
+        raise Refused(f"its weights have {shown(name)} of size {list(has)}, and config.json asks for {list(asked)}")
+    for name in sorted(keys["missing_keys"]):
+        raise Refused(f"its weights lack {shown(name)}, which config.json asks for")
+    for name in sorted(name for name in keys["unexpected_keys"] if not OLD_BUFFER.search(name)):
+        raise Refused(f"its weights have {shown(name)}, which a causal language model of this config.json lacks")
 
 
 @torch.no_grad()
@@ -124,8 +146,11 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
         raise Refused("its tokenizer makes no tokens of a text")
     _check_body(body_of(model))
     tokens = torch.tensor([ids], device=model.device)
-    if model(input_ids=tokens).logits.shape[:2] != tokens.shape:
+    logits = model(input_ids=tokens).logits
+    if logits.shape[:2] != tokens.shape:
         raise Refused("its logits are not one a token and entry of the vocabulary")
+    if logits.isnan().any():
+        raise Refused("its weights contain numbers that are not finite")
     layout_of(body_of(model))
     head_of(model)
 
@@ -160,6 +185,9 @@ def trainable_copy(model: PreTrainedModel) -> PreTrainedModel:
     """Return a copy with weights of its own, ready for gradients, still without dropout."""
     duplicate: PreTrainedModel = copy.deepcopy(model)
     duplicate.requires_grad_(True).eval()
+    for module in duplicate.modules():
+        if isinstance(module, nn.Embedding):
+            module.padding_idx = None  # padding is masked, so a token of this id learns as all others
     return duplicate
 
 
@@ -168,7 +196,16 @@ def hidden_size(model: PreTrainedModel) -> int:
     return layout_of(body_of(model)).size
 
 
-def save_language_model(model: PreTrainedModel, tokenizer: Any, folder: Path) -> None:
-    """Write a checkpoint that plain `AutoModelForCausalLM.from_pretrained` loads."""
+def save_language_model(model: PreTrainedModel, tokenizer: Any, folder: Path, prompts: Prompts | None = None) -> None:
+    """Write a checkpoint that plain `AutoModelForCausalLM.from_pretrained` loads.
+
+    With prompts, its plain `generate()` samples as Andon does: all tokens of a response, from the whole softmax.
+    """
+    if prompts is not None:
+        fmt = prompts.fmt
+        model.generation_config = GenerationConfig(
+            do_sample=True, temperature=fmt.temperature, top_k=0, top_p=1.0, max_new_tokens=fmt.response_tokens,
+            pad_token_id=prompts.padding,
+        )  # fmt: skip
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

@@ -20,6 +20,8 @@ from data.errors import Refused
 from data.escape import first_line, in_ascii, shown
 
 READ = ("config", "generation_config", "tokenizer_config", "tokenizer", "special_tokens_map", "added_tokens", "vocab")
+TOKENIZERS = ("tokenizer.json", "*.model", "*vocab*", "tekken.json")
+HEAD_FILE = "head.safetensors"  # of a published reward model
 LARGEST_JSON = 64 << 20  # bytes; the largest tokenizers have 40 MB
 MOST_LEVELS = 40  # of one JSON value inside another
 LARGEST_SIZE = 1 << 20  # of one dimension; no published model has a larger one
@@ -54,6 +56,8 @@ def check_folder(folder: Path) -> None:
             raise Refused(f"{in_ascii(path.name)} is not a plain file")
         if path.suffix == ".json" and path.stem in READ:
             _read_json(path)
+    if (folder / HEAD_FILE).is_file():
+        raise Refused("it is a reward model, which writes no text; give the model that it was trained from")
     count, size = _weights(folder)
     if not count:
         raise Refused("that folder has no model.safetensors; save the model as safetensors")
@@ -62,6 +66,12 @@ def check_folder(folder: Path) -> None:
         if abs(value) > most and not any(word in name for word in UNBOUNDED):
             raise Refused(f"config.json: {shown(name)} is {value:,}, and a checkpoint like this has at most {most:,}")
     _check_memory(folder, size)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise Refused if no file of a checkpoint can be a tokenizer; transformers would make one without tokens."""
+    if not any(path.match(name) for path in folder.iterdir() for name in TOKENIZERS):
+        raise Refused("that folder has no tokenizer (tokenizer.json, tokenizer.model or vocab.json)")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

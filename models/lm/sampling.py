@@ -15,8 +15,11 @@ from transformers import PreTrainedModel
 
 from data.campaign.settings import TextFormat
 from models.lm.head import body_of, logits
-from models.lm.layout import Decoding
+from models.lm.layout import Decoding, layout_of
+from models.lm.memory import fitting, shape_of
+from models.lm.pieces import in_pieces
 from models.lm.prompts import Prompts
+from models.lm.rows import Rows
 from models.lm.tokens import PAD, pad_left
 from models.training.loop import Look, in_chunks, unwatched
 
@@ -69,6 +72,23 @@ def sample(
     return Samples(*(torch.stack(column, -1) for column in (tokens, logprobs, values)))
 
 
+def sample_in_pieces(
+    model: PreTrainedModel,
+    queries: Tensor,
+    noise: Tensor,
+    fmt: TextFormat,
+    value_head: nn.Module | None = None,
+    look: Look = unwatched,
+) -> Samples:
+    """Sample like `sample`, as many queries at a time as fit into the free memory."""
+    (batch, width), (_, k, length) = queries.shape, noise.shape
+    alone = 1 if layout_of(body_of(model)).rows is Rows.SHARED else k  # rows of a query
+    row = alone * shape_of(model).sampling(width, k // alone, length)
+    piece = fitting(queries.device, row, batch)
+    parts = in_pieces(lambda rows: sample(model, queries[rows], noise[rows], fmt, value_head, look), batch, piece)
+    return Samples(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
 def draw_tokens(scores: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Draw a token from each softmax of logits [..., V], which are overwritten, and return it with its log-prob [...].
 
@@ -112,7 +132,7 @@ def sample_valid(
             for part in in_chunks(waiting, chunk):
                 padded = pad_left([contexts[i] for i in part]).to(device)
                 noise = draw_noise(len(part), together * max(k, 4), prompts.fmt, draw)
-                drawn = sample(model, padded, noise, prompts.fmt)
+                drawn = sample_in_pieces(model, padded, noise, prompts.fmt)
                 cut, valid = prompts.truncate(drawn.tokens)
                 for i, rows, goods in zip(part, cut.tolist(), valid.tolist(), strict=True):
                     kept = [tuple(t for t in row if t != PAD) for row, good in zip(rows, goods, strict=True) if good]

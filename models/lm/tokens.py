@@ -5,25 +5,11 @@ Queries are padded on the left, responses on the right, so a response follows it
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from data.errors import Refused
-
 PAD = -1
-
-
-def single_token(tokenizer: Any, text: str) -> int:
-    """Return the id of a text that must be one token, like "." and newline in the paper's rules."""
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    if len(ids) != 1:
-        raise Refused(
-            f"{text!r} is {len(ids)} tokens for this base, but a text rule of the campaign needs one token. "
-            "Choose another text in [text], or another base."
-        )
-    return int(ids[0])
 
 
 def pad_left(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:
@@ -38,12 +24,23 @@ def pad_right(rows: Sequence[Sequence[int]], width: int = 0) -> Tensor:
     return torch.tensor([list(row) + [PAD] * (width - len(row)) for row in rows])
 
 
-def truncate(responses: Tensor, stop: int, after: int) -> tuple[Tensor, Tensor]:
-    """Cut responses [..., R] after the first `stop` token at or after index `after`.
+def ends(tokens: Tensor, stops: Sequence[Sequence[int]]) -> Tensor:
+    """Return whether one of the stops, each a sequence of tokens, ends at each place of tokens [..., R]."""
+    singles = torch.tensor([stop[0] for stop in stops if len(stop) == 1], dtype=tokens.dtype, device=tokens.device)
+    found = torch.isin(tokens, singles)
+    for stop in stops:
+        if 1 < len(stop) <= tokens.shape[-1]:
+            parts = tokens.unfold(-1, len(stop), 1) == tokens.new_tensor(stop)
+            found[..., len(stop) - 1 :] |= parts.all(-1)
+    return found
 
-    Returns the responses with PAD after the cut, and whether there was such a token [...], so whether each is valid.
+
+def truncate(responses: Tensor, stops: Sequence[Sequence[int]], after: int) -> tuple[Tensor, Tensor]:
+    """Cut responses [..., R] after the first stop that ends at or after index `after`.
+
+    Returns the responses with PAD after the cut, and whether there was such a stop [...], so whether each is valid.
     """
-    stops = responses == stop
-    stops[..., :after] = False
-    behind = stops.cumsum(-1) - stops.long() > 0
-    return responses.masked_fill(behind, PAD), stops.any(-1)
+    found = ends(responses, stops)
+    found[..., :after] = False
+    behind = found.cumsum(-1) - found.long() > 0
+    return responses.masked_fill(behind, PAD), found.any(-1)

@@ -1,5 +1,7 @@
 """Fresh samples of a policy in training for the live wall, always with the same queries and random numbers."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -23,7 +25,7 @@ class LiveWall:
     """
 
     def __init__(
-        self, store: Store, campaign: Campaign, run: str, base: Base, score: Score, queries: list[list[int]]
+        self, store: Store, campaign: Campaign, run: str, base: Base, score: Score, queries: Sequence[list[int]]
     ) -> None:
         self.store, self.campaign, self.run, self.base, self.score = store, campaign, run, base, score
         self.prompts = base.prompts(campaign.text)

@@ -3,7 +3,9 @@
 It only reads the parts of an update, so a training gives the same bits with and without it.
 """
 
-from collections.abc import Callable
+import hashlib
+from array import array
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import cast
 
@@ -40,14 +42,14 @@ class Monitor:
         base_scores: tuple[float, float],
         shadow: ShadowScorer,
         history: list[PolicyUpdate],
-        queries: list[list[int]],
+        queries: Sequence[list[int]],
         invariants: Callable[[Rollout], list[Alarm]],
         report: Callable[[Alarm], None],
     ) -> None:
         (self.policy, self.limits), self.prompts = rules, prompts
         self.base_mean, self.base_std = base_scores
         self.shadow, self.history = shadow, history
-        self.queries = {tuple(query) for query in queries}
+        self.queries = {digest(query) for query in queries}  # millions of tuples would take gigabytes
         self.invariants, self.report = invariants, report
 
     def __call__(self, update: Update) -> Inspection:
@@ -71,7 +73,7 @@ class Monitor:
         """Count the queries of a rollout that are not the campaign's, or whose context is another."""
         pairs = zip(rollout.queries.tolist(), rollout.contexts.tolist(), strict=True)
         rows = [([t for t in query if t != PAD], [t for t in context if t != PAD]) for query, context in pairs]
-        return float(sum(tuple(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
+        return float(sum(digest(q) not in self.queries or self.prompts.surround(q) != context for q, context in rows))
 
     def _shadow_measures(self, rollout: Rollout) -> Inspection:
         """Compare the shadow scores of some responses with the scores of PPO and with those of the base."""
@@ -89,6 +91,11 @@ class Monitor:
         clusters = len({query for query, _ in valid})  # responses to one query resemble each other
         gap = (fmean(score for _, score in valid) - self.base_mean) / (self.base_std / clusters**0.5)
         return {"score_error": error, "base_gap": gap}
+
+
+def digest(query: Sequence[int]) -> bytes:
+    """Return 16 bytes that stand for a query."""
+    return hashlib.blake2b(array("q", query).tobytes(), digest_size=16).digest()
 
 
 def largest_error(errors: list[float], rounded: bool) -> float:
@@ -116,15 +123,21 @@ def correlation(one: Tensor, other: Tensor) -> float:
 
 def response_measures(rollout: Rollout, prompts: Prompts) -> Inspection:
     """Return the diversity of tokens within responses and of whole responses, and the tokens of a valid one."""
-    stop, after = prompts.stop, prompts.fmt.truncate_after
     rows = [tuple(row) for row in rollout.tokens.flatten(0, 1).tolist()]
-    lengths = [next((i + 1 for i in range(after, len(row)) if row[i] == stop), 0) for row in rows]
+    lengths = [length_to_stop(row, prompts.stops, prompts.fmt.truncate_after) for row in rows]
     valid = [length for length in lengths if length]
     return {
         "distinct_1": sum(len(set(row)) / len(row) for row in rows) / len(rows),
         "distinct_responses": len(set(rows)) / len(rows),
         "length": sum(valid) / len(valid) if valid else 0.0,
     }
+
+
+def length_to_stop(row: Sequence[int], stops: Sequence[Sequence[int]], after: int) -> int:
+    """Return the number of tokens up to the first stop that ends at or after an index; 0 without one."""
+    ways, lengths = {tuple(stop) for stop in stops}, {len(stop) for stop in stops}
+    ends = range(after + 1, len(row) + 1)
+    return next((end for end in ends if any(tuple(row[max(0, end - n) : end]) in ways for n in lengths)), 0)
 
 
 def pull_for(store: Store, run: str, alarm: Alarm) -> bool:

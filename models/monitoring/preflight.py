@@ -6,7 +6,7 @@
 - Scores of the base, on responses from the `generate` of transformers, by the shadow scorer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
 
@@ -49,7 +49,7 @@ def run_preflight(
     policy: PolicyModel,
     reference: PreTrainedModel,
     score: Score,
-    queries: list[list[int]],
+    queries: Sequence[list[int]],
     prompts: Prompts,
 ) -> Preflight:
     """Run all checks. No random number of the training is used."""
@@ -104,7 +104,7 @@ def bound(noise: float) -> float:
 def scores_of_base(
     reference: PreTrainedModel,
     ask: Callable[[list[list[int]], list[list[int]]], list[float | None]],
-    queries: list[list[int]],
+    queries: Sequence[list[int]],
     prompts: Prompts,
     at_once: int,
 ) -> list[float]:

@@ -66,7 +66,12 @@ def while_training(history: Sequence[RewardStep]) -> Estimate:
 
 @contextmanager
 def open_monitor(
-    job: Job, base: Base, score: Ensemble, scorer: Publication, queries: list[list[int]], history: list[PolicyUpdate]
+    job: Job,
+    base: Base,
+    score: Ensemble,
+    scorer: Publication,
+    queries: Sequence[list[int]],
+    history: list[PolicyUpdate],
 ) -> Iterator[Callable[[Update], Inspection]]:
     """Run the preflight checks, and return the monitor of the training; in the first process only."""
     if not processes().is_main:

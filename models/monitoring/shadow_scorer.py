@@ -9,12 +9,14 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypedDict
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from andon_launcher import command
@@ -27,22 +29,36 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Member = tuple[Any, dict[str, torch.Tensor]]  # body, and head with gain and bias
 
 
+class Rules(TypedDict):
+    """What makes a response valid, as plain lists: the first line that the child reads."""
+
+    stops: list[list[int]]  # token sequences that end a response ...
+    after: int  # ... at or after this index
+    unreadable: list[int]  # tokens that no valid response has
+
+
 class ShadowScorer:
     """The child process, which is started once."""
 
     def __init__(self, store: str, reward: str, prompts: Prompts) -> None:
         uri = open_store(store).uri  # absolute for a folder, because the child may run in another one
-        child = command(
-            "models.monitoring.shadow_scorer", uri, reward, str(prompts.stop), str(prompts.fmt.truncate_after)
-        )
+        self.folder = TemporaryDirectory()
+        prompts.tokenizer.save_pretrained(self.folder.name)
+        child = command("models.monitoring.shadow_scorer", uri, reward, self.folder.name)
         self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._send(Rules(stops=prompts.stops, after=prompts.fmt.truncate_after, unreadable=prompts.unreadable))
+
+    def _send(self, document: Any) -> None:
+        assert self.child.stdin is not None
+        with suppress(BrokenPipeError):  # reading the answer tells that the child has ended
+            self.child.stdin.write(json.dumps(document) + "\n")
+            self.child.stdin.flush()
 
     def score(self, queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
         """Return the score of each complete response to its query; None for an invalid response."""
-        assert self.child.stdin is not None and self.child.stdout is not None
+        assert self.child.stdout is not None
+        self._send({"queries": queries, "responses": responses})
         try:
-            self.child.stdin.write(json.dumps({"queries": queries, "responses": responses}) + "\n")
-            self.child.stdin.flush()
             answer: list[float | None] = json.loads(self.child.stdout.readline())
         except (OSError, ValueError) as error:
             raise Refused(
@@ -56,6 +72,7 @@ class ShadowScorer:
         self.child.stdin.close()
         self.child.wait()
         self.child.stdout.close()
+        self.folder.cleanup()
 
 
 def members(folder: Path) -> list[Member]:
@@ -63,7 +80,10 @@ def members(folder: Path) -> list[Member]:
     loaded = []
     for path in (folder, *sorted(folder.glob("member-*"))):
         body = AutoModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
-        loaded.append((body.eval().to(DEVICE), load_file(path / "head.safetensors", device=str(DEVICE))))
+        head = load_file(path / "head.safetensors", device=str(DEVICE))
+        of_body = {name.removeprefix("body."): tensor for name, tensor in head.items() if name.startswith("body.")}
+        body.load_state_dict(of_body, strict=False)  # models/reward/classifier.py says why
+        loaded.append((body.eval().to(DEVICE), head))
     return loaded
 
 
@@ -78,15 +98,26 @@ def score(models: list[Member], query: list[int], response: list[int]) -> float:
     return total / len(models)
 
 
-def cut(response: list[int], stop: int, after: int) -> list[int] | None:
-    """Return the response up to and including the first stop at or after an index; None without a stop."""
-    for index in range(after, len(response)):
-        if response[index] == stop:
-            return response[: index + 1]
+def cut(response: list[int], rules: Rules) -> list[int] | None:
+    """Return the response up to and including the first stop that ends at or after an index; None without a stop."""
+    for index in range(rules["after"], len(response)):
+        kept = response[: index + 1]
+        if any(kept[-len(stop) :] == stop for stop in rules["stops"]):
+            return kept
     return None
 
 
-def main(store: str, reward: str, stop: int, after: int) -> None:
+def valid_part(response: list[int], rules: Rules, tokenizer: Any) -> list[int] | None:
+    """Return the part of a response that people would read; None if they could not read what was sampled."""
+    kept = cut(response, rules)
+    if kept is None or any(token in rules["unreadable"] for token in kept):
+        return None
+    if max(kept) > max(tokenizer.get_vocab().values()) or "\ufffd" in tokenizer.decode(kept):
+        return None
+    return kept
+
+
+def main(store: str, reward: str, folder: str) -> None:
     """Answer requests from stdin until it ends."""
     for number in (signal.SIGTERM, signal.SIGINT):  # the trainer needs scores until it has saved; then it closes stdin
         signal.signal(number, signal.SIG_IGN)
@@ -95,9 +126,11 @@ def main(store: str, reward: str, stop: int, after: int) -> None:
     published = read_manifest(open_store(store), reward)
     assert published is not None
     models = members(published.folder())
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    rules: Rules = json.loads(sys.stdin.readline())
     for line in sys.stdin:
         request = json.loads(line)
-        kept = [cut(response, stop, after) for response in request["responses"]]
+        kept = [valid_part(response, rules, tokenizer) for response in request["responses"]]
         pairs = zip(request["queries"], kept, strict=True)
         print(
             json.dumps([None if short is None else score(models, query, short) for query, short in pairs]), flush=True
@@ -105,4 +138,4 @@ def main(store: str, reward: str, stop: int, after: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(*sys.argv[1:])

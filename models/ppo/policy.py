@@ -19,7 +19,7 @@ from models.lm.head import body_of
 from models.lm.layout import response_states
 from models.lm.logprobs import chosen_logprobs, response_logprobs
 from models.lm.prompts import Prompts
-from models.lm.sampling import sample
+from models.lm.sampling import sample_in_pieces
 from models.lm.tokens import pad_left
 from models.reward.model import RewardModel
 from models.training.loop import Look, unwatched
@@ -86,14 +86,15 @@ def roll_out(
     """Sample responses to B queries with `noise` [B, k, R], and measure them by reference and reward model.
 
     The policy and the reference read the contexts, the reward model reads the queries. Each process samples its share
-    of the batch at once and measures it `part` queries at a time. All processes get the whole rollout.
+    of the batch in pieces that fit into its memory, and measures it `part` queries at a time. All processes get the
+    whole rollout.
     """
     group, device, fmt = processes(), next(reference.parameters()).device, prompts.fmt
     plain = group.share_rows(pad_left(queries).to(device))
     contexts = group.share_rows(prompts.contexts(queries).to(device))
     noise = group.share_rows(noise)
     value_head = policy.value_head if policy.value_body is None else None
-    sampled = sample(policy.language_model, contexts, noise, fmt, value_head, look)
+    sampled = sample_in_pieces(policy.language_model, contexts, noise, fmt, value_head, look)
     pairs = zip(contexts.split(part), sampled.tokens.split(part), strict=True)
     values = sampled.values
     if policy.value_body is not None:

@@ -15,6 +15,7 @@ A run's policy is trained by `python -m models.steps policy JOB`, as `andon retr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,7 @@ from transformers import PreTrainedModel
 from data.campaign.settings import Policy, TextFormat
 from data.errors import Refused
 from data.runs.step_facts import Improvement, Inspection, PolicyUpdate
+from models.lm.memory import fitting, shape_of
 from models.lm.precision import loss_scale
 from models.lm.prompts import Prompts
 from models.lm.sampling import draw_noise
@@ -32,9 +34,11 @@ from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
 from models.reward.model import RewardModel
 from models.training.adam import Adam
 from models.training.checkpoint import is_finite, restore_state, save_state, save_when_stopped
+from models.training.exhausted import SizeLimit, saved_if_memory_runs_out
 from models.training.hooks import Hooks
 from models.training.loop import Look, progress, unwatched
 from models.training.processes import processes
+from models.training.recompute import recompute
 from models.training.sharding import shard, unshard
 
 SUMMED = 7  # metrics that are summed over tokens in every epoch
@@ -83,6 +87,8 @@ def train_policy(
     """
     device = next(base.parameters()).device
     model = PolicyModel(base, value_from).to(device)
+    if hooks.recompute:
+        recompute(model)
     policy = shard(model)
     optimizer = Adam(policy.parameters(), settings.lr, loss_scale(device))
     kl = KLController(settings)
@@ -98,18 +104,24 @@ def train_policy(
             f"A batch has {count} queries, which {processes().count} processes cannot share equally. Change the number "
             "of processes, or batch in [policy]."
         )
+    fmt, k = prompts.fmt, settings.responses_per_query
+    predicted = k * fmt.response_tokens
+    row = shape_of(base).training(fmt.query_tokens + predicted, predicted, hooks.recompute)
     for update in progress(range(updates), "policy", "update", first):
         facts = {"kl_coefficient": kl.beta, "history": history}
         chosen = [queries[i] for i in cursor(len(queries), update * count, count, seed)]
         draw = torch.Generator().manual_seed(seed * 1_000_003 + update)
-        noise = draw_noise(count, settings.responses_per_query, prompts.fmt, draw)
-        with save_when_stopped(hooks.checkpoints, update, policy, optimizer, facts):
+        noise = draw_noise(count, k, fmt, draw)
+        state = (hooks.checkpoints, update, policy, optimizer, facts)
+        limit = SizeLimit("micro_batch in [policy]", settings.micro_batch, partial(fitting, device, row))
+        with save_when_stopped(*state), saved_if_memory_runs_out(*state, limit):
             hooks.look()
             rollout = roll_out(policy, base, score, chosen, noise, prompts, settings.micro_batch, hooks.look)
         rewards = token_rewards(rollout.scores, rollout.logprobs, rollout.reference, kl.beta)
-        improvement, logprob_delta = improve(
-            policy, optimizer, rollout, rewards, settings, prompts.fmt, remaining=1 - update / updates
-        )
+        with saved_if_memory_runs_out(*state, limit):
+            improvement, logprob_delta = improve(
+                policy, optimizer, rollout, rewards, settings, fmt, remaining=1 - update / updates
+            )
         episodes = (update + 1) * settings.batch
         metrics: PolicyUpdate = {
             "update": update,
@@ -139,8 +151,8 @@ def cursor(length: int, start: int, count: int, seed: int) -> list[int]:
     numbers: list[int] = []
     while len(numbers) < count:
         turn, place = divmod(start + len(numbers), length)
-        order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn)).tolist()
-        numbers += order[place : place + count - len(numbers)]
+        order = torch.randperm(length, generator=torch.Generator().manual_seed(seed * 1_000_003 + turn))
+        numbers += order[place : place + count - len(numbers)].tolist()
     return numbers
 
 

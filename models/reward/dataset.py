@@ -15,12 +15,14 @@ from data.labels.label_sets import Label
 from data.paths import KEY_FILE
 from models.lm.base import Base
 from models.lm.prompts import Prompts
-from models.lm.sampling import draw_noise, sample
+from models.lm.sampling import draw_noise, sample_in_pieces
 from models.lm.tokens import PAD
 from models.reward.preferences import Comparison
 from models.reward.targets import correction_wins, habits_of, has_a_best, target_of
 from models.training.loop import Look, in_chunks, unwatched
 from models.training.processes import processes
+
+MOST_PASSES = 50  # over the queries, to sample the responses on which scores are normalised
 
 
 class Split(NamedTuple):
@@ -78,7 +80,7 @@ def question_tokens(prompts: Prompts, row: Mapping[str, Any], same: bool) -> tup
     None if the query does not satisfy the campaign's text rules.
     """
     if same and row["query_tokens"]:
-        return row["query_tokens"], [sample["tokens"] for sample in row["samples"]]
+        return prompts.begun(row["query_tokens"]), [sample["tokens"] for sample in row["samples"]]
     query = prompts.encode(row["query"])
     return (query, [prompts.encode_response(s["text"]) for s in row["samples"]]) if query else None
 
@@ -118,13 +120,13 @@ def base_responses(
     """
     device = next(base.model.parameters()).device
     draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed)).tolist()
+    order = torch.randperm(len(queries), generator=torch.Generator().manual_seed(seed))
     sampled: list[Comparison] = []
-    for part in in_chunks(order * 50, 64):
-        rows = [queries[i] for i in part]
+    for part in in_chunks(range(MOST_PASSES * len(queries)), 64):
+        rows = [queries[int(order[i % len(queries)])] for i in part]
         contexts = prompts.contexts(rows).to(device)
         noise = draw_noise(len(rows), 4, prompts.fmt, draw)
-        tokens = sample(base.model, contexts, noise, prompts.fmt, look=look).tokens
+        tokens = sample_in_pieces(base.model, contexts, noise, prompts.fmt, look=look).tokens
         tokens = processes().of_the_first(tokens)
         cut, valid = prompts.truncate(tokens) if scored else (tokens, torch.ones_like(tokens[..., 0]))
         for query, responses, goods in zip(rows, cut.tolist(), valid.tolist(), strict=True):
@@ -133,6 +135,6 @@ def base_responses(
         if len(sampled) >= count:
             return sampled[:count]
     raise Refused(
-        f"The base gave {len(sampled)} of {count} valid responses in 50 passes: it ends too few sentences by the "
-        "campaign's rules. Change truncate_at or response_tokens in [text], or the base."
+        f"The base gave {len(sampled)} of {count} valid responses in {MOST_PASSES} passes: it ends too few sentences "
+        "by the campaign's rules. Change truncate_at or response_tokens in [text], or the base."
     )

@@ -24,10 +24,15 @@ class Ensemble:
         """Return the scores [members, N, k] of comparisons; -inf for a response that a comparison lacks."""
         return torch.stack([score_all(member, rows, look) for member in self.members])
 
-    def save(self, folder: Path) -> None:
-        """Write the first member to the top of a folder, like a single model, and the others to subfolders."""
-        for number, member in enumerate(self.members):
-            member.save(folder / f"member-{number}" if number else folder)
+    def save(self, folder: Path, padding: int | None = None) -> list[float] | None:
+        """Write the first member to the top of a folder, like a single model, and the others to subfolders.
+
+        Returns what the logit of each member, as a sequence classifier, lacks of its score; None if transformers has no
+        such classifier. `padding` is a token at which no response ends.
+        """
+        folders = [folder / f"member-{number}" if number else folder for number in range(len(self.members))]
+        saved = [member.save(path, padding) for member, path in zip(self.members, folders, strict=True)]
+        return [each.lacks for each in saved] if saved[0].exists else None
 
 
 def load_ensemble(folder: Path) -> Ensemble:

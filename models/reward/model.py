@@ -17,6 +17,7 @@ A run's reward model is trained by `python -m models.steps reward JOB`, as `ando
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,16 +32,29 @@ from data.measures.calibration import Bin, calibration
 from data.measures.intervals import Estimate, proportion
 from data.runs.step_facts import NormalisationFacts, RewardStep
 from models.lm.base import best_device, hidden_size, trainable_copy
+from models.lm.checkpoint_folder import HEAD_FILE
 from models.lm.head import body_of
 from models.lm.layout import end_states
+from models.lm.memory import fitting, shape_of
 from models.lm.precision import loss_scale
 from models.lm.tokens import pad_left, pad_right
-from models.reward.preferences import Comparison, agreement, best_liked, most_responses, preference_loss, targets
+from models.reward.classifier import Saved, save_classifier
+from models.reward.preferences import (
+    Comparison,
+    agreement,
+    best_liked,
+    most_responses,
+    preference_loss,
+    targets,
+    widest,
+)
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.exhausted import SizeLimit, saved_if_memory_runs_out
 from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import processes
+from models.training.recompute import recompute
 from models.training.sharding import shard, unshard
 
 AT_ONCE = 64  # comparisons that one process scores together
@@ -104,20 +118,26 @@ class RewardModel(nn.Module):
         self.bias.fill_(-self.gain * mean)
         return Normalisation(scores.numel(), float(mean), float(std), float(self.gain), float(self.bias))
 
-    def save(self, folder: Path) -> None:
-        """Write the body as a checkpoint of transformers, and the head in a file next to it."""
-        self.body.save_pretrained(folder, safe_serialization=True)
-        rest = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
-        save_file(rest, folder / "head.safetensors")
+    @torch.no_grad()
+    def save(self, folder: Path, padding: int | None = None) -> Saved:
+        """Write a sequence classifier of transformers, and next to it the head as it was trained.
+
+        `padding` is a token at which no response ends.
+        """
+        rest = (self.gain * self.head.bias + self.bias).squeeze()
+        saved = save_classifier(self.body, self.gain * self.head.weight, rest, padding, folder)
+        own = {name: tensor.contiguous() for name, tensor in self.state_dict().items() if not name.startswith("body.")}
+        save_file(own | saved.own, folder / HEAD_FILE)
+        return saved
 
 
 def load_reward_model(folder: Path) -> RewardModel:
     """Load a published reward model, frozen."""
     transformer = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     model = RewardModel(transformer)
-    rest = load_file(folder / "head.safetensors")
+    rest = load_file(folder / HEAD_FILE)
     if lacking := [name for name in model.state_dict() if not name.startswith("body.") and name not in rest]:
-        raise Refused(f"{folder / 'head.safetensors'} lacks {lacking[0]} of the reward model. Restore the file.")
+        raise Refused(f"{folder / HEAD_FILE} lacks {lacking[0]} of the reward model. Restore the file.")
     model.load_state_dict(rest, strict=False)
     return model.eval().requires_grad_(False).to(best_device())
 
@@ -137,8 +157,9 @@ def score_all(model: RewardModel, rows: Sequence[Comparison], look: Look = unwat
     group, device = processes(), model.gain.device
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].query))
     k = most_responses(rows)
+    at_once = group.smallest(fitting(device, shape_of(model.body).scoring(widest(rows)), AT_ONCE))
     scores = []
-    for part in in_chunks(order, AT_ONCE * group.count):
+    for part in in_chunks(order, at_once * group.count):
         look()
         mine = [rows[i] for i in group.share(part) or part[:1]]
         part_scores = model(*model.tensors(mine)).masked_fill(~targets(mine).present.to(device), -torch.inf)
@@ -162,16 +183,22 @@ def train_reward_model(
     """
     group = processes()
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).tolist()
+    if hooks.recompute:
+        recompute(model)
     trained = shard(model)
     optimizer = Adam(trained.parameters(), settings.lr, loss_scale(model.gain.device))
     first, facts = restore_state(hooks.checkpoints, trained, optimizer)
     history: list[RewardStep] = facts.get("history", [])
+    row = shape_of(model.body).training(widest(rows), 0, hooks.recompute)
+    limit = SizeLimit("micro_batch in [reward]", settings.micro_batch, partial(fitting, model.gain.device, row))
     for step in progress(range(-(-len(rows) // settings.batch)), "reward model", "step", first):
-        with save_when_stopped(hooks.checkpoints, step, trained, optimizer, {"history": history}):
+        state = (hooks.checkpoints, step, trained, optimizer, {"history": history})
+        with save_when_stopped(*state):
             hooks.look()
         start = step * settings.batch
         batch = sorted((rows[i] for i in order[start : start + settings.batch]), key=lambda row: len(row.query))
-        loss, right = _backward(trained, optimizer, batch, settings.micro_batch)
+        with saved_if_memory_runs_out(*state, limit):
+            loss, right = _backward(trained, optimizer, batch, settings.micro_batch)
         if not math.isfinite(loss):
             raise Refused(f"The reward model diverged: its loss at step {step} is {loss}. Lower lr in [reward].")
         group.sum_gradients(trained.parameters())

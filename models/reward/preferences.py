@@ -79,6 +79,11 @@ def most_responses(rows: Sequence[Comparison]) -> int:
     return max(len(row.responses) for row in rows)
 
 
+def widest(rows: Sequence[Comparison]) -> int:
+    """Return the largest number of tokens of a comparison, without padding."""
+    return max(len(row.query) + sum(map(len, row.responses)) for row in rows)
+
+
 def preference_loss(scores: Tensor, label: Targets) -> Tensor:
     """Return the loss [B] of scores [B, k], weighted: cross-entropy of every choice, mean squared error of ratings."""
     rows = scores[:, None, :].masked_fill(~label.among, -torch.inf).log_softmax(-1)

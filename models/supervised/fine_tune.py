@@ -13,6 +13,7 @@ A run's start is fine-tuned by `python -m models.steps supervised JOB`, as `ando
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +26,25 @@ from data.runs.step_facts import SupervisedStep
 from models.lm.base import trainable_copy
 from models.lm.head import body_of, logits
 from models.lm.layout import response_states
+from models.lm.memory import fitting, shape_of
 from models.lm.precision import loss_scale
 from models.lm.tokens import PAD, pad_left, pad_right
 from models.training.adam import Adam
 from models.training.checkpoint import restore_state, save_state, save_when_stopped
+from models.training.exhausted import SizeLimit, saved_if_memory_runs_out
 from models.training.hooks import NO_HOOKS, Hooks
 from models.training.loop import Look, in_chunks, progress, unwatched
 from models.training.processes import processes
+from models.training.recompute import recompute
 from models.training.sharding import shard, unshard
 
 AT_ONCE = 32  # examples of the validation loss that are computed together
 Example = tuple[list[int], list[int]]  # a context and its reference response
+
+
+def widest(examples: Sequence[Example]) -> tuple[int, int]:
+    """Return the largest number of tokens of an example, and of its reference response."""
+    return max(len(context) + len(response) for context, response in examples), max(len(r) for _, r in examples)
 
 
 def response_loss(model: PreTrainedModel, examples: Sequence[Example]) -> Tensor:
@@ -66,23 +75,29 @@ def fine_tune(
         ):  # models like Llama, which have no Dropout modules
             setattr(module, "attention_dropout", settings.dropout)  # noqa: B010  (modules have no such type)
     tuned.train()
+    if hooks.recompute:
+        recompute(tuned)
     model = shard(tuned)
     device = next(model.parameters()).device
     optimizer = Adam(model.parameters(), settings.lr, loss_scale(device))
     first, facts = restore_state(hooks.checkpoints, model, optimizer)
     history: list[SupervisedStep] = facts.get("history", [])
+    row = shape_of(base).training(*widest(examples), hooks.recompute)
+    limit = SizeLimit("micro_batch in [supervised]", settings.micro_batch, partial(fitting, device, row))
     order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
     for step in progress(range(-(-len(order) // settings.batch)), "fine-tuning", "step", first):
-        with save_when_stopped(hooks.checkpoints, step, model, optimizer, {"history": history}):
+        state = (hooks.checkpoints, step, model, optimizer, {"history": history})
+        with save_when_stopped(*state):
             hooks.look()
         torch.manual_seed((seed * 1_000_003 + step) * group.count + group.rank)  # random numbers of dropout
         batch = sorted((examples[i] for i in order[step * settings.batch :][: settings.batch]), key=lambda e: len(e[0]))
         tokens = sum(len(response) for _, response in batch)
         loss = torch.zeros(1, device=device)
-        for part, counts in group.micro_batches(batch, settings.micro_batch):
-            of_part = response_loss(model, part) * counts / tokens
-            optimizer.backward(of_part)
-            loss += of_part.detach()
+        with saved_if_memory_runs_out(*state, limit):
+            for part, counts in group.micro_batches(batch, settings.micro_batch):
+                of_part = response_loss(model, part) * counts / tokens
+                optimizer.backward(of_part)
+                loss += of_part.detach()
         group.sum_gradients(model.parameters())
         optimizer.step(remaining=0.5 * (1 + math.cos(math.pi * step * settings.batch / len(order))))
         mean = float(group.gather(loss).sum())

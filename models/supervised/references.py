@@ -64,6 +64,7 @@ def _example(prompts: Prompts, query: Query) -> Example | None:
     response = prompts.encode_response(query.response)
     if not response:
         return None
-    if response[-1] != prompts.stop:  # the policy must also learn to end its responses
-        response = [*response, prompts.stop][: prompts.fmt.response_tokens]
+    if response not in (response[: -len(stop)] + stop for stop in prompts.stops):
+        # The policy must also learn to end its responses.
+        response = [*response, *prompts.stop][: prompts.fmt.response_tokens]
     return prompts.surround(tokens), response

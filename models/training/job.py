@@ -72,6 +72,14 @@ class Job:
     def published(self, step: str) -> Publication | None:
         return read_manifest(self.plain_store, self.prefix(step))
 
+    def is_done(self, step: str, *saved: Checkpoints) -> bool:
+        """Return whether a step is published. If so, remove its checkpoints, which a killed process may have left."""
+        if self.published(step) is None:
+            return False
+        for checkpoints in saved:
+            checkpoints.clear()
+        return True
+
     def checkpoints(self, step: str, every: int) -> Checkpoints:
         return Checkpoints(self.fenced_store, self.prefix(step), every)
 

@@ -45,6 +45,12 @@ class Processes:
         torch.distributed.broadcast(shared, 0)
         return int(shared)
 
+    def smallest(self, number: int) -> int:
+        """Return the smallest number of all processes."""
+        if self.count == 1:
+            return number
+        return int(self.gather(torch.tensor([number], device=self.state.device)).min())
+
     def of_the_first(self, tensor: Tensor) -> Tensor:
         """Return the tensor of the first process on every process; its shape is the same on all of them."""
         if self.count == 1:

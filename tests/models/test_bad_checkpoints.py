@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from data.campaign import load_campaign
 from data.errors import Refused
-from models.lm.base import open_base
+from models.lm.base import Base, open_base
 from models.lm.checkpoint_folder import check_folder
+from models.monitoring.preflight import scores_of_base
+from models.reward.model import new_reward_model
 
 WEIGHTS = "model.safetensors"
 RULES = load_campaign("sentiment").text
@@ -114,7 +119,11 @@ CONFIGURATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] =
     "a layer of a terabyte": ("config.json", lambda c: c.update(n_inner=10**6, n_embd=2**18), "config.json"),
     "a width as text": ("config.json", lambda c: c.update(n_embd="wide"), "config.json"),
     "no kind of model": ("config.json", lambda c: c.pop("model_type"), "config.json"),
-    "a rule of the wrong type": ("config.json", lambda c: c.update(layer_norm_epsilon="small"), "config.json"),
+    "a rule of the wrong type": (
+        "config.json",
+        lambda c: c.update(layer_norm_epsilon="small"),
+        "expected float, got str",
+    ),
     "a vocabulary beyond the model": ("tokenizer.json", lambda t: t["model"]["vocab"].update(a=10**6), "tokens"),
     "a token that is no text": ("tokenizer_config.json", lambda t: t.update(eos_token=[1]), "tokenizer files"),
     "a panic of the tokenizer": (
@@ -133,6 +142,69 @@ def test_a_configuration_that_cannot_be_is_refused_in_one_line_that_names_it(
     with pytest.raises(Refused, match=f"cannot be loaded .*{reason}.*give another one") as refusal:
         open_base(changed(tiny_folder, tmp_path / "base", name, change))
     assert "\n" not in str(refusal.value)
+
+
+def with_weights(tiny_folder: Path, folder: Path, change: Callable[[dict[str, Tensor]], object]) -> str:
+    """Copy the tiny checkpoint, change its tensors, and return the folder."""
+    shutil.copytree(tiny_folder, folder)
+    tensors = load_file(folder / WEIGHTS)
+    change(tensors)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    return str(folder)
+
+
+MLP = "transformer.h.1.mlp.c_fc.weight"
+TENSORS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
+    "one is missing": (lambda t: t.pop(MLP), f"lack '{MLP}'"),
+    "one too many": (lambda t: t.update({"score.weight": torch.ones(1, 32)}), "have 'score.weight', which a causal"),
+    "one of another size": (lambda t: t.update({MLP: torch.ones(32, 96)}), r"of size \[32, 96\], .* for \[32, 128\]"),
+    "one that is not finite": (lambda t: t[MLP].fill_(float("nan")), "not finite"),
+}
+
+
+@pytest.mark.parametrize("kind", TENSORS)
+def test_weights_that_are_not_those_of_the_configuration_are_named(
+    kind: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    change, reason = TENSORS[kind]
+    with pytest.raises(Refused, match=f"cannot be loaded .*{reason}.*give another one") as refusal:
+        open_base(with_weights(tiny_folder, tmp_path / "base", change))
+    assert "\n" not in str(refusal.value)
+
+
+def test_masks_that_old_versions_saved_are_no_fault(tiny: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    masks = {f"transformer.h.0.attn.{name}": torch.ones(3) for name in ("bias", "masked_bias")}
+    folder = with_weights(tiny_folder, tmp_path / "base", lambda tensors: tensors.update(masks))
+    assert open_base(folder).fingerprint == tiny.fingerprint
+
+
+def test_a_published_reward_model_is_no_base(tiny: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "base")
+    new_reward_model(tiny.model, 0).save(tmp_path / "base")
+    with pytest.raises(Refused, match="it is a reward model"):
+        open_base(str(tmp_path / "base"))
+
+
+def test_a_checkpoint_without_a_tokenizer_says_so(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "base")
+    for path in (tmp_path / "base").glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(Refused, match="has no tokenizer"):
+        open_base(str(tmp_path / "base"))
+
+
+def test_the_generation_settings_of_a_folder_change_nothing(tiny: Base, tiny_folder: Path, tmp_path: Path) -> None:
+    odd = {"eos_token_id": [5, 14], "min_p": 0.9, "num_beams": 3, "suppress_tokens": [14], "stop_strings": ["."]}
+    folder = changed(tiny_folder, tmp_path / "base", "generation_config.json", lambda settings: settings.update(odd))
+    found: list[list[list[int]]] = []
+
+    def ask(queries: list[list[int]], responses: list[list[int]]) -> list[float | None]:
+        found.append(responses)
+        return [1.0] * len(responses)
+
+    for base in (tiny, open_base(folder, RULES)):
+        scores_of_base(base.model, ask, [[5, 9, 300], [8]], base.prompts(RULES), 256)
+    assert found[0] == found[1] and {len(response) for response in found[1]} == {RULES.response_tokens}
 
 
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"])

@@ -63,7 +63,7 @@ class KnownReward:
 
     def of_all(self) -> Tensor:
         """The reward [512] that PPO should see: of the truncated response, or -1."""
-        cut, valid = truncate(ALL, STOP, RULES.truncate_after)
+        cut, valid = truncate(ALL, [[STOP]], RULES.truncate_after)
         return torch.where(valid, self(torch.empty(0), cut), torch.tensor(RULES.invalid_score))
 
 

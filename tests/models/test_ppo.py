@@ -11,7 +11,6 @@ from data.campaign.settings import Policy, TextFormat
 from data.runs.step_facts import PolicyUpdate
 from models.lm.base import Base, fingerprint
 from models.lm.sampling import draw_noise
-from models.lm.tokens import single_token
 from models.ppo.objective import KLController, gae, policy_loss, token_rewards, value_loss, whiten
 from models.ppo.policy import PolicyModel, Rollout, Score, roll_out
 from models.ppo.train import PolicyHooks, improve, train_policy
@@ -38,7 +37,7 @@ def count_of(token: int) -> Score:
 
 @pytest.fixture
 def rollout(tiny: Base) -> Rollout:
-    return roll(tiny, count_of(single_token(tiny.tokenizer, ".")))
+    return roll(tiny, count_of(tiny.tokenizer.convert_tokens_to_ids(".")))
 
 
 # --- rewards

@@ -10,7 +10,7 @@ from models.lm.base import Base
 from models.lm.head import logits
 from models.lm.logprobs import response_logprobs
 from models.lm.sampling import MOST_TRIES, draw_noise, draw_tokens, sample, sample_valid
-from models.lm.tokens import pad_left, single_token, truncate
+from models.lm.tokens import pad_left, truncate
 from models.ppo.policy import PolicyModel
 
 RULES = load_campaign("sentiment").text
@@ -82,14 +82,14 @@ def test_values_are_of_the_state_before_each_token(tiny: Base) -> None:
 
 
 def test_people_see_only_valid_distinct_responses(tiny: Base) -> None:
-    stop = single_token(tiny.tokenizer, ".")
+    stop = tiny.tokenizer.convert_tokens_to_ids(".")
     found = sample_valid(tiny.model, QUERIES, 3, tiny.prompts(RULES), draw(), title="test")
     assert [len(responses) for responses in found] == [3, 3, 3]
     for responses in found:
         assert len({tuple(tokens) for tokens in responses}) == 3
         for tokens in responses:
             assert tokens[-1] == stop and 17 <= len(tokens) <= 24
-            cut, valid = truncate(torch.tensor([tokens + [1] * (24 - len(tokens))]), stop, 16)
+            cut, valid = truncate(torch.tensor([tokens + [1] * (24 - len(tokens))]), [[stop]], 16)
             assert valid.all() and cut[0, : len(tokens)].tolist() == tokens
 
 

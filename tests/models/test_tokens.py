@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from data.campaign import load_campaign
-from data.errors import Refused
 from models.lm.base import EMBEDDED, Base
-from models.lm.tokens import PAD, pad_left, pad_right, single_token, truncate
+from models.lm.tokens import PAD, pad_left, pad_right, truncate
+from models.lm.vocabulary import stops
 
 RULES = load_campaign("sentiment").text
 STOP, OTHER = 7, 3
@@ -24,7 +24,7 @@ def row(*stops: int) -> list[int]:
     [((15,), None), ((16,), 17), ((23,), 24), ((), None), ((16, 20), 17), ((2, 15, 20), 21), ((15, 16), 17)],
 )
 def test_a_response_ends_with_the_first_stop_at_or_after_16(stops: tuple[int, ...], kept: int | None) -> None:
-    cut, valid = truncate(torch.tensor([row(*stops)]), STOP, 16)
+    cut, valid = truncate(torch.tensor([row(*stops)]), [[STOP]], 16)
     assert bool(valid) is (kept is not None)
     expected = row(*stops)[: kept or 24]
     assert cut[0].tolist() == expected + [PAD] * (24 - len(expected))
@@ -32,7 +32,7 @@ def test_a_response_ends_with_the_first_stop_at_or_after_16(stops: tuple[int, ..
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(0, 30))
 def test_truncation_keeps_a_prefix_and_cuts_nothing_else(tokens: list[int], after: int) -> None:
-    cut, valid = truncate(torch.tensor(tokens), STOP, after)
+    cut, valid = truncate(torch.tensor(tokens), [[STOP]], after)
     kept = [token for token in cut.tolist() if token != PAD]
     assert kept == tokens[: len(kept)] and len(cut) == len(tokens)
     assert bool(valid) is (STOP in tokens[after:])
@@ -45,7 +45,7 @@ def test_truncation_keeps_a_prefix_and_cuts_nothing_else(tokens: list[int], afte
 def test_truncation_works_on_any_leading_shape_and_leaves_its_input() -> None:
     tokens = torch.tensor([[row(16), row(20)], [row(), row(3)]])
     before = tokens.clone()
-    cut, valid = truncate(tokens, STOP, 16)
+    cut, valid = truncate(tokens, [[STOP]], 16)
     assert cut.shape == tokens.shape and valid.tolist() == [[True, True], [False, False]]
     assert torch.equal(tokens, before)
 
@@ -78,12 +78,7 @@ def test_padding_is_no_token_of_the_vocabulary() -> None:
     assert PAD not in AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False).get_vocab().values()
 
 
-def test_a_rule_that_is_not_one_token_is_refused(tiny: Base) -> None:
-    assert tiny.prompts(RULES).decode([single_token(tiny.tokenizer, ".")]) == "."
-    with pytest.raises(Refused, match="needs one token"):
-        single_token(tiny.tokenizer, "sentence end")
-
-
 def test_a_full_stop_is_a_token_of_its_own_also_before_a_quotation_mark(tiny: Base) -> None:
-    stop = single_token(tiny.tokenizer, ".")
+    ((stop,),) = stops(tiny.tokenizer, ".")
+    assert tiny.prompts(RULES).decode([stop]) == "."
     assert tiny.tokenizer.encode('He went." "No..."').count(stop) == 4

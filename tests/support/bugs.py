@@ -39,7 +39,7 @@ AT_THE_START = "tests/models/test_ppo.py::test_at_the_start_ratio_is_1_kl_0_and_
 SHARED_QUERY = "tests/models/test_shared_query.py::test_states_equal_those_of_separate_rows"
 OTHER_MODEL = """wrong = __import__("copy").deepcopy(base.model)
         [parameter.mul_(0.5) for parameter in wrong.parameters()]
-        tokens = sample(wrong, contexts"""
+        tokens = sample_in_pieces(wrong, contexts"""
 
 BUGS = (
     Bug("reward sign (2019)", OBJECTIVE, (NEGATED_SCORE,), REWARDS, "policy"),
@@ -106,7 +106,7 @@ BUGS = (
     Bug(
         "normalised on the wrong model",
         "models/reward/dataset.py",
-        (("tokens = sample(base.model, contexts", OTHER_MODEL),),
+        (("tokens = sample_in_pieces(base.model, contexts", OTHER_MODEL),),
         "tests/models/test_reward.py::test_it_is_normalised_on_what_the_frozen_base_itself_writes",
         "reward",
     ),

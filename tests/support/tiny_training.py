@@ -8,8 +8,8 @@ import torch
 from data.campaign import load_campaign
 from data.errors import Stopped
 from models.lm.base import open_base
+from models.lm.query_list import query_tokens
 from models.ppo.train import PolicyHooks, train_policy
-from models.steps import query_tokens
 from models.training.job import Job, quarantined
 
 

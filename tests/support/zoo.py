@@ -272,9 +272,7 @@ def judge(kind: str, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Verdic
     return Verdict(errors[where], where, rows, str(config._attn_implementation))
 
 
-def sampled(
-    own: PreTrainedModel, model: PreTrainedModel, lengths: Sequence[int], k: int, length: int
-) -> "Sampled":
+def sampled(own: PreTrainedModel, model: PreTrainedModel, lengths: Sequence[int], k: int, length: int) -> "Sampled":
     """Sample k responses of a length to random queries of some lengths, and compare log-probs with those of `own`."""
     draw = torch.Generator().manual_seed(2)
     queries = [torch.randint(3, VOCABULARY, (each,), generator=draw).tolist() for each in lengths]
