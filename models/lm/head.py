@@ -86,7 +86,7 @@ def _measured(model: PreTrainedModel) -> Head:
 def body_of(model: PreTrainedModel) -> PreTrainedModel:
     """Return the transformer without its language-model head."""
     inner = model.base_model
-    if inner is model:  # the class calls its body by another name than it says
+    if inner is model and model.get_output_embeddings() is not None:  # its class names another attribute than it has
         inner = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
     assert isinstance(inner, PreTrainedModel)
     return inner

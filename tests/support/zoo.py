@@ -87,7 +87,7 @@ LATE_KEYS = {"layer_types": WINDOWS, "num_kv_shared_layers": 2}
 GEMMA_4 = {"layer_types": WINDOWS, "global_head_dim": 32, "num_global_key_value_heads": 2}
 DOTS_3 = {"num_key_value_heads": 4, "per_layer_config": {}}
 QWEN_4 = {"indexer_n_heads": 16, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 32}
-QWEN_4 |= {"indexer_compress_ratio": 4, "output_gate_type": "sigmoid"}
+QWEN_4 |= {"indexer_compress_ratio": 4, "ngram_vocab_size_base": 512, "output_gate_type": "sigmoid"}
 ASSISTANT = {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0, "layer_types": WINDOWS}
 ROPE_BY_KIND = {kind: {"rope_type": "default", "rope_theta": 10_000.0} for kind in WINDOWS}
 OWN: dict[str, dict[str, Any]] = {
@@ -131,6 +131,7 @@ OWN: dict[str, dict[str, Any]] = {
     "qwen4_exp": {"text_config": QWEN_4},
     "qwen4_exp_text": QWEN_4,
     "reformer": {"is_decoder": True, "axial_pos_embds_dim": (16, 48), "axial_pos_shape": (8, 16)},
+    "xlstm": {"chunk_size": 64},
     "xmod": {"default_language": "en_XX"},
     "zamba": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 2},
