@@ -97,8 +97,9 @@ def training_precision(model: PreTrainedModel) -> Precision:
 def fits_fp16(model: PreTrainedModel) -> bool:
     """Return whether all hidden states of a random row are finite in fp16."""
     device = next(model.parameters()).device
-    size = model.config.get_text_config().vocab_size
-    row = torch.randint(size, (1, 64), generator=torch.Generator().manual_seed(0)).to(device)
+    config = model.config.get_text_config()
+    length = min(64, getattr(config, "max_position_embeddings", None) or 64)
+    row = torch.randint(config.vocab_size, (1, length), generator=torch.Generator().manual_seed(0)).to(device)
     with torch.autocast(device.type, torch.float16):
         hidden: Tensor = model.base_model(input_ids=row).last_hidden_state
     return bool(hidden.isfinite().all())

@@ -126,6 +126,7 @@ def main(store: str, reward: str, folder: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # the trainer needs scores until it has saved; then it closes stdin
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
+    transformers_logging.set_verbosity_error()  # the head of a reward model is no part of the body that is loaded
     transformers_logging.disable_progress_bar()
     published = read_manifest(open_store(store), reward)
     assert published is not None

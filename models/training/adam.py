@@ -53,13 +53,12 @@ class Adam:
 
     def _unscaled(self) -> bool:
         """Divide all gradients by the loss scale; return whether they are finite in all processes."""
-        finite = True
+        finite = []
         for group in self.torch.param_groups:
             for gradient in (parameter.grad for parameter in group["params"] if parameter.grad is not None):
                 gradient.div_(self.loss_scale)
-                local = gradient.to_local() if isinstance(gradient, DTensor) else gradient
-                finite = finite and bool(local.isfinite().all())
-        return bool(processes().gather(torch.tensor([finite], device=processes().state.device)).all())
+                finite.append((gradient.to_local() if isinstance(gradient, DTensor) else gradient).isfinite().all())
+        return bool(processes().gather(torch.stack(finite).all()[None].float()).all())
 
     def moments(self, model: nn.Module) -> dict[str, dict[str, Tensor]]:
         """Return `exp_avg` and `exp_avg_sq` of every parameter that was stepped, by its name in the model."""
