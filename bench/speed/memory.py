@@ -1,8 +1,9 @@
-"""How far the estimates of models/lm/memory.py are from the memory that work takes, on the CPU.
+"""How far estimates of models/lm/memory.py are from the memory that work takes on the CPU, and the memory of queries.
 
 Each row is measured in a process of its own: the largest amount above what the process held before. Linux only.
 """
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ WORK = (
     ("training with gradient checkpointing", "124m", 8, 64, 24),
 )  # work, shape, queries, tokens of a query, tokens of each of four responses
 K = 4
+POSTS, POST = 200_000, 420  # queries, and tokens of each
 
 
 def held(name: str) -> float:
@@ -64,9 +66,26 @@ def measure(row: int) -> None:
     print(f"{kind:80} estimate {queries * estimate / 1e9:5.2f} GB, measured {held('VmHWM') - before:5.2f} GB")
 
 
+def measure_queries(kind: str) -> None:
+    """Print the memory of POSTS queries as lists, or as arrays (models/lm/query_list.py), and of the monitor's set."""
+    from models.lm.query_list import QueryList
+    from models.monitoring.monitor import digest
+
+    draw, before = random.Random(0), held("VmRSS")
+    rows = ([draw.randrange(300, 50_000) for _ in range(POST)] for _ in range(POSTS))
+    queries = list(rows) if kind == "lists" else QueryList(rows)
+    alone = held("VmRSS") - before
+    known = {tuple(row) if kind == "lists" else digest(row) for row in queries}
+    together = held("VmRSS") - before
+    print(
+        f"{len(known):,} queries of {POST} tokens as {kind}: {alone:.2f} GB, with the monitor's set {together:.2f} GB"
+    )
+
+
 def main() -> None:
-    for row in range(len(WORK)):
-        subprocess.run([sys.executable, "-m", "bench.speed.memory", "--row", str(row)], check=True)
+    rows = [("--row", str(row)) for row in range(len(WORK))]
+    for option in [*rows, ("--queries", "lists"), ("--queries", "arrays")]:
+        subprocess.run([sys.executable, "-m", "bench.speed.memory", *option], check=True)
 
 
 if __name__ == "__main__":
@@ -74,5 +93,11 @@ if __name__ == "__main__":
 
     arguments = parser("bench.speed.memory", __doc__)
     arguments.add_argument("--row", type=int, help="measure one row in this process, as this program starts it")
-    chosen = arguments.parse_args().row
-    main() if chosen is None else measure(chosen)
+    arguments.add_argument("--queries", choices=("lists", "arrays"), help="measure queries in this process")
+    chosen = arguments.parse_args()
+    if chosen.queries:
+        measure_queries(chosen.queries)
+    elif chosen.row is not None:
+        measure(chosen.row)
+    else:
+        main()

@@ -5,13 +5,15 @@ import torch
 from data.base_check.facts import BaseCheck, findings
 from data.campaign import Campaign
 from models.base_check.copies import compare_copies
+from models.base_check.estimates import export_seconds, policy_bytes, policy_seconds
 from models.base_check.logprobs import Drawn, compare_sampling, compare_training, largest
 from models.base_check.material import Material, material
 from models.base_check.scores import compare_scores
 from models.base_check.stages import Findings
-from models.base_check.texts import Shown, compare_texts
+from models.base_check.texts import compare_texts
 from models.lm.base import Base
 from models.lm.logprobs import response_logprobs
+from models.lm.memory import free_bytes
 from models.lm.precision import Precision, computing_in, exact, training_precision
 
 
@@ -43,8 +45,10 @@ def check_base(base: Base, campaign: Campaign) -> BaseCheck:
         samples=shown.samples if shown else [],
         stages=collected.stages,
         noise=_noise(of, drawn) if drawn is not None and not faults else None,
-        export_seconds=_export_seconds(shown, campaign),
-        policy_seconds=_policy_seconds(shown, trained, campaign),
+        export_seconds=export_seconds(shown, campaign),
+        policy_seconds=policy_seconds(shown, trained, campaign),
+        policy_bytes=policy_bytes(base, campaign),
+        free_bytes=free_bytes(base.model.device),
     )
 
 
@@ -56,22 +60,3 @@ def _noise(of: Material, drawn: Drawn) -> float | None:
     with computing_in(kind):
         rounded = response_logprobs(of.base.model, drawn.contexts, tokens, of.prompts.fmt.temperature, len(tokens))
     return largest(rounded, drawn.plain.logprobs)
-
-
-def _export_seconds(shown: Shown | None, campaign: Campaign) -> float | None:
-    """Estimate how long this machine samples for a batch; None if no response was valid."""
-    if shown is None or not shown.valid:
-        return None
-    needed = campaign.batch.questions * campaign.batch.samples * shown.sampled / shown.valid
-    return shown.seconds * needed / shown.sampled
-
-
-def _policy_seconds(shown: Shown | None, trained: float | None, campaign: Campaign) -> float | None:
-    """Estimate how long this machine trains the policy; None if it cannot.
-
-    A response is sampled, trained on in each epoch, and read by the reference and the reward model, which takes about
-    as long as an epoch.
-    """
-    if shown is None or trained is None:
-        return None
-    return campaign.policy.episodes * (shown.seconds / shown.sampled + (campaign.policy.epochs + 1) * trained)
