@@ -128,7 +128,7 @@ class BaseCheck(TypedDict):
     noise: float | None  # nats a token that the precision of a training changes; None in fp32
     export_seconds: float | None  # estimate for the campaign's batch; None without a valid response
     policy_seconds: float | None  # estimate for the training of the policy
-    policy_bytes: int  # estimate of its memory
+    policy_bytes: int | None  # estimate of its memory
     free_bytes: int  # of this machine's memory, before the training
 
 

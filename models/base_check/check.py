@@ -2,8 +2,9 @@
 
 import torch
 
-from data.base_check.facts import BaseCheck, findings
+from data.base_check.facts import BaseCheck, CheckCode, findings
 from data.campaign import Campaign
+from data.escape import shown_name
 from models.base_check.copies import compare_copies
 from models.base_check.estimates import export_seconds, policy_bytes, policy_seconds
 from models.base_check.logprobs import Drawn, compare_sampling, compare_training, largest
@@ -12,6 +13,7 @@ from models.base_check.scores import compare_scores
 from models.base_check.stages import Findings
 from models.base_check.texts import compare_texts
 from models.lm.base import Base
+from models.lm.checkpoint_folder import reading
 from models.lm.logprobs import response_logprobs
 from models.lm.memory import free_bytes
 from models.lm.precision import Precision, computing_in, exact, training_precision
@@ -24,14 +26,19 @@ def check_base(base: Base, campaign: Campaign) -> BaseCheck:
     """
     collected = Findings(base.model.device)
     with exact(), torch.random.fork_rng():
-        of = material(base, campaign)
-        shown, trained = None, None
+        with reading(f"The base {shown_name(base.name)} cannot be checked: its tokenizer"):
+            of = material(base, campaign)
+        shown, trained, needed = None, None, None
         drawn = compare_sampling(of, collected)
         if drawn is not None:
             shown = compare_texts(of, collected)
             trained = compare_training(of, drawn, collected)
             compare_scores(of, drawn, collected)
             compare_copies(of, drawn, collected)
+            with collected.stage("estimate of memory", CheckCode.POLICY):  # every training makes it
+                needed = policy_bytes(base, campaign)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # of the copies, before the base samples a batch
     faults = findings(collected.comparisons)
     return BaseCheck(
         passed=not faults,
@@ -47,7 +54,7 @@ def check_base(base: Base, campaign: Campaign) -> BaseCheck:
         noise=_noise(of, drawn) if drawn is not None and not faults else None,
         export_seconds=export_seconds(shown, campaign),
         policy_seconds=policy_seconds(shown, trained, campaign),
-        policy_bytes=policy_bytes(base, campaign),
+        policy_bytes=needed,
         free_bytes=free_bytes(base.model.device),
     )
 
