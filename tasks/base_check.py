@@ -34,7 +34,7 @@ def require_check(store_uri: str, campaign: Campaign) -> None:
 
 def require_passed(store: Store, campaign: Campaign, base: Base) -> None:
     """Raise Refused if an open base fails its check."""
-    refuse_if_failed(checked_base(store, campaign, base))
+    refuse_if_failed(checked_base(store, campaign, base), campaign.base)
 
 
 def checked_base(store: Store, campaign: Campaign, base: Base) -> Publication:

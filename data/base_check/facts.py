@@ -67,10 +67,10 @@ MEANINGS = {
         "texts that change when they are read again", "texts", "the tokenizer does not give a text back unchanged"
     ),
     CheckCode.NO_TEXT: Meaning(
-        "sampled ids without text", "ids", "the model has more ids than its tokenizer, or samples special tokens"
+        "ids without text in valid responses", "ids", "the model has more ids than its tokenizer, or special tokens"
     ),
     CheckCode.CUT_CHARACTER: Meaning(
-        "responses that end inside a character", "responses", "the text that ends a response cuts a character"
+        "responses with broken characters", "responses", "the tokenizer writes characters in parts, and one is cut"
     ),
     CheckCode.CHECKPOINT: Meaning(
         "weights that differ if the base is opened again", "models", "the checkpoint lacks tensors, which are random"
@@ -128,6 +128,8 @@ class BaseCheck(TypedDict):
     noise: float | None  # nats a token that the precision of a training changes; None in fp32
     export_seconds: float | None  # estimate for the campaign's batch; None without a valid response
     policy_seconds: float | None  # estimate for the training of the policy
+    policy_bytes: int | None  # estimate of its memory
+    free_bytes: int  # of this machine's memory, before the training
 
 
 def is_finding(comparison: Comparison) -> bool:

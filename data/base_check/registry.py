@@ -17,7 +17,8 @@ class CheckInputs(NamedTuple):
     """All inputs that a check depends on. If one changes, the base is checked again."""
 
     weights: str  # fingerprint of the base
-    vocabulary: str  # hash of the tokenizer's vocabulary
+    config: str  # hash of the model's configuration
+    tokenizer: str  # hash of the tokenizer's vocabulary and rules
     text: Document  # the campaign's text format
     samples: int  # responses to a question
     learner: str  # hash of the code that samples, trains and scores
@@ -50,14 +51,14 @@ def facts_of(check: Publication) -> BaseCheck:
     return checked_shape(check.manifest["facts"], BaseCheck, check.where)
 
 
-def refuse_if_failed(check: Publication) -> None:
-    """Raise Refused if a base failed its check, with the largest finding."""
+def refuse_if_failed(check: Publication, base: str) -> None:
+    """Raise Refused if a base failed its check, with the largest finding. `base` is its name in the campaign."""
     facts = facts_of(check)
     if facts["passed"]:
         return
     largest, *others = findings(facts["comparisons"])
     more = f" ({len(others)} more)" if others else ""
     raise Refused(
-        f"The base {shown_name(facts['base'])} fails its check for this campaign: {described(largest)}{more}. Usual "
+        f"The base {shown_name(base)} fails its check for this campaign: {described(largest)}{more}. Usual "
         f"cause: {MEANINGS[largest['code']].causes}. Give another base, or read {check.address('report.html')}."
     )

@@ -19,6 +19,8 @@ def base_check_report(campaign: Campaign, inputs: CheckInputs, facts: BaseCheck)
             for stage in facts["stages"]
         ],
         export=None if facts["export_seconds"] is None else duration(facts["export_seconds"]),
+        memory=None if facts["policy_bytes"] is None else gib(facts["policy_bytes"]),
+        free=gib(facts["free_bytes"]),
         training=None if facts["policy_seconds"] is None else duration(facts["policy_seconds"]),
     )
 
@@ -46,6 +48,10 @@ def base_check_lines(facts: BaseCheck, report: str) -> list[str]:
         lines.append(f"time   about {duration(facts['export_seconds'])} to sample a batch on this machine")
     if facts["policy_seconds"] is not None:
         lines.append(f"       about {duration(facts['policy_seconds'])} to train a policy")
+    if facts["policy_bytes"] is not None:
+        lines.append(
+            f"memory about {gib(facts['policy_bytes'])} to train a policy, {gib(facts['free_bytes'])} are free"
+        )
     verdict = "passed" if facts["passed"] else "failed"
     return [*lines, f"{verdict} {facts['base']}: {facts['architecture']}, {facts['parameters']:,} parameters", report]
 

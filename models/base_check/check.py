@@ -2,16 +2,20 @@
 
 import torch
 
-from data.base_check.facts import BaseCheck, findings
+from data.base_check.facts import BaseCheck, CheckCode, findings
 from data.campaign import Campaign
+from data.escape import shown_name
 from models.base_check.copies import compare_copies
+from models.base_check.estimates import export_seconds, policy_bytes, policy_seconds
 from models.base_check.logprobs import Drawn, compare_sampling, compare_training, largest
 from models.base_check.material import Material, material
 from models.base_check.scores import compare_scores
 from models.base_check.stages import Findings
-from models.base_check.texts import Shown, compare_texts
+from models.base_check.texts import compare_texts
 from models.lm.base import Base
+from models.lm.checkpoint_folder import reading
 from models.lm.logprobs import response_logprobs
+from models.lm.memory import free_bytes
 from models.lm.precision import Precision, computing_in, exact, training_precision
 
 
@@ -22,14 +26,19 @@ def check_base(base: Base, campaign: Campaign) -> BaseCheck:
     """
     collected = Findings(base.model.device)
     with exact(), torch.random.fork_rng():
-        of = material(base, campaign)
-        shown, trained = None, None
+        with reading(f"The base {shown_name(base.name)} cannot be checked: its tokenizer"):
+            of = material(base, campaign)
+        shown, trained, needed = None, None, None
         drawn = compare_sampling(of, collected)
         if drawn is not None:
             shown = compare_texts(of, collected)
             trained = compare_training(of, drawn, collected)
             compare_scores(of, drawn, collected)
             compare_copies(of, drawn, collected)
+            with collected.stage("estimate of memory", CheckCode.POLICY):  # every training makes it
+                needed = policy_bytes(base, campaign)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # of the copies, before the base samples a batch
     faults = findings(collected.comparisons)
     return BaseCheck(
         passed=not faults,
@@ -43,8 +52,10 @@ def check_base(base: Base, campaign: Campaign) -> BaseCheck:
         samples=shown.samples if shown else [],
         stages=collected.stages,
         noise=_noise(of, drawn) if drawn is not None and not faults else None,
-        export_seconds=_export_seconds(shown, campaign),
-        policy_seconds=_policy_seconds(shown, trained, campaign),
+        export_seconds=export_seconds(shown, campaign),
+        policy_seconds=policy_seconds(shown, trained, campaign),
+        policy_bytes=needed,
+        free_bytes=free_bytes(base.model.device),
     )
 
 
@@ -56,22 +67,3 @@ def _noise(of: Material, drawn: Drawn) -> float | None:
     with computing_in(kind):
         rounded = response_logprobs(of.base.model, drawn.contexts, tokens, of.prompts.fmt.temperature, len(tokens))
     return largest(rounded, drawn.plain.logprobs)
-
-
-def _export_seconds(shown: Shown | None, campaign: Campaign) -> float | None:
-    """Estimate how long this machine samples for a batch; None if no response was valid."""
-    if shown is None or not shown.valid:
-        return None
-    needed = campaign.batch.questions * campaign.batch.samples * shown.sampled / shown.valid
-    return shown.seconds * needed / shown.sampled
-
-
-def _policy_seconds(shown: Shown | None, trained: float | None, campaign: Campaign) -> float | None:
-    """Estimate how long this machine trains the policy; None if it cannot.
-
-    A response is sampled, trained on in each epoch, and read by the reference and the reward model, which takes about
-    as long as an epoch.
-    """
-    if shown is None or trained is None:
-        return None
-    return campaign.policy.episodes * (shown.seconds / shown.sampled + (campaign.policy.epochs + 1) * trained)

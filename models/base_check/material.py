@@ -12,12 +12,15 @@ import transformers
 
 from data.base_check.registry import CheckInputs, text_format
 from data.campaign import Campaign
-from data.campaign.queries import load_queries
+from data.campaign.queries import read_queries
+from data.canonical import content_id, plain
 from data.errors import Refused
 from models.lm.base import Base
 from models.lm.precision import training_precision
 from models.lm.prompts import Prompts
+from models.lm.vocabulary import foreign_ids
 
+NO_SETTINGS = ("_name_or_path", "transformers_version")  # of a configuration
 MODELS = Path(__file__).resolve().parents[1]
 LEARNER = ("lm", "ppo", "base_check", "reward/model.py")  # what samples, trains and scores, and what checks it
 QUERIES = 16  # of the campaign, to count valid responses
@@ -29,7 +32,6 @@ class Material(NamedTuple):
 
     base: Base
     prompts: Prompts
-    samples: int  # responses to a question
     ragged: list[list[int]]  # a query of the campaign's full length, a usual one, a short one, and one token
     usual: list[list[int]]  # queries as they are, for the share of valid responses
     own: bool  # whether the queries are the campaign's
@@ -39,25 +41,25 @@ def material(base: Base, campaign: Campaign) -> Material:
     """Return what the check of a base for a campaign works on."""
     prompts = base.prompts(campaign.text)
     try:
-        texts = [query.text for query in islice(load_queries(campaign.text, "train"), 4 * QUERIES)]
+        texts = [query.text for query in islice(read_queries(campaign.text, "train"), 4 * QUERIES)]
     except Refused:  # such as a dataset of the hub without a network
         texts = []
     usual = _encoded(prompts, texts)
     own = bool(usual)
-    usual = usual or [base.tokenizer.encode(TEXT, add_special_tokens=False)[: campaign.text.query_tokens]]
-    return Material(base, prompts, campaign.batch.samples, ragged(usual, campaign.text.query_tokens), usual, own)
+    usual = usual or [prompts.begun(foreign_ids(base.tokenizer, TEXT)[: campaign.text.query_tokens])]
+    return Material(base, prompts, ragged(prompts, usual), usual, own)
 
 
 def _encoded(prompts: Prompts, texts: Iterable[str]) -> list[list[int]]:
     return list(islice((ids for text in texts if (ids := prompts.encode(text))), QUERIES))
 
 
-def ragged(queries: list[list[int]], most: int) -> list[list[int]]:
-    """Return four queries: one of `most` tokens, one of the usual length, the shortest, and a single token."""
-    ordered = sorted(queries, key=len)
-    tokens = [token for query in queries for token in query]
-    longest = (tokens * (most // len(tokens) + 1))[:most]
-    return [longest, ordered[len(ordered) // 2], ordered[0], ordered[0][-1:]]
+def ragged(prompts: Prompts, queries: list[list[int]]) -> list[list[int]]:
+    """Return four queries: one of the campaign's full length, a usual one, the shortest, and a single token."""
+    ordered, most = sorted(queries, key=len), prompts.fmt.query_tokens
+    tokens = [token for query in queries for token in query[len(prompts.begin) :]]
+    longest = prompts.begun((tokens * (most // len(tokens) + 1))[:most])
+    return [longest, ordered[len(ordered) // 2], ordered[0], prompts.begun(ordered[0][-1:])]
 
 
 def check_inputs(base: Base, campaign: Campaign) -> CheckInputs:
@@ -65,7 +67,8 @@ def check_inputs(base: Base, campaign: Campaign) -> CheckInputs:
     device = base.model.device.type
     return CheckInputs(
         weights=base.fingerprint,
-        vocabulary=base.vocabulary,
+        config=_config(base),
+        tokenizer=_tokenizer(base),
         text=text_format(campaign),
         samples=campaign.batch.samples,
         learner=learner_code(),
@@ -74,6 +77,19 @@ def check_inputs(base: Base, campaign: Campaign) -> CheckInputs:
         device=device,
         precision=training_precision(base.model),
     )
+
+
+def _config(base: Base) -> str:
+    """Return a hash of the configuration: models with the same weights may have other windows, scales or angles."""
+    config = base.model.config.to_dict()
+    return content_id({name: plain(value) for name, value in config.items() if name not in NO_SETTINGS})
+
+
+def _tokenizer(base: Base) -> str:
+    """Return a hash of the vocabulary, of the rules by which texts are split, and of the special tokens."""
+    backend = getattr(base.tokenizer, "backend_tokenizer", None)
+    rules = "" if backend is None else backend.to_str()
+    return content_id([base.vocabulary, rules, base.tokenizer.encode("A b."), plain(base.tokenizer.special_tokens_map)])
 
 
 @cache

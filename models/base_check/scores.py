@@ -27,7 +27,7 @@ def compare_scores(of: Material, drawn: Drawn, findings: Findings) -> None:
         scores = model(queries, responses)
         findings.add(CheckCode.SCORES, float((scores - _plain(model, queries, responses)).abs().max()))
     with findings.stage("copy of the reward model", CheckCode.REWARD_COPY), tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder))
+        model.save(Path(folder), of.prompts.padding)
         copy = load_reward_model(Path(folder))
         findings.add(CheckCode.REWARD_COPY, float((scores - copy(queries, responses)).abs().max()))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from data.base_check.facts import CheckCode, Comparison, Stage
-from data.errors import Refused
+from data.errors import Refused, out_of_memory
 from models.lm.checkpoint_folder import reading
 
 BOUND = 1e-4  # nats a token in fp32; a bug that a label would pay for changes more, rounding a hundredth of it
@@ -52,11 +52,9 @@ class Findings:
 
 def _is_of_machine(error: BaseException | None) -> bool:
     """Tell whether the machine, and not the base, is the cause of an error: no memory, or no disk space."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return error is not None and out_of_memory(error)
 
 
 def _reset_peak(device: torch.device) -> None:

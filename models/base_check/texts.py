@@ -10,10 +10,10 @@ from models.base_check.material import Material
 from models.base_check.stages import Findings
 from models.lm.sampling import draw_noise, sample
 from models.lm.tokens import PAD
+from models.lm.vocabulary import BROKEN, foreign_ids
 
 K = 4  # responses to each query
 SHOWN = 6
-BROKEN = "�"  # stands for bytes that are no character
 
 
 class Shown(NamedTuple):
@@ -40,11 +40,10 @@ def compare_texts(of: Material, findings: Findings) -> Shown | None:
         rows = [[token for token in row if token != PAD] for row in cut.flatten(0, 1).tolist()]
         goods = valid.flatten().tolist()
         texts = [prompts.decode(row) for row in rows]
-        readable = [row for row, good in zip(rows, goods, strict=True) if good]
-        findings.add(CheckCode.NO_TEXT, sum(not _has_text(of, token) for row in readable for token in row), 0)
-        valid_texts = [text for text, good in zip(texts, goods, strict=True) if good]
-        findings.add(CheckCode.ROUND_TRIP, sum(_read_again(of, text) != text for text in valid_texts or texts), 0)
-        findings.add(CheckCode.CUT_CHARACTER, sum(text.endswith(BROKEN) for text in valid_texts), 0)
+        seen = [(row, text) for row, text, good in zip(rows, texts, goods, strict=True) if good]  # by people
+        findings.add(CheckCode.NO_TEXT, sum(_is_hidden(of, token) for row, _ in seen for token in row), 0)
+        findings.add(CheckCode.ROUND_TRIP, sum(_read_again(of, text) != text for _, text in seen), 0)
+        findings.add(CheckCode.CUT_CHARACTER, sum(BROKEN in text for _, text in seen), 0)
         queries = [prompts.decode(query) for query in of.usual]
         samples = [
             CheckedSample(query=query, response=texts[K * number], valid=goods[K * number])
@@ -55,20 +54,21 @@ def compare_texts(of: Material, findings: Findings) -> Shown | None:
 
 
 def _rows_without_beginning(of: Material) -> int:
-    """Count the contexts that lack the token which the tokenizer puts before each text, if it does."""
+    """Count the queries and contexts that lack the token which the tokenizer puts before each text, if it does."""
     plain = of.base.tokenizer.encode("a", add_special_tokens=False)
     first = of.base.tokenizer.encode("a")[0]
     if first == plain[0]:
         return 0
-    return sum(of.prompts.surround(query)[0] != first for query in of.ragged)
+    rows = [*of.usual, *map(of.prompts.surround, of.ragged)]
+    return sum(row[0] != first for row in rows)
 
 
-def _has_text(of: Material, token: int) -> bool:
-    """Tell whether people see anything of a token behind a word. Bytes of a character are seen with the others."""
-    word = of.base.tokenizer.encode("a", add_special_tokens=False)
-    seen: bool = of.base.tokenizer.decode([*word, token]) != of.base.tokenizer.decode(word)
-    return seen
+def _is_hidden(of: Material, token: int) -> bool:
+    """Tell whether people see nothing of a token, which is not the stop. Parts of a character are seen together."""
+    decode, word = of.base.tokenizer.decode, foreign_ids(of.base.tokenizer, "a")
+    is_special = token in of.prompts.hidden and [token] not in of.prompts.stops
+    return is_special or bool(decode([*word, token]) == decode(word))
 
 
 def _read_again(of: Material, text: str) -> str:
-    return of.prompts.decode(of.base.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+    return of.prompts.decode(foreign_ids(of.base.tokenizer, text))

@@ -66,11 +66,15 @@ class Prompts:
         end = {self.tokenizer.eos_token_id} - self._single_stops - set(self.begin)
         return special_ids(self.tokenizer) - end
 
+    @property
+    def size(self) -> int:
+        """The first id beyond the tokenizer. Such ids are rows that pad the embedding."""
+        return len(inner_texts(self.tokenizer))
+
     @cached_property
     def unreadable(self) -> list[int]:
         """The ids that make a response invalid: hidden special tokens other than the stop, and ids without a token."""
-        names = set(self.tokenizer.get_vocab().values())
-        missing = set(range(max(names) + 1)) - names
+        missing = set(range(self.size)) - set(self.tokenizer.get_vocab().values())
         return sorted((missing | self.hidden) - self._single_stops)
 
     @cached_property
@@ -130,8 +134,7 @@ class Prompts:
         and no distribution is changed.
         """
         cut, valid = truncate(responses, self.stops, self.fmt.truncate_after)
-        size = len(inner_texts(self.tokenizer))
-        valid &= ~((cut >= size) | torch.isin(cut, cut.new_tensor(self.unreadable))).any(-1)
+        valid &= ~((cut >= self.size) | torch.isin(cut, cut.new_tensor(self.unreadable))).any(-1)
         parted = valid & torch.isin(cut, cut.new_tensor(sorted(self.parts))).any(-1)
         for place in parted.nonzero().tolist():
             valid[tuple(place)] = BROKEN not in self.decode(cut[tuple(place)].tolist())

@@ -34,7 +34,13 @@ class Rules(TypedDict):
 
     stops: list[list[int]]  # token sequences that end a response ...
     after: int  # ... at or after this index
-    unreadable: list[int]  # tokens that no valid response has
+    unreadable: list[int]  # tokens that no valid response has ...
+    size: int  # ... nor a token from this one on
+
+
+def rules_of(prompts: Prompts) -> Rules:
+    after, size = prompts.fmt.truncate_after, prompts.size
+    return Rules(stops=prompts.stops, after=after, unreadable=prompts.unreadable, size=size)
 
 
 class ShadowScorer:
@@ -46,7 +52,7 @@ class ShadowScorer:
         prompts.tokenizer.save_pretrained(self.folder.name)
         child = command("models.monitoring.shadow_scorer", uri, reward, self.folder.name)
         self.child = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._send(Rules(stops=prompts.stops, after=prompts.fmt.truncate_after, unreadable=prompts.unreadable))
+        self._send(rules_of(prompts))
 
     def _send(self, document: Any) -> None:
         assert self.child.stdin is not None
@@ -112,9 +118,7 @@ def valid_part(response: list[int], rules: Rules, tokenizer: Any) -> list[int] |
     kept = cut(response, rules)
     if kept is None or any(token in rules["unreadable"] for token in kept):
         return None
-    if max(kept) > max(tokenizer.get_vocab().values()) or "\ufffd" in tokenizer.decode(kept):
-        return None
-    return kept
+    return None if max(kept) >= rules["size"] or "\ufffd" in tokenizer.decode(kept) else kept
 
 
 def main(store: str, reward: str, folder: str) -> None:
@@ -122,6 +126,7 @@ def main(store: str, reward: str, folder: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # the trainer needs scores until it has saved; then it closes stdin
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
+    transformers_logging.set_verbosity_error()  # the head of a reward model is no part of the body that is loaded
     transformers_logging.disable_progress_bar()
     published = read_manifest(open_store(store), reward)
     assert published is not None

@@ -13,14 +13,16 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from data.base_check.facts import BaseCheck, CheckCode, findings
+from data.campaign import Campaign
+from data.errors import Refused
 from models.base_check.check import check_base
 from models.base_check.material import ragged
-from models.lm import head, layout, rows, sampling, shared_query
+from models.lm import head, layout, prompts, rows, sampling, shared_query
 from models.lm.base import Base, fingerprint, open_base
 from models.lm.masks import Masks
 from models.lm.rows import Layout, Rows
 from tests.conftest import MadeOnce
-from tests.support.bases import short_campaign, write_base
+from tests.support.bases import BEGINNING, short_campaign, write_base
 from tests.support.command import QUERIES
 
 Code = CheckCode
@@ -43,7 +45,7 @@ def codes(check: BaseCheck) -> list[CheckCode]:
     return [comparison["code"] for comparison in findings(check["comparisons"])]
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "phi", "mistral", "lfm2"])
+@pytest.mark.parametrize("kind", ["gpt2", BEGINNING, "phi", "mistral", "lfm2"])
 def test_the_learner_is_right_for_bases_of_different_kinds(
     kind: str, folder: Callable[[str], Path], tiny_folder: Path
 ) -> None:
@@ -88,6 +90,10 @@ def _shifted(module: Any) -> Break:
     return broken
 
 
+def _no_beginning(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(prompts, "begin", lambda tokenizer: [])
+
+
 def _missing_weights_are_random(patch: pytest.MonkeyPatch) -> None:
     load: Any = AutoModelForCausalLM.from_pretrained
 
@@ -105,6 +111,7 @@ MUTANTS: dict[str, tuple[str, Break, set[CheckCode]]] = {
     "window ignored": ("mistral", _one_mask_in_one_row, {Code.SAMPLING}),
     "state leaks by convolution": ("lfm2", _one_mask_in_one_row, {Code.SAMPLING, Code.TRAINING, Code.SCORES}),
     "state leaks by recurrence": ("qwen3_5_text", _one_mask_in_one_row, {Code.NEIGHBORS, Code.TRAINING, Code.SCORES}),
+    "BOS missing": (BEGINNING, _no_beginning, {Code.BEGINNING}),
     "position shifted in sampling": ("gpt2", _shifted(rows), {Code.SAMPLING}),
     "position shifted in training": ("gpt2", _shifted(shared_query), {Code.TRAINING, Code.POLICY, Code.SCORES}),
 }
@@ -142,6 +149,29 @@ def test_whatever_a_library_raises_is_a_finding(tiny: Base, tiny_folder: Path, m
     assert finding["error"] is None and "layer_types" in finding["detail"] and "\n" not in finding["detail"]
 
 
-def test_the_queries_have_ragged_lengths_and_one_has_all_tokens() -> None:
+def test_the_queries_have_ragged_lengths_and_one_has_all_tokens(tiny: Base, campaign: Campaign) -> None:
     queries = [[1, 2, 3], [4, 5, 6, 7, 8], [9, 10]]
-    assert [len(query) for query in ragged(queries, 64)] == [64, 3, 2, 1]
+    assert [len(query) for query in ragged(tiny.prompts(campaign.text), queries)] == [64, 3, 2, 1]
+
+
+def test_a_machine_without_memory_says_nothing_about_the_base(
+    tiny: Base, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("models.base_check.logprobs.response_logprobs", fail)
+    with pytest.raises(Refused, match="more memory or disk space than this machine has"):
+        check_base(tiny, short_campaign(tiny_folder, tiny_folder / QUERIES))
+
+
+def test_without_the_campaigns_queries_the_base_is_checked_on_another_text(
+    tiny: Base, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object) -> None:
+        raise Refused("The dataset cannot be read.")
+
+    monkeypatch.setattr("models.base_check.material.read_queries", offline)
+    check = check_base(tiny, short_campaign(tiny_folder, tiny_folder / QUERIES))
+    assert check["passed"] and not check["own_queries"]
+    assert check["samples"][0]["query"].startswith("It was late in the evening.")

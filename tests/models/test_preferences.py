@@ -104,3 +104,13 @@ def test_kinds_of_labels_mix_in_one_batch() -> None:
 def test_a_ranking_that_is_none_is_refused(groups: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="at most once"):
         ranked([9], RESPONSES, groups)
+
+
+def test_a_response_that_a_comparison_lacks_has_no_part_in_it() -> None:
+    rows = [best_of([9], RESPONSES, 1), best_of([9], [[1], [2]], 0), Comparison([9], [[1], [2]], ratings=(1.0, -1.0))]
+    scores = torch.tensor([[0.0, 1.0, 0.5, 0.2], [0.5, 0.2, 9.0, 9.0], [0.3, 0.1, 9.0, 9.0]], requires_grad=True)
+    assert agreement(scores, targets(rows)).tolist() == [True, True, True]
+    alone = [float(loss(scores.detach()[n : n + 1, : len(row.responses)], row)) for n, row in enumerate(rows)]
+    assert loss(scores, *rows).tolist() == pytest.approx(alone)
+    loss(scores, *rows).sum().backward()
+    assert scores.grad is not None and scores.grad[1:, 2:].eq(0).all() and scores.grad[1:, :2].ne(0).all()

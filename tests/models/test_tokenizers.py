@@ -14,7 +14,7 @@ from models.lm.sampling import draw_noise
 from models.lm.tokens import PAD, pad_right
 from models.lm.vocabulary import stops
 from models.monitoring.monitor import length_to_stop
-from models.monitoring.shadow_scorer import Rules, score, valid_part
+from models.monitoring.shadow_scorer import rules_of, score, valid_part
 from models.ppo.policy import PolicyModel, Rollout, roll_out
 from models.reward.dataset import question_tokens
 from models.reward.model import RewardModel, new_reward_model
@@ -197,7 +197,7 @@ def test_nobody_is_shown_another_text_than_was_sampled(tiny: Base) -> None:
             torch.randint(size, (400, 8), generator=draw),
         )
         cut, valid = prompts.truncate(rows)
-        rules = Rules(stops=prompts.stops, after=2, unreadable=prompts.unreadable)
+        rules = rules_of(prompts)
         assert 20 < valid.sum() < 380
         for row, short, good in zip(rows.tolist(), cut.tolist(), valid.tolist(), strict=True):
             kept = [token for token in short if token != PAD]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from data.campaign import Campaign, load_campaign
@@ -28,8 +29,10 @@ LINEAR: dict[str, Any] = {
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
 }
+BEGINNING = "gpt2 with BOS"  # the tokenizer puts a token before every text
 KINDS: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128, "initializer_range": 0.2},
+    BEGINNING: {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128, "initializer_range": 0.2},
     "phi": {},
     "granite": {"logits_scaling": 8.0},
     "gemma2": {"final_logit_softcapping": 2.0, "sliding_window": 64},
@@ -43,7 +46,11 @@ def write_base(kind: str, folder: Path) -> None:
     """Write a tiny random checkpoint of an architecture with the embedded tokenizer."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(EMBEDDED, trust_remote_code=False)
-    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **(SIZES if kind != "gpt2" else {}) | KINDS[kind])
+    if kind == BEGINNING:
+        before = {"single": "<|endoftext|> $A", "special_tokens": [("<|endoftext|>", 0)]}
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(**before)
+    name = kind.split()[0]
+    config = AutoConfig.for_model(name, vocab_size=len(tokenizer), **(SIZES if name != "gpt2" else {}) | KINDS[kind])
     model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     with torch.no_grad():
         for name, weights in model.named_parameters():

@@ -150,7 +150,7 @@ BUGS = (
     Bug(
         "truncated one token early",
         "models/lm/tokens.py",
-        (("stops[..., :after] = False", "stops[..., : after - 1] = False"),),
+        (("found[..., :after] = False", "found[..., : after - 1] = False"),),
         "tests/models/test_tokens.py",
     ),
     Bug(
