@@ -157,7 +157,8 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
 
 def _check_body(body: PreTrainedModel) -> None:
     """Raise Refused if a saved body would be loaded as another model, as a decoder that is half of a model would."""
-    own, loaded = type(body), MODEL_MAPPING.get(type(body.config), None)
+    own: type = type(body)
+    loaded: object = MODEL_MAPPING.get(type(body.config), None)
     if loaded is not own:
         other = "nothing" if loaded is None else getattr(loaded, "__name__", "another model")
         raise Refused(f"its {own.__name__} is part of a larger model: AutoModel loads {other} for it")

@@ -86,7 +86,7 @@ PLE = {"hidden_size_per_layer_input": 8}
 LATE_KEYS = {"layer_types": WINDOWS, "num_kv_shared_layers": 2}
 GEMMA_4 = {"layer_types": WINDOWS, "global_head_dim": 32, "num_global_key_value_heads": 2}
 DOTS_3 = {"num_key_value_heads": 4, "per_layer_config": {}}
-QWEN_4 = {"indexer_n_heads": 16, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 32}
+QWEN_4: dict[str, Any] = {"indexer_n_heads": 16, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 32}
 QWEN_4 |= {"indexer_compress_ratio": 4, "ngram_vocab_size_base": 512, "output_gate_type": "sigmoid"}
 ASSISTANT = {"hidden_size_per_layer_input": 0, "vocab_size_per_layer_input": 0, "layer_types": WINDOWS}
 ROPE_BY_KIND = {kind: {"rope_type": "default", "rope_theta": 10_000.0} for kind in WINDOWS}
@@ -182,10 +182,10 @@ def shift(model: PreTrainedModel) -> None:
     draw = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         if parameter.dim() == 1:
-            parameter += 0.1 * torch.randn(parameter.shape, generator=draw)
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
     for name, buffer in model.named_buffers():
         if name.endswith("bias") and buffer.is_floating_point():
-            buffer += 0.1 * torch.randn(buffer.shape, generator=draw)
+            buffer.add_(0.1 * torch.randn(buffer.shape, generator=draw))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +232,8 @@ class Plain:
         """Return the scores [B, k] of the responses by the head of a reward model."""
         body = body_of(self._model)
         ends = [body(input_ids=row, use_cache=False).last_hidden_state[0, -1] for row in self._rows]
-        return (reward.gain * reward.head(torch.stack(ends)) + reward.bias).view(self._shape[:2])
+        scores: Tensor = reward.gain * reward.head(torch.stack(ends)) + reward.bias
+        return scores.view(self._shape[:2])
 
 
 class Sampled(NamedTuple):
