@@ -183,8 +183,9 @@ def shift(model: PreTrainedModel) -> None:
     for parameter in model.parameters():
         if parameter.dim() == 1:
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=draw))
+    saved = model.state_dict().keys()
     for name, buffer in model.named_buffers():
-        if name.endswith("bias") and buffer.is_floating_point():
+        if name.endswith("bias") and buffer.is_floating_point() and name in saved:  # others are masks
             buffer.add_(0.1 * torch.randn(buffer.shape, generator=draw))
 
 
