@@ -15,7 +15,14 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging as transformers_logging
 
 from data.campaign.settings import TextFormat
@@ -137,6 +144,7 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
     ids = tokenizer.encode("One. Two.", add_special_tokens=False, split_special_tokens=True)
     if not ids or not isinstance(tokenizer.decode(ids, skip_special_tokens=True), str):
         raise Refused("its tokenizer makes no tokens of a text")
+    _check_body(body_of(model))
     tokens = torch.tensor([ids], device=model.device)
     logits = model(input_ids=tokens).logits
     if logits.shape[:2] != tokens.shape:
@@ -145,6 +153,15 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
         raise Refused("its weights contain numbers that are not finite")
     layout_of(body_of(model))
     head_of(model)
+
+
+def _check_body(body: PreTrainedModel) -> None:
+    """Raise Refused if a saved body would be loaded as another model, as a decoder that is half of a model would."""
+    own: type = type(body)
+    loaded: object = MODEL_MAPPING.get(type(body.config), None)
+    if loaded is not own:
+        other = "nothing" if loaded is None else getattr(loaded, "__name__", "another model")
+        raise Refused(f"its {own.__name__} is part of a larger model: AutoModel loads {other} for it")
 
 
 def best_device() -> torch.device:

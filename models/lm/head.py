@@ -16,7 +16,7 @@ from models.lm.precision import exact
 
 BOUND = 1e-5  # largest error of the model's own logits, relative to the largest of them
 KEPT = "_andon_head"  # the attribute of a model that keeps its head, also in copies of it
-CAPS = ("final_logit_softcapping", "logits_soft_cap", "logit_softcap")
+CAPS = ("final_logit_softcapping", "logits_soft_cap", "logit_softcap", "output_logit_soft_cap")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def _measured(model: PreTrainedModel) -> Head:
 def body_of(model: PreTrainedModel) -> PreTrainedModel:
     """Return the transformer without its language-model head."""
     inner = model.base_model
+    if inner is model and model.get_output_embeddings() is not None:  # its class names another attribute than it has
+        inner = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
     assert isinstance(inner, PreTrainedModel)
     return inner
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+KINDS = frozenset({"full_attention", "sliding_attention", "chunked_attention"})  # of layers whose masks are built here
+
 
 class Masks(StrEnum):
     """How a model takes its masks."""
