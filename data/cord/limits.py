@@ -16,6 +16,7 @@ class Limits(Sentinels):
 
     shortest: int  # valid response, in tokens
     longest: int
+    moved: float  # deviation of an update's log-prob changes, in nats a response, that is more than noise
 
 
 def limits_for(sentinels: Sentinels, fmt: TextFormat, noise: float = 0.0) -> Limits:
@@ -30,4 +31,6 @@ def limits_for(sentinels: Sentinels, fmt: TextFormat, noise: float = 0.0) -> Lim
         "kl_jump": longer * sentinels.kl_jump,
     }
     lengths = {"shortest": fmt.truncate_after + 1, "longest": fmt.response_tokens}
-    return Limits(**sentinels.model_dump() | changes | lengths)
+    # Every step rounds the weights anew, by more than the first epoch shows; 1.25 makes a mean error a deviation.
+    moved = NOISES * 1.25 * noise * fmt.response_tokens**0.5
+    return Limits(**sentinels.model_dump() | changes | lengths, moved=moved)

@@ -58,7 +58,7 @@ class Monitor:
         measured: Inspection = {**self._shadow_measures(rollout), **response_measures(rollout, self.prompts)}
         measured["paid_error"] = paid_error(update)
         kl = (rollout.logprobs - rollout.reference).sum(-1)
-        if float(update.logprob_delta.std()) > NOISES * update.metrics["rounding"]:
+        if float(update.logprob_delta.std()) > max(self.limits.moved, NOISES * update.metrics["rounding"]):
             measured["followed"] = correlation(update.logprob_delta, rollout.scores - update.kl_coefficient * kl)
         measured["other_queries"] = self._other_queries(rollout)
         history = cast(History, [*self.history, {**update.metrics, **measured}])
