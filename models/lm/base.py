@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     MODEL_MAPPING,
     AutoConfig,
@@ -153,6 +153,22 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
         raise Refused("its weights contain numbers that are not finite")
     layout_of(body_of(model))
     head_of(model)
+    _check_gradient(body_of(model), tokens)
+
+
+def _check_gradient(body: PreTrainedModel, tokens: Tensor) -> None:
+    """Raise an error if a body has no gradients in eval mode, in which models stay."""
+    embedded: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[-1]
+
+    hook = body.get_input_embeddings().register_forward_hook(keep)
+    with hook, torch.enable_grad():
+        states = body(input_ids=tokens, use_cache=False).last_hidden_state
+        if embedded:
+            torch.autograd.grad(states.float().sum(), embedded[0])
 
 
 def _check_body(body: PreTrainedModel) -> None:

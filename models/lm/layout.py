@@ -28,6 +28,7 @@ CONTEXTS, K, LENGTH = (12, 7), 2, 6  # tokens of the contexts, responses, tokens
 WINDOW = 5  # tokens, instead of a model's own window or chunk, which would be longer than these rows
 WINDOWS = ("sliding_window", "attention_chunk_size")
 OF_LAYERS = ("_layers", "_pattern")  # how settings end that count layers, also where they say "window"
+SELECTED = "index_topk"  # a setting: how many tokens sparse attention selects, which is more than these rows have
 KEPT = "_andon_layout"  # the attribute of a body that keeps its layout, also in copies of it
 
 
@@ -145,7 +146,8 @@ def _candidates(body: PreTrainedModel, size: int) -> Iterator[Layout]:
             if getattr(config, "sliding_window", None) is not None:
                 yield Layout(Rows.SHARED, Masks.WINDOW, size)
         yield Layout(Rows.SHARED, Masks.ONE, size)
-    yield Layout(Rows.SEPARATE, Masks.ONE, size)
+    if getattr(config, SELECTED, None) is None:
+        yield Layout(Rows.SEPARATE, Masks.ONE, size)
     yield Layout(Rows.RECOMPUTED, Masks.ONE, size)
 
 
