@@ -86,7 +86,9 @@ class Shape(NamedTuple):
     def training(self, tokens: int, predicted: int, recomputed: bool = False) -> int:
         """Return the bytes of a row that is kept for its gradients: activations, and `predicted` rows of logits."""
         of_layer = self.number * (12 * self.width + 3 * self.inner)
-        kept = self.number * self.width * self.layers + 2 * of_layer if recomputed else of_layer * self.layers
+        kept = of_layer * self.layers
+        if recomputed:
+            kept = min(kept, self.number * self.width * self.layers + 2 * of_layer)
         return tokens * kept + predicted * self.number * self.vocabulary + self.scoring(tokens)
 
 
