@@ -162,7 +162,7 @@ def _check_gradient(body: PreTrainedModel, tokens: Tensor) -> None:
 
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         embedded.append(output.detach().requires_grad_())
-        return embedded[-1]
+        return embedded[-1].clone()  # some models change it in place
 
     hook = body.get_input_embeddings().register_forward_hook(keep)
     with hook, torch.enable_grad():

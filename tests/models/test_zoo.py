@@ -3,6 +3,7 @@
 `python -m bench.checks.zoo` checks all types, also saved and as reward models, and writes docs/bases.md.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from models.lm.head import body_of
 from models.lm.layout import layout_of
 from models.lm.rows import Rows
-from tests.support.zoo import BOUND, judge, sampled, tiny_model, tiny_tokenizer
+from tests.support.zoo import BOUND, TYPES, judge, sampled, tiny_model, tiny_tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SHARED = (
     *("gpt2", "gpt_neox", "gpt_bigcode", "gptj", "codegen", "opt", "falcon", "ctrl", "stablelm", "persimmon"),
@@ -40,3 +43,9 @@ def test_a_saved_base_and_its_reward_model_are_those_of_the_model_itself(kind: s
 def test_a_type_that_is_no_decoder_is_refused(kind: str, reason: str, tmp_path: Path) -> None:
     verdict = judge(kind, tiny_tokenizer(), tmp_path)
     assert reason in verdict.reason and "\n" not in verdict.refusal
+
+
+def test_the_page_of_bases_has_every_type() -> None:
+    page = (ROOT / "docs" / "bases.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)) == set(TYPES), "run python -m bench.checks.zoo"
+    assert "## Wrong" not in page and "## Traceback" not in page
