@@ -35,6 +35,7 @@ from models.lm.head import body_of, embedded_tokens, head_of
 from models.lm.layout import layout_of
 from models.lm.memory import keep_freed_memory
 from models.lm.prompts import Prompts
+from models.lm.vocabulary import special_ids
 from models.training.processes import processes
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "base" / "model"
@@ -144,6 +145,7 @@ def _check_answer(model: PreTrainedModel, tokenizer: Any) -> None:
     ids = tokenizer.encode("One. Two.", add_special_tokens=False, split_special_tokens=True)
     if not ids or not isinstance(tokenizer.decode(ids, skip_special_tokens=True), str):
         raise Refused("its tokenizer makes no tokens of a text")
+    special_ids(tokenizer)  # which fails for a tokenizer without an unknown token that lacks a special one
     _check_body(body_of(model))
     tokens = torch.tensor([ids], device=model.device)
     logits = model(input_ids=tokens).logits

@@ -8,8 +8,12 @@ from itertools import product
 
 import pytest
 import torch
+from tokenizers import Regex, Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from data.campaign import load_campaign
 from data.campaign.settings import Policy
@@ -37,11 +41,12 @@ QUERY = [[3, 5, 1]]
 ALL = torch.tensor(list(product(range(VOCABULARY), repeat=LENGTH)))  # [512, 3]
 
 
-class Letters:
-    """A tokenizer of which this test needs one thing: the token that ends a response."""
-
-    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
-        return [STOP] if text else []
+def letters() -> PreTrainedTokenizerFast:
+    """Return a tokenizer that writes each letter as one token, and STOP as a full stop."""
+    tokenizer = Tokenizer(WordLevel({letter: token for token, letter in enumerate(".abcdef ")}, "a"))
+    tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
+    tokenizer.decoder = Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
 
 
 def tiny_base(seed: int) -> PreTrainedModel:
@@ -80,7 +85,7 @@ def test_ppo_arrives_at_the_optimum_that_theory_knows(seed: int) -> None:
     optimum = (rho + reward / BETA).log_softmax(-1)
     history: list[PolicyUpdate] = []
     policy = train_policy(
-        SETTINGS, Prompts(Letters(), RULES), base, known, QUERY, seed, PolicyHooks(log=history.append)
+        SETTINGS, Prompts(letters(), RULES), base, known, QUERY, seed, PolicyHooks(log=history.append)
     )
     learned = distribution(policy.language_model)
     assert abs(float(learned.exp().sum()) - 1) < 1e-4, "all responses are counted"
