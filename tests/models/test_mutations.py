@@ -79,7 +79,8 @@ def test_a_known_bug_is_caught(tree: Tree, bug: Bug) -> None:
     finally:
         (tree.folder / bug.file).write_text(before)
     assert code == 1, f"{bug.name} went unseen:\n{output[-2500:]}"
-    assert "ERROR" not in output, f"{bug.name} did not run:\n{output[-2500:]}"
+    # A base is not even opened if the layout of rows is wrong (models/lm/layout.py).
+    assert "ERROR" not in output or "a fault of Andon" in output, f"{bug.name} did not run:\n{output[-2500:]}"
 
 
 def test_the_same_tests_pass_where_nothing_is_broken(tree: Tree) -> None:
