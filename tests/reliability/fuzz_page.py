@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
@@ -41,6 +40,7 @@ from web.app import Page, application
 from web.desk import Desk
 from web.desks import Desks
 from web.limits import Limit
+from web.serve import server_of
 
 ANSWERS: dict[str, dict[str, Any]] = {
     "best": {"choice": 0},
@@ -185,13 +185,12 @@ def listening(world: World) -> Iterator[tuple[int, list[str]]]:
     errors: list[str] = []
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(world.app, log_config=None, timeout_graceful_shutdown=1, limit_concurrency=1_000)
-        server = uvicorn.Server(config)
+        listens = threading.Event()
+        server = server_of(world.app, listens.set)
         with patch("logging.Logger.error", lambda self, message, *rest, **more: errors.append(f"{message} {more}")):
             thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
             thread.start()
-            while not server.started:
-                time.sleep(0.01)
+            assert listens.wait(300)
             try:
                 yield bound.getsockname()[1], errors
             finally:
