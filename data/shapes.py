@@ -10,13 +10,15 @@ from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from data.canonical import Document, unseal
 from data.errors import Refused
 from data.escape import shown
 
 Shape = TypeVar("Shape")
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def _is_a_time(text: str) -> str:
@@ -50,14 +52,26 @@ def checked_shape(
         faults = [fault for fault in every if complete or fault["type"] != "missing" or len(fault["loc"]) > 1]
         if not faults:
             return cast(Shape, document)
-        first = faults[0]
-        field = ".".join(map(str, first["loc"])) or "the document"
-        if first["type"] == "missing":
-            fault = f"it has no field {field}"
-        else:
-            fault = f"its field {field} is {shown(first['input'])}, which Andon does not write there"
-        raise Refused(f"{where} cannot be read: {fault}. Restore it from a backup.") from error
+        raise _unreadable(where, faults[0]) from error
     return cast(Shape, document)
+
+
+def checked_settings(document: object, settings: type[Settings], where: str) -> Settings:
+    """Return stored settings as their class; raise Refused if they are none. `where` names their document."""
+    try:
+        return settings.model_validate(document)
+    except ValidationError as error:
+        raise _unreadable(where, error.errors(include_url=False)[0]) from error
+
+
+def _unreadable(where: str, first: ErrorDetails) -> Refused:
+    """Return the refusal of a document for its first fault."""
+    field = ".".join(map(str, first["loc"])) or "the document"
+    if first["type"] == "missing":
+        fault = f"it has no field {field}"
+    else:
+        fault = f"its field {field} is {shown(first['input'])}, which Andon does not write there"
+    return Refused(f"{where} cannot be read: {fault}. Restore it from a backup.")
 
 
 def unsealed(data: bytes, shape: type[Shape], where: str) -> Shape:

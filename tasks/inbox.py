@@ -9,6 +9,7 @@ from data.cord.webhook import notify
 from data.errors import Refused, Stopped
 from data.ingest.inbox import pending, refuse_delivery
 from data.paths import CAMPAIGNS, comparisons_of
+from data.shapes import checked_settings
 from data.store import folders, open_store
 from tasks.artifacts import show_refused
 from tasks.labels import ingest_file
@@ -28,7 +29,8 @@ def ingest_waiting(store_uri: str, campaign: str | None) -> int:
     for name in (namespace for each in campaigns for namespace in (each, comparisons_of(each))):
         for delivery in pending(store, name):
             try:
-                ingest_file.fn(store_uri, Campaign.model_validate(delivery.batch["campaign"]), delivery.file)
+                where = f"The campaign of {delivery.batch['batch']}"
+                ingest_file.fn(store_uri, checked_settings(delivery.batch["campaign"], Campaign, where), delivery.file)
                 taken += 1
             except Stopped:
                 raise  # it waits for the line, not for its vendor

@@ -20,6 +20,7 @@ from data.campaign.settings import Ask
 from data.canonical import Document, plain
 from data.errors import Refused
 from data.page.answers import PageQuestion, questions, save, saved
+from data.shapes import checked_settings
 from data.store import Store
 
 LEASE = 600.0  # seconds for which a question that was handed out waits for its answer
@@ -41,7 +42,9 @@ class Desk:
         self.questions: Mapping[str, PageQuestion] = questions(batch)
         first = next(iter(self.questions.values()))
         self.instructions, self.options = first.instructions, len(first.options)
-        self.ask = Ask.model_validate(batch.facts.get("campaign", {}).get("ask", {}))
+        self.ask = checked_settings(
+            batch.facts.get("campaign", {}).get("ask", {}), Ask, f"The campaign of {self.batch}"
+        )
         self._lock = threading.Lock()
         stored = saved(store, campaign, self.batch)
         self._answers = {name: versions for name, versions in stored.items() if name in self.questions}

@@ -12,6 +12,7 @@ from data.evaluation.systems import CHAMPION
 from data.paths import run_prefix
 from data.runs.champion import DecisionSettings, decisions_about, opponent_of, promotion_log
 from data.runs.registry import Run, RunFacts, find_run
+from data.shapes import checked_settings
 from data.store import Store, folders
 from data.store.manifest import Publication, read_manifest
 
@@ -31,7 +32,8 @@ def settings_in_force(store: Store, campaign: str, run: str) -> Campaign | None:
         return None
     decisions = decisions_about(promotion_log(store, campaign), run)
     recorded = [dict(entry["settings"]) for entry in decisions if "settings" in entry]
-    return Campaign.model_validate(own | (recorded[-1] if recorded else {}))
+    together = {**own, **recorded[-1]} if recorded else own
+    return checked_settings(together, Campaign, f"The campaign of {run}")
 
 
 def facts_by_decision(store: Store, campaign: str, run: Run) -> RunFacts:
@@ -61,7 +63,7 @@ def evaluations_by(store: Store, campaign: str, run: str, settings: Campaign | N
     assert first is not None
     rules, own = content_id(settings.measuring()) if settings else None, first.get("rules")
     if finished.facts.get("campaign") is not None:
-        now = content_id(Campaign.model_validate(finished.facts["campaign"]).measuring())
+        now = content_id(checked_settings(finished.facts["campaign"], Campaign, f"The campaign of {run}").measuring())
         own = own or now  # old evaluations do not record their settings
         rules = own if rules == now else rules  # old campaigns lack some of today's settings
     others = later_evaluations(store, campaign, run)

@@ -16,6 +16,7 @@ from data.labels.table import active_labels, committed, deliveries
 from data.measures.intervals import Estimate
 from data.measures.words import words
 from data.paths import comparisons_of
+from data.shapes import checked_settings
 from data.store import Store
 
 
@@ -121,7 +122,9 @@ def _counted(
 
 def _generated_by(batch: Batch, rules: TextFormat) -> bool:
     settings = batch.facts.get("campaign")
-    return settings is None or not rules.differing(TextFormat.model_validate(settings["text"]))
+    if settings is None:
+        return True
+    return not rules.differing(checked_settings(settings["text"], TextFormat, f"The text format of {batch['batch']}"))
 
 
 def _equal(batch: Batch) -> int:

@@ -11,6 +11,7 @@ from data.errors import Refused, SystemUnavailable
 from data.paths import run_prefix
 from data.runs.champion import champion
 from data.runs.registry import find_run, runs
+from data.shapes import checked_settings
 from data.store import Store
 from data.store.manifest import Publication, read_manifest
 
@@ -141,8 +142,10 @@ def other_rules(store: Store, campaign: Campaign, systems: Sequence[System]) -> 
     for system in systems:
         run = read_manifest(store, run_prefix(campaign.name, system.run)) if system.run and system.model else None
         trained = run.get("campaign") if run else None  # during its first evaluation a run is not published yet
-        if trained and (names := campaign.text.differing(TextFormat.model_validate(trained["text"]))):
-            differing[system.name] = names
+        if trained:
+            theirs = checked_settings(trained["text"], TextFormat, f"The text format of {system.run}")
+            if names := campaign.text.differing(theirs):
+                differing[system.name] = names
     return differing
 
 

@@ -8,6 +8,7 @@ from data.batches.index import Batch
 from data.campaign.settings import Ask
 from data.exchange.questions import Questions
 from data.exchange.registry import question_writer
+from data.shapes import checked_settings
 from data.store.manifest import Publication, publish, read_manifest
 
 
@@ -15,7 +16,7 @@ def questions_of(batch: Batch) -> Questions:
     """Return the questions of a batch from its vendor's files, with the `[ask]` of its campaign."""
     files = [batch.path(name) for name in batch.names() if name.startswith("questions-")]
     campaign = batch.facts.get("campaign", {})
-    return Questions(files, Ask.model_validate(campaign.get("ask", {})))
+    return Questions(files, checked_settings(campaign.get("ask", {}), Ask, f"The campaign of {batch['batch']}"))
 
 
 def in_format(batch: Batch, name: str) -> Publication:

@@ -24,6 +24,7 @@ from data.quality.arrays import BestChoices, best_choices, to_arrays
 from data.quality.assessment import assess
 from data.quality.chosen_texts import QUESTIONS_READ, ChosenSample, compare_texts
 from data.quality.gates import watched_rate
+from data.shapes import checked_settings
 from data.store import Store
 
 
@@ -67,7 +68,8 @@ def assess_pending(store: Store, campaign: str) -> None:
     for batch in batches(store, campaign):
         if taken[batch["batch"]] > seen.get(batch["batch"], 0):
             settings = batch.facts.get("campaign")
-            thresholds = Campaign.model_validate(settings).quality if settings else Quality()
+            where = f"The campaign of {batch['batch']}"
+            thresholds = checked_settings(settings, Campaign, where).quality if settings else Quality()
             assess_batch(store, campaign, batch, read_key_columns(batch.path(KEY_FILE)), thresholds, {})
 
 

@@ -31,6 +31,7 @@ from data.rounds.lineage import ancestors, lineage
 from data.rounds.status import rounds
 from data.runs.champion import PromotionEntry, decisions_about, promotion_log
 from data.runs.registry import Run, RunFacts, runs
+from data.shapes import checked_settings
 from data.store import Store, folders
 from data.store.manifest import Publication, publish, read_manifest
 
@@ -71,7 +72,10 @@ def report_campaign(store: Store, name: str) -> Publication:
     origin = ancestors(graph, graph[leader]) if leader is not None and leader in graph else []
     scopes = {EVERYTHING, f"campaign:{name}", *(f"run:{run}" for run in folders(store, runs_prefix(name)))}
     mine = [each for each in pulled if each.pull.scope in scopes]
-    settings = Campaign.model_validate(finished[-1].facts["campaign"]) if finished else None
+    settings = None
+    if finished:
+        last = finished[-1].facts
+        settings = checked_settings(last["campaign"], Campaign, f"The campaign of {last['run']}")
     page = PAGES.get_template("campaign.html").render(
         name=name,
         settings=settings,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.batches.index import batches
+from data.campaign import Campaign, load_campaign
 from data.canonical import seal
 from data.cord.cord import pull, pulls
 from data.errors import Refused
@@ -18,6 +19,7 @@ from data.page.accounts import accounts, add
 from data.runs.champion import promotion_log
 from data.runs.leases import holder
 from data.runs.registry import runs
+from data.shapes import checked_settings
 from data.store import LocalStore
 from data.store.manifest import read_manifest
 from tests.support.old_store import CAMPAIGN, unpacked
@@ -97,3 +99,10 @@ def test_a_text_that_is_no_time_is_refused(store: LocalStore, place: str) -> Non
     path.write_bytes(seal(document | {TIMES[place]: "2026-13-45T99:00:00"}))
     with pytest.raises(Refused, match=TIMES[place]):
         READERS[place](store)
+
+
+@pytest.mark.parametrize(("place", "value"), [("labelers", 2**63), ("text", None), ("promotion", "yes")])
+def test_stored_settings_that_are_none_are_refused_in_one_line(place: str, value: object) -> None:
+    document = load_campaign("sentiment").model_dump(mode="json") | {place: value}
+    with pytest.raises(Refused, match=rf"^The campaign of run-1 cannot be read: its field {place}.*backup\.$"):
+        checked_settings(document, Campaign, "The campaign of run-1")
