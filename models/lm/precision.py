@@ -1,6 +1,6 @@
 """The precision of matrix products: fp32, bf16 or fp16. A training has one precision, which is part of its run's id.
 
-Weights, losses, heads and optimizer state are always fp32. Rounding changes what is learned (docs/bases.md):
+Weights, losses, heads and optimizer state are always fp32. Rounding changes what is learned (docs/precision.md):
 
 - bf16 has 8 significant bits. Weights that were saved in bf16 do not change in a product until they have moved half a
   step of bf16, and weights halfway between two such numbers all jump at the first step. Other checkpoints lose nothing.
